@@ -1,0 +1,3 @@
+//! The delegation broker: makes happen what `broker-core` decides.
+
+pub mod ports;

@@ -1,0 +1,3 @@
+//! What the service needs of the outside world, as traits. Adapters implement them; `app.rs` chooses.
+
+pub mod store;

@@ -1,0 +1,160 @@
+//! What the broker needs of storage: an ordered journal per delegation tree, the indexes that answer
+//! `ListTasks` and idempotency, and the agent registry. Every engine passes the same contract suite
+//! (`store/contract.rs`); nothing outside `app.rs` knows which engine is in use.
+//!
+//! The journal is the only source of truth. Rows, claims and the open set are derived from it and are
+//! written in the same atomic append, so that they can never disagree with it.
+
+use async_trait::async_trait;
+use broker_core::{TaskId, Timestamp};
+use bytes::Bytes;
+use protocol::TaskState;
+
+/// One atomic change of one delegation tree. Either all of it is durable or none of it is.
+#[derive(Debug, Clone)]
+pub struct Append {
+    /// The tree, named by its root task.
+    pub root: TaskId,
+    /// How many records the tree held when the change was decided; the append is refused if it holds another number.
+    pub expected: u64,
+    /// Encoded journal records in order; they become records `expected`, `expected + 1`, … of the tree.
+    pub records: Vec<Bytes>,
+    /// A message id reserved together with the change, refused if somebody else holds it.
+    pub claim: Option<Claim>,
+    /// The index row of every task whose row changed (inserted or replaced by task id).
+    pub rows: Vec<TaskRow>,
+    /// Whether any task of the tree is still open afterwards; open trees are resumed at start.
+    pub open: bool,
+}
+
+/// Idempotency: who sent which message id, what it said, and the task it made (design §4, invariant 6).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    /// The principal's storage name: `p/{principal}` for a root, `t/{task id}` for a delegate.
+    pub principal: String,
+    /// `messageId` as the caller sent it.
+    pub message_id: String,
+    /// SHA-256 of what the message says; another digest under the same id is a conflict.
+    pub digest: [u8; 32],
+    /// The task the message created or continued.
+    pub task: TaskId,
+    /// The tree of that task.
+    pub root: TaskId,
+}
+
+/// What `ListTasks` filters and sorts by, without reading the journal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TaskRow {
+    /// The task.
+    pub task: TaskId,
+    /// Its tree.
+    pub root: TaskId,
+    /// The principal that owns the tree.
+    pub owner: String,
+    /// The agent that works on it.
+    pub agent: String,
+    /// The northbound context id.
+    pub context_id: String,
+    /// The northbound state.
+    pub state: TaskState,
+    /// When the status last changed.
+    pub updated: Timestamp,
+}
+
+/// A page request over rows, newest status first (spec §3.1.4).
+#[derive(Debug, Clone, Default)]
+pub struct RowQuery {
+    /// Only this owner's tasks; `None` is everyone's, for operators.
+    pub owner: Option<String>,
+    /// Only tasks of this agent.
+    pub agent: Option<String>,
+    /// Only tasks of this context.
+    pub context_id: Option<String>,
+    /// Only tasks in this state.
+    pub state: Option<TaskState>,
+    /// Only tasks whose status changed at or after this time.
+    pub updated_after: Option<Timestamp>,
+    /// Continue after this row.
+    pub after: Option<RowCursor>,
+    /// At most this many rows.
+    pub limit: usize,
+}
+
+/// Position in the order (updated descending, then task id descending).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RowCursor {
+    /// `updated` of the last row seen.
+    pub updated: Timestamp,
+    /// Its task.
+    pub task: TaskId,
+}
+
+/// A page of rows.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RowPage {
+    /// The rows, newest first.
+    pub rows: Vec<TaskRow>,
+    /// Where to continue; `None` at the end.
+    pub next: Option<RowCursor>,
+    /// How many rows match the filters on all pages together.
+    pub total: u64,
+}
+
+/// Why storage did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The tree has moved on since the change was decided (another driver, or a stale cache).
+    #[error("the tree holds {found} records, not the expected {expected}")]
+    Stale {
+        /// Records the writer believed in.
+        expected: u64,
+        /// Records that are there.
+        found: u64,
+    },
+    /// The message id is already taken; nothing was written.
+    #[error("message id {} of {} is already claimed", .0.message_id, .0.principal)]
+    Claimed(Box<Claim>),
+    /// Too many appends are waiting; nothing was written and it may be tried again.
+    #[error("the store is overloaded: {waiting} appends are waiting")]
+    Overloaded {
+        /// Appends in the queue.
+        waiting: usize,
+    },
+    /// The engine failed; what was being written may or may not be durable.
+    #[error("the store failed: {0}")]
+    Engine(String),
+    /// What was read cannot be understood.
+    #[error("the store is damaged: {0}")]
+    Damaged(String),
+}
+
+/// The journal, its indexes and the registry.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    /// Makes one change durable; when this returns `Ok`, the change survives a power cut.
+    async fn append(&self, change: Append) -> Result<(), StoreError>;
+
+    /// The records of a tree from record number `from` on, in order. Empty if there is no such tree.
+    async fn read(&self, root: TaskId, from: u64) -> Result<Vec<Bytes>, StoreError>;
+
+    /// The tree a task belongs to.
+    async fn locate(&self, task: TaskId) -> Result<Option<TaskId>, StoreError>;
+
+    /// The claim on a message id, if any.
+    async fn claim(&self, principal: &str, message_id: &str) -> Result<Option<Claim>, StoreError>;
+
+    /// A page of task rows.
+    async fn rows(&self, query: RowQuery) -> Result<RowPage, StoreError>;
+
+    /// Roots of trees with open tasks, in ascending order, after `after`, at most `limit`.
+    async fn open_trees(&self, after: Option<TaskId>, limit: usize) -> Result<Vec<TaskId>, StoreError>;
+
+    /// All registered agents as (name, document).
+    async fn agents(&self) -> Result<Vec<(String, Bytes)>, StoreError>;
+
+    /// Registers or replaces an agent's document.
+    async fn put_agent(&self, name: &str, document: Bytes) -> Result<(), StoreError>;
+
+    /// Forgets an agent; `false` if it was not there.
+    async fn remove_agent(&self, name: &str) -> Result<bool, StoreError>;
+}

@@ -1,0 +1,1 @@
+//! Agents that delegate through the broker, each one readable file.
