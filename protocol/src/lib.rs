@@ -1,1 +1,37 @@
-//! The A2A v1.0 wire, sans-I/O: bytes to types and back.
+//! The A2A v1.0 wire, sans-I/O: bytes ⇄ types, in both directions.
+//!
+//! What passes through keeps what it does not know: every object holds its unknown members, and payloads nobody
+//! here needs to look into stay the bytes they were. Nothing in this package knows of delegation.
+
+mod agent_card;
+mod artifact;
+pub mod binding;
+mod error;
+mod event;
+mod fields;
+mod message;
+mod operation;
+mod part;
+mod request;
+mod service_parameters;
+mod task;
+mod task_state;
+mod timestamp;
+
+pub use agent_card::{AgentCapabilities, AgentCard, AgentExtension, AgentInterface, AgentSkill};
+pub use artifact::{Artifact, merge_artifact};
+pub use error::{A2aError, ErrorDetail, ErrorKind};
+pub use event::{SendMessageResponse, StreamResponse, TaskArtifactUpdateEvent, TaskStatusUpdateEvent};
+pub use fields::{Fields, Invalid, Metadata};
+pub use message::{Message, Role};
+pub use operation::Operation;
+pub use part::Part;
+pub use request::{
+    CancelTaskRequest, GetTaskRequest, ListTasksRequest, ListTasksResponse, MAX_PAGE_SIZE,
+    RawHolder, SendMessageConfiguration, SendMessageRequest, SubscribeToTaskRequest, invalid_params, read_pairs,
+    read_params,
+};
+pub use service_parameters::{EXTENSIONS_HEADER, PROTOCOL_VERSION, VERSION_HEADER, check_version};
+pub use task::{Task, TaskStatus};
+pub use task_state::TaskState;
+pub use timestamp::Timestamp;

@@ -1,0 +1,207 @@
+//! The JSON-RPC binding (spec §9), both directions.
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use crate::Operation;
+use crate::error::{A2aError, ErrorKind};
+use crate::fields::{excerpt, strip_position};
+
+/// Deepest nesting of arrays and objects read, in either direction.
+pub const MAX_NESTING: usize = 128;
+
+/// A request id, echoed byte for byte.
+#[derive(Debug, Clone)]
+pub struct RequestId(Box<RawValue>);
+
+impl RequestId {
+    /// The id of answers to what could not be read.
+    pub fn null() -> Self {
+        Self(RawValue::NULL.to_owned())
+    }
+
+    /// The id as JSON.
+    pub fn as_json(&self) -> &str {
+        self.0.get()
+    }
+}
+
+/// A request, its parameters not yet read.
+#[derive(Debug)]
+pub struct Request {
+    /// To be echoed.
+    pub id: RequestId,
+    /// What is asked.
+    pub operation: Operation,
+    /// The parameters, if any.
+    pub params: Option<Box<RawValue>>,
+}
+
+/// A request that cannot be served, with the id to answer under.
+#[derive(Debug)]
+pub struct Rejected {
+    /// The request's id, or null where it could not be read.
+    pub id: RequestId,
+    /// Why.
+    pub error: A2aError,
+}
+
+#[derive(Deserialize)]
+struct Envelope<'a> {
+    #[serde(borrow)]
+    jsonrpc: Option<&'a RawValue>,
+    #[serde(borrow)]
+    id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    method: Option<&'a RawValue>,
+    #[serde(borrow)]
+    params: Option<&'a RawValue>,
+}
+
+/// Reads a request (spec §9.3).
+pub fn read_request(body: &[u8]) -> Result<Request, Rejected> {
+    let rejected = |id: &RequestId, kind, message: String| Rejected {
+        id: id.clone(),
+        error: A2aError::new(kind, message),
+    };
+    let nobody = RequestId::null();
+    check_nesting(body).map_err(|problem| rejected(&nobody, ErrorKind::ParseError, problem))?;
+    let raw: &RawValue = serde_json::from_slice(body).map_err(|error| {
+        rejected(&nobody, ErrorKind::ParseError, format!("Invalid JSON payload: {error}"))
+    })?;
+    let envelope: Envelope<'_> = serde_json::from_str(raw.get()).map_err(|error| {
+        let problem = strip_position(&error);
+        let message = format!("expected one JSON-RPC 2.0 request object: {problem}");
+        rejected(&nobody, ErrorKind::InvalidRequest, message)
+    })?;
+    let id = read_id(envelope.id).map_err(|message| rejected(&nobody, ErrorKind::InvalidRequest, message))?;
+    if envelope.jsonrpc.map(RawValue::get) != Some("\"2.0\"") {
+        let message = "expected \"jsonrpc\": \"2.0\"".to_owned();
+        return Err(rejected(&id, ErrorKind::InvalidRequest, message));
+    }
+    let method = envelope.method.and_then(|raw| serde_json::from_str::<String>(raw.get()).ok());
+    let Some(method) = method else {
+        return Err(rejected(&id, ErrorKind::InvalidRequest, "expected \"method\": a string".to_owned()));
+    };
+    let Some(operation) = Operation::of_method(&method) else {
+        let known: Vec<&str> = Operation::ALL.iter().map(|operation| operation.method()).collect();
+        let message =
+            format!("Method not found: \"{}\"; known methods: {}", excerpt(&method), known.join(", "));
+        return Err(rejected(&id, ErrorKind::MethodNotFound, message));
+    };
+    match envelope.params.map(RawValue::get) {
+        Some(params) if !params.starts_with('{') && params != "null" => {
+            Err(rejected(&id, ErrorKind::InvalidParams, "expected \"params\": an object".to_owned()))
+        }
+        Some("null") | None => Ok(Request { id, operation, params: None }),
+        Some(_) => Ok(Request { id, operation, params: envelope.params.map(ToOwned::to_owned) }),
+    }
+}
+
+fn read_id(raw: Option<&RawValue>) -> Result<RequestId, String> {
+    let Some(raw) = raw else { return Ok(RequestId::null()) };
+    match raw.get().as_bytes().first() {
+        Some(b'"' | b'-' | b'0'..=b'9' | b'n') => Ok(RequestId(raw.to_owned())),
+        _ => Err("expected \"id\": a string, a number or null".to_owned()),
+    }
+}
+
+/// Refuses what nests deeper than [`MAX_NESTING`]; raw values are skipped without recursion, so this is the bound.
+pub fn check_nesting(json: &[u8]) -> Result<(), String> {
+    let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
+    for byte in json {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            b'{' | b'[' if !in_string => depth += 1,
+            b'}' | b']' if !in_string => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > MAX_NESTING {
+            return Err(format!("Invalid JSON payload: nested deeper than {MAX_NESTING} levels"));
+        }
+    }
+    Ok(())
+}
+
+/// A successful response.
+pub fn write_result(id: &RequestId, result: &impl Serialize) -> Result<Vec<u8>, serde_json::Error> {
+    Ok(wrap_result(id, &serde_json::to_vec(result)?))
+}
+
+/// A successful response around a result that is JSON already.
+pub fn wrap_result(id: &RequestId, result: &[u8]) -> Vec<u8> {
+    let mut response = Vec::with_capacity(result.len() + id.as_json().len() + 40);
+    response.extend_from_slice(b"{\"jsonrpc\":\"2.0\",\"id\":");
+    response.extend_from_slice(id.as_json().as_bytes());
+    response.extend_from_slice(b",\"result\":");
+    response.extend_from_slice(result);
+    response.push(b'}');
+    response
+}
+
+/// An error response.
+pub fn write_error(id: &RequestId, error: &A2aError) -> Vec<u8> {
+    format!("{{\"jsonrpc\":\"2.0\",\"id\":{},\"error\":{}}}", id.as_json(), error.to_jsonrpc()).into_bytes()
+}
+
+/// A request of our own.
+pub fn write_request(
+    id: u64,
+    operation: Operation,
+    params: &impl Serialize,
+) -> Result<Vec<u8>, serde_json::Error> {
+    #[derive(Serialize)]
+    struct Outgoing<'a, P> {
+        jsonrpc: &'a str,
+        id: u64,
+        method: &'a str,
+        params: &'a P,
+    }
+    serde_json::to_vec(&Outgoing { jsonrpc: "2.0", id, method: operation.method(), params })
+}
+
+/// What is wrong with a response.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ResponseError {
+    /// The server answered with an error.
+    Answered(A2aError),
+    /// Not a JSON-RPC response with this kind of result.
+    Garbage(String),
+}
+
+/// Reads a response whose result should be a `T`.
+pub fn read_response<T: DeserializeOwned>(body: &[u8]) -> Result<T, ResponseError> {
+    #[derive(Deserialize)]
+    struct Incoming<'a> {
+        #[serde(borrow)]
+        result: Option<&'a RawValue>,
+        error: Option<IncomingError>,
+    }
+    #[derive(Deserialize)]
+    struct IncomingError {
+        code: i64,
+        #[serde(default)]
+        message: String,
+        data: Option<Value>,
+    }
+    let garbage = |problem: String| {
+        let found = excerpt(&String::from_utf8_lossy(body));
+        ResponseError::Garbage(format!("{problem}, found {found}"))
+    };
+    check_nesting(body).map_err(garbage)?;
+    let incoming: Incoming<'_> = serde_json::from_slice(body).map_err(|error| {
+        garbage(format!("expected a JSON-RPC response: {}", strip_position(&error)))
+    })?;
+    match (incoming.result, incoming.error) {
+        (_, Some(error)) => {
+            Err(ResponseError::Answered(A2aError::from_jsonrpc(error.code, &error.message, error.data.as_ref())))
+        }
+        (Some(result), None) => serde_json::from_str(result.get())
+            .map_err(|error| garbage(format!("expected an A2A result: {}", strip_position(&error)))),
+        (None, None) => Err(garbage("expected a result or an error".to_owned())),
+    }
+}

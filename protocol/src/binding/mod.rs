@@ -1,0 +1,5 @@
+//! The bindings: how operations and errors travel.
+
+pub mod http_json;
+pub mod jsonrpc;
+pub mod sse;

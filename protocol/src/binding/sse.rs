@@ -1,0 +1,115 @@
+//! Server-sent events: what streams are made of, in both directions.
+
+/// One event.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Event {
+    /// The `id` field, if the event has one.
+    pub id: Option<String>,
+    /// The `event` field, if the event has one.
+    pub name: Option<String>,
+    /// The `data` lines, joined by line breaks.
+    pub data: String,
+}
+
+/// A comment that keeps a connection alive.
+pub const HEARTBEAT: &[u8] = b": keep-alive\n\n";
+
+/// Writes an event. Line breaks in the data make several `data` lines.
+pub fn write_event(id: Option<u64>, data: &[u8]) -> Vec<u8> {
+    let mut event = Vec::with_capacity(data.len() + 32);
+    if let Some(id) = id {
+        event.extend_from_slice(format!("id: {id}\n").as_bytes());
+    }
+    for line in data.split(|byte| *byte == b'\n') {
+        event.extend_from_slice(b"data: ");
+        event.extend_from_slice(line.strip_suffix(b"\r").unwrap_or(line));
+        event.push(b'\n');
+    }
+    event.push(b'\n');
+    event
+}
+
+/// Why a stream cannot be read on.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SseError {
+    /// An event is larger than allowed.
+    #[error("an event is larger than {limit} bytes")]
+    TooLarge {
+        /// The bound.
+        limit: usize,
+    },
+    /// Not UTF-8.
+    #[error("an event is not UTF-8 text")]
+    NotText,
+}
+
+/// Reads events out of bytes that arrive in any pieces.
+#[derive(Debug)]
+pub struct Decoder {
+    limit: usize,
+    line: Vec<u8>,
+    event: Event,
+    has_data: bool,
+    size: usize,
+    after_cr: bool,
+    at_start: bool,
+}
+
+impl Decoder {
+    /// A decoder that refuses events larger than `limit` bytes.
+    pub fn new(limit: usize) -> Self {
+        let event = Event::default();
+        Self { limit, line: Vec::new(), event, has_data: false, size: 0, after_cr: false, at_start: true }
+    }
+
+    /// Takes in a piece; the events it completes.
+    pub fn push(&mut self, bytes: &[u8]) -> Result<Vec<Event>, SseError> {
+        let mut events = Vec::new();
+        for &byte in bytes {
+            let was_cr = std::mem::replace(&mut self.after_cr, byte == b'\r');
+            match byte {
+                b'\n' if was_cr => {}
+                b'\n' | b'\r' => events.extend(self.end_line()?),
+                _ => {
+                    self.line.push(byte);
+                    self.size += 1;
+                    if self.size > self.limit {
+                        return Err(SseError::TooLarge { limit: self.limit });
+                    }
+                }
+            }
+        }
+        Ok(events)
+    }
+
+    /// Whether the bytes so far end in the middle of an event.
+    pub fn is_mid_event(&self) -> bool {
+        self.has_data || !self.line.is_empty()
+    }
+
+    fn end_line(&mut self) -> Result<Option<Event>, SseError> {
+        let line = std::mem::take(&mut self.line);
+        let line = std::str::from_utf8(&line).map_err(|_| SseError::NotText)?;
+        let line =
+            if std::mem::take(&mut self.at_start) { line.trim_start_matches('\u{feff}') } else { line };
+        if line.is_empty() {
+            self.size = 0;
+            let event = std::mem::take(&mut self.event);
+            return Ok(std::mem::take(&mut self.has_data).then_some(event));
+        }
+        let (field, value) = line.split_once(':').unwrap_or((line, ""));
+        let value = value.strip_prefix(' ').unwrap_or(value);
+        match field {
+            "data" => {
+                if std::mem::replace(&mut self.has_data, true) {
+                    self.event.data.push('\n');
+                }
+                self.event.data.push_str(value);
+            }
+            "event" => self.event.name = Some(value.to_owned()),
+            "id" => self.event.id = Some(value.to_owned()),
+            _ => {}
+        }
+        Ok(None)
+    }
+}
