@@ -1,1 +1,13 @@
-//! Who may delegate what to whom: capabilities, scopes, the meet, the grant. Pure.
+//! Who may delegate what to whom: capabilities, scopes, the meet, the decision, the grant.
+//!
+//! Pure: no I/O, no clock, no async; keys and the time are arguments. The model is `docs/capability_model.md`.
+
+mod capability;
+mod decision;
+mod grant;
+mod scope;
+
+pub use capability::{Arg, Capability, ParseError, Request};
+pub use decision::{Allowed, Decision, Demand, Denied, DenyRule, SkillRequirement, decide, effective};
+pub use grant::{Actor, Claims, Expected, GrantError, GrantKey, VerifyKey, mint, verify};
+pub use scope::{LimitExceeded, MAX_CAPABILITIES, MAX_CAPABILITIES_AFTER_MEET, Scope, ScopeError};

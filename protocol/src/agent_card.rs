@@ -105,10 +105,6 @@ impl AgentCard {
 
     /// The parameters under which it supports an extension.
     pub fn extension(&self, uri: &str) -> Option<&AgentExtension> {
-        self.capabilities
-            .as_ref()?
-            .extensions
-            .iter()
-            .find(|extension| extension.uri.as_deref() == Some(uri))
+        self.capabilities.as_ref()?.extensions.iter().find(|extension| extension.uri.as_deref() == Some(uri))
     }
 }

@@ -235,7 +235,9 @@ impl ErrorDetail {
                     .collect();
                 json!({ "@type": BAD_REQUEST, "fieldViolations": violations })
             }
-            Self::RetryInfo { seconds } => json!({ "@type": RETRY_INFO, "retryDelay": format!("{seconds}s") }),
+            Self::RetryInfo { seconds } => {
+                json!({ "@type": RETRY_INFO, "retryDelay": format!("{seconds}s") })
+            }
         }
     }
 
@@ -251,6 +253,10 @@ impl ErrorDetail {
         let metadata = detail.get("metadata").and_then(Value::as_object).into_iter().flatten();
         let metadata =
             metadata.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect();
-        Some(Self::ErrorInfo { reason: text("reason")?, domain: text("domain").unwrap_or_default(), metadata })
+        Some(Self::ErrorInfo {
+            reason: text("reason")?,
+            domain: text("domain").unwrap_or_default(),
+            metadata,
+        })
     }
 }

@@ -27,8 +27,8 @@ pub use message::{Message, Role};
 pub use operation::Operation;
 pub use part::Part;
 pub use request::{
-    CancelTaskRequest, GetTaskRequest, ListTasksRequest, ListTasksResponse, MAX_PAGE_SIZE,
-    RawHolder, SendMessageConfiguration, SendMessageRequest, SubscribeToTaskRequest, invalid_params, read_pairs,
+    CancelTaskRequest, GetTaskRequest, ListTasksRequest, ListTasksResponse, MAX_PAGE_SIZE, RawHolder,
+    SendMessageConfiguration, SendMessageRequest, SubscribeToTaskRequest, invalid_params, read_pairs,
     read_params,
 };
 pub use service_parameters::{EXTENSIONS_HEADER, PROTOCOL_VERSION, VERSION_HEADER, check_version};

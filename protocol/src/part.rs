@@ -65,7 +65,9 @@ impl Member for Part {
         let fields = Fields::read(raw)?;
         let contents: Vec<&str> = CONTENT
             .into_iter()
-            .filter(|member| fields.get(member).is_some_and(|value| *member == "data" || value.get() != "null"))
+            .filter(|member| {
+                fields.get(member).is_some_and(|value| *member == "data" || value.get() != "null")
+            })
             .collect();
         match contents.as_slice() {
             ["data"] => Ok(Self(raw.to_owned())),

@@ -16,6 +16,7 @@ const DEFAULT_PAGE_SIZE: u32 = 50;
 
 wire_object! {
     /// How a message is to be handled.
+    #[derive(Default)]
     pub struct SendMessageConfiguration {
         /// Media types the caller accepts.
         accepted_output_modes: Vec<String> = "acceptedOutputModes",
@@ -132,7 +133,13 @@ wire_object! {
 impl SendMessageRequest {
     /// A request with nothing but a message.
     pub fn new(message: Message) -> Self {
-        Self { tenant: None, message, configuration: None, metadata: Metadata::default(), unknown: Fields::default() }
+        Self {
+            tenant: None,
+            message,
+            configuration: None,
+            metadata: Metadata::default(),
+            unknown: Fields::default(),
+        }
     }
 
     /// Checks what the proto marks REQUIRED beyond presence (spec §5.7): a message id and at least one part.
@@ -155,18 +162,6 @@ impl SendMessageRequest {
     /// How many messages of history the caller wants.
     pub fn history_length(&self) -> Option<usize> {
         self.configuration.as_ref()?.history_length.map(|length| length as usize)
-    }
-}
-
-impl Default for SendMessageConfiguration {
-    fn default() -> Self {
-        Self {
-            accepted_output_modes: Vec::new(),
-            push: None,
-            history_length: None,
-            return_immediately: false,
-            unknown: Fields::default(),
-        }
     }
 }
 

@@ -1,6 +1,18 @@
-//! What should happen next in a delegation tree: decide and apply, no I/O.
+//! What should happen next in a delegation tree.
+//!
+//! Pure: no async runtime, clock, random source, file or socket. Inputs, the time and fresh ids come in as
+//! arguments; durable facts ([`journal::Record`]) and effects ([`delegation::action::Action`]) go out as data.
 
+mod attempts;
+pub mod delegation;
+mod error;
+pub mod extension;
 mod id;
+pub mod journal;
+mod limits;
 
+pub use delegation::{Changed, Decision, FoldError, Told, Tree};
+pub use error::Refusal;
 pub use id::TaskId;
+pub use limits::Limits;
 pub use protocol::Timestamp;

@@ -113,5 +113,9 @@ pub fn query_pairs(query: &str) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, s
 }
 
 fn decode_query(text: &str) -> Cow<'_, str> {
-    if text.contains('+') { percent_decode(&text.replace('+', " ")).into_owned().into() } else { percent_decode(text) }
+    if text.contains('+') {
+        percent_decode(&text.replace('+', " ")).into_owned().into()
+    } else {
+        percent_decode(text)
+    }
 }

@@ -193,13 +193,14 @@ pub fn read_response<T: DeserializeOwned>(body: &[u8]) -> Result<T, ResponseErro
         ResponseError::Garbage(format!("{problem}, found {found}"))
     };
     check_nesting(body).map_err(garbage)?;
-    let incoming: Incoming<'_> = serde_json::from_slice(body).map_err(|error| {
-        garbage(format!("expected a JSON-RPC response: {}", strip_position(&error)))
-    })?;
+    let incoming: Incoming<'_> = serde_json::from_slice(body)
+        .map_err(|error| garbage(format!("expected a JSON-RPC response: {}", strip_position(&error))))?;
     match (incoming.result, incoming.error) {
-        (_, Some(error)) => {
-            Err(ResponseError::Answered(A2aError::from_jsonrpc(error.code, &error.message, error.data.as_ref())))
-        }
+        (_, Some(error)) => Err(ResponseError::Answered(A2aError::from_jsonrpc(
+            error.code,
+            &error.message,
+            error.data.as_ref(),
+        ))),
         (Some(result), None) => serde_json::from_str(result.get())
             .map_err(|error| garbage(format!("expected an A2A result: {}", strip_position(&error)))),
         (None, None) => Err(garbage("expected a result or an error".to_owned())),

@@ -1,0 +1,310 @@
+//! A delegation tree, and the rules by which it grows, works and ends.
+//!
+//! [`Tree::decide`] turns an input into records and actions without changing anything; [`Tree::apply`] makes a
+//! record true. Live use and replay go through the same `apply`, so a tree folded from its journal is the tree
+//! that was. Time, ids and configuration come in as arguments; the caller makes records durable before it
+//! applies them, and applies them before it performs the actions.
+
+pub mod action;
+mod draft;
+pub mod input;
+mod on_agent;
+mod on_cancel;
+mod on_delegate;
+mod on_failed;
+mod on_time;
+mod on_turn;
+mod state;
+mod view;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use protocol::{TaskState, Timestamp};
+
+use self::action::Action;
+use self::draft::Draft;
+use self::input::Input;
+use self::state::{Body, Node, Phase, Progress, parts_bytes, status_bytes};
+use crate::TaskId;
+use crate::error::Refusal;
+use crate::journal::{Fact, Outcome, Record};
+use crate::limits::Limits;
+
+pub use self::view::{TaskSummary, Told};
+
+/// One root task and everything below it. The unit of decision, locking and journalling.
+#[derive(Debug, Clone)]
+pub struct Tree {
+    root: TaskId,
+    version: u64,
+    open: u32,
+    nodes: BTreeMap<TaskId, Node>,
+    bodies: BTreeMap<TaskId, Body>,
+}
+
+/// What follows from an input: facts to make durable, then effects to perform.
+#[derive(Debug, Clone, Default)]
+pub struct Decision {
+    /// New facts in order.
+    pub records: Vec<Record>,
+    /// Effects, to be performed once the records are durable.
+    pub actions: Vec<Action>,
+    /// Tasks that are new or whose northbound status changed, as they stand after the records.
+    pub changed: Vec<Changed>,
+    /// Whether any task of the tree is open after the records.
+    pub open: bool,
+}
+
+/// What an index of tasks needs to know about a changed one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Changed {
+    /// The task.
+    pub task: TaskId,
+    /// The principal that owns its tree.
+    pub owner: String,
+    /// The agent that works on it.
+    pub agent: String,
+    /// Its northbound context.
+    pub context_id: String,
+    /// Its northbound state.
+    pub state: TaskState,
+    /// When its status last changed.
+    pub updated: Timestamp,
+}
+
+/// Why a journal cannot be folded.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FoldError {
+    /// A record is about a task that was never submitted.
+    #[error("record {version} of the tree is about task {task}, which was never submitted")]
+    UnknownTask {
+        /// Number of the record in the tree.
+        version: u64,
+        /// The task.
+        task: TaskId,
+    },
+    /// A record's number within its task is not the next one.
+    #[error("record {version} of the tree has number {found} within task {task}, not the next, {expected}")]
+    OutOfOrder {
+        /// Number of the record in the tree.
+        version: u64,
+        /// The task.
+        task: TaskId,
+        /// Expected number.
+        expected: u64,
+        /// Number found.
+        found: u64,
+    },
+}
+
+impl Tree {
+    /// A tree in which nothing has happened; its first input must delegate without a parent, with this id.
+    pub fn new(root: TaskId) -> Self {
+        Self { root, version: 0, open: 0, nodes: BTreeMap::new(), bodies: BTreeMap::new() }
+    }
+
+    /// What follows from an input at a time. Changes nothing.
+    pub fn decide(&self, input: Input, now: Timestamp, limits: &Limits) -> Result<Decision, Refusal> {
+        let mut draft = Draft::new(self, now, limits);
+        match input {
+            Input::Delegate(new) => draft.on_delegate(*new)?,
+            Input::Turn { task, message } => draft.on_turn(task, &message)?,
+            Input::Agent { attempt, event } => draft.on_agent(attempt, *event),
+            Input::Found { attempt, task } => draft.on_found(attempt, *task),
+            Input::Failed { attempt, failure } => draft.on_failed(attempt, &failure),
+            Input::Cancel { task, by } => draft.on_cancel(task, &by)?,
+            Input::CancelAnswered { attempt, confirmed, reason } => {
+                draft.on_cancel_answered(attempt, confirmed, reason);
+            }
+            Input::Tick => draft.on_tick(),
+            Input::Resume => draft.on_resume(),
+        }
+        Ok(draft.finish())
+    }
+
+    /// Makes a record true.
+    pub fn apply(&mut self, record: &Record) -> Result<(), FoldError> {
+        let unknown = || FoldError::UnknownTask { version: self.version, task: record.task };
+        let expected = match (&record.fact, self.nodes.get(&record.task)) {
+            (Fact::Submitted(_), None) => 1,
+            (_, Some(node)) => node.seq + 1,
+            (_, None) => return Err(unknown()),
+        };
+        if record.seq != expected {
+            let (version, task, found) = (self.version, record.task, record.seq);
+            return Err(FoldError::OutOfOrder { version, task, expected, found });
+        }
+        apply_to_nodes(self, record);
+        apply_to_body(&mut self.bodies, record);
+        self.version += 1;
+        Ok(())
+    }
+
+    /// Folds a tree from its records.
+    pub fn fold<'r>(root: TaskId, records: impl IntoIterator<Item = &'r Record>) -> Result<Self, FoldError> {
+        let mut tree = Self::new(root);
+        records.into_iter().try_for_each(|record| tree.apply(record))?;
+        Ok(tree)
+    }
+
+    /// The root task.
+    pub fn root(&self) -> TaskId {
+        self.root
+    }
+
+    /// How many records the tree holds.
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// Whether any task is open.
+    pub fn is_open(&self) -> bool {
+        self.open > 0
+    }
+
+    /// The next time at which [`Input::Tick`] would do something; `None` when nothing is waited for.
+    pub fn next_timer(&self, limits: &Limits) -> Option<Timestamp> {
+        self.nodes.values().filter_map(|node| on_time::next_timer(self, node, limits)).min()
+    }
+
+    /// Whether a grant for this task opens anything: it and all its ancestors are open and not being cancelled.
+    pub fn is_granted(&self, task: TaskId) -> bool {
+        self.lineage(task).all(Node::is_granted) && self.nodes.contains_key(&task)
+    }
+
+    /// Whether `task` is `ancestor` or below it.
+    pub fn is_within(&self, task: TaskId, ancestor: TaskId) -> bool {
+        self.lineage(task).any(|node| node.id == ancestor)
+    }
+
+    /// The task and its ancestors, nearest first.
+    fn lineage(&self, task: TaskId) -> impl Iterator<Item = &Node> {
+        std::iter::successors(self.nodes.get(&task), |node| self.nodes.get(&node.submission.parent?))
+    }
+}
+
+/// The nodes a record changes: a tree's own, or a draft's copies of them.
+trait Nodes {
+    fn node_mut(&mut self, task: TaskId) -> Option<&mut Node>;
+    fn insert(&mut self, node: Node);
+    fn open_mut(&mut self) -> &mut u32;
+}
+
+impl Nodes for Tree {
+    fn node_mut(&mut self, task: TaskId) -> Option<&mut Node> {
+        self.nodes.get_mut(&task)
+    }
+
+    fn insert(&mut self, node: Node) {
+        self.nodes.insert(node.id, node);
+    }
+
+    fn open_mut(&mut self) -> &mut u32 {
+        &mut self.open
+    }
+}
+
+/// The one meaning of a record for the state that decisions are made from.
+fn apply_to_nodes(nodes: &mut impl Nodes, record: &Record) {
+    if let Fact::Submitted(submission) = &record.fact {
+        nodes.insert(Node::new(record.task, (**submission).clone(), record.at));
+        *nodes.open_mut() += 1;
+        if let Some(parent) = submission.parent.and_then(|parent| nodes.node_mut(parent)) {
+            parent.children.push(record.task);
+            parent.open_children += 1;
+        }
+    }
+    let Some(node) = nodes.node_mut(record.task) else { return };
+    let was_open = node.is_open();
+    apply_to_node(node, record);
+    if was_open && !node.is_open() {
+        let parent = node.submission.parent;
+        *nodes.open_mut() -= 1;
+        if let Some(parent) = parent.and_then(|parent| nodes.node_mut(parent)) {
+            parent.open_children -= 1;
+        }
+    }
+}
+
+fn apply_to_node(node: &mut Node, record: &Record) {
+    node.seq = record.seq;
+    match &record.fact {
+        Fact::Submitted(_) | Fact::Metadata(_) => {}
+        Fact::AttemptScheduled { number, not_before } => {
+            node.begin_attempt(*number, Progress::Scheduled { not_before: *not_before });
+        }
+        Fact::AttemptStarted { number } => {
+            node.heard = record.at;
+            node.begin_attempt(*number, Progress::Started);
+        }
+        Fact::AttemptAccepted { number, agent_task } => {
+            node.heard = record.at;
+            node.accept_attempt(*number, agent_task);
+        }
+        Fact::AttemptLost { number, reason } => node.advance(*number, Progress::Lost, Some(reason)),
+        Fact::CancelRequested { number } => node.advance(*number, Progress::Canceling, None),
+        Fact::AttemptEnded { number, outcome, reason } => {
+            node.advance(*number, Progress::Ended(*outcome), reason.as_ref());
+        }
+        Fact::Resumed => node.heard = record.at,
+        Fact::Status(status) => {
+            node.bytes += status_bytes(status);
+            node.set_status(status, record.at);
+        }
+        Fact::Artifact(piece) => {
+            node.regain_contact(record.at);
+            node.bytes += parts_bytes(&piece.artifact.parts);
+        }
+        Fact::Said(message) => node.bytes += state::message_bytes(message),
+        Fact::Turn { message, answers } => {
+            node.heard = record.at;
+            node.bytes += state::message_bytes(message);
+            node.turn = Some(Arc::new((**message).clone()));
+            if *answers {
+                node.phase = Phase::Working;
+                node.show(TaskState::Working, record.at);
+            }
+        }
+        Fact::Held(outcome) => {
+            node.end_live_attempt();
+            node.phase = Phase::Held(Arc::new((**outcome).clone()));
+        }
+        Fact::Closing { outcome, give_up } => {
+            let outcome = Arc::new((**outcome).clone());
+            node.phase = Phase::Closing { outcome, give_up: *give_up };
+        }
+        Fact::Ended(outcome) => {
+            node.end_live_attempt();
+            node.direct = outcome.direct;
+            node.phase = Phase::Ended;
+            node.show(outcome.state, record.at);
+        }
+        Fact::Late { .. } => node.late += 1,
+    }
+}
+
+/// The one meaning of a record for what people read.
+fn apply_to_body(bodies: &mut BTreeMap<TaskId, Body>, record: &Record) {
+    if let Fact::Submitted(submission) = &record.fact {
+        bodies.insert(record.task, Body::new(submission));
+    }
+    let Some(body) = bodies.get_mut(&record.task) else { return };
+    match &record.fact {
+        Fact::Status(status) => body.set_status(status.message.as_ref()),
+        Fact::Ended(outcome) => body.set_status(outcome.message.as_ref()),
+        Fact::Said(message) | Fact::Turn { message, .. } => body.say(message),
+        Fact::Artifact(piece) => {
+            protocol::merge_artifact(&mut body.artifacts, &piece.artifact, piece.append);
+        }
+        Fact::Metadata(metadata) => body.metadata = (**metadata).clone(),
+        _ => {}
+    }
+}
+
+impl Outcome {
+    /// An end with a closing message, if there is one.
+    pub(crate) fn new(state: TaskState, message: Option<protocol::Message>) -> Self {
+        Self { state, message, metadata: protocol::Metadata::default(), direct: false }
+    }
+}

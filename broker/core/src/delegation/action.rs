@@ -1,0 +1,80 @@
+//! What the core wants done, as data. The driver performs actions after their records are durable.
+
+use capability::Scope;
+use protocol::{Message, Timestamp};
+
+use super::input::AttemptId;
+use crate::TaskId;
+
+/// An effect to perform.
+#[derive(Debug, Clone)]
+pub enum Action {
+    /// Send a message to the agent and listen to what it says.
+    Send(Box<Dispatch>),
+    /// Ask the agent what became of the attempt, then listen on.
+    Recover {
+        /// The attempt.
+        attempt: AttemptId,
+        /// The agent.
+        agent: String,
+        /// The agent's own id of the task, if it ever said one.
+        agent_task: Option<String>,
+        /// Southbound context, to look the task up when its id is unknown.
+        agent_context: String,
+        /// Southbound message id, likewise.
+        message_id: String,
+    },
+    /// Ask the agent to cancel its task.
+    Cancel {
+        /// The attempt.
+        attempt: AttemptId,
+        /// The agent.
+        agent: String,
+        /// The agent's own id of the task.
+        agent_task: String,
+    },
+    /// Stop listening to an attempt that is over.
+    Abandon(AttemptId),
+}
+
+/// A message on its way to an agent.
+#[derive(Debug, Clone)]
+pub struct Dispatch {
+    /// The attempt.
+    pub attempt: AttemptId,
+    /// The agent.
+    pub agent: String,
+    /// The message, its ids already southbound.
+    pub message: Message,
+    /// Output modes the caller accepts.
+    pub accepted_output_modes: Vec<String>,
+    /// What the agent is told and granted.
+    pub passport: Passport,
+}
+
+/// What a grant is made of and what `metadata[extension]` tells the agent (design §2).
+#[derive(Debug, Clone)]
+pub struct Passport {
+    /// The task.
+    pub task: TaskId,
+    /// Its parent.
+    pub parent: Option<TaskId>,
+    /// The root of its tree.
+    pub root: TaskId,
+    /// Hops from the root.
+    pub depth: u32,
+    /// The principal that owns the tree.
+    pub owner: String,
+    /// The agents the delegation came through, nearest first (audit only).
+    pub chain: Vec<String>,
+    /// The agent that holds the grant.
+    pub agent: String,
+    /// The skill asked for.
+    pub skill: Option<String>,
+    /// The skills that may be used when none was named.
+    pub skills: Vec<String>,
+    /// The effective scope.
+    pub scope: Scope,
+    /// When the task must be over.
+    pub deadline: Timestamp,
+}

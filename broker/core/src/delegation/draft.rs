@@ -1,0 +1,233 @@
+//! A decision being made: records apply to private copies of the nodes they touch, so that later steps of one
+//! decision see earlier ones while the tree itself stays as it is.
+
+use std::collections::BTreeMap;
+
+use protocol::{Message, TaskState, Timestamp};
+
+use super::action::{Action, Dispatch, Passport};
+use super::input::AttemptId;
+use super::state::{NOTE_PREFIX, Node, Phase};
+use super::{Changed, Decision, Nodes, Tree, apply_to_nodes};
+use crate::TaskId;
+use crate::journal::{ChildNote, Fact, Origin, Outcome, RECORD_VERSION, Record, StatusFact};
+use crate::limits::Limits;
+
+pub(super) struct Draft<'t> {
+    pub(super) tree: &'t Tree,
+    pub(super) now: Timestamp,
+    pub(super) limits: &'t Limits,
+    touched: BTreeMap<TaskId, Node>,
+    open: u32,
+    decision: Decision,
+}
+
+impl<'t> Draft<'t> {
+    pub(super) fn new(tree: &'t Tree, now: Timestamp, limits: &'t Limits) -> Self {
+        Self { tree, now, limits, touched: BTreeMap::new(), open: tree.open, decision: Decision::default() }
+    }
+
+    pub(super) fn finish(self) -> Decision {
+        let changed = self.touched.values().filter(|node| self.is_shown_differently(node));
+        let changed = changed.map(index_entry).collect();
+        Decision { changed, open: self.open > 0, ..self.decision }
+    }
+
+    fn is_shown_differently(&self, node: &Node) -> bool {
+        let before = self.tree.nodes.get(&node.id);
+        before.is_none_or(|before| (before.state, before.updated) != (node.state, node.updated))
+    }
+
+    /// The task as it stands after what has been decided so far.
+    pub(super) fn node(&self, task: TaskId) -> Option<&Node> {
+        self.touched.get(&task).or_else(|| self.tree.nodes.get(&task))
+    }
+
+    pub(super) fn open(&self) -> u32 {
+        self.open
+    }
+
+    /// All tasks of the tree; ids sort by creation, so parents come before children.
+    pub(super) fn tasks(&self) -> Vec<TaskId> {
+        self.tree.nodes.keys().copied().collect()
+    }
+
+    pub(super) fn record(&mut self, task: TaskId, fact: Fact) {
+        let seq = self.node(task).map_or(0, |node| node.seq) + 1;
+        let record = Record { v: RECORD_VERSION, task, seq, at: self.now, fact };
+        apply_to_nodes(self, &record);
+        self.decision.records.push(record);
+    }
+
+    pub(super) fn act(&mut self, action: Action) {
+        self.decision.actions.push(action);
+    }
+
+    /// A message of the broker's own, for a status.
+    pub(super) fn note(&self, task: TaskId, text: &str) -> Message {
+        let seq = self.node(task).map_or(0, |node| node.seq) + 1;
+        let mut note = Message::agent_text(format!("{NOTE_PREFIX}{task}.{seq}"), text);
+        note.task_id = Some(task.to_string());
+        note.context_id = self.node(task).map(|node| node.submission.context_id.clone());
+        note
+    }
+
+    /// Says on the task's own stream that work goes on, and why. Silent before the agent's first sign, so that
+    /// a direct answer can still pass as exactly that.
+    pub(super) fn note_working(&mut self, task: TaskId, text: &str) {
+        if self.node(task).is_some_and(|node| matches!(node.phase, Phase::Working)) {
+            let message = Some(self.note(task, text));
+            self.show_working(task, message, Origin::Broker);
+        }
+    }
+
+    /// Shows a status of the broker's making.
+    fn show_working(&mut self, task: TaskId, message: Option<Message>, origin: Origin) {
+        let metadata = protocol::Metadata::default();
+        let status = StatusFact { state: TaskState::Working, message, metadata, origin };
+        self.record(task, Fact::Status(Box::new(status)));
+    }
+
+    /// Ends a task, tells its parent, and lets a parent that waited for it go on.
+    pub(super) fn end(&mut self, task: TaskId, outcome: Outcome) {
+        self.record(task, Fact::Ended(Box::new(outcome)));
+        self.report_to_parent(task);
+        let Some(parent) = self.parent(task) else { return };
+        let Some(node) = self.node(parent) else { return };
+        match &node.phase {
+            Phase::Held(held) if node.open_children == 0 => {
+                let outcome = (**held).clone();
+                self.end(parent, outcome);
+            }
+            Phase::Closing { .. } => self.finish_closing(parent),
+            _ => {}
+        }
+    }
+
+    /// Shows a child's state on its parent's stream; the first child is a sign of work.
+    pub(super) fn report_to_parent(&mut self, child: TaskId) {
+        let Some(node) = self.node(child) else { return };
+        let Some(parent) = node.submission.parent else { return };
+        let progress = ChildNote {
+            task: child,
+            agent: node.submission.agent.clone(),
+            skill: node.submission.skill.clone(),
+            state: node.state,
+        };
+        let reports = self
+            .node(parent)
+            .is_some_and(|node| matches!(node.phase, Phase::Submitted | Phase::Working | Phase::Held(_)));
+        if reports {
+            let message = self.note(parent, &child_text(&progress));
+            self.show_working(parent, Some(message), Origin::Child(progress));
+        }
+    }
+
+    pub(super) fn parent(&self, task: TaskId) -> Option<TaskId> {
+        self.node(task)?.submission.parent
+    }
+
+    /// Asks for the task's first message, or its turn, to be sent to the agent for an attempt.
+    pub(super) fn send(&mut self, attempt: AttemptId, turn: Option<&Message>) {
+        let Some(node) = self.node(attempt.task) else { return };
+        let submission = &node.submission;
+        let sent = turn.unwrap_or(&submission.message);
+        let mut message = sent.clone();
+        message.message_id = agent_message_id(&sent.message_id, attempt);
+        message.context_id = Some(submission.agent_context.clone());
+        message.task_id = node.live(attempt.number).and_then(|live| live.agent_task.clone());
+        // The caller's references name the broker's tasks, which the agent does not know.
+        message.reference_task_ids.clear();
+        let dispatch = Dispatch {
+            attempt,
+            agent: submission.agent.clone(),
+            message,
+            accepted_output_modes: submission.accepted_output_modes.clone(),
+            passport: self.passport(node),
+        };
+        self.act(Action::Send(Box::new(dispatch)));
+    }
+
+    fn passport(&self, node: &Node) -> Passport {
+        let submission = &node.submission;
+        let ancestors = std::iter::successors(submission.parent, |&task| self.node(task)?.submission.parent);
+        Passport {
+            task: node.id,
+            parent: submission.parent,
+            root: self.tree.root,
+            depth: submission.depth,
+            owner: submission.owner.clone(),
+            chain: ancestors
+                .filter_map(|task| self.node(task))
+                .map(|ancestor| ancestor.submission.agent.clone())
+                .collect(),
+            agent: submission.agent.clone(),
+            skill: submission.skill.clone(),
+            skills: submission.skills.clone(),
+            scope: submission.scope.clone(),
+            deadline: submission.deadline,
+        }
+    }
+
+    /// Asks what became of an attempt.
+    pub(super) fn recover(&mut self, attempt: AttemptId) {
+        let Some(node) = self.node(attempt.task) else { return };
+        let submission = &node.submission;
+        let action = Action::Recover {
+            attempt,
+            agent: submission.agent.clone(),
+            agent_task: node.live(attempt.number).and_then(|live| live.agent_task.clone()),
+            agent_context: submission.agent_context.clone(),
+            message_id: agent_message_id(&submission.message.message_id, attempt),
+        };
+        self.act(action);
+    }
+}
+
+impl Nodes for Draft<'_> {
+    fn node_mut(&mut self, task: TaskId) -> Option<&mut Node> {
+        if !self.touched.contains_key(&task) {
+            self.touched.insert(task, self.tree.nodes.get(&task)?.clone());
+        }
+        self.touched.get_mut(&task)
+    }
+
+    fn insert(&mut self, node: Node) {
+        self.touched.insert(node.id, node);
+    }
+
+    fn open_mut(&mut self) -> &mut u32 {
+        &mut self.open
+    }
+}
+
+fn index_entry(node: &Node) -> Changed {
+    Changed {
+        task: node.id,
+        owner: node.submission.owner.clone(),
+        agent: node.submission.agent.clone(),
+        context_id: node.submission.context_id.clone(),
+        state: node.state,
+        updated: node.updated,
+    }
+}
+
+/// The southbound message id: the same for every sending of one message in one attempt.
+pub(super) fn agent_message_id(caller_message_id: &str, attempt: AttemptId) -> String {
+    format!("{caller_message_id}.{}.{}", attempt.task, attempt.number)
+}
+
+fn child_text(note: &ChildNote) -> String {
+    let skill = note.skill.as_deref().map(|skill| format!("/{skill}")).unwrap_or_default();
+    let doing = match note.state {
+        TaskState::Submitted => "has been given a sub-task",
+        TaskState::Working => "is working",
+        TaskState::InputRequired => "needs an answer",
+        TaskState::AuthRequired => "needs authorization",
+        TaskState::Completed => "has completed",
+        TaskState::Failed => "has failed",
+        TaskState::Canceled => "was canceled",
+        TaskState::Rejected => "rejected its sub-task",
+    };
+    format!("{}{skill} {doing}", note.agent)
+}

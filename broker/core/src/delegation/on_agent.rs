@@ -1,0 +1,285 @@
+//! The agent speaks: its task, statuses, artifacts and messages become the broker's own, ids and metadata
+//! translated. What comes after the end, or for an attempt that is over, is noted and never shown.
+
+use protocol::{
+    Artifact, Message, Metadata, StreamResponse, Task, TaskArtifactUpdateEvent, TaskState, TaskStatus,
+};
+
+use super::action::Action;
+use super::draft::{Draft, agent_message_id};
+use super::input::{AttemptId, Failure};
+use super::state::{Phase, Question, message_bytes, parts_bytes};
+use crate::TaskId;
+use crate::extension;
+use crate::journal::{ArtifactFact, AttemptOutcome, Fact, Origin, Outcome, StatusFact};
+
+impl Draft<'_> {
+    pub(super) fn on_agent(&mut self, attempt: AttemptId, event: StreamResponse) {
+        if !self.is_listening(attempt) {
+            return self.on_late(attempt, &event);
+        }
+        let agent_task = match &event {
+            StreamResponse::Task(task) => Some(task.id.as_str()),
+            StreamResponse::StatusUpdate(update) => Some(update.task_id.as_str()),
+            StreamResponse::ArtifactUpdate(update) => Some(update.task_id.as_str()),
+            StreamResponse::Message(_) => None,
+        };
+        if let Some(agent_task) = agent_task
+            && !self.accept(attempt, agent_task)
+        {
+            let known = self.agent_task(attempt).unwrap_or_default();
+            let reason = format!("the agent answered for task {agent_task}, not for its own task {known}");
+            return self.on_failed(attempt, &Failure::Invalid(reason));
+        }
+        if self.is_closing(attempt.task) {
+            return self.on_agent_while_closing(attempt, &event);
+        }
+        if let Some(excess) = self.excess_bytes(attempt.task, &event) {
+            return self.on_failed(attempt, &Failure::Invalid(excess));
+        }
+        match event {
+            StreamResponse::Task(task) => self.on_snapshot(attempt, task),
+            StreamResponse::StatusUpdate(update) => {
+                self.on_status(attempt, update.status, update.metadata);
+            }
+            StreamResponse::ArtifactUpdate(update) => self.on_artifact(attempt.task, update),
+            StreamResponse::Message(message) => self.on_direct_answer(attempt, message),
+        }
+    }
+
+    /// The agent was asked, and this is where its task stands. A turn it never got is sent again.
+    pub(super) fn on_found(&mut self, attempt: AttemptId, task: Task) {
+        let undelivered = self.undelivered_turn(attempt, &task);
+        self.on_agent(attempt, StreamResponse::Task(task));
+        if let Some(turn) = undelivered {
+            self.send(attempt, Some(&turn));
+        }
+    }
+
+    fn undelivered_turn(&self, attempt: AttemptId, found: &Task) -> Option<Message> {
+        let turn = self.node(attempt.task)?.turn.clone()?;
+        let id = agent_message_id(&turn.message_id, attempt);
+        let delivered = found.history.iter().any(|message| message.message_id == id);
+        let waiting = self.is_stale_question(attempt.task, &found.status);
+        (waiting && !delivered).then(|| (*turn).clone())
+    }
+
+    fn is_listening(&self, attempt: AttemptId) -> bool {
+        self.node(attempt.task).is_some_and(|node| node.is_open() && node.live(attempt.number).is_some())
+    }
+
+    fn is_closing(&self, task: TaskId) -> bool {
+        self.node(task).is_some_and(|node| matches!(node.phase, Phase::Closing { .. }))
+    }
+
+    fn agent_task(&self, attempt: AttemptId) -> Option<String> {
+        self.node(attempt.task)?.live(attempt.number)?.agent_task.clone()
+    }
+
+    /// Learns the agent's own id of the task; `false` if it contradicts the one it gave before.
+    fn accept(&mut self, attempt: AttemptId, agent_task: &str) -> bool {
+        if let Some(known) = self.agent_task(attempt) {
+            return known == agent_task;
+        }
+        let (number, agent_task) = (attempt.number, agent_task.to_owned());
+        self.record(attempt.task, Fact::AttemptAccepted { number, agent_task });
+        true
+    }
+
+    fn on_late(&mut self, attempt: AttemptId, event: &StreamResponse) {
+        let Some(node) = self.node(attempt.task) else { return };
+        if node.late >= self.limits.max_late_facts {
+            return;
+        }
+        let what = match event {
+            StreamResponse::Task(task) => format!("task {}", task.status.state.as_str()),
+            StreamResponse::StatusUpdate(update) => format!("status {}", update.status.state.as_str()),
+            StreamResponse::ArtifactUpdate(update) => format!("artifact {}", update.artifact.artifact_id),
+            StreamResponse::Message(message) => format!("message {}", message.message_id),
+        };
+        self.record(attempt.task, Fact::Late { number: attempt.number, what });
+    }
+
+    fn on_agent_while_closing(&mut self, attempt: AttemptId, event: &StreamResponse) {
+        let state = match event {
+            StreamResponse::Task(task) => Some(task.status.state),
+            StreamResponse::StatusUpdate(update) => Some(update.status.state),
+            StreamResponse::Message(_) => Some(TaskState::Completed),
+            StreamResponse::ArtifactUpdate(_) => None,
+        };
+        let was_asked = self
+            .node(attempt.task)
+            .and_then(|node| node.live(attempt.number))
+            .is_some_and(|live| matches!(live.progress, super::state::Progress::Canceling));
+        match state {
+            Some(TaskState::Canceled) => self.settle_cancel(attempt, AttemptOutcome::Canceled, None),
+            Some(state) if state.is_terminal() => {
+                let reason = format!("the agent had already reported {}", state.as_str());
+                self.settle_cancel(attempt, AttemptOutcome::Reported, Some(reason));
+            }
+            // Its id is known only now, so only now can it be asked to stop.
+            _ if was_asked && self.learned_id_now(attempt) => self.ask_to_cancel(attempt),
+            _ => {}
+        }
+    }
+
+    /// Whether this very decision recorded the agent's id.
+    fn learned_id_now(&self, attempt: AttemptId) -> bool {
+        let before = self.tree.nodes.get(&attempt.task).and_then(|node| node.live(attempt.number));
+        before.is_some_and(|live| live.agent_task.is_none())
+    }
+
+    fn excess_bytes(&self, task: TaskId, event: &StreamResponse) -> Option<String> {
+        let added = match event {
+            StreamResponse::Task(task) => {
+                task.artifacts.iter().fold(0, |sum, artifact| sum + parts_bytes(&artifact.parts))
+            }
+            StreamResponse::StatusUpdate(update) => update.status.message.as_deref().map_or(0, message_bytes),
+            StreamResponse::ArtifactUpdate(update) => parts_bytes(&update.artifact.parts),
+            StreamResponse::Message(message) => message_bytes(message),
+        };
+        let limit = self.limits.max_task_bytes;
+        let total = self.node(task)?.bytes.saturating_add(added);
+        (total > limit).then(|| {
+            format!("the agent's messages and artifacts exceed {limit} bytes (limits.max_task_bytes)")
+        })
+    }
+
+    /// A whole task: only what is new in it becomes records.
+    fn on_snapshot(&mut self, attempt: AttemptId, task: Task) {
+        let id = attempt.task;
+        for message in task.history {
+            if self.is_news(id, &message) {
+                let message = self.northbound_message(id, message);
+                self.record(id, Fact::Said(Box::new(message)));
+            }
+        }
+        for artifact in task.artifacts {
+            if !self.has_artifact(id, &artifact) {
+                let update = TaskArtifactUpdateEvent::whole(artifact);
+                self.on_artifact(id, update);
+            }
+        }
+        let metadata = extension::without_broker_data(task.metadata);
+        let known = self.tree.bodies.get(&id).map(|body| &body.metadata);
+        if !metadata.is_empty() && known != Some(&metadata) {
+            self.record(id, Fact::Metadata(Box::new(metadata)));
+        }
+        self.on_status(attempt, task.status, Metadata::default());
+    }
+
+    /// A message of the agent that neither the history nor a status has shown yet.
+    fn is_news(&self, task: TaskId, message: &Message) -> bool {
+        let Some(body) = self.tree.bodies.get(&task) else { return false };
+        let shown = body.status_message.iter().chain(&body.history);
+        message.role == protocol::Role::Agent
+            && !shown.into_iter().any(|known| known.message_id == message.message_id)
+    }
+
+    fn has_artifact(&self, task: TaskId, artifact: &Artifact) -> bool {
+        let northbound = extension::clean_artifact(artifact.clone());
+        self.tree.bodies.get(&task).is_some_and(|body| body.artifacts.contains(&northbound))
+    }
+
+    fn on_artifact(&mut self, task: TaskId, update: TaskArtifactUpdateEvent) {
+        let starts = self.node(task).is_some_and(|node| matches!(node.phase, Phase::Submitted));
+        if starts {
+            self.record(task, Fact::Status(Box::new(agent_status(TaskState::Working, None))));
+            self.report_to_parent(task);
+        }
+        let piece = ArtifactFact {
+            artifact: extension::clean_artifact(update.artifact),
+            append: update.append,
+            last_chunk: update.last_chunk,
+            metadata: extension::without_broker_data(update.metadata),
+        };
+        self.record(task, Fact::Artifact(Box::new(piece)));
+    }
+
+    fn on_status(&mut self, attempt: AttemptId, status: TaskStatus, metadata: Metadata) {
+        let task = attempt.task;
+        if self.is_stale_question(task, &status) || self.is_restated(task, &status, &metadata) {
+            return;
+        }
+        let message = status.message.map(|message| self.northbound_message(task, *message));
+        let metadata = extension::without_broker_data(metadata);
+        match status.state {
+            TaskState::Submitted => {}
+            TaskState::Working | TaskState::InputRequired | TaskState::AuthRequired => {
+                let fact = StatusFact { metadata, ..agent_status(status.state, message) };
+                self.record(task, Fact::Status(Box::new(fact)));
+                self.report_to_parent(task);
+            }
+            state => {
+                let outcome = Outcome { metadata, ..Outcome::new(state, message) };
+                self.on_reported_end(attempt, outcome);
+            }
+        }
+    }
+
+    /// The agent reports an end. COMPLETED waits for open children; any other end takes them down first.
+    fn on_reported_end(&mut self, attempt: AttemptId, outcome: Outcome) {
+        let task = attempt.task;
+        let open_children = self.node(task).map_or(0, |node| node.open_children);
+        match (outcome.state, open_children) {
+            (_, 0) => self.end(task, outcome),
+            (TaskState::Completed, _) => self.record(task, Fact::Held(Box::new(outcome))),
+            _ => {
+                let (number, reported) = (attempt.number, AttemptOutcome::Reported);
+                self.record(task, Fact::AttemptEnded { number, outcome: reported, reason: None });
+                self.close(task, outcome);
+            }
+        }
+    }
+
+    /// One message instead of a task. Shown as exactly that if nothing else was shown before.
+    fn on_direct_answer(&mut self, attempt: AttemptId, message: Message) {
+        let Some(node) = self.node(attempt.task) else { return };
+        if let Some(agent_task) = node.live(attempt.number).and_then(|live| live.agent_task.as_ref()) {
+            let reason = format!("the agent sent a bare message although it works on task {agent_task}");
+            return self.on_failed(attempt, &Failure::Invalid(reason));
+        }
+        let direct = matches!(node.phase, Phase::Submitted);
+        let message = self.northbound_message(attempt.task, message);
+        let outcome = Outcome { direct, ..Outcome::new(TaskState::Completed, Some(message)) };
+        self.on_reported_end(attempt, outcome);
+    }
+
+    /// After an answer, the agent's stream may begin with the old question; it is not asked again.
+    fn is_stale_question(&self, task: TaskId, status: &TaskStatus) -> bool {
+        let asked = Question::of(status.state, status.message.as_deref());
+        self.node(task).is_some_and(|node| asked.is_some() && node.turn.is_some() && node.question == asked)
+    }
+
+    /// Whether this status says nothing that is not shown already.
+    fn is_restated(&self, task: TaskId, status: &TaskStatus, metadata: &Metadata) -> bool {
+        let Some(node) = self.node(task) else { return false };
+        let shown = self.tree.bodies.get(&task).and_then(|body| body.status_message.as_ref());
+        let same_message = match &status.message {
+            None => true,
+            Some(message) => shown.is_some_and(|shown| shown.message_id == message.message_id),
+        };
+        !status.state.is_terminal() && node.state == status.state && same_message && metadata.is_empty()
+    }
+
+    /// An agent's message as callers see it: our ids, and nothing only the broker may say.
+    fn northbound_message(&self, task: TaskId, mut message: Message) -> Message {
+        if let Some(node) = self.node(task) {
+            message.context_id = Some(node.submission.context_id.clone());
+        }
+        message.task_id = message.task_id.map(|_| task.to_string());
+        message.metadata = extension::without_broker_data(message.metadata);
+        message
+    }
+
+    /// The agent is to stop: its own id of the task is known.
+    pub(super) fn ask_to_cancel(&mut self, attempt: AttemptId) {
+        let Some(agent_task) = self.agent_task(attempt) else { return };
+        let Some(agent) = self.node(attempt.task).map(|node| node.submission.agent.clone()) else { return };
+        self.act(Action::Cancel { attempt, agent, agent_task });
+    }
+}
+
+fn agent_status(state: TaskState, message: Option<Message>) -> StatusFact {
+    StatusFact { state, message, metadata: Metadata::default(), origin: Origin::Agent }
+}

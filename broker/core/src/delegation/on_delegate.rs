@@ -1,0 +1,149 @@
+//! A task is asked for: authority first, then the guards, then it exists.
+
+use capability::{Demand, Scope};
+
+use super::draft::Draft;
+use super::input::{AgentFacts, AttemptId, NewTask};
+use super::state::{Node, Phase};
+use crate::TaskId;
+use crate::error::Refusal;
+use crate::journal::{Fact, Retry, Submission};
+
+/// What a new task inherits.
+struct Place {
+    hold: Scope,
+    depth: u32,
+    owner: String,
+    deadline_limit: Option<protocol::Timestamp>,
+}
+
+impl Draft<'_> {
+    pub(super) fn on_delegate(&mut self, new: NewTask) -> Result<(), Refusal> {
+        let place = self.place(&new)?;
+        let (scope, skills) = authorize(&new, &place)?;
+        self.guard(&new, &place)?;
+        let deadline = self.deadline(&new, &place)?;
+
+        let retry = self.retry_policy(&new);
+        let task = new.id;
+        let named = new.skill.is_some();
+        let submission = Submission {
+            parent: new.parent,
+            depth: place.depth,
+            owner: place.owner,
+            caller: new.caller,
+            agent: new.agent.name,
+            identity: new.agent.identity,
+            skill: new.skill,
+            skills: if named { Vec::new() } else { skills },
+            context_id: new.context_id,
+            agent_context: new.agent_context,
+            message: new.message,
+            accepted_output_modes: new.accepted_output_modes,
+            scope,
+            deadline,
+            retry,
+        };
+        self.record(task, Fact::Submitted(Box::new(submission)));
+        self.report_to_parent(task);
+        self.start_attempt(AttemptId { task, number: 1 });
+        Ok(())
+    }
+
+    pub(super) fn start_attempt(&mut self, attempt: AttemptId) {
+        self.record(attempt.task, Fact::AttemptStarted { number: attempt.number });
+        self.send(attempt, None);
+    }
+
+    /// Where the task will stand, if its parent can have children now.
+    fn place(&self, new: &NewTask) -> Result<Place, Refusal> {
+        let Some(parent) = new.parent else {
+            return Ok(Place {
+                hold: new.principal_scope.clone(),
+                depth: 0,
+                owner: new.caller.clone(),
+                deadline_limit: None,
+            });
+        };
+        let node = self.node(parent).ok_or(Refusal::NotFound)?;
+        may_delegate(node)?;
+        Ok(Place {
+            hold: node.submission.scope.clone(),
+            depth: node.submission.depth + 1,
+            owner: node.submission.owner.clone(),
+            deadline_limit: Some(node.submission.deadline),
+        })
+    }
+
+    fn guard(&self, new: &NewTask, place: &Place) -> Result<(), Refusal> {
+        let Some(parent) = new.parent else { return Ok(()) };
+        if self.works_above(parent, &new.agent) {
+            return Err(Refusal::Cycle { agent: new.agent.name.clone() });
+        }
+        if place.depth > self.limits.max_depth {
+            return Err(Refusal::DepthExceeded { depth: place.depth, limit: self.limits.max_depth });
+        }
+        let children = self.node(parent).map_or(0, |node| node.children.len());
+        if children >= self.limits.max_fanout as usize {
+            return Err(Refusal::FanoutExceeded { limit: self.limits.max_fanout });
+        }
+        if self.open() >= self.limits.max_live_tasks {
+            return Err(Refusal::TreeTooLarge { limit: self.limits.max_live_tasks });
+        }
+        Ok(())
+    }
+
+    fn works_above(&self, parent: TaskId, agent: &AgentFacts) -> bool {
+        std::iter::successors(Some(parent), |&task| self.parent(task))
+            .filter_map(|task| self.node(task))
+            .any(|node| node.submission.identity == agent.identity)
+    }
+
+    /// The deadline asked for, never later than the parent's.
+    fn deadline(&self, new: &NewTask, place: &Place) -> Result<protocol::Timestamp, Refusal> {
+        let default = self.now.add_millis(self.limits.default_deadline_ms);
+        let asked = new.deadline.unwrap_or(default);
+        if asked <= self.now {
+            return Err(Refusal::DeadlinePassed { deadline: asked });
+        }
+        Ok(place.deadline_limit.map_or(asked, |limit| asked.min(limit)))
+    }
+
+    fn retry_policy(&self, new: &NewTask) -> Retry {
+        let asked =
+            new.retry.unwrap_or(Retry { max_attempts: self.limits.default_max_attempts, idempotent: false });
+        Retry { max_attempts: asked.max_attempts.clamp(1, self.limits.max_attempts), ..asked }
+    }
+}
+
+/// Only an agent that is still at work may delegate.
+fn may_delegate(node: &Node) -> Result<(), Refusal> {
+    match node.phase {
+        Phase::Submitted | Phase::Working | Phase::Asking(_) => Ok(()),
+        Phase::Held(_) => Err(Refusal::NotPossible(format!(
+            "task {} has reported completion; it can delegate no more",
+            node.id
+        ))),
+        // A dead grant opens nothing, not even an explanation.
+        Phase::Closing { .. } | Phase::Ended => Err(Refusal::NotFound),
+    }
+}
+
+/// `Effective = pass_on(hold) ∩ asked ∩ caps`, and both gates (design §3).
+fn authorize(new: &NewTask, place: &Place) -> Result<(Scope, Vec<String>), Refusal> {
+    let demand = Demand {
+        hold: &place.hold,
+        asked: new.asked.as_ref(),
+        caps: &new.agent.caps,
+        policy: None,
+        agent: &new.agent.name,
+        skill: new.skill.as_deref(),
+        skills: &new.agent.skills,
+    };
+    match capability::decide(&demand) {
+        capability::Decision::Allow(allowed) => Ok((allowed.effective, allowed.skills)),
+        capability::Decision::Deny(denied) => {
+            Err(Refusal::CapabilityExceeded { missing: denied.missing, explanation: denied.explanation })
+        }
+    }
+}

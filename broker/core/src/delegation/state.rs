@@ -1,0 +1,289 @@
+//! The state of one task.
+//!
+//! ```text
+//!                submit
+//!                  │
+//!                  ▼
+//!             ┌─Submitted─┐ agent's first sign of work, or a child
+//!             │           ▼
+//!             │        Working ◀───────────────┐ answered
+//!             │         │ │ └──agent asks────▶ Asking
+//!             │         │ │                     │
+//!             │         │ └─COMPLETED, children open─▶ Held
+//!             │         │                       │       │ last child settles
+//!   failed,   ▼         ▼                       ▼       ▼
+//!   refused,  Closing ◀─(from any open state)────────▶ Ended
+//!   cancelled,   │   revoked; children and agent are being cancelled   ▲
+//!   deadline     └──────────────all settled, or time is up─────────────┘
+//! ```
+//!
+//! `Node` is what decisions need and is cheap to copy; `Body` is what people read (messages, artifacts) and is
+//! never copied to decide.
+
+use std::sync::Arc;
+
+use protocol::{Artifact, Message, Metadata, TaskState, Timestamp};
+
+use crate::TaskId;
+use crate::journal::{AttemptOutcome, Origin, Outcome, StatusFact, Submission};
+
+/// Where a task stands; each phase carries exactly what is valid in it.
+#[derive(Debug, Clone)]
+pub(super) enum Phase {
+    /// Accepted; no sign of work yet.
+    Submitted,
+    /// The agent works, or a child does.
+    Working,
+    /// The agent waits for an answer: `INPUT_REQUIRED` or `AUTH_REQUIRED`.
+    Asking(TaskState),
+    /// The agent has completed; open children keep the task WORKING.
+    Held(Arc<Outcome>),
+    /// Revoked and being cancelled; it will end like this.
+    Closing {
+        /// The end to come.
+        outcome: Arc<Outcome>,
+        /// When confirmations are no longer waited for.
+        give_up: Timestamp,
+    },
+    /// Over.
+    Ended,
+}
+
+/// One dispatch of the task to its agent.
+#[derive(Debug, Clone)]
+pub(super) struct Attempt {
+    pub(super) number: u32,
+    pub(super) progress: Progress,
+    /// The agent's own id of the task, once it said one.
+    pub(super) agent_task: Option<String>,
+    pub(super) reason: Option<String>,
+}
+
+/// How far an attempt has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Progress {
+    /// Waits for its time.
+    Scheduled {
+        not_before: Timestamp,
+    },
+    /// Sent, or about to be.
+    Started,
+    /// The agent confirmed it.
+    Accepted,
+    /// Contact is lost; the agent is being asked.
+    Lost,
+    /// The agent was asked to cancel.
+    Canceling,
+    Ended(AttemptOutcome),
+}
+
+impl Attempt {
+    /// Whether something may still come of it.
+    pub(super) fn is_live(&self) -> bool {
+        !matches!(self.progress, Progress::Ended(_))
+    }
+}
+
+/// What deciding needs to know of a task.
+#[derive(Debug, Clone)]
+pub(super) struct Node {
+    pub(super) id: TaskId,
+    pub(super) submission: Arc<Submission>,
+    pub(super) phase: Phase,
+    /// The state shown northbound.
+    pub(super) state: TaskState,
+    pub(super) attempts: Vec<Attempt>,
+    pub(super) children: Vec<TaskId>,
+    pub(super) open_children: u32,
+    /// Records of this task so far.
+    pub(super) seq: u64,
+    /// When the status last changed.
+    pub(super) updated: Timestamp,
+    /// When the agent, or a child, was last heard of.
+    pub(super) heard: Timestamp,
+    /// Bytes of messages and artifacts kept.
+    pub(super) bytes: u64,
+    pub(super) late: u32,
+    /// The agent's answer was one direct message.
+    pub(super) direct: bool,
+    /// A caller's turn the agent has not reacted to yet.
+    pub(super) turn: Option<Arc<Message>>,
+    /// What the agent last asked, to tell a new question from an old one restated.
+    pub(super) question: Option<Question>,
+}
+
+/// Identifies a question of the agent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Question {
+    pub(super) state: TaskState,
+    pub(super) message_id: Option<String>,
+}
+
+impl Question {
+    /// The question in a status, if it asks one.
+    pub(super) fn of(state: TaskState, message: Option<&Message>) -> Option<Self> {
+        state
+            .is_interrupted()
+            .then(|| Self { state, message_id: message.map(|message| message.message_id.clone()) })
+    }
+}
+
+impl Node {
+    pub(super) fn new(id: TaskId, submission: Submission, at: Timestamp) -> Self {
+        let bytes = message_bytes(&submission.message);
+        Self {
+            id,
+            submission: Arc::new(submission),
+            phase: Phase::Submitted,
+            state: TaskState::Submitted,
+            attempts: Vec::new(),
+            children: Vec::new(),
+            open_children: 0,
+            seq: 0,
+            updated: at,
+            heard: at,
+            bytes,
+            late: 0,
+            direct: false,
+            turn: None,
+            question: None,
+        }
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        !matches!(self.phase, Phase::Ended)
+    }
+
+    /// Whether the agent may act with its grant: open and not being cancelled (invariant 8).
+    pub(super) fn is_granted(&self) -> bool {
+        !matches!(self.phase, Phase::Ended | Phase::Closing { .. })
+    }
+
+    /// The attempt under way, if any.
+    pub(super) fn live_attempt(&self) -> Option<&Attempt> {
+        self.attempts.last().filter(|attempt| attempt.is_live())
+    }
+
+    /// The attempt of that number, if it is the one under way.
+    pub(super) fn live(&self, number: u32) -> Option<&Attempt> {
+        self.live_attempt().filter(|attempt| attempt.number == number)
+    }
+
+    pub(super) fn begin_attempt(&mut self, number: u32, progress: Progress) {
+        if let Some(attempt) = self.attempt_mut(number) {
+            attempt.progress = progress;
+        } else {
+            self.attempts.push(Attempt { number, progress, agent_task: None, reason: None });
+        }
+    }
+
+    pub(super) fn accept_attempt(&mut self, number: u32, agent_task: &str) {
+        if let Some(attempt) = self.attempt_mut(number) {
+            attempt.agent_task = Some(agent_task.to_owned());
+            if attempt.progress != Progress::Canceling {
+                attempt.progress = Progress::Accepted;
+            }
+        }
+    }
+
+    /// The agent is heard of again.
+    pub(super) fn regain_contact(&mut self, at: Timestamp) {
+        self.heard = at;
+        if let Some(attempt) = self.attempts.last_mut().filter(|attempt| attempt.progress == Progress::Lost) {
+            attempt.progress = Progress::Accepted;
+        }
+    }
+
+    pub(super) fn advance(&mut self, number: u32, progress: Progress, reason: Option<&String>) {
+        if let Some(attempt) = self.attempt_mut(number) {
+            attempt.progress = progress;
+            attempt.reason = reason.cloned().or(attempt.reason.take());
+        }
+    }
+
+    /// The agent's terminal report ends its attempt; it needs no record of its own.
+    pub(super) fn end_live_attempt(&mut self) {
+        if let Some(attempt) = self.attempts.last_mut().filter(|attempt| attempt.is_live()) {
+            attempt.progress = Progress::Ended(AttemptOutcome::Reported);
+        }
+    }
+
+    /// A status is shown. The agent's own word also answers the last turn, or asks a question.
+    pub(super) fn set_status(&mut self, status: &StatusFact, at: Timestamp) {
+        self.heard = at;
+        if status.origin == Origin::Agent {
+            self.regain_contact(at);
+            self.turn = None;
+            self.question = Question::of(status.state, status.message.as_ref());
+        }
+        self.phase = match (status.state.is_interrupted(), &self.phase) {
+            (true, _) => Phase::Asking(status.state),
+            // A held task stays held, whatever its children report.
+            (false, held @ Phase::Held(_)) => held.clone(),
+            (false, _) => Phase::Working,
+        };
+        self.show(status.state, at);
+    }
+
+    pub(super) fn show(&mut self, state: TaskState, at: Timestamp) {
+        self.state = state;
+        self.updated = at;
+    }
+
+    fn attempt_mut(&mut self, number: u32) -> Option<&mut Attempt> {
+        self.attempts.iter_mut().rev().find(|attempt| attempt.number == number)
+    }
+}
+
+/// What people read of a task.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Body {
+    pub(super) history: Vec<Message>,
+    pub(super) artifacts: Vec<Artifact>,
+    pub(super) metadata: Metadata,
+    pub(super) status_message: Option<Message>,
+}
+
+impl Body {
+    pub(super) fn new(submission: &Submission) -> Self {
+        Self { history: vec![submission.message.clone()], ..Self::default() }
+    }
+
+    pub(super) fn say(&mut self, message: &Message) {
+        self.history.push(message.clone());
+    }
+
+    /// A new status pushes the agent's previous message into the history; the broker's own notes are not kept there.
+    pub(super) fn set_status(&mut self, message: Option<&Message>) {
+        if let Some(previous) = self.status_message.take()
+            && !is_note(&previous)
+        {
+            self.history.push(previous);
+        }
+        self.status_message = message.cloned();
+    }
+}
+
+/// Marks the broker's own progress notes among status messages.
+pub(super) const NOTE_PREFIX: &str = "note.";
+
+fn is_note(message: &Message) -> bool {
+    message.message_id.starts_with(NOTE_PREFIX)
+}
+
+/// Rough size of a message as it is kept.
+pub(super) fn message_bytes(message: &Message) -> u64 {
+    parts_bytes(&message.parts)
+}
+
+/// Rough size of an artifact as it is kept.
+pub(super) fn parts_bytes(parts: &[protocol::Part]) -> u64 {
+    /// Ids, names and pointers around the parts themselves.
+    const ENVELOPE_BYTES: u64 = 256;
+    parts.iter().fold(ENVELOPE_BYTES, |sum, part| sum.saturating_add(part.raw().get().len() as u64))
+}
+
+/// Rough size of what a status adds.
+pub(super) fn status_bytes(status: &StatusFact) -> u64 {
+    status.message.as_ref().map_or(0, message_bytes)
+}

@@ -1,0 +1,257 @@
+//! What is shown of a task: the A2A task, its events, and the summary people and tools read.
+
+use protocol::{
+    Message, Metadata, StreamResponse, Task, TaskArtifactUpdateEvent, TaskState, TaskStatus,
+    TaskStatusUpdateEvent, Timestamp,
+};
+use serde::Serialize;
+
+use super::Tree;
+use super::state::{Attempt, Node, Phase, Progress};
+use crate::TaskId;
+use crate::extension;
+use crate::journal::{AttemptOutcome, ChildNote, Fact, Origin, Record};
+
+/// What a caller who waits for a task's first word has been told so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Told {
+    /// Nothing: the agent has given no sign.
+    Nothing,
+    /// The task: states, artifacts, children.
+    Task,
+    /// One direct message, and that is all there is.
+    Message,
+}
+
+/// One task of a tree, for people and tools.
+#[derive(Debug, Clone, Serialize)]
+pub struct TaskSummary {
+    /// The task.
+    pub task: TaskId,
+    /// Its parent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parent: Option<TaskId>,
+    /// The root of its tree.
+    pub root: TaskId,
+    /// Hops from the root.
+    pub depth: u32,
+    /// The principal that owns the tree.
+    #[serde(skip)]
+    pub owner: String,
+    /// The agent that works on it.
+    pub agent: String,
+    /// The skill asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub skill: Option<String>,
+    /// Northbound context id.
+    #[serde(skip)]
+    pub context_id: String,
+    /// Northbound state.
+    pub state: TaskState,
+    /// The agent is done; open children keep the task WORKING.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub held: bool,
+    /// The effective scope as canonical texts.
+    pub scope: Vec<String>,
+    /// When it must be over.
+    pub deadline: Timestamp,
+    /// When its status last changed.
+    pub updated: Timestamp,
+    /// Its attempts so far.
+    pub attempts: Vec<AttemptSummary>,
+    /// Its children, oldest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub children: Vec<ChildNote>,
+}
+
+/// One attempt, for people and tools.
+#[derive(Debug, Clone, Serialize)]
+pub struct AttemptSummary {
+    /// From 1.
+    pub number: u32,
+    /// `scheduled`, `sent`, `accepted`, `lost`, `canceling`, or how it ended.
+    pub state: &'static str,
+    /// Why, where there is more to say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+impl Tree {
+    /// The A2A task with at most `history_length` of its latest messages (all if `None`; spec §3.2.4).
+    pub fn task(&self, id: TaskId, history_length: Option<usize>) -> Option<Task> {
+        let (node, body) = (self.nodes.get(&id)?, self.bodies.get(&id)?);
+        let keep = history_length.unwrap_or(usize::MAX);
+        let skip = body.history.len().saturating_sub(keep);
+        let mut metadata = body.metadata.clone();
+        // A summary is plain data; were it not serialisable, the task would still be worth showing.
+        let _ = metadata.set(extension::URI, &self.summarize(node));
+        Some(Task {
+            id: id.to_string(),
+            context_id: Some(node.submission.context_id.clone()),
+            status: TaskStatus {
+                state: node.state,
+                message: body.status_message.clone().map(Box::new),
+                timestamp: Some(node.updated),
+                unknown: protocol::Fields::default(),
+            },
+            artifacts: body.artifacts.clone(),
+            history: body.history.iter().skip(skip).cloned().collect(),
+            metadata,
+            unknown: protocol::Fields::default(),
+        })
+    }
+
+    /// The state shown northbound.
+    pub fn state(&self, task: TaskId) -> Option<TaskState> {
+        self.nodes.get(&task).map(|node| node.state)
+    }
+
+    /// The number of the task's latest record.
+    pub fn seq(&self, task: TaskId) -> Option<u64> {
+        self.nodes.get(&task).map(|node| node.seq)
+    }
+
+    /// What a caller waiting for the first word can be told.
+    pub fn told(&self, task: TaskId) -> Told {
+        let Some(node) = self.nodes.get(&task) else { return Told::Nothing };
+        let accepted = node.attempts.iter().any(|attempt| attempt.agent_task.is_some());
+        match node.phase {
+            Phase::Ended if node.direct => Told::Message,
+            Phase::Submitted if !accepted => Told::Nothing,
+            _ => Told::Task,
+        }
+    }
+
+    /// The direct answer, if that is what the agent gave.
+    pub fn direct_answer(&self, task: TaskId) -> Option<&Message> {
+        let node = self.nodes.get(&task).filter(|node| node.direct)?;
+        self.bodies.get(&node.id)?.status_message.as_ref()
+    }
+
+    /// A task's summary.
+    pub fn summary(&self, task: TaskId) -> Option<TaskSummary> {
+        self.nodes.get(&task).map(|node| self.summarize(node))
+    }
+
+    /// Summaries of `task` and everything below it, each parent before its children.
+    pub fn subtree(&self, task: TaskId) -> Vec<TaskSummary> {
+        let mut found = Vec::new();
+        let mut waiting = vec![task];
+        while let Some(node) = waiting.pop().and_then(|task| self.nodes.get(&task)) {
+            waiting.extend(node.children.iter().rev());
+            found.push(self.summarize(node));
+        }
+        found
+    }
+
+    /// The agent an open task was dispatched to.
+    pub fn agent(&self, task: TaskId) -> Option<&str> {
+        self.nodes.get(&task).map(|node| node.submission.agent.as_str())
+    }
+
+    /// The owner and the northbound context of a task.
+    pub fn owner_and_context(&self, task: TaskId) -> Option<(&str, &str)> {
+        let submission = &self.nodes.get(&task)?.submission;
+        Some((&submission.owner, &submission.context_id))
+    }
+
+    /// What subscribers see of a record; `None` for facts that are not shown.
+    pub fn event(&self, record: &Record) -> Option<StreamResponse> {
+        let node = self.nodes.get(&record.task)?;
+        let status = |state, message: Option<Message>, metadata: Metadata| {
+            StreamResponse::StatusUpdate(TaskStatusUpdateEvent {
+                task_id: record.task.to_string(),
+                context_id: Some(node.submission.context_id.clone()),
+                status: TaskStatus {
+                    state,
+                    message: message.map(Box::new),
+                    timestamp: Some(record.at),
+                    unknown: protocol::Fields::default(),
+                },
+                metadata,
+                unknown: protocol::Fields::default(),
+            })
+        };
+        match &record.fact {
+            Fact::Status(fact) => {
+                let metadata = with_child(fact.metadata.clone(), &fact.origin);
+                Some(status(fact.state, fact.message.clone(), metadata))
+            }
+            Fact::Turn { answers: true, .. } => Some(status(TaskState::Working, None, Metadata::default())),
+            Fact::Ended(outcome) => {
+                Some(status(outcome.state, outcome.message.clone(), outcome.metadata.clone()))
+            }
+            Fact::Artifact(piece) => Some(StreamResponse::ArtifactUpdate(TaskArtifactUpdateEvent {
+                task_id: record.task.to_string(),
+                context_id: Some(node.submission.context_id.clone()),
+                artifact: piece.artifact.clone(),
+                append: piece.append,
+                last_chunk: piece.last_chunk,
+                metadata: piece.metadata.clone(),
+                unknown: protocol::Fields::default(),
+            })),
+            _ => None,
+        }
+    }
+
+    fn summarize(&self, node: &Node) -> TaskSummary {
+        let submission = &node.submission;
+        TaskSummary {
+            task: node.id,
+            parent: submission.parent,
+            root: self.root,
+            depth: submission.depth,
+            owner: submission.owner.clone(),
+            agent: submission.agent.clone(),
+            skill: submission.skill.clone(),
+            context_id: submission.context_id.clone(),
+            state: node.state,
+            held: matches!(node.phase, Phase::Held(_)),
+            scope: submission.scope.texts(),
+            deadline: submission.deadline,
+            updated: node.updated,
+            attempts: node.attempts.iter().map(summarize_attempt).collect(),
+            children: node.children.iter().filter_map(|child| self.note(*child)).collect(),
+        }
+    }
+
+    fn note(&self, child: TaskId) -> Option<ChildNote> {
+        let node = self.nodes.get(&child)?;
+        Some(ChildNote {
+            task: child,
+            agent: node.submission.agent.clone(),
+            skill: node.submission.skill.clone(),
+            state: node.state,
+        })
+    }
+}
+
+/// A child's progress travels in the event's metadata, under the extension's URI.
+fn with_child(mut metadata: Metadata, origin: &Origin) -> Metadata {
+    #[derive(Serialize)]
+    struct Progress<'a> {
+        child: &'a ChildNote,
+    }
+    if let Origin::Child(child) = origin {
+        let _ = metadata.set(extension::URI, &Progress { child });
+    }
+    metadata
+}
+
+fn summarize_attempt(attempt: &Attempt) -> AttemptSummary {
+    let state = match attempt.progress {
+        Progress::Scheduled { .. } => "scheduled",
+        Progress::Started => "sent",
+        Progress::Accepted => "accepted",
+        Progress::Lost => "lost",
+        Progress::Canceling => "canceling",
+        Progress::Ended(AttemptOutcome::Reported) => "reported",
+        Progress::Ended(AttemptOutcome::NeverSent) => "never_sent",
+        Progress::Ended(AttemptOutcome::Refused) => "refused",
+        Progress::Ended(AttemptOutcome::Failed) => "failed",
+        Progress::Ended(AttemptOutcome::Unknown) => "unknown_outcome",
+        Progress::Ended(AttemptOutcome::Canceled) => "canceled",
+        Progress::Ended(AttemptOutcome::CancelUnconfirmed) => "cancel_unconfirmed",
+    };
+    AttemptSummary { number: attempt.number, state, reason: attempt.reason.clone() }
+}

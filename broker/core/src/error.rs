@@ -1,0 +1,60 @@
+//! Why the core will not do what it was asked. Transport-free; mapped to the wire in one place at the edge.
+
+/// A refusal that changes nothing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// No such task in this tree.
+    #[error("task not found")]
+    NotFound,
+    /// The scope does not reach; no child exists.
+    #[error("{explanation}")]
+    CapabilityExceeded {
+        /// Canonical scope tokens that are missing.
+        missing: Vec<String>,
+        /// What to do about it, for the caller.
+        explanation: String,
+    },
+    /// The agent is already working further up.
+    #[error("delegating to {agent} would close a cycle: it already works on an ancestor of this task")]
+    Cycle {
+        /// The agent.
+        agent: String,
+    },
+    /// The tree is deep enough.
+    #[error("the task would be {depth} hops from its root; at most {limit} are allowed (limits.max_depth)")]
+    DepthExceeded {
+        /// Its depth.
+        depth: u32,
+        /// The bound.
+        limit: u32,
+    },
+    /// The parent has children enough.
+    #[error("the delegating task already has {limit} children, as many as are allowed (limits.max_fanout)")]
+    FanoutExceeded {
+        /// The bound.
+        limit: u32,
+    },
+    /// The tree has open tasks enough.
+    #[error("the tree already has {limit} open tasks, as many as are allowed (limits.max_live_tasks)")]
+    TreeTooLarge {
+        /// The bound.
+        limit: u32,
+    },
+    /// The deadline asked for lies in the past.
+    #[error("the deadline {deadline} has already passed; name a later time or none")]
+    DeadlinePassed {
+        /// The deadline.
+        deadline: protocol::Timestamp,
+    },
+    /// The task is over, or too far gone to take this.
+    #[error("{0}")]
+    NotPossible(String),
+    /// The task has ended or is being cancelled already.
+    #[error("task {task} is {state} and cannot be canceled")]
+    NotCancelable {
+        /// The task.
+        task: crate::TaskId,
+        /// Its state, as text.
+        state: &'static str,
+    },
+}

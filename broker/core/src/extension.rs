@@ -1,0 +1,171 @@
+//! The delegation extension `urn:bailiwick:ext:delegation:v1`: what a delegator may ask in its message's
+//! metadata, what an agent is told in the message it gets, and what only the broker may state.
+//! The field reference for users is `docs/extension.md`.
+
+use capability::Scope;
+use protocol::{Artifact, Message, Metadata, Timestamp};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::TaskId;
+use crate::delegation::action::Passport;
+use crate::journal::Retry;
+
+/// The extension's URI, and the metadata key its data lives under.
+pub const URI: &str = "urn:bailiwick:ext:delegation:v1";
+
+/// Members only the broker may state; inbound copies are dropped.
+const BROKER_ONLY: [&str; 6] = ["task", "parent", "root", "depth", "grant", "broker"];
+
+/// Members defined for a later version: refused rather than ignored, so that nobody relies on them in vain.
+const RESERVED: [&str; 6] = ["budget", "mode", "accept", "escalate", "subtasks", "quorum"];
+
+/// What a delegator may ask for. All members are optional.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+struct AskedWire {
+    agent: Option<String>,
+    skill: Option<String>,
+    scope: Option<Vec<String>>,
+    deadline: Option<Timestamp>,
+    retry: Option<RetryWire>,
+    task: Option<String>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+struct RetryWire {
+    max_attempts: Option<u32>,
+    #[serde(default)]
+    idempotent: bool,
+}
+
+/// A delegator's wishes, checked.
+#[derive(Debug, Clone, Default)]
+pub struct Asked {
+    /// The agent, where the address names none.
+    pub agent: Option<String>,
+    /// The skill meant.
+    pub skill: Option<String>,
+    /// The scope to pass on; absent means all that can be passed on.
+    pub scope: Option<Scope>,
+    /// When it must be over.
+    pub deadline: Option<Timestamp>,
+    /// How often it may be tried.
+    pub retry: Option<Retry>,
+    /// The task the caller says it works on. Only a claim: see `service` for who may make it.
+    pub claimed_task: Option<String>,
+}
+
+/// Why the extension's data cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("metadata[{URI}]{member}: {problem}")]
+pub struct AskedError {
+    /// `.member`, or empty for the object as a whole.
+    pub member: String,
+    /// What is wrong and what was expected.
+    pub problem: String,
+}
+
+impl Asked {
+    /// Reads the wishes out of a message's metadata.
+    pub fn of(message: &Message, default_max_attempts: u32) -> Result<Self, AskedError> {
+        let Some(raw) = message.metadata.get(URI) else { return Ok(Self::default()) };
+        refuse_reserved(raw)?;
+        let wire: AskedWire = serde_json::from_str(raw.get())
+            .map_err(|error| AskedError { member: String::new(), problem: error.to_string() })?;
+        let scope = wire
+            .scope
+            .map(Scope::parse)
+            .transpose()
+            .map_err(|error| AskedError { member: ".scope".to_owned(), problem: error.to_string() })?;
+        let retry = wire.retry.map(|retry| Retry {
+            max_attempts: retry.max_attempts.unwrap_or(default_max_attempts),
+            idempotent: retry.idempotent,
+        });
+        Ok(Self {
+            agent: wire.agent,
+            skill: wire.skill,
+            scope,
+            deadline: wire.deadline,
+            retry,
+            claimed_task: wire.task,
+        })
+    }
+}
+
+fn refuse_reserved(raw: &RawValue) -> Result<(), AskedError> {
+    let members: std::collections::BTreeMap<String, &RawValue> = serde_json::from_str(raw.get())
+        .map_err(|_| AskedError { member: String::new(), problem: "expected an object".to_owned() })?;
+    match RESERVED.iter().find(|&&member| members.contains_key(member)) {
+        None => Ok(()),
+        Some(member) => Err(AskedError {
+            member: format!(".{member}"),
+            problem: "reserved, not supported by this version; leave it out".to_owned(),
+        }),
+    }
+}
+
+/// What the agent is told with a task.
+#[derive(Debug, Serialize)]
+struct ToldWire<'a> {
+    task: TaskId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parent: Option<TaskId>,
+    root: TaskId,
+    depth: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    skill: Option<&'a str>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    skills: &'a [String],
+    scope: Vec<String>,
+    deadline: Timestamp,
+    broker: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    grant: Option<&'a str>,
+}
+
+/// Writes what the agent is told into the message it is sent, replacing what the delegator had put there.
+/// `broker` is the base URL to call back; `grant` the signed token, absent where it would be of no use.
+pub fn tell(
+    message: &mut Message,
+    passport: &Passport,
+    broker: &str,
+    grant: Option<&str>,
+) -> Result<(), serde_json::Error> {
+    let told = ToldWire {
+        task: passport.task,
+        parent: passport.parent,
+        root: passport.root,
+        depth: passport.depth,
+        skill: passport.skill.as_deref(),
+        skills: &passport.skills,
+        scope: passport.scope.texts(),
+        deadline: passport.deadline,
+        broker,
+        grant,
+    };
+    message.metadata.set(URI, &told)
+}
+
+/// Metadata without what only the broker may state.
+pub fn without_broker_data(mut metadata: Metadata) -> Metadata {
+    let Some(raw) = metadata.get(URI) else { return metadata };
+    let Ok(mut members) =
+        serde_json::from_str::<std::collections::BTreeMap<String, Box<RawValue>>>(raw.get())
+    else {
+        return metadata;
+    };
+    let before = members.len();
+    members.retain(|member, _| !BROKER_ONLY.contains(&member.as_str()));
+    let unwritten = members.len() < before && metadata.set(URI, &members).is_err();
+    if members.is_empty() || unwritten {
+        metadata.remove(URI);
+    }
+    metadata
+}
+
+/// An agent's artifact as callers see it.
+pub(crate) fn clean_artifact(mut artifact: Artifact) -> Artifact {
+    artifact.metadata = without_broker_data(artifact.metadata);
+    artifact
+}

@@ -1,0 +1,284 @@
+//! The journal's vocabulary: what can become true of a task, in the order it became true.
+//!
+//! A tree's journal is the only source of truth. State is a fold of these records, and so is every
+//! northbound event stream. Records are versioned JSON, readable by a person with `less`; a reader of a later
+//! version must be able to fold every earlier one.
+
+use capability::Scope;
+use protocol::{Artifact, Message, Metadata, TaskState, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::TaskId;
+
+/// The record format written by this version.
+pub const RECORD_VERSION: u16 = 1;
+
+/// One fact about one task.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Record {
+    /// Format version, [`RECORD_VERSION`] when written by this build.
+    pub v: u16,
+    /// The task it is about.
+    pub task: TaskId,
+    /// Number of this record among the task's own, from 1; the id of its event in a stream.
+    pub seq: u64,
+    /// When it was decided.
+    pub at: Timestamp,
+    /// What became true.
+    pub fact: Fact,
+}
+
+/// What became true of a task.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fact {
+    /// The task exists: accepted, budgeted, allowed.
+    Submitted(Box<Submission>),
+    /// An attempt waits for its time (backoff).
+    AttemptScheduled {
+        /// Attempt number, from 1.
+        number: u32,
+        /// Not sent before this.
+        not_before: Timestamp,
+    },
+    /// The attempt is about to be sent: from here on the agent may have it.
+    AttemptStarted {
+        /// Attempt number.
+        number: u32,
+    },
+    /// The agent has it, under its own task id.
+    AttemptAccepted {
+        /// Attempt number.
+        number: u32,
+        /// The agent's id for the task.
+        agent_task: String,
+    },
+    /// Contact was lost while the agent may be working; it is being asked.
+    AttemptLost {
+        /// Attempt number.
+        number: u32,
+        /// What happened, for people.
+        reason: String,
+    },
+    /// The agent was asked to cancel.
+    CancelRequested {
+        /// Attempt number.
+        number: u32,
+    },
+    /// The attempt is over.
+    AttemptEnded {
+        /// Attempt number.
+        number: u32,
+        /// How.
+        outcome: AttemptOutcome,
+        /// Why, for people.
+        reason: Option<String>,
+    },
+    /// The broker came back and took the attempt up again.
+    Resumed,
+    /// The northbound status changed or was restated.
+    Status(Box<StatusFact>),
+    /// An artifact, or a piece of one, arrived.
+    Artifact(Box<ArtifactFact>),
+    /// The agent attached metadata to the task as a whole.
+    Metadata(Box<Metadata>),
+    /// A message of the conversation that was not a status (a caller's further turn, or history an agent reported).
+    Said(Box<Message>),
+    /// A caller's further turn is on its way to the agent.
+    Turn {
+        /// What the caller said.
+        message: Box<Message>,
+        /// It answers a question, so the task is WORKING again.
+        answers: bool,
+    },
+    /// The agent says COMPLETED, but children are open: the end waits for them.
+    Held(Box<Outcome>),
+    /// The task will end like this once its subtree is cancelled. Its grants are dead from here on.
+    Closing {
+        /// The end to come.
+        outcome: Box<Outcome>,
+        /// When to stop waiting for confirmations.
+        give_up: Timestamp,
+    },
+    /// The end. Nothing follows.
+    Ended(Box<Outcome>),
+    /// Something arrived after the end, or from a lost attempt; kept, never shown.
+    Late {
+        /// Attempt number.
+        number: u32,
+        /// What it was, for people.
+        what: String,
+    },
+}
+
+/// Everything fixed when a task is accepted.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Submission {
+    /// The delegating task; absent for a root.
+    pub parent: Option<TaskId>,
+    /// Hops from the root, 0 for a root.
+    pub depth: u32,
+    /// The principal that owns the tree.
+    pub owner: String,
+    /// Who asked: a principal's name for a root, the delegating agent's name for a child.
+    pub caller: String,
+    /// The agent chosen.
+    pub agent: String,
+    /// The agent's canonical identity (what cycles are judged by).
+    pub identity: String,
+    /// The skill asked for, if one was named.
+    pub skill: Option<String>,
+    /// The skills that may be used when none was named.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub skills: Vec<String>,
+    /// Northbound context id.
+    pub context_id: String,
+    /// Southbound context id.
+    pub agent_context: String,
+    /// The message as the caller sent it.
+    pub message: Message,
+    /// Output modes the caller accepts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub accepted_output_modes: Vec<String>,
+    /// The effective scope: what the agent may do with this task.
+    pub scope: Scope,
+    /// When the task must be over.
+    pub deadline: Timestamp,
+    /// How often and when it may be tried again.
+    pub retry: Retry,
+}
+
+/// What a delegator says about trying again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Retry {
+    /// Attempts in all, at least 1.
+    pub max_attempts: u32,
+    /// Doing it twice is harmless.
+    pub idempotent: bool,
+}
+
+/// A northbound status.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct StatusFact {
+    /// The state shown.
+    pub state: TaskState,
+    /// The message shown with it.
+    pub message: Option<Message>,
+    /// Event metadata.
+    #[serde(default, skip_serializing_if = "Metadata::is_empty")]
+    pub metadata: Metadata,
+    /// Who says so.
+    pub origin: Origin,
+}
+
+/// Who a status comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Origin {
+    /// The agent working on the task.
+    Agent,
+    /// The broker, about the task's attempts.
+    Broker,
+    /// The broker, about the progress of a child.
+    Child(ChildNote),
+}
+
+/// A child's progress, as its parent's stream shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChildNote {
+    /// The child.
+    pub task: TaskId,
+    /// Its agent.
+    pub agent: String,
+    /// Its skill, if one was named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub skill: Option<String>,
+    /// Its state.
+    pub state: TaskState,
+}
+
+/// A piece of an artifact as it arrived.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ArtifactFact {
+    /// The artifact, or the parts to append to it.
+    pub artifact: Artifact,
+    /// Appends to the artifact of the same id.
+    pub append: bool,
+    /// No more pieces follow.
+    pub last_chunk: bool,
+    /// Event metadata.
+    #[serde(default, skip_serializing_if = "Metadata::is_empty")]
+    pub metadata: Metadata,
+}
+
+/// How a task ends.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Outcome {
+    /// A terminal state.
+    pub state: TaskState,
+    /// The closing message.
+    pub message: Option<Message>,
+    /// Event metadata.
+    #[serde(default, skip_serializing_if = "Metadata::is_empty")]
+    pub metadata: Metadata,
+    /// The agent answered with this message and no task, before anything else was shown: it passes as exactly that.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub direct: bool,
+}
+
+/// How an attempt ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AttemptOutcome {
+    /// The agent reported a terminal state.
+    Reported,
+    /// The agent never got it.
+    NeverSent,
+    /// The agent refused it.
+    Refused,
+    /// It failed, possibly with effects.
+    Failed,
+    /// What the agent did cannot be known.
+    Unknown,
+    /// The agent confirmed the cancellation.
+    Canceled,
+    /// Cancellation was requested, not confirmed.
+    CancelUnconfirmed,
+}
+
+/// Why a record cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordError {
+    /// Not a record of a known shape.
+    #[error("not a journal record: {0}")]
+    Malformed(#[from] serde_json::Error),
+    /// Written by a later version.
+    #[error(
+        "journal record version {found} is newer than {RECORD_VERSION}, the newest this build reads; upgrade the broker"
+    )]
+    Newer {
+        /// Version found.
+        found: u16,
+    },
+}
+
+impl Record {
+    /// The stored form: one JSON object.
+    pub fn encode(&self) -> Result<Vec<u8>, RecordError> {
+        Ok(serde_json::to_vec(self)?)
+    }
+
+    /// Reads the stored form of this or any earlier version.
+    pub fn decode(bytes: &[u8]) -> Result<Self, RecordError> {
+        #[derive(Deserialize)]
+        struct Version {
+            v: u16,
+        }
+        serde_json::from_slice::<Self>(bytes).map_err(|malformed| {
+            match serde_json::from_slice::<Version>(bytes) {
+                Ok(Version { v }) if v > RECORD_VERSION => RecordError::Newer { found: v },
+                _ => malformed.into(),
+            }
+        })
+    }
+}

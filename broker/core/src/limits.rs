@@ -1,0 +1,64 @@
+//! The bounds the core decides by. Each is a configuration key with a unit; the defaults stand here once.
+
+use serde::{Deserialize, Serialize};
+
+/// Milliseconds in a second.
+const SECOND: i64 = 1_000;
+/// Milliseconds in a minute.
+const MINUTE: i64 = 60 * SECOND;
+
+/// Bounds on trees, attempts and time (design §4, invariant 7).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Deepest task allowed, in hops from the root.
+    pub max_depth: u32,
+    /// Most children one task may ever have.
+    pub max_fanout: u32,
+    /// Most open tasks in one tree.
+    pub max_live_tasks: u32,
+    /// Most bytes of messages and artifacts kept for one task.
+    pub max_task_bytes: u64,
+    /// Deadline of a task nobody gave one, milliseconds after it is accepted.
+    pub default_deadline_ms: i64,
+    /// Silence of a working agent, without open children, after which its task fails; milliseconds.
+    pub silence_ms: i64,
+    /// How long one level of a cancellation waits for the agent's confirmation; milliseconds.
+    pub cancel_ms: i64,
+    /// Attempts when the request says nothing.
+    pub default_max_attempts: u32,
+    /// Most attempts a request may ask for.
+    pub max_attempts: u32,
+    /// First wait before another attempt; doubles each time; milliseconds.
+    pub backoff_ms: i64,
+    /// Longest wait before another attempt; milliseconds.
+    pub max_backoff_ms: i64,
+    /// Most facts recorded about events that came too late.
+    pub max_late_facts: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_depth: 8,
+            max_fanout: 64,
+            max_live_tasks: 1_024,
+            max_task_bytes: 64 * 1024 * 1024,
+            default_deadline_ms: 24 * 60 * MINUTE,
+            silence_ms: 30 * MINUTE,
+            cancel_ms: 10 * SECOND,
+            default_max_attempts: 3,
+            max_attempts: 10,
+            backoff_ms: 500,
+            max_backoff_ms: 30 * SECOND,
+            max_late_facts: 8,
+        }
+    }
+}
+
+impl Limits {
+    /// Wait before attempt `number` (2 is the first retry), in milliseconds.
+    pub(crate) fn backoff(&self, number: u32) -> i64 {
+        let doublings = number.saturating_sub(2).min(20);
+        self.backoff_ms.saturating_mul(1 << doublings).min(self.max_backoff_ms)
+    }
+}

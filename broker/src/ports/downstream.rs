@@ -1,0 +1,96 @@
+//! What the broker needs of an agent: to be sent a message, asked about a task, listened to, and told to cancel.
+//! Failures say what is known about the agent's side, because that decides what may be tried again.
+
+use std::pin::Pin;
+
+use async_trait::async_trait;
+use broker_core::delegation::input::Failure;
+use futures_util::Stream;
+use protocol::{AgentCard, SendMessageRequest, StreamResponse, Task};
+
+/// Where and how an agent is reached, chosen from its card.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    /// The agent's registered name, for messages to people.
+    pub agent: String,
+    /// The interface's URL.
+    pub url: String,
+    /// The interface's binding.
+    pub binding: Binding,
+    /// The tenant the interface declares; echoed in every request.
+    pub tenant: Option<String>,
+    /// The card offers streaming.
+    pub streaming: bool,
+}
+
+/// A protocol binding the broker speaks to agents.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Binding {
+    /// JSON-RPC 2.0 (spec §9).
+    JsonRpc,
+    /// HTTP+JSON (spec §11).
+    HttpJson,
+}
+
+/// What an agent says, in order. Ends after an error.
+pub type EventStream = Pin<Box<dyn Stream<Item = Result<StreamResponse, Failure>> + Send>>;
+
+/// Why an agent did not answer a question.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AskError {
+    /// It does not know the task.
+    #[error("{0}")]
+    NotFound(String),
+    /// It does not offer the operation, or not for this task.
+    #[error("{0}")]
+    Unsupported(String),
+    /// It could not be reached, or broke off.
+    #[error("{0}")]
+    Unreachable(String),
+    /// It answered something else, or not A2A at all.
+    #[error("{0}")]
+    Invalid(String),
+}
+
+/// The client side of A2A.
+#[async_trait]
+pub trait Downstream: Send + Sync + 'static {
+    /// Sends a message. A streaming agent's events follow as they come; of any other agent, the one answer
+    /// (`returnImmediately` is set for it) follows and the stream ends.
+    async fn send(&self, to: &Endpoint, request: SendMessageRequest) -> Result<EventStream, Failure>;
+
+    /// The agent's task as it stands (`GetTask`).
+    async fn get_task(&self, to: &Endpoint, agent_task: &str) -> Result<Task, AskError>;
+
+    /// Looks for the task a message made, by southbound context and message id (`ListTasks`).
+    async fn find_task(
+        &self,
+        to: &Endpoint,
+        agent_context: &str,
+        message_id: &str,
+    ) -> Result<Option<Task>, AskError>;
+
+    /// Listens to a running task (`SubscribeToTask`).
+    async fn subscribe(&self, to: &Endpoint, agent_task: &str) -> Result<EventStream, AskError>;
+
+    /// Asks for cancellation (`CancelTask`); the task as the agent then sees it.
+    async fn cancel_task(&self, to: &Endpoint, agent_task: &str) -> Result<Task, AskError>;
+}
+
+/// An agent's card as fetched.
+#[derive(Debug, Clone)]
+pub struct FetchedCard {
+    /// The parsed card.
+    pub card: AgentCard,
+    /// The bytes as served, kept unchanged.
+    pub original: bytes::Bytes,
+    /// Where it was found.
+    pub url: String,
+}
+
+/// Finds an agent's card.
+#[async_trait]
+pub trait Discovery: Send + Sync + 'static {
+    /// Fetches the card from an agent's base URL, or from the card's own URL. Errors are sentences for people.
+    async fn fetch_card(&self, url: &str) -> Result<FetchedCard, String>;
+}

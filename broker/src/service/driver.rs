@@ -1,0 +1,146 @@
+//! The only loop that changes anything: decide → append → apply → publish → perform.
+//!
+//! A change is durable before it is applied, applied before anyone sees it, and seen before its effects happen.
+//! The loop runs in a task of its own, so that a caller who hangs up in the middle stops nothing.
+
+use std::sync::Arc;
+
+use broker_core::delegation::action::Action;
+use broker_core::delegation::input::Input;
+use broker_core::journal::Record;
+use broker_core::{Decision, Refusal, TaskId};
+use bytes::Bytes;
+use protocol::A2aError;
+
+use super::error;
+use super::trees::TreeCell;
+use super::{Broker, conversation};
+use crate::ports::store::{Append, Claim, StoreError, TaskRow};
+
+/// Why an input had no effect.
+#[derive(Debug)]
+pub(super) enum DriveError {
+    /// The core refused it.
+    Refused(Refusal),
+    /// The message id belongs to an earlier message.
+    Claimed(Box<Claim>),
+    /// The store, or the broker itself, failed.
+    Failed(A2aError),
+}
+
+impl From<DriveError> for A2aError {
+    fn from(failure: DriveError) -> Self {
+        match failure {
+            DriveError::Refused(refusal) => error::refusal(&refusal),
+            DriveError::Claimed(claim) => error::message_id_reused(&claim.message_id),
+            DriveError::Failed(failure) => failure,
+        }
+    }
+}
+
+impl Broker {
+    /// Feeds an input to a tree in memory or in the store. A tree that does not exist swallows it.
+    pub(super) async fn drive(self: &Arc<Self>, root: TaskId, input: Input) -> Result<(), DriveError> {
+        match self.trees.load(root).await.map_err(DriveError::Failed)? {
+            Some(cell) => self.drive_cell(cell, input, None).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Feeds an input to a tree, reserving a message id with it.
+    pub(super) async fn drive_cell(
+        self: &Arc<Self>,
+        cell: Arc<TreeCell>,
+        input: Input,
+        claim: Option<Claim>,
+    ) -> Result<(), DriveError> {
+        let broker = Arc::clone(self);
+        let step = tokio::spawn(async move { broker.step(&cell, input, claim).await });
+        step.await.unwrap_or_else(|stopped| {
+            tracing::error!(%stopped, "a step of the driver did not finish");
+            Err(DriveError::Failed(error::internal()))
+        })
+    }
+
+    async fn step(
+        self: Arc<Self>,
+        cell: &Arc<TreeCell>,
+        input: Input,
+        claim: Option<Claim>,
+    ) -> Result<(), DriveError> {
+        let mut tree = cell.tree.lock().await;
+        let decision =
+            tree.decide(input, self.clock.now(), &self.limits).map_err(DriveError::Refused)?;
+        if !decision.records.is_empty() {
+            let root = tree.root();
+            let append = prepare(root, tree.version(), &decision, claim)?;
+            if let Err(failure) = self.store.append(append).await {
+                // What is durable now is for the journal to say, not for this copy.
+                self.trees.forget(root);
+                return Err(not_appended(failure));
+            }
+            for record in &decision.records {
+                if let Err(damage) = tree.apply(record) {
+                    self.trees.forget(root);
+                    return Err(DriveError::Failed(error::damaged(&damage)));
+                }
+                cell.publish(&tree, record);
+            }
+            self.timers.set(root, tree.next_timer(&self.limits));
+            if !tree.is_open() {
+                self.trees.retire(root);
+            }
+        }
+        let root = tree.root();
+        drop(tree);
+        decision.actions.into_iter().for_each(|action| self.perform(root, action));
+        Ok(())
+    }
+
+    /// Starts an effect. Nothing here waits: whatever comes of it returns as another input.
+    fn perform(self: &Arc<Self>, root: TaskId, action: Action) {
+        match action {
+            Action::Send(dispatch) => conversation::start_send(self, root, *dispatch),
+            Action::Recover { attempt, agent, agent_task, agent_context, message_id } => {
+                let lost = conversation::Lost { attempt, agent, agent_task, agent_context, message_id };
+                conversation::start_recovery(self, root, lost);
+            }
+            Action::Cancel { attempt, agent, agent_task } => {
+                conversation::start_cancel(self, root, attempt, agent, agent_task);
+            }
+            Action::Abandon(attempt) => self.conversations.stop(attempt),
+        }
+    }
+}
+
+fn prepare(
+    root: TaskId,
+    expected: u64,
+    decision: &Decision,
+    claim: Option<Claim>,
+) -> Result<Append, DriveError> {
+    let records: Result<Vec<Bytes>, _> =
+        decision.records.iter().map(|record: &Record| record.encode().map(Bytes::from)).collect();
+    let records = records.map_err(|damage| DriveError::Failed(error::damaged(&damage)))?;
+    let rows = decision
+        .changed
+        .iter()
+        .map(|changed| TaskRow {
+            task: changed.task,
+            root,
+            owner: changed.owner.clone(),
+            agent: changed.agent.clone(),
+            context_id: changed.context_id.clone(),
+            state: changed.state,
+            updated: changed.updated,
+        })
+        .collect();
+    Ok(Append { root, expected, records, claim, rows, open: decision.open })
+}
+
+fn not_appended(failure: StoreError) -> DriveError {
+    match failure {
+        StoreError::Claimed(claim) => DriveError::Claimed(claim),
+        failure => DriveError::Failed(error::store(&failure)),
+    }
+}
