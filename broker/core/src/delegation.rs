@@ -31,7 +31,7 @@ use crate::error::Refusal;
 use crate::journal::{Fact, Outcome, Record};
 use crate::limits::Limits;
 
-pub use self::view::{TaskSummary, Told};
+pub use self::view::{AttemptSummary, TaskSummary, Told};
 
 /// One root task and everything below it. The unit of decision, locking and journalling.
 #[derive(Debug, Clone)]

@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use broker_core::{TaskId, Timestamp};
 use bytes::Bytes;
 use protocol::TaskState;
+use serde::{Deserialize, Serialize};
 
 /// One atomic change of one delegation tree. Either all of it is durable or none of it is.
 #[derive(Debug, Clone)]
@@ -28,7 +29,7 @@ pub struct Append {
 }
 
 /// Idempotency: who sent which message id, what it said, and the task it made (design §4, invariant 6).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claim {
     /// The principal's storage name: `p/{principal}` for a root, `t/{task id}` for a delegate.
     pub principal: String,
@@ -43,7 +44,7 @@ pub struct Claim {
 }
 
 /// What `ListTasks` filters and sorts by, without reading the journal.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaskRow {
     /// The task.
     pub task: TaskId,

@@ -28,6 +28,13 @@ pub(super) enum DriveError {
     Failed(A2aError),
 }
 
+impl DriveError {
+    /// Whether the same may succeed in a moment.
+    pub(super) fn is_passing(&self) -> bool {
+        matches!(self, Self::Failed(failure) if failure.kind == protocol::ErrorKind::Unavailable)
+    }
+}
+
 impl From<DriveError> for A2aError {
     fn from(failure: DriveError) -> Self {
         match failure {

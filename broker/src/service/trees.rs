@@ -8,7 +8,7 @@ use broker_core::journal::Record;
 use broker_core::{TaskId, Tree};
 use bytes::Bytes;
 use dashmap::DashMap;
-use protocol::A2aError;
+use protocol::{A2aError, TaskState};
 use tokio::sync::{Mutex as AsyncMutex, broadcast};
 
 use super::error;
@@ -24,6 +24,8 @@ pub(super) struct TaskEvent {
     pub(super) seq: u64,
     /// The event as a `StreamResponse` in JSON, if the record shows anything.
     pub(super) json: Option<Bytes>,
+    /// The task's state after it.
+    pub(super) state: TaskState,
 }
 
 /// One tree in memory.
@@ -55,7 +57,8 @@ impl TreeCell {
             return;
         }
         // A send fails only when the last receiver has just gone.
-        let _ = sender.send(TaskEvent { seq: record.seq, json: event_json(tree, record) });
+        let state = tree.state(record.task).unwrap_or(TaskState::Submitted);
+        let _ = sender.send(TaskEvent { seq: record.seq, json: event_json(tree, record), state });
     }
 
     fn is_watched(&self) -> bool {

@@ -7,6 +7,7 @@ use protocol::{
 use serde::Serialize;
 
 use super::Tree;
+use super::input::AttemptId;
 use super::state::{Attempt, Node, Phase, Progress};
 use crate::TaskId;
 use crate::extension;
@@ -147,6 +148,16 @@ impl Tree {
     /// The agent an open task was dispatched to.
     pub fn agent(&self, task: TaskId) -> Option<&str> {
         self.nodes.get(&task).map(|node| node.submission.agent.as_str())
+    }
+
+    /// The agent's own id of the task an attempt made there.
+    pub fn agent_task(&self, attempt: AttemptId) -> Option<&str> {
+        self.nodes.get(&attempt.task)?.live(attempt.number)?.agent_task.as_deref()
+    }
+
+    /// Whether an agent works, with its grant alive, on the task or on one above it.
+    pub fn is_below_agent(&self, task: TaskId, agent: &str) -> bool {
+        self.lineage(task).any(|node| node.submission.agent == agent && self.is_granted(node.id))
     }
 
     /// The owner and the northbound context of a task.

@@ -1,0 +1,408 @@
+//! The registry: which agents there are, what the operator lets them do, and what their cards say.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use broker_core::delegation::input::AgentFacts;
+use broker_core::{Timestamp, extension};
+use bytes::Bytes;
+use capability::{Scope, SkillRequirement};
+use protocol::{A2aError, AgentCard, ErrorKind};
+use serde::{Deserialize, Serialize};
+use url::{Host, Url};
+
+use super::{Broker, Caller, error};
+use crate::ports::clock::Clock;
+use crate::ports::downstream::{Binding, Discovery, Endpoint, FetchedCard};
+use crate::ports::store::Store;
+
+/// Longest name of an agent.
+const MAX_NAME_CHARS: usize = 63;
+/// First path segments the broker serves itself, which therefore name no agent.
+const RESERVED_NAMES: [&str; 12] = [
+    "agents", "api", "console", "extendedagentcard", "healthz", "introspect", "mcp", "message", "metrics",
+    "readyz", "tasks", "token",
+];
+
+/// A registration, as asked for.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewAgent {
+    /// `[a-z0-9][a-z0-9-]{0,62}`.
+    pub name: String,
+    /// The agent's base URL, or its card's.
+    pub url: String,
+    /// `Caps(B)` as canonical texts.
+    #[serde(default)]
+    pub caps: Vec<String>,
+}
+
+/// An agent, as shown.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct AgentView {
+    /// Registered name.
+    pub name: String,
+    /// Registered URL.
+    pub url: String,
+    /// `Caps(B)` as canonical texts, lowered by the card.
+    pub caps: Vec<String>,
+    /// Where the registration comes from.
+    pub source: Source,
+    /// What the card says; absent while it could not be fetched.
+    pub description: Option<String>,
+    /// The agent's own version.
+    pub version: Option<String>,
+    /// Its skills.
+    pub skills: Vec<SkillView>,
+    /// Whether it streams.
+    pub streaming: bool,
+}
+
+/// A skill, as shown.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SkillView {
+    /// The skill's id.
+    pub id: String,
+    /// For people.
+    pub name: String,
+}
+
+/// Where a registration comes from. Configuration wins over the API.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    /// The configuration file.
+    Config,
+    /// `agent add` or `POST /api/v1/agents`.
+    Api,
+}
+
+/// A registered agent.
+#[derive(Debug)]
+pub(super) struct Agent {
+    pub(super) name: String,
+    url: String,
+    source: Source,
+    caps: Scope,
+    answers_with_tasks: Option<bool>,
+    pub(super) resolved: Option<Resolved>,
+}
+
+/// What follows from an agent's card.
+#[derive(Debug)]
+pub(super) struct Resolved {
+    pub(super) card: AgentCard,
+    pub(super) original: Bytes,
+    pub(super) fetched: Timestamp,
+    pub(super) endpoint: Endpoint,
+    pub(super) facts: AgentFacts,
+}
+
+/// A registration as stored.
+#[derive(Serialize, Deserialize)]
+struct Document {
+    url: String,
+    source: Source,
+    caps: Scope,
+    card: Option<String>,
+    fetched: Timestamp,
+    answers_with_tasks: Option<bool>,
+}
+
+/// The parameters of the extension in an agent's card: what it holds at most, and what its skills require.
+#[derive(Default, Deserialize)]
+struct CardParams {
+    caps: Option<Vec<String>>,
+    #[serde(default)]
+    requires: BTreeMap<String, Vec<String>>,
+}
+
+pub(super) struct Registry {
+    store: Arc<dyn Store>,
+    discovery: Arc<dyn Discovery>,
+    clock: Arc<dyn Clock>,
+    agents: RwLock<BTreeMap<String, Arc<Agent>>>,
+}
+
+/// Whether a name can be an agent's.
+pub fn is_agent_name(name: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    (1..=MAX_NAME_CHARS).contains(&name.len())
+        && name.bytes().all(fits)
+        && !name.starts_with('-')
+        && !RESERVED_NAMES.contains(&name)
+}
+
+impl Registry {
+    pub(super) fn new(store: Arc<dyn Store>, discovery: Arc<dyn Discovery>, clock: Arc<dyn Clock>) -> Self {
+        Self { store, discovery, clock, agents: RwLock::default() }
+    }
+
+    pub(super) fn get(&self, name: &str) -> Option<Arc<Agent>> {
+        self.agents.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+    }
+
+    pub(super) fn all(&self) -> Vec<Arc<Agent>> {
+        self.agents.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
+    /// The agent with its card, fetched now if it could not be before.
+    pub(super) async fn resolved(&self, name: &str) -> Result<Arc<Agent>, A2aError> {
+        let agent = self.get(name).ok_or_else(|| error::agent_not_found(name))?;
+        if agent.resolved.is_some() {
+            return Ok(agent);
+        }
+        let card = self.discovery.fetch_card(&agent.url).await;
+        let card = card.map_err(|reason| A2aError::new(ErrorKind::Unavailable, reason))?;
+        let resolved = resolve(&agent.name, &agent.url, &agent.caps, card, self.clock.now())?;
+        let (name, url) = (agent.name.clone(), agent.url.clone());
+        let (source, caps, answers_with_tasks) = (agent.source, agent.caps.clone(), agent.answers_with_tasks);
+        self.put(Agent { name, url, source, caps, answers_with_tasks, resolved: Some(resolved) }).await
+    }
+
+    /// Where to reach an agent, or a sentence why not.
+    pub(super) async fn endpoint(&self, name: &str) -> Result<Endpoint, String> {
+        let agent = self.resolved(name).await.map_err(|error| error.message)?;
+        let endpoint = agent.resolved.as_ref().map(|resolved| resolved.endpoint.clone());
+        endpoint.ok_or_else(|| format!("agent {name} has no card"))
+    }
+
+    /// Whether every answer of the agent so far was a task, so that no task means no answer.
+    pub(super) fn answers_with_tasks(&self, name: &str) -> bool {
+        self.get(name).and_then(|agent| agent.answers_with_tasks).unwrap_or(false)
+    }
+
+    /// Learns how an agent answers. One direct message is enough to never again conclude from absence.
+    pub(super) async fn learn(&self, name: &str, with_task: bool) {
+        let Some(agent) = self.get(name) else { return };
+        let known = agent.answers_with_tasks;
+        if known == Some(with_task) || known == Some(false) {
+            return;
+        }
+        let resolved = agent.resolved.as_ref().map(|resolved| Resolved {
+            card: resolved.card.clone(),
+            original: resolved.original.clone(),
+            fetched: resolved.fetched,
+            endpoint: resolved.endpoint.clone(),
+            facts: resolved.facts.clone(),
+        });
+        let (name, url, caps) = (agent.name.clone(), agent.url.clone(), agent.caps.clone());
+        let (source, answers_with_tasks) = (agent.source, Some(with_task));
+        if let Err(error) = self.put(Agent { name, url, source, caps, answers_with_tasks, resolved }).await {
+            tracing::warn!(agent = agent.name, %error, "what was learned of an agent is not stored");
+        }
+    }
+
+    async fn put(&self, agent: Agent) -> Result<Arc<Agent>, A2aError> {
+        let document = Document {
+            url: agent.url.clone(),
+            source: agent.source,
+            caps: agent.caps.clone(),
+            card: agent
+                .resolved
+                .as_ref()
+                .map(|resolved| String::from_utf8_lossy(&resolved.original).into_owned()),
+            fetched: agent.resolved.as_ref().map_or_else(|| self.clock.now(), |resolved| resolved.fetched),
+            answers_with_tasks: agent.answers_with_tasks,
+        };
+        let encoded = serde_json::to_vec(&document).map_err(|_| error::internal())?;
+        self.store.put_agent(&agent.name, encoded.into()).await.map_err(|failure| error::store(&failure))?;
+        let agent = Arc::new(agent);
+        let mut agents = self.agents.write().unwrap_or_else(PoisonError::into_inner);
+        agents.insert(agent.name.clone(), Arc::clone(&agent));
+        Ok(agent)
+    }
+}
+
+impl Broker {
+    /// Brings back stored registrations, then those of the configuration, which win. Call once, before
+    /// [`Self::resume`]. An agent that does not answer yet is asked for its card when it is needed.
+    pub async fn load_agents(&self, configured: Vec<NewAgent>) -> Result<(), A2aError> {
+        let stored = self.store.agents().await.map_err(|failure| error::store(&failure))?;
+        for (name, bytes) in stored {
+            let document: Document =
+                serde_json::from_slice(&bytes).map_err(|damage| error::damaged(&damage))?;
+            let still_configured = configured.iter().any(|agent| agent.name == name);
+            if document.source == Source::Config && !still_configured {
+                self.store.remove_agent(&name).await.map_err(|failure| error::store(&failure))?;
+                continue;
+            }
+            let agent = restore(name, document);
+            let mut agents = self.registry.agents.write().unwrap_or_else(PoisonError::into_inner);
+            agents.insert(agent.name.clone(), Arc::new(agent));
+        }
+        for new in configured {
+            self.configure_agent(new).await?;
+        }
+        Ok(())
+    }
+
+    async fn configure_agent(&self, new: NewAgent) -> Result<(), A2aError> {
+        let caps = check(&new)?;
+        let before = self.registry.get(&new.name).filter(|agent| agent.url == new.url);
+        let answers_with_tasks = before.and_then(|agent| agent.answers_with_tasks);
+        let fetched = self.registry.discovery.fetch_card(&new.url).await;
+        let resolved = match fetched {
+            Ok(card) => Some(resolve(&new.name, &new.url, &caps, card, self.clock.now())?),
+            Err(reason) => {
+                tracing::warn!(agent = new.name, reason, "the agent's card will be fetched when it is needed");
+                None
+            }
+        };
+        let NewAgent { name, url, .. } = new;
+        let source = Source::Config;
+        self.registry.put(Agent { name, url, source, caps, answers_with_tasks, resolved }).await.map(drop)
+    }
+
+    /// Registers an agent, or replaces its registration. Its card must be there.
+    pub async fn register_agent(&self, caller: &Caller, new: NewAgent) -> Result<AgentView, A2aError> {
+        require_operator(caller)?;
+        let caps = check(&new)?;
+        if self.registry.get(&new.name).is_some_and(|agent| agent.source == Source::Config) {
+            let message = format!("agent {} comes from the configuration; change it there", new.name);
+            return Err(A2aError::new(ErrorKind::UnsupportedOperation, message));
+        }
+        let card = self.registry.discovery.fetch_card(&new.url).await;
+        let card = card.map_err(|reason| A2aError::new(ErrorKind::BadGateway, reason))?;
+        let resolved = Some(resolve(&new.name, &new.url, &caps, card, self.clock.now())?);
+        let NewAgent { name, url, .. } = new;
+        let (source, answers_with_tasks) = (Source::Api, None);
+        let agent = Agent { name, url, source, caps, answers_with_tasks, resolved };
+        Ok(view(&*self.registry.put(agent).await?))
+    }
+
+    /// All agents, by name.
+    pub fn list_agents(&self, _caller: &Caller) -> Vec<AgentView> {
+        self.registry.all().iter().map(|agent| view(agent)).collect()
+    }
+
+    /// One agent.
+    pub fn show_agent(&self, _caller: &Caller, name: &str) -> Result<AgentView, A2aError> {
+        self.registry.get(name).map(|agent| view(&agent)).ok_or_else(|| error::agent_not_found(name))
+    }
+
+    /// Forgets an agent. Tasks it works on go on.
+    pub async fn remove_agent(&self, caller: &Caller, name: &str) -> Result<(), A2aError> {
+        require_operator(caller)?;
+        let known = self.store.remove_agent(name).await.map_err(|failure| error::store(&failure))?;
+        let mut agents = self.registry.agents.write().unwrap_or_else(PoisonError::into_inner);
+        let held = agents.remove(name).is_some();
+        if known || held { Ok(()) } else { Err(error::agent_not_found(name)) }
+    }
+}
+
+fn require_operator(caller: &Caller) -> Result<(), A2aError> {
+    if caller.is_operator() { Ok(()) } else { Err(error::forbidden("only an operator may change the registry")) }
+}
+
+fn check(new: &NewAgent) -> Result<Scope, A2aError> {
+    if !is_agent_name(&new.name) {
+        let problem = "expected [a-z0-9][a-z0-9-]{0,62}, and none of the broker's own path segments";
+        return Err(error::invalid("name", problem));
+    }
+    Scope::parse(&new.caps).map_err(|problem| error::invalid("caps", &problem.to_string()))
+}
+
+fn restore(name: String, document: Document) -> Agent {
+    let Document { url, source, caps, card, fetched, answers_with_tasks } = document;
+    let card = card.and_then(|original| {
+        let card = serde_json::from_str(&original).ok()?;
+        Some(FetchedCard { card, original: original.into(), url: url.clone() })
+    });
+    let resolved = card.and_then(|card| resolve(&name, &url, &caps, card, fetched).ok());
+    Agent { name, url, source, caps, answers_with_tasks, resolved }
+}
+
+fn resolve(
+    name: &str,
+    url: &str,
+    caps: &Scope,
+    fetched: FetchedCard,
+    at: Timestamp,
+) -> Result<Resolved, A2aError> {
+    let bad_card = |problem: String| {
+        A2aError::new(ErrorKind::InvalidAgentResponse, format!("the card at {}: {problem}", fetched.url))
+    };
+    let endpoint = choose_endpoint(name, &fetched.card, url).map_err(bad_card)?;
+    let params = card_params(&fetched.card).map_err(bad_card)?;
+    let lowered = match &params.caps {
+        None => caps.clone(),
+        Some(texts) => {
+            let declared = Scope::parse(texts).map_err(|problem| bad_card(problem.to_string()))?;
+            caps.meet(&declared).map_err(|problem| bad_card(problem.to_string()))?
+        }
+    };
+    let require = |skill: &protocol::AgentSkill| {
+        let texts = params.requires.get(&skill.id).map(Vec::as_slice).unwrap_or_default();
+        Scope::parse(texts).map(|requires| SkillRequirement { id: skill.id.clone(), requires })
+    };
+    let skills: Result<Vec<_>, _> = fetched.card.skills.iter().map(require).collect();
+    let skills = skills.map_err(|problem| bad_card(problem.to_string()))?;
+    let identity = endpoint.url.trim_end_matches('/').to_owned();
+    let facts = AgentFacts { name: name.to_owned(), identity, caps: lowered, skills };
+    Ok(Resolved { card: fetched.card, original: fetched.original, fetched: at, endpoint, facts })
+}
+
+fn card_params(card: &AgentCard) -> Result<CardParams, String> {
+    let Some(extension) = card.extension(extension::URI) else { return Ok(CardParams::default()) };
+    let params = serde_json::to_string(&extension.params).unwrap_or_default();
+    serde_json::from_str(&params).map_err(|error| format!("params of {}: {error}", extension::URI))
+}
+
+/// The first interface that can be spoken to, at the registered host or at a public address.
+fn choose_endpoint(name: &str, card: &AgentCard, registered: &str) -> Result<Endpoint, String> {
+    let home = Url::parse(registered).ok().and_then(|url| url.host().map(|host| host.to_owned()));
+    for interface in card.supported_interfaces.iter().filter(|interface| interface.speaks_v1()) {
+        let binding = match interface.protocol_binding.as_str() {
+            "JSONRPC" => Binding::JsonRpc,
+            "HTTP+JSON" => Binding::HttpJson,
+            _ => continue,
+        };
+        let url = Url::parse(&interface.url)
+            .map_err(|error| format!("interface URL {:?}: {error}", interface.url))?;
+        let host = url.host().map(|host| host.to_owned());
+        if host != home && !host.as_ref().is_some_and(is_public) {
+            return Err(format!(
+                "its interface {} is neither at the registered host nor at a public address",
+                interface.url
+            ));
+        }
+        return Ok(Endpoint {
+            agent: name.to_owned(),
+            url: interface.url.clone(),
+            binding,
+            tenant: interface.tenant.clone(),
+            streaming: card.streams(),
+        });
+    }
+    Err("it offers no A2A 1.0 interface over JSONRPC or HTTP+JSON; the broker speaks no other yet".to_owned())
+}
+
+/// A host a card may send the broker to although nobody registered it. Names are resolved by the client.
+fn is_public(host: &Host) -> bool {
+    match host {
+        Host::Domain(name) => !name.eq_ignore_ascii_case("localhost") && !name.ends_with(".localhost"),
+        Host::Ipv4(ip) => {
+            !(ip.is_loopback() || ip.is_private() || ip.is_link_local() || ip.is_unspecified() || ip.is_broadcast())
+        }
+        Host::Ipv6(ip) => {
+            !(ip.is_loopback() || ip.is_unspecified() || ip.is_unique_local() || ip.is_unicast_link_local())
+                && ip.to_ipv4_mapped().is_none()
+        }
+    }
+}
+
+fn view(agent: &Agent) -> AgentView {
+    let card = agent.resolved.as_ref().map(|resolved| &resolved.card);
+    let skill = |skill: &protocol::AgentSkill| SkillView { id: skill.id.clone(), name: skill.name.clone() };
+    AgentView {
+        name: agent.name.clone(),
+        url: agent.url.clone(),
+        caps: agent.resolved.as_ref().map_or(&agent.caps, |resolved| &resolved.facts.caps).texts(),
+        source: agent.source,
+        description: card.map(|card| card.description.clone()),
+        version: card.map(|card| card.version.clone()),
+        skills: card.map(|card| card.skills.iter().map(skill).collect()).unwrap_or_default(),
+        streaming: card.is_some_and(AgentCard::streams),
+    }
+}

@@ -1,0 +1,152 @@
+//! The cards the broker serves: its own, and each agent's with the broker in its place.
+
+use broker_core::{Timestamp, extension};
+use bytes::Bytes;
+use protocol::{
+    A2aError, AgentCapabilities, AgentCard, AgentExtension, AgentInterface, AgentSkill, Fields, Metadata,
+    PROTOCOL_VERSION,
+};
+use serde_json::json;
+use sha2::{Digest, Sha256};
+
+use super::{Broker, Target, error};
+
+/// A card, ready to be served with caching headers.
+#[derive(Debug, Clone)]
+pub struct CardDocument {
+    /// The card.
+    pub json: Bytes,
+    /// Quoted entity tag of exactly these bytes.
+    pub etag: String,
+    /// When the card last changed, as far as is known.
+    pub last_modified: Timestamp,
+}
+
+impl CardDocument {
+    fn new(json: Bytes, last_modified: Timestamp) -> Self {
+        use std::fmt::Write;
+        let mut etag = String::from("\"");
+        for byte in Sha256::digest(&json).iter().take(12) {
+            let _ = write!(etag, "{byte:02x}");
+        }
+        etag.push('"');
+        Self { json, etag, last_modified }
+    }
+}
+
+impl Broker {
+    /// The card of the broker's own agent, or of an agent as reached through the broker.
+    pub fn agent_card(&self, target: &Target) -> Result<CardDocument, A2aError> {
+        let (card, modified) = match target {
+            Target::Any => (self.own_card(), Timestamp::default()),
+            Target::Agent(name) => {
+                let agent = self.registry.get(name).ok_or_else(|| error::agent_not_found(name))?;
+                let resolved = agent.resolved.as_ref().ok_or_else(|| error::agent_not_found(name))?;
+                (self.fronted(resolved.card.clone(), name), resolved.fetched)
+            }
+        };
+        let json = serde_json::to_vec(&card).map_err(|_| error::internal())?;
+        Ok(CardDocument::new(json.into(), modified))
+    }
+
+    /// An agent's own card, byte for byte as it was fetched.
+    pub fn upstream_card(&self, name: &str) -> Result<CardDocument, A2aError> {
+        let agent = self.registry.get(name).ok_or_else(|| error::agent_not_found(name))?;
+        let resolved = agent.resolved.as_ref().ok_or_else(|| error::agent_not_found(name))?;
+        Ok(CardDocument::new(resolved.original.clone(), resolved.fetched))
+    }
+
+    /// The keys that verify the broker's grants.
+    pub fn jwks(&self) -> serde_json::Value {
+        self.grants.jwks()
+    }
+
+    fn own_card(&self) -> AgentCard {
+        let route = AgentSkill {
+            id: "route".to_owned(),
+            name: "Delegate to an agent".to_owned(),
+            description: "Passes a message to the registered agent it names, or to the only one there is.".to_owned(),
+            tags: vec!["delegation".to_owned(), "routing".to_owned()],
+            examples: Vec::new(),
+            input_modes: Vec::new(),
+            output_modes: Vec::new(),
+            unknown: Fields::default(),
+        };
+        let any_mode = || vec!["text/plain".to_owned(), "application/json".to_owned()];
+        AgentCard {
+            name: "bailiwick".to_owned(),
+            description: "A delegation broker: reaches every registered agent, within what each task may do.".to_owned(),
+            supported_interfaces: self.interfaces(""),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            capabilities: Some(Box::new(capabilities(Vec::new()))),
+            security_schemes: self.security_schemes(),
+            default_input_modes: any_mode(),
+            default_output_modes: any_mode(),
+            skills: vec![route],
+            unknown: self.security_requirements(),
+        }
+    }
+
+    /// An agent's card with the broker's interfaces, security and extension. The agent's signature no longer fits.
+    fn fronted(&self, mut card: AgentCard, name: &str) -> AgentCard {
+        let extensions = card.capabilities.map(|capabilities| capabilities.extensions).unwrap_or_default();
+        card.capabilities = Some(Box::new(capabilities(extensions)));
+        card.supported_interfaces = self.interfaces(&format!("/agents/{name}"));
+        card.security_schemes = self.security_schemes();
+        card.unknown.take("signatures");
+        card.unknown.take("securityRequirements");
+        for (member, value) in self.security_requirements().iter() {
+            let _ = card.unknown.set(member, &value);
+        }
+        card
+    }
+
+    fn interfaces(&self, path: &str) -> Vec<AgentInterface> {
+        let interface = |binding: &str| AgentInterface {
+            url: format!("{}{path}", self.public_url),
+            protocol_binding: binding.to_owned(),
+            tenant: None,
+            protocol_version: PROTOCOL_VERSION.to_owned(),
+            unknown: Fields::default(),
+        };
+        vec![interface("JSONRPC"), interface("HTTP+JSON")]
+    }
+
+    fn security_schemes(&self) -> Fields {
+        let mut schemes = Fields::default();
+        if !self.principals.is_empty() {
+            let bearer = json!({ "httpAuthSecurityScheme": {
+                "scheme": "Bearer", "description": "An API key of this broker, or a grant it gave with a task." } });
+            let _ = schemes.set("bearer", &bearer);
+        }
+        schemes
+    }
+
+    fn security_requirements(&self) -> Fields {
+        let mut members = Fields::default();
+        if !self.principals.is_empty() {
+            let _ = members.set("securityRequirements", &json!([{ "schemes": { "bearer": { "list": [] } } }]));
+        }
+        members
+    }
+}
+
+/// What the broker can do for any agent, and the agent's own extensions.
+fn capabilities(mut extensions: Vec<AgentExtension>) -> AgentCapabilities {
+    if !extensions.iter().any(|known| known.uri.as_deref() == Some(extension::URI)) {
+        extensions.push(AgentExtension {
+            uri: Some(extension::URI.to_owned()),
+            description: Some("Delegation within scopes, through this broker.".to_owned()),
+            required: false,
+            params: Metadata::default(),
+            unknown: Fields::default(),
+        });
+    }
+    AgentCapabilities {
+        streaming: Some(true),
+        push_notifications: Some(false),
+        extensions,
+        extended_agent_card: Some(false),
+        unknown: Fields::default(),
+    }
+}

@@ -1,0 +1,306 @@
+//! Conversations with agents: one per attempt. Each sends, listens, asks after lost work, and feeds what it learns
+//! to the driver. It decides nothing: when to stop, retry or give up is the core's to say.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use broker_core::delegation::action::Dispatch;
+use broker_core::delegation::input::{AttemptId, Failure, Input};
+use broker_core::{TaskId, extension};
+use dashmap::DashMap;
+use futures_util::StreamExt;
+use protocol::{SendMessageConfiguration, SendMessageRequest, StreamResponse, Task, TaskState};
+use tokio::task::AbortHandle;
+use tokio::time::Instant;
+
+use super::Broker;
+use crate::ports::downstream::{AskError, Endpoint, EventStream};
+
+/// How often a listener looks again at an agent that ends its streams early, at most.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// Who listens to which attempt. A new conversation about an attempt replaces the old one.
+#[derive(Default)]
+pub(super) struct Conversations {
+    running: DashMap<AttemptId, (u64, AbortHandle)>,
+    next: AtomicU64,
+}
+
+impl Conversations {
+    pub(super) fn stop(&self, attempt: AttemptId) {
+        if let Some((_, (_, running))) = self.running.remove(&attempt) {
+            running.abort();
+        }
+    }
+
+    fn start(
+        broker: &Arc<Broker>,
+        attempt: AttemptId,
+        conversation: impl Future<Output = ()> + Send + 'static,
+    ) {
+        let number = broker.conversations.next.fetch_add(1, Ordering::Relaxed);
+        let owner = Arc::clone(broker);
+        let running = tokio::spawn(async move {
+            conversation.await;
+            owner.conversations.running.remove_if(&attempt, |_, (running, _)| *running == number);
+        });
+        let before = broker.conversations.running.insert(attempt, (number, running.abort_handle()));
+        if let Some((_, before)) = before {
+            before.abort();
+        }
+        // It may have ended before it was entered.
+        if running.is_finished() {
+            broker.conversations.running.remove_if(&attempt, |_, (running, _)| *running == number);
+        }
+    }
+}
+
+/// An attempt to be asked after.
+pub(super) struct Lost {
+    pub(super) attempt: AttemptId,
+    pub(super) agent: String,
+    pub(super) agent_task: Option<String>,
+    pub(super) agent_context: String,
+    pub(super) message_id: String,
+}
+
+/// Why listening ended.
+enum Ended {
+    /// The attempt is over, or somebody else listens.
+    Settled,
+    /// The agent waits for an answer.
+    Asking,
+    /// The stream is over, the task is not.
+    Closed,
+    /// The stream broke.
+    Failed(Failure),
+}
+
+pub(super) fn start_send(broker: &Arc<Broker>, root: TaskId, dispatch: Dispatch) {
+    let (attempt, agent) = (dispatch.attempt, dispatch.agent.clone());
+    let conversation = Conversation { broker: Arc::clone(broker), root, attempt, agent };
+    Conversations::start(broker, attempt, conversation.send(dispatch));
+}
+
+pub(super) fn start_recovery(broker: &Arc<Broker>, root: TaskId, lost: Lost) {
+    let (attempt, agent) = (lost.attempt, lost.agent.clone());
+    let conversation = Conversation { broker: Arc::clone(broker), root, attempt, agent };
+    Conversations::start(broker, attempt, conversation.recover(lost));
+}
+
+/// Asking to cancel does not end the conversation: the agent may have a last word.
+pub(super) fn start_cancel(
+    broker: &Arc<Broker>,
+    root: TaskId,
+    attempt: AttemptId,
+    agent: String,
+    agent_task: String,
+) {
+    let conversation = Conversation { broker: Arc::clone(broker), root, attempt, agent };
+    tokio::spawn(conversation.cancel(agent_task));
+}
+
+struct Conversation {
+    broker: Arc<Broker>,
+    root: TaskId,
+    attempt: AttemptId,
+    agent: String,
+}
+
+impl Conversation {
+    async fn send(self, dispatch: Dispatch) {
+        let endpoint = match self.broker.registry.endpoint(&dispatch.agent).await {
+            Ok(endpoint) => endpoint,
+            Err(reason) => return self.fail(Failure::NeverSent(reason)).await,
+        };
+        let request = match self.request(dispatch, &endpoint) {
+            Ok(request) => request,
+            Err(reason) => return self.fail(Failure::NeverSent(reason)).await,
+        };
+        let ended = match self.broker.downstream.send(&endpoint, request).await {
+            Ok(events) => self.listen(events).await,
+            Err(failure) => Ended::Failed(failure),
+        };
+        match ended {
+            Ended::Settled | Ended::Asking => {}
+            Ended::Failed(failure) => self.fail(failure).await,
+            Ended::Closed if endpoint.streaming => self.fail(Failure::StreamEnded).await,
+            // It answered once, as an agent without streams does; from here on it is polled.
+            Ended::Closed => match self.agent_task().await {
+                Some(agent_task) => self.follow(&endpoint, &agent_task).await,
+                None => self.fail(Failure::Invalid("it answered with no task and no message".to_owned())).await,
+            },
+        }
+    }
+
+    fn request(&self, dispatch: Dispatch, endpoint: &Endpoint) -> Result<SendMessageRequest, String> {
+        let Dispatch { mut message, accepted_output_modes, passport, .. } = dispatch;
+        let grant = self.broker.grants.mint(&passport, self.broker.clock.now());
+        let grant = grant.map_err(|refused| refused.to_string())?;
+        extension::tell(&mut message, &passport, &self.broker.public_url, Some(&grant))
+            .map_err(|error| error.to_string())?;
+        let mut request = SendMessageRequest::new(message);
+        request.tenant.clone_from(&endpoint.tenant);
+        request.configuration = Some(Box::new(SendMessageConfiguration {
+            accepted_output_modes,
+            return_immediately: !endpoint.streaming,
+            ..SendMessageConfiguration::default()
+        }));
+        Ok(request)
+    }
+
+    /// Feeds events to the driver until there are no more, or nobody wants them.
+    async fn listen(&self, mut events: EventStream) -> Ended {
+        let mut asking = false;
+        while let Some(event) = events.next().await {
+            let event = match event {
+                Ok(event) => event,
+                Err(_) if asking => return Ended::Asking,
+                Err(failure) => return Ended::Failed(failure),
+            };
+            asking = asks(&event);
+            self.broker.registry.learn(&self.agent, !matches!(event, StreamResponse::Message(_))).await;
+            let last = is_last(&event);
+            if !self.feed(Input::Agent { attempt: self.attempt, event: Box::new(event) }).await || last {
+                return Ended::Settled;
+            }
+        }
+        if asking { Ended::Asking } else { Ended::Closed }
+    }
+
+    /// Looks for the task at the agent, then listens on.
+    async fn recover(self, lost: Lost) {
+        let endpoint = match self.broker.registry.endpoint(&lost.agent).await {
+            Ok(endpoint) => endpoint,
+            Err(reason) => return self.fail(Failure::Unreachable(reason)).await,
+        };
+        let agent_task = match lost.agent_task.clone() {
+            Some(agent_task) => agent_task,
+            None => match self.find(&endpoint, &lost).await {
+                Ok(agent_task) => agent_task,
+                Err(failure) => return self.fail(failure).await,
+            },
+        };
+        self.follow(&endpoint, &agent_task).await;
+    }
+
+    /// Finds a task whose id the agent never said, by the message that made it.
+    async fn find(&self, endpoint: &Endpoint, lost: &Lost) -> Result<String, Failure> {
+        let recovery = self.broker.recovery;
+        let (began, mut absent_since) = (Instant::now(), None);
+        loop {
+            let found =
+                self.broker.downstream.find_task(endpoint, &lost.agent_context, &lost.message_id).await;
+            match found {
+                Ok(Some(task)) => return Ok(task.id),
+                Ok(None) => {
+                    let since = *absent_since.get_or_insert_with(Instant::now);
+                    if since.elapsed() >= recovery.absent_after {
+                        // Absence proves something only of an agent that answers with tasks.
+                        let conclusive = self.broker.registry.answers_with_tasks(&endpoint.agent);
+                        return Err(Failure::Absent { conclusive });
+                    }
+                }
+                Err(AskError::Unreachable(reason)) if began.elapsed() >= recovery.give_up => {
+                    return Err(Failure::Unreachable(reason));
+                }
+                Err(AskError::Unreachable(_)) => absent_since = None,
+                Err(_) => return Err(Failure::Absent { conclusive: false }),
+            }
+            tokio::time::sleep(recovery.ask_every).await;
+        }
+    }
+
+    /// Keeps up with a task the agent has: by its stream where it has one, by asking where it has not.
+    async fn follow(&self, endpoint: &Endpoint, agent_task: &str) {
+        let recovery = self.broker.recovery;
+        let (mut heard, mut pause) = (Instant::now(), recovery.ask_every);
+        loop {
+            match self.broker.downstream.get_task(endpoint, agent_task).await {
+                Ok(task) => {
+                    heard = Instant::now();
+                    if !self.feed_found(task).await {
+                        return;
+                    }
+                    if endpoint.streaming
+                        && let Ok(events) = self.broker.downstream.subscribe(endpoint, agent_task).await
+                    {
+                        match self.listen(events).await {
+                            Ended::Settled | Ended::Asking => return,
+                            Ended::Closed | Ended::Failed(_) => {}
+                        }
+                    }
+                }
+                Err(AskError::NotFound(reason)) => return self.fail(Failure::Gone(reason)).await,
+                Err(AskError::Unsupported(reason) | AskError::Invalid(reason)) => {
+                    return self.fail(Failure::Invalid(reason)).await;
+                }
+                Err(AskError::Unreachable(reason)) if heard.elapsed() >= recovery.give_up => {
+                    return self.fail(Failure::Unreachable(reason)).await;
+                }
+                Err(AskError::Unreachable(_)) => {}
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE.max(recovery.ask_every)).min(recovery.ask_every * 4);
+        }
+    }
+
+    /// Feeds a task as it was found; whether there is more to wait for.
+    async fn feed_found(&self, task: Task) -> bool {
+        let state = task.status.state;
+        let task = Box::new(task);
+        self.feed(Input::Found { attempt: self.attempt, task }).await
+            && !state.is_terminal()
+            && state != TaskState::InputRequired
+    }
+
+    async fn cancel(self, agent_task: String) {
+        let asked = match self.broker.registry.endpoint(&self.agent).await {
+            Ok(endpoint) => self.broker.downstream.cancel_task(&endpoint, &agent_task).await,
+            Err(reason) => Err(AskError::Unreachable(reason)),
+        };
+        let (confirmed, reason) = match asked {
+            Ok(task) if task.status.state == TaskState::Canceled => (true, None),
+            Ok(task) => (task.status.state.is_terminal(), Some(format!("it says {}", task.status.state.as_str()))),
+            Err(error) => (false, Some(error.to_string())),
+        };
+        self.feed(Input::CancelAnswered { attempt: self.attempt, confirmed, reason }).await;
+    }
+
+    async fn fail(&self, failure: Failure) {
+        self.feed(Input::Failed { attempt: self.attempt, failure }).await;
+    }
+
+    /// Whether the tree took the input. While the store cannot take it, the agent has to wait.
+    async fn feed(&self, input: Input) -> bool {
+        loop {
+            let Err(failure) = self.broker.drive(self.root, input.clone()).await else { return true };
+            tracing::error!(task = %self.attempt.task, ?failure, "an agent's word could not be recorded");
+            if !failure.is_passing() {
+                return false;
+            }
+            tokio::time::sleep(self.broker.recovery.ask_every).await;
+        }
+    }
+
+    async fn agent_task(&self) -> Option<String> {
+        let cell = self.broker.trees.load(self.root).await.ok()??;
+        let tree = cell.tree.lock().await;
+        tree.agent_task(self.attempt).map(ToOwned::to_owned)
+    }
+}
+
+/// The agent waits for an answer, so its stream may end.
+fn asks(event: &StreamResponse) -> bool {
+    match event {
+        StreamResponse::Task(task) => task.status.state == TaskState::InputRequired,
+        StreamResponse::StatusUpdate(update) => update.status.state == TaskState::InputRequired,
+        _ => false,
+    }
+}
+
+/// Nothing the agent says after this matters.
+fn is_last(event: &StreamResponse) -> bool {
+    matches!(event, StreamResponse::Message(_))
+}

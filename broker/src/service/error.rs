@@ -1,0 +1,87 @@
+//! The one mapping of what can go wrong inside to what a caller is told.
+
+use std::collections::BTreeMap;
+
+use broker_core::{Refusal, extension};
+use protocol::{A2aError, ErrorDetail, ErrorKind};
+
+use crate::ports::store::StoreError;
+
+/// The domain of the reasons the broker defines.
+const DOMAIN: &str = "bailiwick";
+/// When an overloaded broker may be tried again.
+const OVERLOAD_RETRY_SECONDS: u64 = 1;
+
+/// A refusal of the core.
+pub(super) fn refusal(refusal: &Refusal) -> A2aError {
+    let message = refusal.to_string();
+    let denied = |reason: &str, metadata| {
+        A2aError::new(ErrorKind::PermissionDenied, message.clone()).with_info(DOMAIN, reason, metadata)
+    };
+    match refusal {
+        Refusal::NotFound => task_not_found(),
+        Refusal::CapabilityExceeded { missing, .. } => {
+            let missing = ("missing".to_owned(), missing.join(" "));
+            denied("CAPABILITY_EXCEEDED", BTreeMap::from([missing]))
+        }
+        Refusal::Cycle { .. } => denied("CYCLE", BTreeMap::new()),
+        Refusal::DepthExceeded { .. } => denied("DEPTH_EXCEEDED", BTreeMap::new()),
+        Refusal::FanoutExceeded { .. } => denied("FANOUT_EXCEEDED", BTreeMap::new()),
+        Refusal::TreeTooLarge { .. } => denied("TREE_TOO_LARGE", BTreeMap::new()),
+        Refusal::DeadlinePassed { .. } => {
+            invalid(&format!("message.metadata[{}].deadline", extension::URI), &message)
+        }
+        Refusal::NotPossible(_) => A2aError::new(ErrorKind::UnsupportedOperation, message),
+        Refusal::NotCancelable { .. } => A2aError::new(ErrorKind::TaskNotCancelable, message),
+    }
+}
+
+/// Another principal's task and one that does not exist get the same bytes.
+pub(super) fn task_not_found() -> A2aError {
+    A2aError::new(ErrorKind::TaskNotFound, "Task not found")
+}
+
+pub(super) fn agent_not_found(name: &str) -> A2aError {
+    A2aError::new(
+        ErrorKind::NotFound,
+        format!("no agent named {name:?} is registered; see GET /api/v1/agents or `bailiwick agent list`"),
+    )
+}
+
+pub(super) fn invalid(field: &str, problem: &str) -> A2aError {
+    protocol::invalid_params(vec![(field.to_owned(), problem.to_owned())])
+}
+
+pub(super) fn message_id_reused(message_id: &str) -> A2aError {
+    let message = format!(
+        "messageId {message_id:?} was already used for another message; a new message needs a new id"
+    );
+    A2aError::new(ErrorKind::MessageIdReused, message).with_info(DOMAIN, "MESSAGE_ID_REUSED", BTreeMap::new())
+}
+
+pub(super) fn unauthenticated(why: &str) -> A2aError {
+    A2aError::new(ErrorKind::Unauthenticated, why)
+}
+
+pub(super) fn forbidden(why: &str) -> A2aError {
+    A2aError::new(ErrorKind::PermissionDenied, why).with_info(DOMAIN, "PERMISSION_DENIED", BTreeMap::new())
+}
+
+/// The store's trouble is ours: its text goes to the log, not to the caller.
+pub(super) fn store(failure: &StoreError) -> A2aError {
+    if let StoreError::Overloaded { .. } = failure {
+        let detail = ErrorDetail::RetryInfo { seconds: OVERLOAD_RETRY_SECONDS };
+        return A2aError::new(ErrorKind::Unavailable, "the broker is overloaded; try again").with(detail);
+    }
+    tracing::error!(%failure, "the store failed");
+    A2aError::new(ErrorKind::Unavailable, "the broker's store does not answer; nothing was accepted")
+}
+
+pub(super) fn damaged(damage: &dyn std::fmt::Display) -> A2aError {
+    tracing::error!(%damage, "a journal cannot be used");
+    internal()
+}
+
+pub(super) fn internal() -> A2aError {
+    A2aError::new(ErrorKind::Internal, "internal error; the broker's log says more")
+}

@@ -1,0 +1,165 @@
+//! The broker's operations: each asks the core what should happen and makes it happen through the ports.
+//! Northbound adapters call it; it knows nothing of HTTP, and of storage and agents only their ports.
+
+mod agents;
+mod caller;
+mod cards;
+mod conversation;
+mod driver;
+mod error;
+mod grants;
+mod send;
+mod stream;
+mod tasks;
+mod timers;
+mod trees;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use broker_core::Limits;
+use broker_core::delegation::input::Input;
+
+pub use self::agents::{AgentView, NewAgent, SkillView, Source, is_agent_name};
+pub use self::caller::{Caller, Credential, Principal, Role};
+pub use self::cards::CardDocument;
+pub use self::stream::{StreamItem, TaskStream};
+use self::agents::Registry;
+use self::conversation::Conversations;
+use self::grants::Grants;
+use self::timers::Timers;
+use self::trees::Trees;
+use crate::ports::clock::Clock;
+use crate::ports::downstream::{Discovery, Downstream};
+use crate::ports::store::Store;
+
+/// Trees taken up per read of the store at start.
+const RESUME_PAGE: usize = 256;
+
+/// Whom a request is addressed to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// The broker's own agent: choose one.
+    Any,
+    /// This agent.
+    Agent(String),
+}
+
+/// What the broker is made of.
+pub struct Parts {
+    /// Durable memory.
+    pub store: Arc<dyn Store>,
+    /// The client side of A2A.
+    pub downstream: Arc<dyn Downstream>,
+    /// Finds agents' cards.
+    pub discovery: Arc<dyn Discovery>,
+    /// Time and ids.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// How the broker behaves.
+pub struct Settings {
+    /// Base URL callers and agents reach the broker at; also the issuer of its grants.
+    pub public_url: String,
+    /// Bounds on trees and time.
+    pub limits: Limits,
+    /// Bounds on recovering conversations.
+    pub recovery: Recovery,
+    /// Finished trees kept in memory.
+    pub finished_trees: usize,
+    /// Who may call; none makes the broker open.
+    pub principals: Vec<Principal>,
+    /// The 32-byte seed of the key grants are signed with.
+    pub grant_seed: [u8; 32],
+}
+
+/// How agents that went quiet are asked.
+#[derive(Debug, Clone, Copy)]
+pub struct Recovery {
+    /// Between two questions, and between two polls of an agent that does not stream.
+    pub ask_every: Duration,
+    /// Without any answer for this long, the outcome is unknown.
+    pub give_up: Duration,
+    /// An agent that keeps saying it does not have a task is believed after this long.
+    pub absent_after: Duration,
+}
+
+impl Default for Recovery {
+    fn default() -> Self {
+        Self {
+            ask_every: Duration::from_millis(500),
+            give_up: Duration::from_secs(60),
+            absent_after: Duration::from_secs(3),
+        }
+    }
+}
+
+/// The delegation broker.
+pub struct Broker {
+    store: Arc<dyn Store>,
+    downstream: Arc<dyn Downstream>,
+    clock: Arc<dyn Clock>,
+    limits: Limits,
+    recovery: Recovery,
+    public_url: String,
+    principals: Vec<Principal>,
+    grants: Grants,
+    registry: Registry,
+    trees: Trees,
+    timers: Timers,
+    conversations: Conversations,
+}
+
+impl Broker {
+    /// A broker over its parts; [`Self::resume`] takes up what was under way.
+    pub fn new(parts: Parts, settings: Settings) -> Arc<Self> {
+        let Parts { store, downstream, discovery, clock } = parts;
+        Arc::new(Self {
+            trees: Trees::new(Arc::clone(&store), settings.finished_trees),
+            registry: Registry::new(Arc::clone(&store), discovery, Arc::clone(&clock)),
+            grants: Grants::new(settings.grant_seed, settings.public_url.clone()),
+            timers: Timers::default(),
+            conversations: Conversations::default(),
+            limits: settings.limits,
+            recovery: settings.recovery,
+            public_url: settings.public_url,
+            principals: settings.principals,
+            store,
+            downstream,
+            clock,
+        })
+    }
+
+    /// Takes up every open tree, and from then on wakes trees whose time has come. Call once, after the agents of
+    /// the configuration are registered.
+    pub async fn resume(self: &Arc<Self>) -> Result<usize, protocol::A2aError> {
+        tokio::spawn(timers::run(Arc::downgrade(self)));
+        let (mut after, mut resumed) = (None, 0);
+        loop {
+            let page = self.store.open_trees(after, RESUME_PAGE).await;
+            let page = page.map_err(|failure| error::store(&failure))?;
+            let Some(last) = page.last().copied() else { return Ok(resumed) };
+            for root in page {
+                if let Err(failure) = self.take_up(root).await {
+                    tracing::error!(%root, ?failure, "an open tree cannot be taken up");
+                }
+                resumed += 1;
+            }
+            after = Some(last);
+        }
+    }
+
+    async fn take_up(self: &Arc<Self>, root: broker_core::TaskId) -> Result<(), driver::DriveError> {
+        self.drive(root, Input::Resume).await?;
+        if let Some(cell) = self.trees.load(root).await.map_err(driver::DriveError::Failed)? {
+            let next = cell.tree.lock().await.next_timer(&self.limits);
+            self.timers.set(root, next);
+        }
+        Ok(())
+    }
+
+    /// Whether the store answers.
+    pub async fn ready(&self) -> Result<(), String> {
+        self.store.open_trees(None, 1).await.map(drop).map_err(|failure| failure.to_string())
+    }
+}

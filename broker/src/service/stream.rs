@@ -1,0 +1,207 @@
+//! What a caller hears of a task: the first word, then every event in order, without hole or repeat.
+//!
+//! A subscriber listens to the live channel and knows the number of the last event it saw; when it falls behind it
+//! reads the journal, which holds the same events in the same order.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use async_stream::stream;
+use broker_core::{TaskId, Told, Tree};
+use bytes::Bytes;
+use futures_util::Stream;
+use protocol::{A2aError, SendMessageResponse, StreamResponse};
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::RecvError;
+
+use super::trees::{TaskEvent, TreeCell, event_json};
+use super::{Broker, error};
+
+/// One event on its way to a caller.
+#[derive(Debug, Clone)]
+pub struct StreamItem {
+    /// The event's number within its task; absent for a direct message, which is no event of a task.
+    pub id: Option<u64>,
+    /// A `StreamResponse` as JSON.
+    pub json: Bytes,
+}
+
+/// Events of a task, in order.
+pub type TaskStream = Pin<Box<dyn Stream<Item = StreamItem> + Send>>;
+
+/// When a stream ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Until {
+    /// When the task is over, or asks the caller (spec §11.7): whoever sent the message must answer.
+    Answer,
+    /// When the task is over.
+    End,
+}
+
+impl Until {
+    fn is_reached(self, tree: &Tree, task: TaskId) -> bool {
+        tree.state(task).is_none_or(|state| {
+            state.is_terminal() || (self == Self::Answer && state.is_interrupted())
+        })
+    }
+}
+
+/// A listener and the number of the last event it has seen.
+struct Listener {
+    events: Receiver<TaskEvent>,
+    seen: u64,
+}
+
+impl Broker {
+    /// Waits until the task is over or asks the caller; then the task, or the direct answer.
+    pub(super) async fn wait_for_answer(
+        &self,
+        cell: &TreeCell,
+        task: TaskId,
+        history: Option<usize>,
+    ) -> Result<SendMessageResponse, A2aError> {
+        loop {
+            let mut events = {
+                let tree = cell.tree.lock().await;
+                if Until::Answer.is_reached(&tree, task) {
+                    return answer(&tree, task, history);
+                }
+                cell.subscribe(task)
+            };
+            // Whatever happened, or was missed: look again.
+            let _ = events.recv().await;
+        }
+    }
+
+    /// A stream that begins with the first word about the task. Resolves when there is one.
+    pub(super) async fn stream_answer(
+        self: &Arc<Self>,
+        cell: Arc<TreeCell>,
+        task: TaskId,
+        history: Option<usize>,
+    ) -> Result<TaskStream, A2aError> {
+        loop {
+            let mut events = {
+                let tree = cell.tree.lock().await;
+                match tree.told(task) {
+                    Told::Nothing => cell.subscribe(task),
+                    Told::Message => return direct(&tree, task),
+                    Told::Task => {
+                        let first = snapshot(&tree, task, history)?;
+                        let listener = listen(&cell, &tree, task);
+                        let over = Until::Answer.is_reached(&tree, task);
+                        drop(tree);
+                        return Ok(self.events(cell, task, Some(first), listener, over, Until::Answer));
+                    }
+                }
+            };
+            let _ = events.recv().await;
+        }
+    }
+
+    /// A stream for a subscriber: the task as it stands, or what followed the event it saw last.
+    pub(super) async fn stream_from(
+        self: &Arc<Self>,
+        cell: Arc<TreeCell>,
+        task: TaskId,
+        after: Option<u64>,
+    ) -> Result<TaskStream, A2aError> {
+        let tree = cell.tree.lock().await;
+        let mut listener = listen(&cell, &tree, task);
+        let first = match after.filter(|after| *after <= listener.seen) {
+            Some(after) => {
+                listener.seen = after;
+                None
+            }
+            None => Some(snapshot(&tree, task, None)?),
+        };
+        drop(tree);
+        Ok(self.events(cell, task, first, listener, false, Until::End))
+    }
+
+    fn events(
+        self: &Arc<Self>,
+        cell: Arc<TreeCell>,
+        task: TaskId,
+        first: Option<StreamItem>,
+        mut listener: Listener,
+        over: bool,
+        until: Until,
+    ) -> TaskStream {
+        let broker = Arc::clone(self);
+        Box::pin(stream! {
+            let resumes = first.is_none();
+            if let Some(first) = first {
+                yield first;
+            }
+            if over {
+                return;
+            }
+            let mut behind = resumes;
+            loop {
+                if std::mem::take(&mut behind) {
+                    let Ok(missed) = broker.missed(&cell, task, listener.seen).await else { return };
+                    for item in missed {
+                        listener.seen = item.id.unwrap_or(listener.seen);
+                        yield item;
+                    }
+                    if until.is_reached(&*cell.tree.lock().await, task) {
+                        return;
+                    }
+                }
+                match listener.events.recv().await {
+                    Ok(event) if event.seq <= listener.seen => {}
+                    Ok(TaskEvent { seq, json, state }) => {
+                        listener.seen = seq;
+                        if let Some(json) = json {
+                            yield StreamItem { id: Some(seq), json };
+                        }
+                        if state.is_terminal() || (until == Until::Answer && state.is_interrupted()) {
+                            return;
+                        }
+                    }
+                    Err(RecvError::Lagged(_)) => behind = true,
+                    Err(RecvError::Closed) => return,
+                }
+            }
+        })
+    }
+
+    /// The events after one that was seen, from the journal.
+    async fn missed(&self, cell: &TreeCell, task: TaskId, seen: u64) -> Result<Vec<StreamItem>, A2aError> {
+        let root = cell.tree.lock().await.root();
+        let mut tree = Tree::new(root);
+        let mut items = Vec::new();
+        for record in self.trees.records(root).await? {
+            tree.apply(&record).map_err(|damage| error::damaged(&damage))?;
+            if record.task == task && record.seq > seen {
+                let json = event_json(&tree, &record);
+                items.extend(json.map(|json| StreamItem { id: Some(record.seq), json }));
+            }
+        }
+        Ok(items)
+    }
+}
+
+fn listen(cell: &TreeCell, tree: &Tree, task: TaskId) -> Listener {
+    Listener { events: cell.subscribe(task), seen: tree.seq(task).unwrap_or(0) }
+}
+
+fn answer(tree: &Tree, task: TaskId, history: Option<usize>) -> Result<SendMessageResponse, A2aError> {
+    if let Some(message) = tree.direct_answer(task) {
+        return Ok(SendMessageResponse::Message(message.clone()));
+    }
+    tree.task(task, history).map(SendMessageResponse::Task).ok_or_else(error::task_not_found)
+}
+
+fn snapshot(tree: &Tree, task: TaskId, history: Option<usize>) -> Result<StreamItem, A2aError> {
+    let shown = tree.task(task, history).ok_or_else(error::task_not_found)?;
+    let json = serde_json::to_vec(&StreamResponse::Task(shown)).map_err(|_| error::internal())?;
+    Ok(StreamItem { id: tree.seq(task), json: json.into() })
+}
+
+fn direct(tree: &Tree, task: TaskId) -> Result<TaskStream, A2aError> {
+    let message = tree.direct_answer(task).cloned().ok_or_else(error::task_not_found)?;
+    let json = serde_json::to_vec(&StreamResponse::Message(message)).map_err(|_| error::internal())?;
+    Ok(Box::pin(stream! { yield StreamItem { id: None, json: json.into() }; }))
+}

@@ -1,0 +1,177 @@
+//! The embedded store: one directory, no server. An LSM engine (fjall) holds the journal and its indexes; one
+//! committer thread makes all appends that are waiting durable with one fsync. Why this engine:
+//! `docs/decisions/0003-embedded-store-engine.md`.
+
+mod committer;
+mod keys;
+mod rows;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use broker_core::TaskId;
+use bytes::Bytes;
+use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
+
+use self::committer::Committer;
+use self::rows::Totals;
+use crate::ports::store::{Append, Claim, RowPage, RowQuery, Store, StoreError};
+
+/// How an embedded store behaves.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// Wait for the disk before saying that something is durable. Off, a power cut can lose what was told.
+    pub fsync: bool,
+    /// Appends that may wait; more are refused as overload.
+    pub queue: usize,
+    /// Appends that share one fsync at most.
+    pub batch: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { fsync: true, queue: 4_096, batch: 256 }
+    }
+}
+
+/// The tables of the store.
+struct Tables {
+    db: Database,
+    /// (root, number) → record.
+    journal: Keyspace,
+    /// root → number of records.
+    heads: Keyspace,
+    /// task → root.
+    located: Keyspace,
+    /// (principal, message id) → claim.
+    claims: Keyspace,
+    /// task → row.
+    rows: Keyspace,
+    /// (owner, agent, newest first) → row.
+    order: Keyspace,
+    /// (owner, context, task) → nothing.
+    contexts: Keyspace,
+    /// root → nothing, for trees with open tasks.
+    open: Keyspace,
+    /// name → document.
+    agents: Keyspace,
+}
+
+/// A store in a directory.
+pub struct EmbeddedStore {
+    tables: Arc<Tables>,
+    totals: Arc<Totals>,
+    committer: Committer,
+    persist: PersistMode,
+}
+
+impl EmbeddedStore {
+    /// Opens or creates the store in a directory. Only one process can have it open.
+    pub fn open(directory: &Path, options: Options) -> Result<Self, StoreError> {
+        let tables = Tables::open(directory).map_err(|error| match error {
+            fjall::Error::Locked => StoreError::Engine(format!(
+                "the data directory {} is in use by another broker; stop it or choose another directory",
+                directory.display()
+            )),
+            error => engine(&error),
+        })?;
+        let tables = Arc::new(tables);
+        let totals = Arc::new(Totals::count(&tables)?);
+        // The journal file's data and length are what recovery needs; its other metadata can wait.
+        let persist = if options.fsync { PersistMode::SyncData } else { PersistMode::Buffer };
+        let committer = Committer::start(Arc::clone(&tables), Arc::clone(&totals), options, persist)?;
+        Ok(Self { tables, totals, committer, persist })
+    }
+}
+
+impl Tables {
+    fn open(directory: &Path) -> fjall::Result<Self> {
+        let db = Database::builder(directory).manual_journal_persist(true).open()?;
+        let table = |name: &str| db.keyspace(name, KeyspaceCreateOptions::default);
+        Ok(Self {
+            journal: table("journal")?,
+            heads: table("heads")?,
+            located: table("located")?,
+            claims: table("claims")?,
+            rows: table("rows")?,
+            order: table("order")?,
+            contexts: table("contexts")?,
+            open: table("open")?,
+            agents: table("agents")?,
+            db,
+        })
+    }
+
+    fn head(&self, root: TaskId) -> Result<u64, StoreError> {
+        let stored = self.heads.get(keys::task(root)).map_err(|error| engine(&error))?;
+        stored.map_or(Ok(0), |bytes| keys::read_number(&bytes))
+    }
+
+    fn stored_claim(&self, key: &[u8]) -> Result<Option<Claim>, StoreError> {
+        let stored = self.claims.get(key).map_err(|error| engine(&error))?;
+        stored.map(|bytes| serde_json::from_slice(&bytes).map_err(|error| damaged(&error))).transpose()
+    }
+}
+
+#[async_trait]
+impl Store for EmbeddedStore {
+    async fn append(&self, change: Append) -> Result<(), StoreError> {
+        self.committer.append(change).await
+    }
+
+    async fn read(&self, root: TaskId, from: u64) -> Result<Vec<Bytes>, StoreError> {
+        let range = keys::record(root, from)..=keys::record(root, u64::MAX);
+        let value = |guard: fjall::Guard| guard.value().map(|value| Bytes::copy_from_slice(&value));
+        let records: fjall::Result<Vec<Bytes>> = self.tables.journal.range(range).map(value).collect();
+        records.map_err(|error| engine(&error))
+    }
+
+    async fn locate(&self, task: TaskId) -> Result<Option<TaskId>, StoreError> {
+        let stored = self.tables.located.get(keys::task(task)).map_err(|error| engine(&error))?;
+        stored.map(|bytes| keys::read_task(&bytes)).transpose()
+    }
+
+    async fn claim(&self, principal: &str, message_id: &str) -> Result<Option<Claim>, StoreError> {
+        self.tables.stored_claim(&keys::claim(principal, message_id))
+    }
+
+    async fn rows(&self, query: RowQuery) -> Result<RowPage, StoreError> {
+        rows::page(&self.tables, &self.totals, &query)
+    }
+
+    async fn open_trees(&self, after: Option<TaskId>, limit: usize) -> Result<Vec<TaskId>, StoreError> {
+        let from = after.map_or_else(Vec::new, |after| [keys::task(after).as_slice(), &[0]].concat());
+        let key = |guard: fjall::Guard| keys::read_task(&guard.key().map_err(|error| engine(&error))?);
+        self.tables.open.range(from..).take(limit).map(key).collect()
+    }
+
+    async fn agents(&self) -> Result<Vec<(String, Bytes)>, StoreError> {
+        let read = |guard: fjall::Guard| {
+            let (name, document) = guard.into_inner().map_err(|error| engine(&error))?;
+            let name = String::from_utf8(name.to_vec()).map_err(|error| damaged(&error))?;
+            Ok((name, Bytes::copy_from_slice(&document)))
+        };
+        self.tables.agents.iter().map(read).collect()
+    }
+
+    async fn put_agent(&self, name: &str, document: Bytes) -> Result<(), StoreError> {
+        self.tables.agents.insert(name, document.as_ref()).map_err(|error| engine(&error))?;
+        self.tables.db.persist(self.persist).map_err(|error| engine(&error))
+    }
+
+    async fn remove_agent(&self, name: &str) -> Result<bool, StoreError> {
+        let known = self.tables.agents.contains_key(name).map_err(|error| engine(&error))?;
+        self.tables.agents.remove(name).map_err(|error| engine(&error))?;
+        self.tables.db.persist(self.persist).map_err(|error| engine(&error))?;
+        Ok(known)
+    }
+}
+
+fn engine(error: &fjall::Error) -> StoreError {
+    StoreError::Engine(error.to_string())
+}
+
+fn damaged(error: &impl std::fmt::Display) -> StoreError {
+    StoreError::Damaged(error.to_string())
+}

@@ -1,0 +1,3 @@
+//! Adapters of the store port. Every engine passes the same contract (`tests/it/store_contract.rs`).
+
+pub mod embedded;
