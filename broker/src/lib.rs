@@ -1,5 +1,11 @@
 //! The delegation broker: makes happen what `broker-core` decides.
 
+pub mod app;
+pub mod cli;
+pub mod config;
+pub mod demo;
+pub mod northbound;
 pub mod ports;
 pub mod service;
+pub mod southbound;
 pub mod store;

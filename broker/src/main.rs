@@ -1,2 +1,5 @@
 //! The `bailiwick` binary.
-fn main() {}
+
+fn main() -> std::process::ExitCode {
+    broker::cli::run()
+}

@@ -25,7 +25,7 @@ const RESERVED_NAMES: [&str; 12] = [
 ];
 
 /// A registration, as asked for.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NewAgent {
     /// `[a-z0-9][a-z0-9-]{0,62}`.

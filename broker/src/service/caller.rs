@@ -103,9 +103,9 @@ impl Caller {
         match &self.0 {
             Identity::Principal { role: Role::Operator, .. } => tree.state(task).is_some(),
             Identity::Principal { role: Role::Agent(agent), name, .. } => {
-                self.owns(tree, task, name) || tree.is_below_agent(task, agent)
+                owns(tree, task, name) || tree.is_below_agent(task, agent)
             }
-            Identity::Principal { name, .. } => self.owns(tree, task, name),
+            Identity::Principal { name, .. } => owns(tree, task, name),
             Identity::Delegate { root, task: own } => {
                 *root == tree.root() && tree.is_granted(*own) && tree.is_within(task, *own)
             }
@@ -116,10 +116,6 @@ impl Caller {
     pub(super) fn may_steer(&self, tree: &Tree, task: TaskId) -> bool {
         let is_own = matches!(&self.0, Identity::Delegate { task: own, .. } if *own == task);
         self.may_read(tree, task) && !is_own
-    }
-
-    fn owns(&self, tree: &Tree, task: TaskId, name: &str) -> bool {
-        tree.owner_and_context(task).is_some_and(|(owner, _)| owner == name)
     }
 
     /// Whether the caller may register agents.
@@ -142,4 +138,8 @@ impl Caller {
             Identity::Delegate { .. } => "the delegating agent".to_owned(),
         }
     }
+}
+
+fn owns(tree: &Tree, task: TaskId, name: &str) -> bool {
+    tree.owner_and_context(task).is_some_and(|(owner, _)| owner == name)
 }

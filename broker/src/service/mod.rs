@@ -88,7 +88,7 @@ impl Default for Recovery {
     fn default() -> Self {
         Self {
             ask_every: Duration::from_millis(500),
-            give_up: Duration::from_secs(60),
+            give_up: Duration::from_mins(1),
             absent_after: Duration::from_secs(3),
         }
     }

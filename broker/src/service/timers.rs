@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 use super::Broker;
 
 /// Longest sleep between two looks, so that a clock that was set is noticed.
-const LONGEST_SLEEP: Duration = Duration::from_secs(60);
+const LONGEST_SLEEP: Duration = Duration::from_mins(1);
 /// Wait after a tree that could not be woken, before the same is tried again.
 const RETRY_MILLIS: i64 = 1_000;
 

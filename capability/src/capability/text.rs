@@ -303,9 +303,9 @@ pub(super) fn host(pattern: &Pattern) -> String {
 pub(super) fn write_escaped(text: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     for byte in text.bytes() {
         if is_plain(char::from(byte)) {
-            write!(f, "{}", char::from(byte))?
+            write!(f, "{}", char::from(byte))?;
         } else {
-            write!(f, "%{byte:02X}")?
+            write!(f, "%{byte:02X}")?;
         }
     }
     Ok(())

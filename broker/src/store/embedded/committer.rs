@@ -94,7 +94,7 @@ fn commit(tables: &Tables, totals: &Totals, group: Vec<Waiting>, persist: Persis
         pending.changed.iter().for_each(|(before, after)| totals.change(before.as_ref(), after));
     }
     for answer in accepted {
-        let result = written.as_ref().map(|()| ()).map_err(|error| StoreError::Engine(error.to_string()));
+        let result = written.as_ref().copied().map_err(|error| StoreError::Engine(error.to_string()));
         let _ = answer.send(result);
     }
 }

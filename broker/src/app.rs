@@ -1,0 +1,142 @@
+//! The composition root: the only file that names concrete adapters.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use broker_core::{TaskId, Timestamp};
+use tokio::net::TcpListener;
+
+use crate::config::{Config, ConfigError};
+use crate::northbound::Server;
+use crate::ports::clock::Clock;
+use crate::service::{Broker, Parts, Settings};
+use crate::southbound::client::A2aClient;
+use crate::southbound::discovery::CardFetcher;
+use crate::store::embedded::EmbeddedStore;
+
+/// File of the seed of the grant key, in the data directory.
+const SEED_FILE: &str = "grant-key.seed";
+
+/// Why the broker cannot run.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// The configuration does not fit.
+    #[error("{0}")]
+    Config(#[from] ConfigError),
+    /// The data directory cannot be used.
+    #[error("the data directory {directory}: {problem}")]
+    Data {
+        /// The directory.
+        directory: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {error}; choose another with --listen or server.listen")]
+    Listen {
+        /// The address.
+        address: String,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// Something else went wrong at start.
+    #[error("{0}")]
+    Start(String),
+}
+
+/// A broker that is ready to serve.
+pub struct App {
+    /// The broker.
+    pub broker: Arc<Broker>,
+    server: Arc<Server>,
+    listener: TcpListener,
+    /// Base URL it is reached at.
+    pub url: String,
+}
+
+impl App {
+    /// Opens the store, takes up what was under way, and binds the address.
+    pub async fn start(mut config: Config) -> Result<Self, AppError> {
+        let address = config.server.listen;
+        let listener = TcpListener::bind(address)
+            .await
+            .map_err(|error| AppError::Listen { address: address.to_string(), error })?;
+        // Port 0 asks for a free one; what is told to others names the one that was given.
+        config.server.listen = listener.local_addr().unwrap_or(address);
+        let url = config.public_url();
+
+        let data = &config.store.data;
+        let bad_data = |problem: String| AppError::Data { directory: data.display().to_string(), problem };
+        std::fs::create_dir_all(data).map_err(|error| bad_data(error.to_string()))?;
+        let grant_seed = grant_seed(data).map_err(|error| bad_data(error.to_string()))?;
+        let store = EmbeddedStore::open(&data.join("store"), config.store_options())
+            .map_err(|failure| bad_data(failure.to_string()))?;
+        let discovery = CardFetcher::new(config.southbound.response_timeout.0)
+            .map_err(|error| AppError::Start(error.to_string()))?;
+
+        let parts = Parts {
+            store: Arc::new(store),
+            downstream: Arc::new(A2aClient::new(config.client_options())),
+            discovery: Arc::new(discovery),
+            clock: Arc::new(SystemClock),
+        };
+        let settings = Settings {
+            public_url: url.clone(),
+            limits: config.limits(),
+            recovery: config.recovery(),
+            finished_trees: config.store.finished_trees,
+            principals: config.principals()?,
+            grant_seed,
+        };
+        let broker = Broker::new(parts, settings);
+        let start = |error: protocol::A2aError| AppError::Start(error.message);
+        broker.load_agents(config.agents()).await.map_err(start)?;
+        let resumed = broker.resume().await.map_err(start)?;
+        if resumed > 0 {
+            tracing::info!(resumed, "open trees were taken up again");
+        }
+        let server = Server::new(Arc::clone(&broker), config.server_options());
+        Ok(Self { broker, server, listener, url })
+    }
+
+    /// Serves until `shutdown`.
+    pub async fn serve(self, shutdown: impl Future<Output = ()>) {
+        self.server.run(self.listener, shutdown).await;
+    }
+}
+
+/// The seed of the grant key: made once, readable by its owner only.
+fn grant_seed(data: &Path) -> std::io::Result<[u8; 32]> {
+    use std::io::{Error, ErrorKind, Write};
+    use std::os::unix::fs::OpenOptionsExt;
+    let path = data.join(SEED_FILE);
+    match std::fs::read(&path) {
+        Ok(bytes) => bytes
+            .try_into()
+            .map_err(|_| Error::new(ErrorKind::InvalidData, format!("{SEED_FILE} should hold 32 bytes"))),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            let mut seed = [0; 32];
+            getrandom::fill(&mut seed).map_err(Error::other)?;
+            let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+            file.write_all(&seed)?;
+            file.sync_all()?;
+            Ok(seed)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// The machine's clock.
+struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+    }
+
+    fn new_task_id(&self) -> TaskId {
+        TaskId(uuid::Uuid::now_v7())
+    }
+}

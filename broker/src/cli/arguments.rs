@@ -1,0 +1,198 @@
+//! What can be asked on the command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// An A2A delegation broker: carries tasks between agents, keeps the tree they grow into, and lets no agent act
+/// outside its bailiwick.
+#[derive(Debug, Parser)]
+#[command(name = "bailiwick", version, after_help = "Examples:
+  bailiwick demo                                    see a delegation tree grow, in under a minute
+  bailiwick serve                                   run a broker on 127.0.0.1:8420
+  bailiwick agent add researcher http://127.0.0.1:9001 --cap 'a2a:skill/summarizer/*'
+  bailiwick send --agent researcher 'What is new?'
+  bailiwick task tree 0190…                         who works for whom, within which scope")]
+pub struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub(super) command: Command,
+    /// How to talk to the broker.
+    #[command(flatten)]
+    pub(super) connection: Connection,
+    /// Print JSON and nothing else.
+    #[arg(long, global = true)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Connection {
+    /// Base URL of the running broker.
+    #[arg(long, global = true, env = "BAILIWICK_BROKER", default_value = "http://127.0.0.1:8420", value_name = "URL")]
+    pub(super) broker: String,
+    /// API key.
+    #[arg(long, global = true, env = "BAILIWICK_KEY", hide_env_values = true, value_name = "KEY")]
+    pub(super) key: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Run a broker until it is told to stop (SIGINT, SIGTERM).
+    #[command(after_help = "Examples:
+  bailiwick serve
+  bailiwick serve --listen 127.0.0.1:9000 --data /var/lib/bailiwick
+  bailiwick serve --config bailiwick.toml")]
+    Serve(Serve),
+    /// Start a broker and a few agents, watch them delegate, and stop again.
+    #[command(after_help = "Examples:
+  bailiwick demo
+  bailiwick demo --stay      leave everything running to try commands on")]
+    Demo {
+        /// Keep everything running until interrupted.
+        #[arg(long)]
+        stay: bool,
+    },
+    /// Register and look up agents.
+    #[command(subcommand)]
+    Agent(AgentCommand),
+    /// Send a message to an agent and wait for the answer.
+    #[command(after_help = "Examples:
+  bailiwick send --agent researcher 'What is new?'
+  echo 'a long text' | bailiwick send --agent summarizer --stream -
+  bailiwick send --agent researcher --no-wait 'Take your time'")]
+    Send(Send),
+    /// Read and steer tasks.
+    #[command(subcommand)]
+    Task(TaskCommand),
+    /// Check or show the configuration.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Serve {
+    /// Configuration file.
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+    /// Address to listen on; port 0 takes a free one.
+    #[arg(long, value_name = "ADDRESS")]
+    pub(super) listen: Option<SocketAddr>,
+    /// Data directory.
+    #[arg(long, value_name = "DIRECTORY")]
+    pub(super) data: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum AgentCommand {
+    /// Register an agent, or replace its registration.
+    #[command(after_help = "Example:
+  bailiwick agent add researcher http://127.0.0.1:9001 --cap 'a2a:skill/summarizer/*' --cap mcp:tool/search")]
+    Add {
+        /// `[a-z0-9][a-z0-9-]{0,62}`.
+        name: String,
+        /// Base URL of the agent, or the URL of its card.
+        url: String,
+        /// Something it may do with a task; without any, it can be called but can pass nothing on.
+        #[arg(long = "cap", value_name = "CAPABILITY")]
+        caps: Vec<String>,
+    },
+    /// List the agents.
+    #[command(after_help = "Example:\n  bailiwick agent list --json")]
+    List,
+    /// Show an agent.
+    #[command(after_help = "Example:\n  bailiwick agent show researcher")]
+    Show {
+        /// Its name.
+        name: String,
+    },
+    /// Forget an agent. Its tasks go on.
+    #[command(after_help = "Example:\n  bailiwick agent remove researcher")]
+    Remove {
+        /// Its name.
+        name: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Send {
+    /// The message; `-` reads it from standard input.
+    pub(super) text: String,
+    /// The agent; may be left out where there is only one.
+    #[arg(long)]
+    pub(super) agent: Option<String>,
+    /// The skill meant.
+    #[arg(long)]
+    pub(super) skill: Option<String>,
+    /// Continue this task instead of beginning one.
+    #[arg(long, value_name = "ID")]
+    pub(super) task: Option<String>,
+    /// Print events as they come.
+    #[arg(long, conflicts_with = "no_wait")]
+    pub(super) stream: bool,
+    /// Return as soon as the task exists.
+    #[arg(long)]
+    pub(super) no_wait: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum TaskCommand {
+    /// Show a task.
+    #[command(after_help = "Example:\n  bailiwick task get 0190…")]
+    Get {
+        /// The task.
+        id: String,
+    },
+    /// List tasks, newest first.
+    #[command(after_help = "Examples:\n  bailiwick task list\n  bailiwick task list --agent researcher --state TASK_STATE_WORKING")]
+    List {
+        /// Only this agent's.
+        #[arg(long)]
+        agent: Option<String>,
+        /// Only those in this state.
+        #[arg(long)]
+        state: Option<String>,
+        /// At most this many.
+        #[arg(long, default_value_t = 50)]
+        limit: u32,
+    },
+    /// Draw the tree below a task.
+    #[command(after_help = "Example:\n  bailiwick task tree 0190…")]
+    Tree {
+        /// The task.
+        id: String,
+    },
+    /// Print a task's events as they come, until it is over.
+    #[command(after_help = "Example:\n  bailiwick task watch 0190…")]
+    Watch {
+        /// The task.
+        id: String,
+    },
+    /// Cancel a task and everything below it.
+    #[command(after_help = "Example:\n  bailiwick task cancel 0190…")]
+    Cancel {
+        /// The task.
+        id: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ConfigCommand {
+    /// Say whether a configuration is good, and if not, what is wrong where.
+    #[command(after_help = "Example:\n  bailiwick config check --config bailiwick.toml")]
+    Check {
+        /// Configuration file.
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+    },
+    /// Print the configuration in effect, or the commented defaults.
+    #[command(after_help = "Examples:\n  bailiwick config print --config bailiwick.toml\n  bailiwick config print --defaults > bailiwick.toml")]
+    Print {
+        /// Configuration file.
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+        /// Print the commented defaults instead.
+        #[arg(long)]
+        defaults: bool,
+    },
+}

@@ -1,0 +1,116 @@
+//! A small client of a running broker: JSON-RPC for tasks, the operator API for agents and trees.
+
+use async_stream::try_stream;
+use futures_util::Stream;
+use protocol::binding::jsonrpc::{self, ResponseError};
+use protocol::binding::sse::Decoder;
+use protocol::{Operation, PROTOCOL_VERSION, StreamResponse, VERSION_HEADER};
+use reqwest::{Method, RequestBuilder, Response};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::arguments::Connection;
+
+/// Largest event read.
+const MAX_EVENT_BYTES: usize = 64 * 1024 * 1024;
+
+pub(super) struct BrokerClient {
+    http: reqwest::Client,
+    base: String,
+    key: Option<String>,
+}
+
+impl BrokerClient {
+    pub(super) fn new(connection: &Connection) -> Self {
+        let base = connection.broker.trim_end_matches('/').to_owned();
+        Self { http: reqwest::Client::new(), base, key: connection.key.clone() }
+    }
+
+    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        let request = self.http.request(method, format!("{}{path}", self.base)).header(VERSION_HEADER, PROTOCOL_VERSION);
+        match &self.key {
+            Some(key) => request.bearer_auth(key),
+            None => request,
+        }
+    }
+
+    async fn send(&self, request: RequestBuilder) -> Result<Response, String> {
+        request.send().await.map_err(|error| {
+            let base = &self.base;
+            if error.is_connect() {
+                format!("no broker answers at {base}; start one with `bailiwick serve`, or name it with --broker")
+            } else {
+                format!("{base}: {error}")
+            }
+        })
+    }
+
+    /// Calls the operator API; the answer's body, or null where there is none.
+    pub(super) async fn api(&self, method: Method, path: &str, body: Option<Value>) -> Result<Value, String> {
+        let mut request = self.request(method, path);
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        let answer = self.send(request).await?;
+        let status = answer.status();
+        let bytes = answer.bytes().await.map_err(|error| error.to_string())?;
+        let body: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+        if status.is_success() {
+            return Ok(body);
+        }
+        let message = body.pointer("/error/message").and_then(Value::as_str).unwrap_or("no explanation");
+        Err(format!("{message} (HTTP {})", status.as_u16()))
+    }
+
+    async fn post(&self, path: &str, operation: Operation, params: &impl Serialize) -> Result<Response, String> {
+        let body = jsonrpc::write_request(1, operation, params).map_err(|error| error.to_string())?;
+        let request = self.request(Method::POST, path).header("Content-Type", "application/json").body(body);
+        self.send(request).await
+    }
+
+    /// Calls an operation.
+    pub(super) async fn call<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        operation: Operation,
+        params: &impl Serialize,
+    ) -> Result<T, String> {
+        let answer = self.post(path, operation, params).await?;
+        let bytes = answer.bytes().await.map_err(|error| error.to_string())?;
+        jsonrpc::read_response(&bytes).map_err(describe)
+    }
+
+    /// Calls an operation that streams.
+    pub(super) async fn stream(
+        &self,
+        path: &str,
+        operation: Operation,
+        params: &impl Serialize,
+    ) -> Result<impl Stream<Item = Result<StreamResponse, String>>, String> {
+        let mut answer = self.post(path, operation, params).await?;
+        let media_type = answer.headers().get("content-type").and_then(|value| value.to_str().ok());
+        if !media_type.is_some_and(|value| value.starts_with("text/event-stream")) {
+            let bytes = answer.bytes().await.map_err(|error| error.to_string())?;
+            return Err(match jsonrpc::read_response::<Value>(&bytes) {
+                Err(error) => describe(error),
+                Ok(_) => "expected an event stream".to_owned(),
+            });
+        }
+        Ok(try_stream! {
+            let mut decoder = Decoder::new(MAX_EVENT_BYTES);
+            while let Some(bytes) = answer.chunk().await.map_err(|error| error.to_string())? {
+                for event in decoder.push(&bytes).map_err(|error| error.to_string())? {
+                    yield jsonrpc::read_response(event.data.as_bytes()).map_err(describe)?;
+                }
+            }
+        })
+    }
+}
+
+fn describe(error: ResponseError) -> String {
+    match error {
+        ResponseError::Answered(error) => error.message,
+        ResponseError::Garbage(problem) => problem,
+    }
+}

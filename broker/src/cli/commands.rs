@@ -1,0 +1,167 @@
+//! What each command does.
+
+use std::io::Read;
+use std::pin::pin;
+
+use broker_core::extension;
+use futures_util::StreamExt;
+use protocol::{
+    ListTasksResponse, Message, Operation, SendMessageRequest, SendMessageResponse, StreamResponse, Task,
+};
+use reqwest::Method;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::arguments::{AgentCommand, Arguments, Command, ConfigCommand, Send, TaskCommand};
+use super::client::BrokerClient;
+use super::{print, serve};
+use crate::config::{Config, DEFAULT_TOML, Overrides};
+
+pub(super) async fn execute(arguments: Arguments) -> Result<(), String> {
+    let session = Session { broker: BrokerClient::new(&arguments.connection), json: arguments.json };
+    match arguments.command {
+        Command::Serve(arguments) => serve::serve(arguments).await,
+        Command::Demo { stay } => crate::demo::run(stay).await,
+        Command::Agent(command) => session.agent(command).await,
+        Command::Send(arguments) => session.send(arguments).await,
+        Command::Task(command) => session.task(command).await,
+        Command::Config(command) => session.config(command),
+    }
+}
+
+struct Session {
+    broker: BrokerClient,
+    json: bool,
+}
+
+impl Session {
+    /// Prints a result: as JSON if asked, else as text.
+    fn show(&self, result: &impl Serialize, text: impl FnOnce() -> String) -> Result<(), String> {
+        let shown = if self.json {
+            serde_json::to_string(result).map_err(|error| error.to_string())?
+        } else {
+            text()
+        };
+        println!("{shown}");
+        Ok(())
+    }
+
+    async fn agent(&self, command: AgentCommand) -> Result<(), String> {
+        let path = |name: &str| format!("/api/v1/agents/{name}");
+        match command {
+            AgentCommand::Add { name, url, caps } => {
+                let new = json!({ "name": name, "url": url, "caps": caps });
+                let agent = self.broker.api(Method::POST, "/api/v1/agents", Some(new)).await?;
+                self.show(&agent, || print::agent(&agent))
+            }
+            AgentCommand::List => {
+                let found = self.broker.api(Method::GET, "/api/v1/agents", None).await?;
+                let agents = found.get("agents").and_then(Value::as_array).cloned().unwrap_or_default();
+                self.show(&found, || print::agents(&agents))
+            }
+            AgentCommand::Show { name } => {
+                let agent = self.broker.api(Method::GET, &path(&name), None).await?;
+                self.show(&agent, || print::agent(&agent))
+            }
+            AgentCommand::Remove { name } => {
+                self.broker.api(Method::DELETE, &path(&name), None).await?;
+                self.show(&json!({ "removed": name }), || format!("{name} is forgotten"))
+            }
+        }
+    }
+
+    async fn send(&self, arguments: Send) -> Result<(), String> {
+        let path = arguments.agent.as_ref().map(|agent| format!("/agents/{agent}")).unwrap_or_default();
+        let request = request(&arguments)?;
+        if arguments.stream {
+            return self.watch(&path, Operation::SendStreamingMessage, &request).await;
+        }
+        let answer: SendMessageResponse = self.broker.call(&path, Operation::SendMessage, &request).await?;
+        self.show(&answer, || match &answer {
+            SendMessageResponse::Task(task) => print::task(task),
+            SendMessageResponse::Message(message) => print::message(message),
+        })
+    }
+
+    async fn watch(&self, path: &str, operation: Operation, params: &impl Serialize) -> Result<(), String> {
+        let mut events = pin!(self.broker.stream(path, operation, params).await?);
+        while let Some(event) = events.next().await {
+            let event: StreamResponse = event?;
+            self.show(&event, || print::event(&event))?;
+        }
+        Ok(())
+    }
+
+    async fn task(&self, command: TaskCommand) -> Result<(), String> {
+        match command {
+            TaskCommand::Get { id } => {
+                let task: Task = self.broker.call("", Operation::GetTask, &json!({ "id": id })).await?;
+                self.show(&task, || print::task(&task))
+            }
+            TaskCommand::List { agent, state, limit } => {
+                let path = agent.map(|agent| format!("/agents/{agent}")).unwrap_or_default();
+                let params = json!({ "status": state, "pageSize": limit, "historyLength": 0 });
+                let page: ListTasksResponse = self.broker.call(&path, Operation::ListTasks, &params).await?;
+                self.show(&page, || print::tasks(&page.tasks))
+            }
+            TaskCommand::Tree { id } => {
+                let path = format!("/api/v1/tasks/{id}/tree");
+                let found = self.broker.api(Method::GET, &path, None).await?;
+                let tasks = found.get("tasks").and_then(Value::as_array).cloned().unwrap_or_default();
+                self.show(&found, || print::tree(&tasks))
+            }
+            TaskCommand::Watch { id } => {
+                self.watch("", Operation::SubscribeToTask, &json!({ "id": id })).await
+            }
+            TaskCommand::Cancel { id } => {
+                let task: Task = self.broker.call("", Operation::CancelTask, &json!({ "id": id })).await?;
+                self.show(&task, || print::task(&task))
+            }
+        }
+    }
+
+    fn config(&self, command: ConfigCommand) -> Result<(), String> {
+        let load = |path: Option<std::path::PathBuf>| {
+            Config::load(path.as_deref(), std::env::vars(), Overrides::default()).map_err(|error| error.to_string())
+        };
+        match command {
+            ConfigCommand::Check { config } => {
+                let config = load(config)?;
+                let open = config.principals.is_empty();
+                self.show(&json!({ "ok": true, "open": open }), || {
+                    format!("the configuration is good; listens on {}, open: {open}", config.server.listen)
+                })
+            }
+            ConfigCommand::Print { defaults: true, .. } => {
+                println!("{}", DEFAULT_TOML.trim_end());
+                Ok(())
+            }
+            ConfigCommand::Print { config, .. } => {
+                let config = load(config)?;
+                self.show(&json!({ "toml": config.to_toml() }), || config.to_toml().trim_end().to_owned())
+            }
+        }
+    }
+}
+
+fn request(arguments: &Send) -> Result<SendMessageRequest, String> {
+    let mut text = arguments.text.clone();
+    if text == "-" {
+        text.clear();
+        std::io::stdin()
+            .read_to_string(&mut text)
+            .map_err(|error| format!("standard input cannot be read: {error}"))?;
+    }
+    let mut message = Message::user_text(uuid::Uuid::now_v7().to_string(), text.trim_end());
+    message.task_id.clone_from(&arguments.task);
+    if let Some(skill) = &arguments.skill {
+        message.metadata.set(extension::URI, &json!({ "skill": skill })).map_err(|error| error.to_string())?;
+    }
+    let mut request = SendMessageRequest::new(message);
+    if arguments.no_wait {
+        let configuration =
+            protocol::SendMessageConfiguration { return_immediately: true, ..Default::default() };
+        request.configuration = Some(Box::new(configuration));
+    }
+    Ok(request)
+}

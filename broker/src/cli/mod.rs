@@ -1,0 +1,32 @@
+//! The command line: `bailiwick serve` runs a broker, everything else talks to one that runs.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "printing is what a command line is for")]
+
+mod arguments;
+mod client;
+mod commands;
+mod print;
+mod serve;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+pub use self::arguments::Arguments;
+
+/// Runs the command line of this process.
+pub fn run() -> ExitCode {
+    let arguments = Arguments::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&format!("the runtime cannot start: {error}")),
+    };
+    match runtime.block_on(commands::execute(arguments)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => fail(&problem),
+    }
+}
+
+fn fail(problem: &str) -> ExitCode {
+    eprintln!("bailiwick: {problem}");
+    ExitCode::FAILURE
+}

@@ -1,0 +1,113 @@
+//! What people see: tasks, events, tables and trees as text.
+
+use protocol::{Artifact, Message, StreamResponse, Task, TaskState};
+use serde_json::Value;
+
+/// A state without its wire prefix.
+pub(crate) fn state(state: TaskState) -> &'static str {
+    state.as_str().trim_start_matches("TASK_STATE_")
+}
+
+/// A task: state, message, artifacts.
+pub(super) fn task(task: &Task) -> String {
+    let mut lines = vec![format!("{} {}", task.id, state(task.status.state))];
+    lines.extend(task.status.message.as_ref().map(|said| format!("  {}", said.joined_text())));
+    lines.extend(task.artifacts.iter().map(artifact));
+    lines.join("\n")
+}
+
+fn artifact(artifact: &Artifact) -> String {
+    let name = artifact.name.as_deref().unwrap_or(&artifact.artifact_id);
+    let content: Vec<String> = artifact
+        .parts
+        .iter()
+        .map(|part| part.as_text().unwrap_or_else(|| part.raw().get().to_owned()))
+        .collect();
+    format!("  [{name}] {}", content.join(""))
+}
+
+/// A message.
+pub(super) fn message(message: &Message) -> String {
+    message.joined_text()
+}
+
+/// One event of a stream.
+pub(crate) fn event(event: &StreamResponse) -> String {
+    match event {
+        StreamResponse::Task(shown) => task(shown),
+        StreamResponse::Message(said) => message(said),
+        StreamResponse::StatusUpdate(update) => {
+            let said = update.status.message.as_ref().map(|said| said.joined_text()).unwrap_or_default();
+            format!("{} {said}", state(update.status.state)).trim_end().to_owned()
+        }
+        StreamResponse::ArtifactUpdate(update) => artifact(&update.artifact),
+    }
+}
+
+/// A tree, from summaries in which parents come before children.
+pub(crate) fn tree(tasks: &[Value]) -> String {
+    let Some(root) = tasks.first() else { return String::new() };
+    let mut lines = vec![summary(root)];
+    branches(tasks, text(root, "task"), "", &mut lines);
+    lines.join("\n")
+}
+
+fn branches(tasks: &[Value], parent: &str, indent: &str, lines: &mut Vec<String>) {
+    let children: Vec<&Value> = tasks.iter().filter(|task| text(task, "parent") == parent).collect();
+    for (index, child) in children.iter().enumerate() {
+        let is_last = index + 1 == children.len();
+        let (branch, below) = if is_last { ("└─ ", "   ") } else { ("├─ ", "│  ") };
+        lines.push(format!("{indent}{branch}{}", summary(child)));
+        branches(tasks, text(child, "task"), &format!("{indent}{below}"), lines);
+    }
+}
+
+fn summary(task: &Value) -> String {
+    let skill = task.get("skill").and_then(Value::as_str).map(|skill| format!("/{skill}")).unwrap_or_default();
+    let scope: Vec<&str> =
+        task.get("scope").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
+    let attempts = task.get("attempts").and_then(Value::as_array).map_or(0, Vec::len);
+    let again = if attempts > 1 { format!("  {attempts} attempts") } else { String::new() };
+    format!(
+        "{}{skill}  {}  {}  scope: {}{again}",
+        text(task, "agent"),
+        text(task, "state").trim_start_matches("TASK_STATE_"),
+        text(task, "task"),
+        if scope.is_empty() { "nothing".to_owned() } else { scope.join(" ") },
+    )
+}
+
+/// Agents, one a line.
+pub(super) fn agents(agents: &[Value]) -> String {
+    if agents.is_empty() {
+        return "no agents; add one with `bailiwick agent add NAME URL`".to_owned();
+    }
+    agents.iter().map(agent).collect::<Vec<_>>().join("\n")
+}
+
+/// One agent.
+pub(super) fn agent(agent: &Value) -> String {
+    let list = |name: &str, of: fn(&Value) -> Option<&str>| -> String {
+        let items = agent.get(name).and_then(Value::as_array).into_iter().flatten();
+        let items: Vec<&str> = items.filter_map(of).collect();
+        if items.is_empty() { "none".to_owned() } else { items.join(" ") }
+    };
+    let skills = list("skills", |skill| skill.get("id").and_then(Value::as_str));
+    let caps = list("caps", Value::as_str);
+    format!("{:<20} {}  skills: {skills}  caps: {caps}", text(agent, "name"), text(agent, "url"))
+}
+
+/// Tasks, one a line.
+pub(super) fn tasks(tasks: &[Task]) -> String {
+    let line = |task: &Task| {
+        let summary: Option<Value> = task.metadata.get_as(broker_core::extension::URI);
+        let agent = summary.as_ref().map_or("", |summary| text(summary, "agent"));
+        let since = task.status.timestamp.map(|at| at.to_string()).unwrap_or_default();
+        format!("{}  {:<14} {agent:<20} {since}", task.id, state(task.status.state))
+    };
+    tasks.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+fn text<'v>(value: &'v Value, member: &str) -> &'v str {
+    value.get(member).and_then(Value::as_str).unwrap_or_default()
+}

@@ -1,0 +1,14 @@
+//! Towards callers: an HTTP server that speaks both JSON bindings of A2A, serves cards and the operator API.
+//! Everything it knows of tasks it asks the service.
+
+mod api;
+mod body;
+mod cards;
+mod http_json;
+mod jsonrpc;
+mod reply;
+mod route;
+mod server;
+mod sse;
+
+pub use self::server::{Options, Server};

@@ -1,0 +1,105 @@
+//! Paths: what is asked for, and of whom.
+
+use protocol::binding::http_json::percent_decode;
+
+use crate::service::{Target, is_agent_name};
+
+/// What a path leads to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Route {
+    /// A JSON-RPC endpoint.
+    JsonRpc(Target),
+    /// An HTTP+JSON operation, its path below the target.
+    HttpJson(Target, String),
+    /// A card.
+    Card(Target),
+    /// An agent's own card.
+    UpstreamCard(String),
+    /// The keys that verify grants.
+    Jwks,
+    /// Is the process alive.
+    Health,
+    /// Can it do its work.
+    Ready,
+    /// The registry.
+    Agents,
+    /// One registered agent.
+    Agent(String),
+    /// The tree below a task.
+    Tree(String),
+    /// Nothing is here.
+    Unknown,
+}
+
+/// Finds what a path leads to. A trailing slash changes nothing.
+pub(super) fn route(method: &str, path: &str) -> Route {
+    let path = path.strip_suffix('/').unwrap_or(path);
+    let segments: Vec<&str> = path.split('/').skip(1).collect();
+    match segments.as_slice() {
+        [] if method == "POST" => Route::JsonRpc(Target::Any),
+        ["healthz"] => Route::Health,
+        ["readyz"] => Route::Ready,
+        [".well-known", "agent-card.json"] => Route::Card(Target::Any),
+        [".well-known", "jwks.json"] => Route::Jwks,
+        ["api", "v1", "agents"] => Route::Agents,
+        ["api", "v1", "agents", name] => Route::Agent(percent_decode(name).into_owned()),
+        ["api", "v1", "tasks", id, "tree"] => Route::Tree(percent_decode(id).into_owned()),
+        ["agents", name, rest @ ..] => below_agent(method, &percent_decode(name), rest),
+        [] | ["api" | ".well-known", ..] => Route::Unknown,
+        // `/{tenant}/…`: the tenant is an agent's name.
+        [tenant, rest @ ..] if !rest.is_empty() && is_agent_name(tenant) => {
+            Route::HttpJson(Target::Agent((*tenant).to_owned()), format!("/{}", rest.join("/")))
+        }
+        _ => Route::HttpJson(Target::Any, path.to_owned()),
+    }
+}
+
+fn below_agent(method: &str, name: &str, rest: &[&str]) -> Route {
+    if !is_agent_name(name) {
+        return Route::Unknown;
+    }
+    let target = Target::Agent(name.to_owned());
+    match rest {
+        [] if method == "POST" => Route::JsonRpc(target),
+        [".well-known", "agent-card.json"] => Route::Card(target),
+        [".well-known", "upstream-agent-card.json"] => Route::UpstreamCard(name.to_owned()),
+        [] | [".well-known", ..] => Route::Unknown,
+        rest => Route::HttpJson(target, format!("/{}", rest.join("/"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn agent(name: &str) -> Target {
+        Target::Agent(name.to_owned())
+    }
+
+    #[test]
+    fn paths_lead_where_the_documentation_says() {
+        let rest = |target, path: &str| Route::HttpJson(target, path.to_owned());
+        let table = [
+            ("POST", "/", Route::JsonRpc(Target::Any)),
+            ("POST", "/agents/a", Route::JsonRpc(agent("a"))),
+            ("POST", "/agents/a/", Route::JsonRpc(agent("a"))),
+            ("POST", "/message:send", rest(Target::Any, "/message:send")),
+            ("POST", "/a/message:send", rest(agent("a"), "/message:send")),
+            ("POST", "/agents/a/message:send", rest(agent("a"), "/message:send")),
+            ("GET", "/tasks", rest(Target::Any, "/tasks")),
+            ("GET", "/tasks/x", rest(Target::Any, "/tasks/x")),
+            ("GET", "/a/tasks/x", rest(agent("a"), "/tasks/x")),
+            ("GET", "/agents/a/tasks/x:subscribe", rest(agent("a"), "/tasks/x:subscribe")),
+            ("GET", "/.well-known/agent-card.json", Route::Card(Target::Any)),
+            ("GET", "/agents/a/.well-known/agent-card.json", Route::Card(agent("a"))),
+            ("GET", "/agents/a/.well-known/upstream-agent-card.json", Route::UpstreamCard("a".to_owned())),
+            ("GET", "/api/v1/tasks/x/tree", Route::Tree("x".to_owned())),
+            ("GET", "/api/v1/nothing", Route::Unknown),
+            ("GET", "/agents/UPPER/tasks", Route::Unknown),
+            ("GET", "/", Route::Unknown),
+        ];
+        for (method, path, expected) in table {
+            assert_eq!(route(method, path), expected, "{method} {path}");
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! The server: connections in, answers out, bounded in number, size and time; it ends gracefully.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderMap, Request, Response};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::server::graceful::GracefulShutdown;
+use protocol::{A2aError, ErrorKind, VERSION_HEADER, check_version};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+
+use super::http_json::{method_not_allowed, not_found};
+use super::reply::{self, Body};
+use super::route::{Route, route};
+use super::{api, body, cards, http_json, jsonrpc};
+use crate::service::{Broker, Target, is_agent_name};
+
+/// Wait after a failed accept (out of file descriptors, say) before the next.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// The header in which a resuming client names the last event it saw.
+const LAST_EVENT_ID: &str = "last-event-id";
+
+/// Bounds on callers.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// Largest request body, bytes.
+    pub body_limit: usize,
+    /// Connections at a time; more wait to be accepted.
+    pub max_connections: usize,
+    /// To the end of a request's head.
+    pub header_timeout: Duration,
+    /// To the end of a request's body.
+    pub body_timeout: Duration,
+    /// For open requests to finish at shutdown.
+    pub drain: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            body_limit: 4 * 1024 * 1024,
+            max_connections: 10_000,
+            header_timeout: Duration::from_secs(10),
+            body_timeout: Duration::from_secs(30),
+            drain: Duration::from_secs(10),
+        }
+    }
+}
+
+/// The northbound server.
+pub struct Server {
+    pub(super) broker: Arc<Broker>,
+    options: Options,
+    over: watch::Sender<bool>,
+}
+
+impl Server {
+    /// A server for a broker.
+    pub fn new(broker: Arc<Broker>, options: Options) -> Arc<Self> {
+        Arc::new(Self { broker, options, over: watch::Sender::new(false) })
+    }
+
+    /// Serves until `shutdown`, then ends streams, lets open requests finish within the drain time, and returns.
+    pub async fn run(self: Arc<Self>, listener: TcpListener, shutdown: impl Future<Output = ()>) {
+        let places = Arc::new(Semaphore::new(self.options.max_connections));
+        let graceful = GracefulShutdown::new();
+        let mut shutdown = std::pin::pin!(shutdown);
+        loop {
+            let Ok(place) = Arc::clone(&places).acquire_owned().await else { break };
+            let (socket, peer) = tokio::select! {
+                accepted = listener.accept() => match accepted {
+                    Ok(accepted) => accepted,
+                    Err(error) => {
+                        tracing::warn!(%error, "a connection could not be accepted");
+                        tokio::time::sleep(ACCEPT_PAUSE).await;
+                        continue;
+                    }
+                },
+                () = &mut shutdown => break,
+            };
+            let connection = Arc::clone(&self).serve_connection(socket, peer, &graceful);
+            tokio::spawn(async move {
+                connection.await;
+                drop(place);
+            });
+        }
+        self.over.send_replace(true);
+        if tokio::time::timeout(self.options.drain, graceful.shutdown()).await.is_err() {
+            tracing::warn!("open requests were cut off after the drain time (shutdown.drain)");
+        }
+    }
+
+    fn serve_connection(
+        self: Arc<Self>,
+        socket: TcpStream,
+        peer: SocketAddr,
+        graceful: &GracefulShutdown,
+    ) -> impl Future<Output = ()> + Send + 'static {
+        // Without it the first event of a stream waits for the caller's delayed acknowledgement.
+        if let Err(error) = socket.set_nodelay(true) {
+            tracing::debug!(%peer, %error, "TCP_NODELAY could not be set");
+        }
+        let mut builder = auto::Builder::new(TokioExecutor::new());
+        builder.http1().timer(TokioTimer::new()).header_read_timeout(self.options.header_timeout);
+        builder.http2().timer(TokioTimer::new());
+        let service = service_fn(move |request| {
+            let server = Arc::clone(&self);
+            async move { Ok::<_, Infallible>(server.answer(request).await) }
+        });
+        let connection = builder.serve_connection(TokioIo::new(socket), service).into_owned();
+        let connection = graceful.watch(connection);
+        async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%peer, %error, "a connection ended early");
+            }
+        }
+    }
+
+    /// Answers one request; a panic on the way is an internal error of this request alone.
+    async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Response<Body> {
+        // A caller that hangs up takes its waiting with it; what it began is the driver's and goes on.
+        let mut answering = JoinSet::new();
+        answering.spawn(async move { self.dispatch(request).await });
+        let answered = answering.join_next().await.unwrap_or_else(|| Ok(not_found()));
+        answered.unwrap_or_else(|panicked| {
+            tracing::error!(%panicked, "a request could not be answered");
+            reply::error(&A2aError::new(ErrorKind::Internal, "internal error; the broker's log says more"))
+        })
+    }
+
+    async fn dispatch(&self, request: Request<Incoming>) -> Response<Body> {
+        let (head, incoming) = request.into_parts();
+        let (method, path) = (head.method.as_str(), head.uri.path());
+        let (headers, query) = (&head.headers, head.uri.query().unwrap_or_default());
+        let route = route(method, path);
+        let body = match method {
+            "POST" | "PUT" | "PATCH" => {
+                body::read(incoming, self.options.body_limit, self.options.body_timeout).await
+            }
+            _ => Ok(bytes::Bytes::new()),
+        };
+        match route {
+            Route::JsonRpc(target) => jsonrpc::serve(self, target, headers, query, body).await,
+            Route::HttpJson(target, path) => {
+                let incoming = http_json::Incoming { method, path: &path, query, headers, body };
+                http_json::serve(self, target, incoming).await
+            }
+            Route::Unknown => not_found(),
+            Route::Agents | Route::Agent(_) | Route::Tree(_) => {
+                api::serve(self, route, method, headers, body).await
+            }
+            _ if !matches!(method, "GET" | "HEAD") => method_not_allowed("GET, HEAD"),
+            Route::Card(target) => self.card(self.broker.agent_card(&target), headers),
+            Route::UpstreamCard(name) => self.card(self.broker.upstream_card(&name), headers),
+            Route::Jwks => reply::json(http::StatusCode::OK, "application/jwk-set+json", &self.broker.jwks()),
+            Route::Health => plain(http::StatusCode::OK, "ok\n"),
+            Route::Ready => match self.broker.ready().await {
+                Ok(()) => plain(http::StatusCode::OK, "ready\n"),
+                Err(_) => plain(http::StatusCode::SERVICE_UNAVAILABLE, "the store does not answer\n"),
+            },
+        }
+    }
+
+    #[allow(clippy::unused_self, reason = "reads as the server's other answers do")]
+    fn card(
+        &self,
+        card: Result<crate::service::CardDocument, A2aError>,
+        headers: &HeaderMap,
+    ) -> Response<Body> {
+        card.map_or_else(|error| reply::error(&error), |card| cards::serve(card, headers))
+    }
+
+    pub(super) fn shutdown(&self) -> watch::Receiver<bool> {
+        self.over.subscribe()
+    }
+
+    /// The protocol version, from the header or the query (spec §3.6).
+    #[allow(clippy::unused_self, reason = "a check of this server's requests")]
+    pub(super) fn check_version(&self, headers: &HeaderMap, query: &str) -> Result<(), A2aError> {
+        let in_query = reply::query_parameter(query, VERSION_HEADER);
+        check_version(reply::header(headers, VERSION_HEADER), in_query.as_deref())
+    }
+
+    /// Whom a request is for: its address, or at `/` the tenant it names.
+    #[allow(clippy::unused_self, reason = "a check of this server's requests")]
+    pub(super) fn target(&self, addressed: &Target, tenant: Option<&str>) -> Result<Target, A2aError> {
+        let wrong = |problem: String| protocol::invalid_params(vec![("tenant".to_owned(), problem)]);
+        match (addressed, tenant) {
+            (addressed, None) => Ok(addressed.clone()),
+            (Target::Agent(name), Some(tenant)) if name == tenant => Ok(addressed.clone()),
+            (Target::Agent(name), Some(tenant)) => {
+                Err(wrong(format!("this address is agent {name}'s, not {tenant}'s; leave the tenant out here")))
+            }
+            (Target::Any, Some(tenant)) if is_agent_name(tenant) => Ok(Target::Agent(tenant.to_owned())),
+            (Target::Any, Some(_)) => Err(wrong("expected the name of a registered agent".to_owned())),
+        }
+    }
+
+    /// The last event a resuming client saw.
+    #[allow(clippy::unused_self, reason = "a check of this server's requests")]
+    pub(super) fn last_event_id(&self, headers: &HeaderMap) -> Result<Option<u64>, A2aError> {
+        let Some(text) = reply::header(headers, LAST_EVENT_ID).filter(|text| !text.is_empty()) else {
+            return Ok(None);
+        };
+        text.parse().map(Some).map_err(|_| {
+            protocol::invalid_params(vec![("Last-Event-ID".to_owned(), "expected an event's id".to_owned())])
+        })
+    }
+}
+
+fn plain(status: http::StatusCode, text: &'static str) -> Response<Body> {
+    reply::answer(status, "text/plain; charset=utf-8", reply::whole(text))
+}

@@ -1,0 +1,287 @@
+//! The A2A client: one request of one binding, and what its answer means.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use broker_core::delegation::input::Failure;
+use broker_core::extension;
+use bytes::Bytes;
+use futures_util::stream;
+use http::header::{ACCEPT, CONTENT_TYPE};
+use http::{Method, Request, Response};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use protocol::binding::http_json::{self, percent_encode};
+use protocol::binding::jsonrpc::{self, ResponseError};
+use protocol::{
+    A2aError, EXTENSIONS_HEADER, Operation, PROTOCOL_VERSION, SendMessageRequest, SendMessageResponse, Task,
+    VERSION_HEADER,
+};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use super::failure::Trouble;
+use super::{body, stream as events};
+use crate::ports::downstream::{AskError, Binding, Downstream, Endpoint, EventStream};
+
+/// Most pages of an agent's tasks read to find one.
+const FIND_PAGES: usize = 10;
+/// Tasks per such page.
+const FIND_PAGE_SIZE: u32 = 100;
+
+/// Bounds on talking to agents.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// To a connection.
+    pub connect_timeout: Duration,
+    /// From a request to the head of its answer.
+    pub response_timeout: Duration,
+    /// Of one event.
+    pub max_event_bytes: usize,
+    /// Of one answer that is no stream.
+    pub max_response_bytes: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            connect_timeout: Duration::from_secs(5),
+            response_timeout: Duration::from_secs(30),
+            max_event_bytes: 1024 * 1024,
+            max_response_bytes: 4 * 1024 * 1024,
+        }
+    }
+}
+
+/// An A2A client with pooled connections.
+pub struct A2aClient {
+    http: Client<HttpConnector, Full<Bytes>>,
+    options: Options,
+    next_id: AtomicU64,
+}
+
+impl A2aClient {
+    /// A client within these bounds.
+    pub fn new(options: Options) -> Self {
+        let mut connector = HttpConnector::new();
+        connector.set_nodelay(true);
+        connector.set_connect_timeout(Some(options.connect_timeout));
+        let http = Client::builder(TokioExecutor::new()).pool_timer(TokioTimer::new()).build(connector);
+        Self { http, options, next_id: AtomicU64::new(1) }
+    }
+
+    /// Makes a request and waits for the head of the answer. `patience` bounds the wait, where there is a bound.
+    async fn call(
+        &self,
+        to: &Endpoint,
+        operation: Operation,
+        task: &str,
+        params: &impl Serialize,
+        patience: Option<Duration>,
+    ) -> Result<Response<Incoming>, Trouble> {
+        let request = self.request(to, operation, task, params).map_err(Trouble::Connect)?;
+        let sent = self.http.request(request);
+        let answered = match patience {
+            None => sent.await,
+            Some(patience) => tokio::time::timeout(patience, sent)
+                .await
+                .map_err(|_| Trouble::Timeout(format!("no answer within {} s", patience.as_secs())))?,
+        };
+        answered.map_err(|error| {
+            let reason = with_source(&error);
+            if error.is_connect() { Trouble::Connect(reason) } else { Trouble::Transport(reason) }
+        })
+    }
+
+    fn request(
+        &self,
+        to: &Endpoint,
+        operation: Operation,
+        task: &str,
+        params: &impl Serialize,
+    ) -> Result<Request<Full<Bytes>>, String> {
+        let encode = |result: Result<Vec<u8>, serde_json::Error>| result.map_err(|error| error.to_string());
+        let (method, uri, body, media_type) = match to.binding {
+            Binding::JsonRpc => {
+                let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+                let body = encode(jsonrpc::write_request(id, operation, params))?;
+                (Method::POST, to.url.clone(), body, "application/json")
+            }
+            Binding::HttpJson => {
+                let uri = http_json_uri(to, operation, task, params);
+                let (method, body) = match operation.route().0 {
+                    "GET" => (Method::GET, Vec::new()),
+                    _ => (Method::POST, encode(serde_json::to_vec(params))?),
+                };
+                (method, uri, body, http_json::MEDIA_TYPE)
+            }
+        };
+        let accept = if operation.streams() { "text/event-stream, application/json" } else { "application/json" };
+        Request::builder()
+            .method(method)
+            .uri(uri)
+            .header(CONTENT_TYPE, media_type)
+            .header(ACCEPT, accept)
+            .header(VERSION_HEADER, PROTOCOL_VERSION)
+            .header(EXTENSIONS_HEADER, extension::URI)
+            .body(Full::new(Bytes::from(body)))
+            .map_err(|error| format!("the interface URL {:?} cannot be used: {error}", to.url))
+    }
+
+    async fn ask<T: DeserializeOwned>(
+        &self,
+        to: &Endpoint,
+        operation: Operation,
+        task: &str,
+        params: &impl Serialize,
+    ) -> Result<T, Trouble> {
+        let patience = Some(self.options.response_timeout);
+        let answer = self.call(to, operation, task, params, patience).await?;
+        self.read(to.binding, answer).await
+    }
+
+    /// Reads an answer that is no stream.
+    async fn read<T: DeserializeOwned>(&self, binding: Binding, answer: Response<Incoming>) -> Result<T, Trouble> {
+        let status = answer.status();
+        let bytes = body::read(answer.into_body(), self.options.max_response_bytes).await?;
+        match binding {
+            Binding::JsonRpc => jsonrpc::read_response(&bytes).map_err(|error| match error {
+                ResponseError::Answered(error) => Trouble::Answered(error),
+                ResponseError::Garbage(_) if !status.is_success() => Trouble::Status(status),
+                ResponseError::Garbage(problem) => Trouble::Garbage(problem),
+            }),
+            Binding::HttpJson if status.is_success() => events::read_json(&bytes),
+            Binding::HttpJson if serde_json::from_slice::<Value>(&bytes).is_ok() => {
+                Err(Trouble::Answered(A2aError::from_http(status.as_u16(), &bytes)))
+            }
+            Binding::HttpJson => Err(Trouble::Status(status)),
+        }
+    }
+
+    /// Opens a stream; an agent that answers with one object instead is heard out all the same.
+    async fn open(
+        &self,
+        to: &Endpoint,
+        operation: Operation,
+        task: &str,
+        params: &impl Serialize,
+    ) -> Result<EventStream, Trouble> {
+        let answer = self.call(to, operation, task, params, None).await?;
+        let media_type = answer.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        if answer.status().is_success() && media_type.is_some_and(|value| value.starts_with("text/event-stream")) {
+            return Ok(events::events(answer.into_body(), to.binding, self.options.max_event_bytes));
+        }
+        let response: SendMessageResponse = self.read(to.binding, answer).await?;
+        Ok(Box::pin(stream::iter([Ok(response.into())])))
+    }
+
+    async fn get(&self, to: &Endpoint, agent_task: &str) -> Result<Task, Trouble> {
+        self.ask(to, Operation::GetTask, agent_task, &with_tenant(to, json!({ "id": agent_task }))).await
+    }
+}
+
+#[async_trait]
+impl Downstream for A2aClient {
+    async fn send(&self, to: &Endpoint, request: SendMessageRequest) -> Result<EventStream, Failure> {
+        if to.streaming {
+            return self.open(to, Operation::SendStreamingMessage, "", &request).await.map_err(Trouble::of_send);
+        }
+        let answer: SendMessageResponse =
+            self.ask(to, Operation::SendMessage, "", &request).await.map_err(Trouble::of_send)?;
+        Ok(Box::pin(stream::iter([Ok(answer.into())])))
+    }
+
+    async fn get_task(&self, to: &Endpoint, agent_task: &str) -> Result<Task, AskError> {
+        self.get(to, agent_task).await.map_err(Trouble::of_ask)
+    }
+
+    async fn find_task(
+        &self,
+        to: &Endpoint,
+        agent_context: &str,
+        message_id: &str,
+    ) -> Result<Option<Task>, AskError> {
+        let mut page_token = String::new();
+        for _ in 0..FIND_PAGES {
+            let params = json!({ "contextId": agent_context, "pageSize": FIND_PAGE_SIZE, "pageToken": page_token });
+            let page: Page = self
+                .ask(to, Operation::ListTasks, "", &with_tenant(to, params))
+                .await
+                .map_err(Trouble::of_ask)?;
+            for mut task in page.tasks {
+                if task.history.is_empty() {
+                    task = self.get(to, &task.id).await.map_err(Trouble::of_ask)?;
+                }
+                if task.history.iter().any(|message| message.message_id == message_id) {
+                    return Ok(Some(task));
+                }
+            }
+            page_token = page.next_page_token;
+            if page_token.is_empty() {
+                return Ok(None);
+            }
+        }
+        Err(AskError::Unsupported(format!("more than {FIND_PAGES} pages of tasks in one context")))
+    }
+
+    async fn subscribe(&self, to: &Endpoint, agent_task: &str) -> Result<EventStream, AskError> {
+        let params = with_tenant(to, json!({ "id": agent_task }));
+        self.open(to, Operation::SubscribeToTask, agent_task, &params).await.map_err(Trouble::of_ask)
+    }
+
+    async fn cancel_task(&self, to: &Endpoint, agent_task: &str) -> Result<Task, AskError> {
+        let params = with_tenant(to, json!({ "id": agent_task }));
+        self.ask(to, Operation::CancelTask, agent_task, &params).await.map_err(Trouble::of_ask)
+    }
+}
+
+/// What is read of a ListTasks answer; agents leave out what is empty.
+#[derive(serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Page {
+    #[serde(default)]
+    tasks: Vec<Task>,
+    #[serde(default)]
+    next_page_token: String,
+}
+
+fn with_tenant(to: &Endpoint, mut params: Value) -> Value {
+    if let (Some(tenant), Some(members)) = (&to.tenant, params.as_object_mut()) {
+        members.insert("tenant".to_owned(), tenant.clone().into());
+    }
+    params
+}
+
+/// The operation's path below the interface, with parameters in the query where there is no body (spec §11.5).
+fn http_json_uri(to: &Endpoint, operation: Operation, task: &str, params: &impl Serialize) -> String {
+    let tenant = to.tenant.as_deref().map(|tenant| format!("/{}", percent_encode(tenant))).unwrap_or_default();
+    let mut uri =
+        format!("{}{tenant}{}", to.url.trim_end_matches('/'), http_json::path_for(operation, task));
+    if operation == Operation::ListTasks {
+        let members = serde_json::to_value(params).unwrap_or_default();
+        let pairs: Vec<String> = members
+            .as_object()
+            .into_iter()
+            .flatten()
+            .filter(|(name, value)| *name != "tenant" && **value != json!(""))
+            .map(|(name, value)| {
+                let value = value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
+                format!("{name}={}", percent_encode(&value))
+            })
+            .collect();
+        uri = format!("{uri}?{}", pairs.join("&"));
+    }
+    uri
+}
+
+fn with_source(error: &dyn std::error::Error) -> String {
+    match error.source() {
+        Some(source) => format!("{error}: {}", with_source(source)),
+        None => error.to_string(),
+    }
+}

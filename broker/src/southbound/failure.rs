@@ -1,0 +1,86 @@
+//! What an agent's answer, or the lack of one, means for the attempt. The one place that judges it.
+
+use broker_core::delegation::input::Failure;
+use http::StatusCode;
+use protocol::{A2aError, ErrorKind};
+
+use crate::ports::downstream::AskError;
+
+/// Longest text of an agent repeated to people, in characters.
+const QUOTE_CHARS: usize = 500;
+
+/// An answer that is an error, from either binding.
+#[derive(Debug)]
+pub(super) enum Trouble {
+    /// No connection, so the agent has seen nothing.
+    Connect(String),
+    /// The connection broke after the request was on its way.
+    Transport(String),
+    /// No answer in time.
+    Timeout(String),
+    /// An A2A error, or an HTTP status that says as much.
+    Answered(A2aError),
+    /// A plain HTTP status with no A2A error in it.
+    Status(StatusCode),
+    /// Something that is not A2A.
+    Garbage(String),
+}
+
+impl Trouble {
+    /// What it means for a message that was being sent.
+    pub(super) fn of_send(self) -> Failure {
+        match self {
+            Self::Connect(reason) => Failure::NeverSent(reason),
+            Self::Transport(reason) | Self::Timeout(reason) => Failure::Broken(reason),
+            Self::Garbage(reason) => Failure::Invalid(quote(&reason)),
+            Self::Status(status) => of_status(status),
+            Self::Answered(error) => match error.kind {
+                ErrorKind::Internal | ErrorKind::InvalidAgentResponse => Failure::Errored(quote(&error.message)),
+                ErrorKind::Unavailable | ErrorKind::ResourceExhausted => Failure::NeverSent(quote(&error.message)),
+                _ => Failure::Refused(quote(&error.message)),
+            },
+        }
+    }
+
+    /// What it means for a question.
+    pub(super) fn of_ask(self) -> AskError {
+        match self {
+            Self::Connect(reason) | Self::Transport(reason) | Self::Timeout(reason) => AskError::Unreachable(reason),
+            Self::Garbage(reason) => AskError::Invalid(quote(&reason)),
+            Self::Status(status) if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => {
+                AskError::Unreachable(format!("HTTP {status}"))
+            }
+            Self::Status(status) => AskError::Unsupported(format!("HTTP {status}")),
+            Self::Answered(error) => match error.kind {
+                ErrorKind::TaskNotFound => AskError::NotFound(quote(&error.message)),
+                ErrorKind::Internal | ErrorKind::Unavailable | ErrorKind::ResourceExhausted => {
+                    AskError::Unreachable(quote(&error.message))
+                }
+                _ => AskError::Unsupported(quote(&error.message)),
+            },
+        }
+    }
+}
+
+fn of_status(status: StatusCode) -> Failure {
+    match status {
+        // It says that it did not take the message, so nothing was done.
+        StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
+            Failure::NeverSent(format!("HTTP {status}"))
+        }
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+            Failure::Refused(format!("HTTP {status}: the agent demands a credential the broker does not have"))
+        }
+        status if status.is_server_error() => Failure::Errored(format!("HTTP {status}")),
+        status => Failure::Refused(format!("HTTP {status}")),
+    }
+}
+
+/// The beginning of what an agent said.
+pub(super) fn quote(text: &str) -> String {
+    let mut quoted: String = text.chars().take(QUOTE_CHARS).collect();
+    if quoted.len() < text.len() {
+        quoted.push('…');
+    }
+    quoted
+}
