@@ -94,7 +94,7 @@ section! { SouthboundConfig {
 }}
 
 section! { LogConfig {
-    level: String = "info".to_owned(),
+    level: String = "info,fjall=warn,lsm_tree=warn".to_owned(),
     format: LogFormat = LogFormat::Text,
 }}
 
