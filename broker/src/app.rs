@@ -118,7 +118,8 @@ fn grant_seed(data: &Path) -> std::io::Result<[u8; 32]> {
         Err(error) if error.kind() == ErrorKind::NotFound => {
             let mut seed = [0; 32];
             getrandom::fill(&mut seed).map_err(Error::other)?;
-            let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+            let mut file =
+                std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
             file.write_all(&seed)?;
             file.sync_all()?;
             Ok(seed)

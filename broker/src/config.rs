@@ -209,7 +209,8 @@ impl Config {
         }
         let wrong = |problem: String| ConfigError::Wrong { origin: name.to_owned(), problem };
         let mut table = toml::Table::try_from(&self).map_err(|error| wrong(error.to_string()))?;
-        let known = table.get_mut(section).and_then(toml::Value::as_table_mut).filter(|keys| keys.contains_key(key));
+        let known =
+            table.get_mut(section).and_then(toml::Value::as_table_mut).filter(|keys| keys.contains_key(key));
         let keys = known.ok_or_else(|| wrong(format!("there is no key {section}.{key}")))?;
         let typed = match keys.get(key) {
             Some(toml::Value::Integer(_)) => value.parse().map(toml::Value::Integer).ok(),
@@ -237,10 +238,13 @@ impl Config {
                     "agents.name {name:?}: expected [a-z0-9][a-z0-9-]{{0,62}}, and none of the broker's own path segments"
                 )));
             }
-            Scope::parse(&agent.caps).map_err(|error| wrong(format!("agents.caps of {}: {error}", agent.name)))?;
+            Scope::parse(&agent.caps)
+                .map_err(|error| wrong(format!("agents.caps of {}: {error}", agent.name)))?;
         }
         for principal in &self.principals {
-            principal.resolve().map_err(|problem| wrong(format!("principals.{}: {problem}", principal.name)))?;
+            principal
+                .resolve()
+                .map_err(|problem| wrong(format!("principals.{}: {problem}", principal.name)))?;
         }
         Ok(())
     }
@@ -257,7 +261,11 @@ impl Config {
     /// The base URL callers and agents reach the broker at.
     pub fn public_url(&self) -> String {
         let url = &self.server.public_url;
-        if url.is_empty() { format!("http://{}", self.server.listen) } else { url.trim_end_matches('/').to_owned() }
+        if url.is_empty() {
+            format!("http://{}", self.server.listen)
+        } else {
+            url.trim_end_matches('/').to_owned()
+        }
     }
 
     /// The bounds of the core.
@@ -344,7 +352,9 @@ impl PrincipalConfig {
             (RoleConfig::User, None) => Role::User,
             (RoleConfig::Operator, None) => Role::Operator,
             (RoleConfig::Agent, Some(agent)) => Role::Agent(agent.clone()),
-            (RoleConfig::Agent, None) => return Err("role agent: expected `agent`, the agent it is".to_owned()),
+            (RoleConfig::Agent, None) => {
+                return Err("role agent: expected `agent`, the agent it is".to_owned());
+            }
             (_, Some(_)) => return Err("agent: only for role agent".to_owned()),
         };
         let scope = match (&self.scope, &role) {
@@ -359,7 +369,9 @@ impl PrincipalConfig {
     fn key_digest(&self) -> Result<[u8; 32], String> {
         let hash = |key: &str| Sha256::digest(key.trim().as_bytes()).into();
         match (&self.key_sha256, &self.key_env, &self.key_file) {
-            (Some(hex), None, None) => read_hex(hex).ok_or_else(|| "key_sha256: expected 64 hexadecimal digits".to_owned()),
+            (Some(hex), None, None) => {
+                read_hex(hex).ok_or_else(|| "key_sha256: expected 64 hexadecimal digits".to_owned())
+            }
             (None, Some(variable), None) => std::env::var(variable)
                 .map(|key| hash(&key))
                 .map_err(|_| format!("key_env: the variable {variable} is not set")),

@@ -1,1 +1,20 @@
-//! Judges any A2A server from outside: raw JSON and bytes, never our types.
+//! What the tests need to judge a running broker from outside: the broker and real agents as processes, and the
+//! wire as raw JSON.
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    reason = "a test harness fails by panicking, and says why on standard error"
+)]
+
+mod agent;
+mod broker;
+mod process;
+mod python;
+pub mod wire;
+
+pub use agent::Agent;
+pub use broker::Broker;
+pub use python::{Probe, agents_folder, examples_folder, interpreter};

@@ -18,6 +18,7 @@ def serve(executor: AgentExecutor, name: str, skills: list[AgentSkill], port: in
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind(("127.0.0.1", port))
+    listener.listen()
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     card = AgentCard(
         name=name,

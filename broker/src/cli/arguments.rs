@@ -8,12 +8,16 @@ use clap::{Args, Parser, Subcommand};
 /// An A2A delegation broker: carries tasks between agents, keeps the tree they grow into, and lets no agent act
 /// outside its bailiwick.
 #[derive(Debug, Parser)]
-#[command(name = "bailiwick", version, after_help = "Examples:
+#[command(
+    name = "bailiwick",
+    version,
+    after_help = "Examples:
   bailiwick demo                                    see a delegation tree grow, in under a minute
   bailiwick serve                                   run a broker on 127.0.0.1:8420
   bailiwick agent add researcher http://127.0.0.1:9001 --cap 'a2a:skill/summarizer/*'
   bailiwick send --agent researcher 'What is new?'
-  bailiwick task tree 0190…                         who works for whom, within which scope")]
+  bailiwick task tree 0190…                         who works for whom, within which scope"
+)]
 pub struct Arguments {
     /// What to do.
     #[command(subcommand)]
@@ -29,7 +33,13 @@ pub struct Arguments {
 #[derive(Debug, Args)]
 pub(super) struct Connection {
     /// Base URL of the running broker.
-    #[arg(long, global = true, env = "BAILIWICK_BROKER", default_value = "http://127.0.0.1:8420", value_name = "URL")]
+    #[arg(
+        long,
+        global = true,
+        env = "BAILIWICK_BROKER",
+        default_value = "http://127.0.0.1:8420",
+        value_name = "URL"
+    )]
     pub(super) broker: String,
     /// API key.
     #[arg(long, global = true, env = "BAILIWICK_KEY", hide_env_values = true, value_name = "KEY")]
@@ -144,7 +154,9 @@ pub(super) enum TaskCommand {
         id: String,
     },
     /// List tasks, newest first.
-    #[command(after_help = "Examples:\n  bailiwick task list\n  bailiwick task list --agent researcher --state TASK_STATE_WORKING")]
+    #[command(
+        after_help = "Examples:\n  bailiwick task list\n  bailiwick task list --agent researcher --state TASK_STATE_WORKING"
+    )]
     List {
         /// Only this agent's.
         #[arg(long)]
@@ -186,7 +198,9 @@ pub(super) enum ConfigCommand {
         config: Option<PathBuf>,
     },
     /// Print the configuration in effect, or the commented defaults.
-    #[command(after_help = "Examples:\n  bailiwick config print --config bailiwick.toml\n  bailiwick config print --defaults > bailiwick.toml")]
+    #[command(
+        after_help = "Examples:\n  bailiwick config print --config bailiwick.toml\n  bailiwick config print --defaults > bailiwick.toml"
+    )]
     Print {
         /// Configuration file.
         #[arg(long, value_name = "FILE")]

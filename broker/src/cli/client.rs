@@ -28,7 +28,10 @@ impl BrokerClient {
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        let request = self.http.request(method, format!("{}{path}", self.base)).header(VERSION_HEADER, PROTOCOL_VERSION);
+        let request = self
+            .http
+            .request(method, format!("{}{path}", self.base))
+            .header(VERSION_HEADER, PROTOCOL_VERSION);
         match &self.key {
             Some(key) => request.bearer_auth(key),
             None => request,
@@ -39,7 +42,9 @@ impl BrokerClient {
         request.send().await.map_err(|error| {
             let base = &self.base;
             if error.is_connect() {
-                format!("no broker answers at {base}; start one with `bailiwick serve`, or name it with --broker")
+                format!(
+                    "no broker answers at {base}; start one with `bailiwick serve`, or name it with --broker"
+                )
             } else {
                 format!("{base}: {error}")
             }
@@ -63,7 +68,12 @@ impl BrokerClient {
         Err(format!("{message} (HTTP {})", status.as_u16()))
     }
 
-    async fn post(&self, path: &str, operation: Operation, params: &impl Serialize) -> Result<Response, String> {
+    async fn post(
+        &self,
+        path: &str,
+        operation: Operation,
+        params: &impl Serialize,
+    ) -> Result<Response, String> {
         let body = jsonrpc::write_request(1, operation, params).map_err(|error| error.to_string())?;
         let request = self.request(Method::POST, path).header("Content-Type", "application/json").body(body);
         self.send(request).await

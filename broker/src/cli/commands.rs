@@ -122,7 +122,8 @@ impl Session {
 
     fn config(&self, command: ConfigCommand) -> Result<(), String> {
         let load = |path: Option<std::path::PathBuf>| {
-            Config::load(path.as_deref(), std::env::vars(), Overrides::default()).map_err(|error| error.to_string())
+            Config::load(path.as_deref(), std::env::vars(), Overrides::default())
+                .map_err(|error| error.to_string())
         };
         match command {
             ConfigCommand::Check { config } => {
@@ -155,7 +156,10 @@ fn request(arguments: &Send) -> Result<SendMessageRequest, String> {
     let mut message = Message::user_text(uuid::Uuid::now_v7().to_string(), text.trim_end());
     message.task_id.clone_from(&arguments.task);
     if let Some(skill) = &arguments.skill {
-        message.metadata.set(extension::URI, &json!({ "skill": skill })).map_err(|error| error.to_string())?;
+        message
+            .metadata
+            .set(extension::URI, &json!({ "skill": skill }))
+            .map_err(|error| error.to_string())?;
     }
     let mut request = SendMessageRequest::new(message);
     if arguments.no_wait {

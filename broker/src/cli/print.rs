@@ -63,7 +63,8 @@ fn branches(tasks: &[Value], parent: &str, indent: &str, lines: &mut Vec<String>
 }
 
 fn summary(task: &Value) -> String {
-    let skill = task.get("skill").and_then(Value::as_str).map(|skill| format!("/{skill}")).unwrap_or_default();
+    let skill =
+        task.get("skill").and_then(Value::as_str).map(|skill| format!("/{skill}")).unwrap_or_default();
     let scope: Vec<&str> =
         task.get("scope").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
     let attempts = task.get("attempts").and_then(Value::as_array).map_or(0, Vec::len);

@@ -83,7 +83,9 @@ impl<'de> Deserialize<'de> for Span {
         let text = String::deserialize(deserializer)?;
         let millis = read(&text, &SPAN_UNITS);
         millis.map(Self::millis).ok_or_else(|| {
-            serde::de::Error::custom(format!("expected a time such as \"500ms\", \"10s\", \"5m\" or \"24h\", found {text:?}"))
+            serde::de::Error::custom(format!(
+                "expected a time such as \"500ms\", \"10s\", \"5m\" or \"24h\", found {text:?}"
+            ))
         })
     }
 }
@@ -92,7 +94,9 @@ impl<'de> Deserialize<'de> for ByteSize {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         read(&text, &SIZE_UNITS).map(Self).ok_or_else(|| {
-            serde::de::Error::custom(format!("expected a size such as \"512KiB\" or \"4MiB\", found {text:?}"))
+            serde::de::Error::custom(format!(
+                "expected a size such as \"512KiB\" or \"4MiB\", found {text:?}"
+            ))
         })
     }
 }

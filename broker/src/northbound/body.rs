@@ -19,7 +19,10 @@ pub(super) async fn read(body: Incoming, limit: usize, patience: Duration) -> Re
 async fn collect(mut body: Incoming, limit: usize) -> Result<Bytes, A2aError> {
     use hyper::body::Body;
     let too_large = || {
-        A2aError::new(ErrorKind::PayloadTooLarge, format!("the request body exceeds {limit} bytes (server.body_limit)"))
+        A2aError::new(
+            ErrorKind::PayloadTooLarge,
+            format!("the request body exceeds {limit} bytes (server.body_limit)"),
+        )
     };
     if body.size_hint().lower() > limit as u64 {
         return Err(too_large());

@@ -120,6 +120,7 @@ pub(super) fn from_body<T: DeserializeOwned>(body: &[u8]) -> Result<T, A2aError>
 }
 
 fn from_query<T: DeserializeOwned>(query: &str, id: Option<String>) -> Result<T, A2aError> {
-    let pairs = query_pairs(query).filter(|(name, _)| !name.eq_ignore_ascii_case(VERSION_HEADER) && name != "id");
+    let pairs =
+        query_pairs(query).filter(|(name, _)| !name.eq_ignore_ascii_case(VERSION_HEADER) && name != "id");
     read_pairs(pairs.chain(id.map(|id| (Cow::Borrowed("id"), Cow::Owned(id)))))
 }

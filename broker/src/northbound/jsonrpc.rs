@@ -44,7 +44,9 @@ pub(super) fn check_media_type(headers: &HeaderMap) -> Result<(), A2aError> {
     if matches!(media_type.as_str(), "application/json" | "application/a2a+json") {
         return Ok(());
     }
-    let message = format!("content type {media_type:?} is not supported; send application/json or application/a2a+json");
+    let message = format!(
+        "content type {media_type:?} is not supported; send application/json or application/a2a+json"
+    );
     Err(A2aError::new(ErrorKind::ContentTypeNotSupported, message))
 }
 

@@ -40,7 +40,11 @@ pub(super) fn answer(status: StatusCode, media_type: &'static str, body: Body) -
 }
 
 /// A JSON document.
-pub(super) fn json(status: StatusCode, media_type: &'static str, document: &impl Serialize) -> Response<Body> {
+pub(super) fn json(
+    status: StatusCode,
+    media_type: &'static str,
+    document: &impl Serialize,
+) -> Response<Body> {
     match serde_json::to_vec(document) {
         Ok(bytes) => answer(status, media_type, whole(bytes)),
         Err(_) => answer(StatusCode::INTERNAL_SERVER_ERROR, media_type, whole("{}")),

@@ -195,9 +195,9 @@ impl Server {
         match (addressed, tenant) {
             (addressed, None) => Ok(addressed.clone()),
             (Target::Agent(name), Some(tenant)) if name == tenant => Ok(addressed.clone()),
-            (Target::Agent(name), Some(tenant)) => {
-                Err(wrong(format!("this address is agent {name}'s, not {tenant}'s; leave the tenant out here")))
-            }
+            (Target::Agent(name), Some(tenant)) => Err(wrong(format!(
+                "this address is agent {name}'s, not {tenant}'s; leave the tenant out here"
+            ))),
             (Target::Any, Some(tenant)) if is_agent_name(tenant) => Ok(Target::Agent(tenant.to_owned())),
             (Target::Any, Some(_)) => Err(wrong("expected the name of a registered agent".to_owned())),
         }

@@ -20,8 +20,18 @@ use crate::ports::store::Store;
 const MAX_NAME_CHARS: usize = 63;
 /// First path segments the broker serves itself, which therefore name no agent.
 const RESERVED_NAMES: [&str; 12] = [
-    "agents", "api", "console", "extendedagentcard", "healthz", "introspect", "mcp", "message", "metrics",
-    "readyz", "tasks", "token",
+    "agents",
+    "api",
+    "console",
+    "extendedagentcard",
+    "healthz",
+    "introspect",
+    "mcp",
+    "message",
+    "metrics",
+    "readyz",
+    "tasks",
+    "token",
 ];
 
 /// A registration, as asked for.
@@ -245,7 +255,11 @@ impl Broker {
         let resolved = match fetched {
             Ok(card) => Some(resolve(&new.name, &new.url, &caps, card, self.clock.now())?),
             Err(reason) => {
-                tracing::warn!(agent = new.name, reason, "the agent's card will be fetched when it is needed");
+                tracing::warn!(
+                    agent = new.name,
+                    reason,
+                    "the agent's card will be fetched when it is needed"
+                );
                 None
             }
         };
@@ -292,7 +306,11 @@ impl Broker {
 }
 
 fn require_operator(caller: &Caller) -> Result<(), A2aError> {
-    if caller.is_operator() { Ok(()) } else { Err(error::forbidden("only an operator may change the registry")) }
+    if caller.is_operator() {
+        Ok(())
+    } else {
+        Err(error::forbidden("only an operator may change the registry"))
+    }
 }
 
 fn check(new: &NewAgent) -> Result<Scope, A2aError> {
@@ -383,7 +401,11 @@ fn is_public(host: &Host) -> bool {
     match host {
         Host::Domain(name) => !name.eq_ignore_ascii_case("localhost") && !name.ends_with(".localhost"),
         Host::Ipv4(ip) => {
-            !(ip.is_loopback() || ip.is_private() || ip.is_link_local() || ip.is_unspecified() || ip.is_broadcast())
+            !(ip.is_loopback()
+                || ip.is_private()
+                || ip.is_link_local()
+                || ip.is_unspecified()
+                || ip.is_broadcast())
         }
         Host::Ipv6(ip) => {
             !(ip.is_loopback() || ip.is_unspecified() || ip.is_unique_local() || ip.is_unicast_link_local())

@@ -65,7 +65,9 @@ impl Broker {
                 let (name, scope) = (ANONYMOUS.to_owned(), Scope::top());
                 Ok(Caller(Identity::Principal { name, role: Role::Operator, scope }))
             } else {
-                Err(error::unauthenticated("a credential is required: Authorization: Bearer <API key or grant>"))
+                Err(error::unauthenticated(
+                    "a credential is required: Authorization: Bearer <API key or grant>",
+                ))
             };
         };
         if looks_like_grant(secret) {
@@ -84,7 +86,8 @@ impl Broker {
 
     async fn judge_grant(&self, token: &str) -> Result<Identity, A2aError> {
         let claims = self.grants.verify(token, self.clock.now())?;
-        let revoked = || error::unauthenticated("the grant's task is over or was canceled; the grant opens nothing");
+        let revoked =
+            || error::unauthenticated("the grant's task is over or was canceled; the grant opens nothing");
         let (root, task) = claims.root.parse().ok().zip(claims.task.parse().ok()).ok_or_else(revoked)?;
         let cell = self.trees.load(root).await?.ok_or_else(revoked)?;
         let granted = cell.tree.lock().await.is_granted(task);

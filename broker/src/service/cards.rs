@@ -65,7 +65,8 @@ impl Broker {
         let route = AgentSkill {
             id: "route".to_owned(),
             name: "Delegate to an agent".to_owned(),
-            description: "Passes a message to the registered agent it names, or to the only one there is.".to_owned(),
+            description: "Passes a message to the registered agent it names, or to the only one there is."
+                .to_owned(),
             tags: vec!["delegation".to_owned(), "routing".to_owned()],
             examples: Vec::new(),
             input_modes: Vec::new(),
@@ -75,7 +76,8 @@ impl Broker {
         let any_mode = || vec!["text/plain".to_owned(), "application/json".to_owned()];
         AgentCard {
             name: "bailiwick".to_owned(),
-            description: "A delegation broker: reaches every registered agent, within what each task may do.".to_owned(),
+            description: "A delegation broker: reaches every registered agent, within what each task may do."
+                .to_owned(),
             supported_interfaces: self.interfaces(""),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             capabilities: Some(Box::new(capabilities(Vec::new()))),
@@ -125,7 +127,8 @@ impl Broker {
     fn security_requirements(&self) -> Fields {
         let mut members = Fields::default();
         if !self.principals.is_empty() {
-            let _ = members.set("securityRequirements", &json!([{ "schemes": { "bearer": { "list": [] } } }]));
+            let _ =
+                members.set("securityRequirements", &json!([{ "schemes": { "bearer": { "list": [] } } }]));
         }
         members
     }

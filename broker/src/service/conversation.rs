@@ -129,7 +129,9 @@ impl Conversation {
             // It answered once, as an agent without streams does; from here on it is polled.
             Ended::Closed => match self.agent_task().await {
                 Some(agent_task) => self.follow(&endpoint, &agent_task).await,
-                None => self.fail(Failure::Invalid("it answered with no task and no message".to_owned())).await,
+                None => {
+                    self.fail(Failure::Invalid("it answered with no task and no message".to_owned())).await
+                }
             },
         }
     }
@@ -262,7 +264,9 @@ impl Conversation {
         };
         let (confirmed, reason) = match asked {
             Ok(task) if task.status.state == TaskState::Canceled => (true, None),
-            Ok(task) => (task.status.state.is_terminal(), Some(format!("it says {}", task.status.state.as_str()))),
+            Ok(task) => {
+                (task.status.state.is_terminal(), Some(format!("it says {}", task.status.state.as_str())))
+            }
             Err(error) => (false, Some(error.to_string())),
         };
         self.feed(Input::CancelAnswered { attempt: self.attempt, confirmed, reason }).await;

@@ -76,8 +76,7 @@ impl Broker {
         claim: Option<Claim>,
     ) -> Result<(), DriveError> {
         let mut tree = cell.tree.lock().await;
-        let decision =
-            tree.decide(input, self.clock.now(), &self.limits).map_err(DriveError::Refused)?;
+        let decision = tree.decide(input, self.clock.now(), &self.limits).map_err(DriveError::Refused)?;
         if !decision.records.is_empty() {
             let root = tree.root();
             let append = prepare(root, tree.version(), &decision, claim)?;

@@ -48,8 +48,7 @@ impl Grants {
     }
 
     pub(super) fn verify(&self, token: &str, now: Timestamp) -> Result<Claims, A2aError> {
-        let expected =
-            Expected { issuer: &self.issuer, audience: &self.issuer, now: seconds(now) };
+        let expected = Expected { issuer: &self.issuer, audience: &self.issuer, now: seconds(now) };
         capability::verify(token, &self.verify_keys, &expected)
             .map_err(|refused| error::unauthenticated(&refused.to_string()))
     }
@@ -61,9 +60,10 @@ impl Grants {
 }
 
 fn actors(chain: &[String]) -> Option<Actor> {
-    chain.iter().rev().fold(None, |before, agent| {
-        Some(Actor { sub: agent.clone(), act: before.map(Box::new) })
-    })
+    chain
+        .iter()
+        .rev()
+        .fold(None, |before, agent| Some(Actor { sub: agent.clone(), act: before.map(Box::new) }))
 }
 
 fn seconds(at: Timestamp) -> u64 {

@@ -20,13 +20,13 @@ use std::time::Duration;
 use broker_core::Limits;
 use broker_core::delegation::input::Input;
 
+use self::agents::Registry;
 pub use self::agents::{AgentView, NewAgent, SkillView, Source, is_agent_name};
 pub use self::caller::{Caller, Credential, Principal, Role};
 pub use self::cards::CardDocument;
-pub use self::stream::{StreamItem, TaskStream};
-use self::agents::Registry;
 use self::conversation::Conversations;
 use self::grants::Grants;
+pub use self::stream::{StreamItem, TaskStream};
 use self::timers::Timers;
 use self::trees::Trees;
 use crate::ports::clock::Clock;

@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
+use broker_core::TaskId;
 use broker_core::delegation::input::{Input, NewTask};
 use broker_core::extension::{self, Asked};
-use broker_core::TaskId;
 use protocol::{A2aError, ErrorKind, Message, SendMessageRequest, SendMessageResponse};
 use sha2::{Digest, Sha256};
 

@@ -40,9 +40,8 @@ pub(super) enum Until {
 
 impl Until {
     fn is_reached(self, tree: &Tree, task: TaskId) -> bool {
-        tree.state(task).is_none_or(|state| {
-            state.is_terminal() || (self == Self::Answer && state.is_interrupted())
-        })
+        tree.state(task)
+            .is_none_or(|state| state.is_terminal() || (self == Self::Answer && state.is_interrupted()))
     }
 }
 

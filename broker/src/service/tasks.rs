@@ -211,9 +211,11 @@ fn write_page_token(cursor: RowCursor) -> String {
 }
 
 fn read_page_token(token: &str) -> Result<RowCursor, A2aError> {
-    let wrong = || error::invalid("pageToken", "not a token of this broker; use nextPageToken of the page before");
+    let wrong =
+        || error::invalid("pageToken", "not a token of this broker; use nextPageToken of the page before");
     let bytes = URL_SAFE_NO_PAD.decode(token).map_err(|_| wrong())?;
-    let (millis, task) = bytes.split_first_chunk::<8>().filter(|_| bytes.len() == TOKEN_BYTES).ok_or_else(wrong)?;
+    let (millis, task) =
+        bytes.split_first_chunk::<8>().filter(|_| bytes.len() == TOKEN_BYTES).ok_or_else(wrong)?;
     let task = uuid::Uuid::from_slice(task).map_err(|_| wrong())?;
     Ok(RowCursor { updated: Timestamp::from_millis(i64::from_be_bytes(*millis)), task: TaskId(task) })
 }

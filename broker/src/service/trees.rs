@@ -43,8 +43,7 @@ impl TreeCell {
     /// Listens to a task from now on. Called with the tree locked, so that no event falls in between.
     pub(super) fn subscribe(&self, task: TaskId) -> broadcast::Receiver<TaskEvent> {
         let mut subscribers = self.subscribers.lock().unwrap_or_else(PoisonError::into_inner);
-        let sender =
-            subscribers.entry(task).or_insert_with(|| broadcast::Sender::new(SUBSCRIBER_LAG_EVENTS));
+        let sender = subscribers.entry(task).or_insert_with(|| broadcast::Sender::new(SUBSCRIBER_LAG_EVENTS));
         sender.subscribe()
     }
 
@@ -126,10 +125,7 @@ impl Trees {
     /// The journal of a tree.
     pub(super) async fn records(&self, root: TaskId) -> Result<Vec<Record>, A2aError> {
         let encoded = self.store.read(root, 0).await.map_err(|failure| error::store(&failure))?;
-        encoded
-            .iter()
-            .map(|bytes| Record::decode(bytes).map_err(|damage| error::damaged(&damage)))
-            .collect()
+        encoded.iter().map(|bytes| Record::decode(bytes).map_err(|damage| error::damaged(&damage))).collect()
     }
 
     /// Forgets a tree whose copy in memory may be wrong; the next reader folds it again.

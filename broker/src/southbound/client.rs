@@ -121,7 +121,8 @@ impl A2aClient {
                 (method, uri, body, http_json::MEDIA_TYPE)
             }
         };
-        let accept = if operation.streams() { "text/event-stream, application/json" } else { "application/json" };
+        let accept =
+            if operation.streams() { "text/event-stream, application/json" } else { "application/json" };
         Request::builder()
             .method(method)
             .uri(uri)
@@ -146,7 +147,11 @@ impl A2aClient {
     }
 
     /// Reads an answer that is no stream.
-    async fn read<T: DeserializeOwned>(&self, binding: Binding, answer: Response<Incoming>) -> Result<T, Trouble> {
+    async fn read<T: DeserializeOwned>(
+        &self,
+        binding: Binding,
+        answer: Response<Incoming>,
+    ) -> Result<T, Trouble> {
         let status = answer.status();
         let bytes = body::read(answer.into_body(), self.options.max_response_bytes).await?;
         match binding {
@@ -173,7 +178,9 @@ impl A2aClient {
     ) -> Result<EventStream, Trouble> {
         let answer = self.call(to, operation, task, params, None).await?;
         let media_type = answer.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        if answer.status().is_success() && media_type.is_some_and(|value| value.starts_with("text/event-stream")) {
+        if answer.status().is_success()
+            && media_type.is_some_and(|value| value.starts_with("text/event-stream"))
+        {
             return Ok(events::events(answer.into_body(), to.binding, self.options.max_event_bytes));
         }
         let response: SendMessageResponse = self.read(to.binding, answer).await?;
@@ -189,7 +196,10 @@ impl A2aClient {
 impl Downstream for A2aClient {
     async fn send(&self, to: &Endpoint, request: SendMessageRequest) -> Result<EventStream, Failure> {
         if to.streaming {
-            return self.open(to, Operation::SendStreamingMessage, "", &request).await.map_err(Trouble::of_send);
+            return self
+                .open(to, Operation::SendStreamingMessage, "", &request)
+                .await
+                .map_err(Trouble::of_send);
         }
         let answer: SendMessageResponse =
             self.ask(to, Operation::SendMessage, "", &request).await.map_err(Trouble::of_send)?;
@@ -208,7 +218,8 @@ impl Downstream for A2aClient {
     ) -> Result<Option<Task>, AskError> {
         let mut page_token = String::new();
         for _ in 0..FIND_PAGES {
-            let params = json!({ "contextId": agent_context, "pageSize": FIND_PAGE_SIZE, "pageToken": page_token });
+            let params =
+                json!({ "contextId": agent_context, "pageSize": FIND_PAGE_SIZE, "pageToken": page_token });
             let page: Page = self
                 .ask(to, Operation::ListTasks, "", &with_tenant(to, params))
                 .await
@@ -259,9 +270,9 @@ fn with_tenant(to: &Endpoint, mut params: Value) -> Value {
 
 /// The operation's path below the interface, with parameters in the query where there is no body (spec §11.5).
 fn http_json_uri(to: &Endpoint, operation: Operation, task: &str, params: &impl Serialize) -> String {
-    let tenant = to.tenant.as_deref().map(|tenant| format!("/{}", percent_encode(tenant))).unwrap_or_default();
-    let mut uri =
-        format!("{}{tenant}{}", to.url.trim_end_matches('/'), http_json::path_for(operation, task));
+    let tenant =
+        to.tenant.as_deref().map(|tenant| format!("/{}", percent_encode(tenant))).unwrap_or_default();
+    let mut uri = format!("{}{tenant}{}", to.url.trim_end_matches('/'), http_json::path_for(operation, task));
     if operation == Operation::ListTasks {
         let members = serde_json::to_value(params).unwrap_or_default();
         let pairs: Vec<String> = members

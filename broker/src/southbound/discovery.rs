@@ -53,8 +53,9 @@ impl Discovery for CardFetcher {
         let base = url.trim_end_matches('/');
         let is_card = std::path::Path::new(base).extension().is_some_and(|extension| extension == "json");
         let url = if is_card { base.to_owned() } else { format!("{base}{WELL_KNOWN_PATH}") };
-        let failed =
-            |reason: String| format!("no card at {url}: {reason}; check the URL and that the agent is running");
+        let failed = |reason: String| {
+            format!("no card at {url}: {reason}; check the URL and that the agent is running")
+        };
         let original = self.fetch(&url).await.map_err(failed)?;
         let card: AgentCard = serde_json::from_slice(&original)
             .map_err(|error| failed(format!("expected an A2A 1.0 agent card: {error}")))?;

@@ -35,8 +35,12 @@ impl Trouble {
             Self::Garbage(reason) => Failure::Invalid(quote(&reason)),
             Self::Status(status) => of_status(status),
             Self::Answered(error) => match error.kind {
-                ErrorKind::Internal | ErrorKind::InvalidAgentResponse => Failure::Errored(quote(&error.message)),
-                ErrorKind::Unavailable | ErrorKind::ResourceExhausted => Failure::NeverSent(quote(&error.message)),
+                ErrorKind::Internal | ErrorKind::InvalidAgentResponse => {
+                    Failure::Errored(quote(&error.message))
+                }
+                ErrorKind::Unavailable | ErrorKind::ResourceExhausted => {
+                    Failure::NeverSent(quote(&error.message))
+                }
                 _ => Failure::Refused(quote(&error.message)),
             },
         }
@@ -45,7 +49,9 @@ impl Trouble {
     /// What it means for a question.
     pub(super) fn of_ask(self) -> AskError {
         match self {
-            Self::Connect(reason) | Self::Transport(reason) | Self::Timeout(reason) => AskError::Unreachable(reason),
+            Self::Connect(reason) | Self::Transport(reason) | Self::Timeout(reason) => {
+                AskError::Unreachable(reason)
+            }
             Self::Garbage(reason) => AskError::Invalid(quote(&reason)),
             Self::Status(status) if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => {
                 AskError::Unreachable(format!("HTTP {status}"))
@@ -68,9 +74,9 @@ fn of_status(status: StatusCode) -> Failure {
         StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
             Failure::NeverSent(format!("HTTP {status}"))
         }
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-            Failure::Refused(format!("HTTP {status}: the agent demands a credential the broker does not have"))
-        }
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Failure::Refused(format!(
+            "HTTP {status}: the agent demands a credential the broker does not have"
+        )),
         status if status.is_server_error() => Failure::Errored(format!("HTTP {status}")),
         status => Failure::Refused(format!("HTTP {status}")),
     }

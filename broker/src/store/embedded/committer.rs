@@ -125,7 +125,11 @@ impl<'t> Pending<'t> {
         }
         let claim = change.claim.map(|claim| (keys::claim(&claim.principal, &claim.message_id), claim));
         if let Some((key, _)) = &claim {
-            let taken = self.claims.get(key).cloned().map_or_else(|| self.tables.stored_claim(key), |c| Ok(Some(c)))?;
+            let taken = self
+                .claims
+                .get(key)
+                .cloned()
+                .map_or_else(|| self.tables.stored_claim(key), |c| Ok(Some(c)))?;
             if let Some(taken) = taken {
                 return Err(StoreError::Claimed(Box::new(taken)));
             }

@@ -37,12 +37,14 @@ impl Totals {
     /// The (owner, agent) pairs a query covers, with the rows each holds in the state asked for.
     fn covered(&self, query: &RowQuery) -> Vec<((String, String), u64)> {
         let totals = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let matches = |wanted: &Option<String>, found: &String| wanted.as_ref().is_none_or(|name| name == found);
+        let matches =
+            |wanted: &Option<String>, found: &String| wanted.as_ref().is_none_or(|name| name == found);
         totals
             .iter()
             .filter(|((owner, agent), _)| matches(&query.owner, owner) && matches(&query.agent, agent))
             .map(|(pair, states)| {
-                let counted = states.iter().filter(|(state, _)| query.state.is_none_or(|wanted| wanted == **state));
+                let counted =
+                    states.iter().filter(|(state, _)| query.state.is_none_or(|wanted| wanted == **state));
                 (pair.clone(), counted.map(|(_, total)| total).sum())
             })
             .collect()

@@ -1,0 +1,127 @@
+"""An agent that breaks the protocol in one named way. Plain asyncio, no SDK: an SDK would not let it."""
+
+import argparse
+import asyncio
+import json
+
+ARTIFACT = {"artifactId": "a1", "parts": [{"text": "late but done"}]}
+
+
+def task(state: str, **members: object) -> dict:
+    return {"id": "t1", "contextId": "c1", "status": {"state": f"TASK_STATE_{state}"}, **members}
+
+
+def status(state: str) -> dict:
+    return {"statusUpdate": {"taskId": "t1", "contextId": "c1", "status": {"state": f"TASK_STATE_{state}"}}}
+
+
+WORKING = [{"task": task("SUBMITTED")}, status("WORKING")]
+
+
+class Misbehaving:
+    """Serves one connection after another."""
+
+    def __init__(self, mode: str) -> None:
+        self.mode, self.url = mode, ""
+
+    def card(self) -> dict:
+        return {
+            "name": self.mode,
+            "description": "Misbehaves",
+            "version": "1",
+            "supportedInterfaces": [
+                {"url": self.url, "protocolBinding": "JSONRPC", "protocolVersion": "1.0"}
+            ],
+            "capabilities": {"streaming": True},
+            "defaultInputModes": ["text/plain"],
+            "defaultOutputModes": ["text/plain"],
+            "skills": [{"id": "work", "name": "Work", "description": "No", "tags": ["test"]}],
+        }
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            head = (await reader.readuntil(b"\r\n\r\n")).decode()
+            length = next((int(line[15:]) for line in head.lower().split("\r\n") if line.startswith("content-length:")), 0)
+            body = await reader.readexactly(length)
+            if head.startswith("GET"):
+                self.json(writer, self.card())
+            else:
+                await self.call(writer, json.loads(body))
+            await writer.drain()
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            writer.close()
+
+    async def call(self, writer: asyncio.StreamWriter, request: dict) -> None:
+        method, number = request["method"], request["id"]
+        if method == "GetTask":
+            artifacts = {"artifacts": [ARTIFACT]} if self.mode == "close-mid-stream" else {}
+            self.result(writer, number, task("COMPLETED", **artifacts))
+        elif method == "CancelTask":
+            self.result(writer, number, task("CANCELED"))
+        elif method == "SendStreamingMessage":
+            await getattr(self, self.mode.replace("-", "_"))(writer, number)
+        else:
+            self.error(writer, number, -32601, "Method not found")
+
+    async def garbage(self, writer: asyncio.StreamWriter, number: int) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 14\r\n\r\n<h1>hello</h1>")
+
+    async def http500(self, writer: asyncio.StreamWriter, number: int) -> None:
+        writer.write(b"HTTP/1.1 500 Internal Server Error\r\ncontent-length: 5\r\n\r\noops!")
+
+    async def refuse(self, writer: asyncio.StreamWriter, number: int) -> None:
+        self.error(writer, number, -32005, "only music, please")
+
+    async def wrong_types(self, writer: asyncio.StreamWriter, number: int) -> None:
+        await self.stream(writer, number, [{"task": {"id": 7, "status": "fine"}}])
+
+    async def hang(self, writer: asyncio.StreamWriter, number: int) -> None:
+        await self.stream(writer, number, WORKING)
+        await asyncio.sleep(600)
+
+    async def close_mid_stream(self, writer: asyncio.StreamWriter, number: int) -> None:
+        await self.stream(writer, number, WORKING)
+        writer.write(b'data: {"jsonrpc": "2.0", "id":')
+
+    async def second_terminal(self, writer: asyncio.StreamWriter, number: int) -> None:
+        await self.stream(writer, number, [*WORKING, status("COMPLETED"), status("FAILED")])
+
+    async def huge_event(self, writer: asyncio.StreamWriter, number: int) -> None:
+        event = {"artifactUpdate": {"taskId": "t1", "contextId": "c1", "artifact": {**ARTIFACT, "parts": [{"text": "x" * (2 << 20)}]}}}
+        await self.stream(writer, number, [*WORKING, event])
+
+    async def stream(self, writer: asyncio.StreamWriter, number: int, events: list[dict]) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n")
+        for event in events:
+            data = json.dumps({"jsonrpc": "2.0", "id": number, "result": event})
+            writer.write(f"data: {data}\n\n".encode())
+            await writer.drain()
+
+    def result(self, writer: asyncio.StreamWriter, number: int, result: dict) -> None:
+        self.json(writer, {"jsonrpc": "2.0", "id": number, "result": result})
+
+    def error(self, writer: asyncio.StreamWriter, number: int, code: int, message: str) -> None:
+        self.json(writer, {"jsonrpc": "2.0", "id": number, "error": {"code": code, "message": message}})
+
+    def json(self, writer: asyncio.StreamWriter, document: dict) -> None:
+        body = json.dumps(document).encode()
+        head = f"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n"
+        writer.write(head.encode() + body)
+
+
+async def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--mode", required=True)
+    parser.add_argument("--name")
+    parser.add_argument("--log")
+    agent = Misbehaving(parser.parse_args().mode)
+    server = await asyncio.start_server(agent.serve, "127.0.0.1", 0)
+    agent.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    print(f"listening on {agent.url}", flush=True)
+    await server.serve_forever()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

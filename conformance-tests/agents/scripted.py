@@ -1,0 +1,226 @@
+"""An agent on the official SDK that does what the message tells it: the text of a message is a JSON script.
+
+    {"delay_ms": 50,                      work this long first
+     "delegate": [{"to": "left",          then delegate, all at once, through the broker
+                   "script": {...}, "skill": "work", "scope": [...],
+                   "refused": true,       expect to be refused and go on
+                   "detach": true}],      do not wait for it
+     "chunks": ["a", "b"],                then make an artifact in these pieces
+     "ask": "colour?",                    then ask, and finish with the answer
+     "message": "hi",                     or answer with one direct message and no task
+     "end": "completed"}                  completed or failed
+
+Text that is no JSON is echoed. A broken connection to the broker is retried under the same message id.
+"""
+
+import argparse
+import asyncio
+import base64
+import json
+import socket
+import uuid
+
+import httpx
+import uvicorn
+from a2a.client import ClientConfig, create_client
+from a2a.helpers.proto_helpers import (
+    get_artifact_text,
+    new_task_from_user_message,
+    new_text_message,
+    new_text_part,
+)
+from a2a.server.agent_execution import AgentExecutor, RequestContext
+from a2a.server.events import EventQueue
+from a2a.server.request_handlers import DefaultRequestHandler
+from a2a.server.routes import create_agent_card_routes, create_jsonrpc_routes
+from a2a.server.tasks import InMemoryTaskStore, TaskUpdater
+from a2a.types import (
+    AgentCapabilities,
+    AgentCard,
+    AgentInterface,
+    AgentSkill,
+    Role,
+    SendMessageRequest,
+    StreamResponse,
+    TaskState,
+)
+from google.protobuf.json_format import MessageToDict
+from starlette.applications import Starlette
+
+from wire_log import WireLog
+
+DELEGATION = "urn:bailiwick:ext:delegation:v1"
+TERMINAL = {
+    TaskState.TASK_STATE_COMPLETED,
+    TaskState.TASK_STATE_FAILED,
+    TaskState.TASK_STATE_CANCELED,
+    TaskState.TASK_STATE_REJECTED,
+}
+RETRY_SECONDS = 0.1
+RETRIES = 600
+
+
+def read_script(text: str) -> dict:
+    """The script, or one that echoes the text."""
+    try:
+        script = json.loads(text)
+    except ValueError:
+        script = None
+    return script if isinstance(script, dict) else {"chunks": [text]}
+
+
+def claims(grant: str) -> dict:
+    """What a grant says, unverified: the test verifies."""
+    body = grant.split(".")[1]
+    return json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
+
+
+class Scripted(AgentExecutor):
+    """Does what messages tell it."""
+
+    def __init__(self, name: str, log: WireLog) -> None:
+        self.name, self.log = name, log
+
+    async def execute(self, context: RequestContext, event_queue: EventQueue) -> None:
+        message = context.message
+        told = MessageToDict(message.metadata).get(DELEGATION, {})
+        self.log.write(
+            "received",
+            agent=self.name,
+            message_id=message.message_id,
+            task=told.get("task"),
+            told=told,
+            claims=claims(told["grant"]) if "grant" in told else None,
+        )
+        if context.current_task is not None:
+            await self.finish_answer(context, event_queue)
+            return
+        script = read_script(context.get_user_input())
+        if "message" in script:
+            await event_queue.enqueue_event(new_text_message(script["message"], context_id=context.context_id))
+            return
+        await event_queue.enqueue_event(new_task_from_user_message(message))
+        updates = TaskUpdater(event_queue, context.task_id, context.context_id)
+        await updates.start_work()
+        await asyncio.sleep(script.get("delay_ms", 0) / 1000)
+        results = await self.delegate_all(told, script.get("delegate", []))
+        if "ask" in script:
+            await updates.requires_input(updates.new_agent_message([new_text_part(script["ask"])]))
+            return
+        artifact_id = str(uuid.uuid4())
+        chunks = script.get("chunks", []) + results
+        for index, chunk in enumerate(chunks):
+            await updates.add_artifact(
+                [new_text_part(chunk)],
+                artifact_id=artifact_id,
+                name="result",
+                append=index > 0,
+                last_chunk=index == len(chunks) - 1,
+            )
+        self.log.write("ended", agent=self.name, task=told.get("task"))
+        if script.get("end") == "failed":
+            await updates.failed(updates.new_agent_message([new_text_part("told to fail")]))
+        else:
+            await updates.complete()
+
+    async def finish_answer(self, context: RequestContext, event_queue: EventQueue) -> None:
+        updates = TaskUpdater(event_queue, context.task_id, context.context_id)
+        await updates.start_work()
+        await updates.add_artifact([new_text_part("answer: " + context.get_user_input())], name="result")
+        await updates.complete()
+
+    async def cancel(self, context: RequestContext, event_queue: EventQueue) -> None:
+        self.log.write("cancel", agent=self.name)
+        await TaskUpdater(event_queue, context.task_id, context.context_id).cancel()
+
+    async def delegate_all(self, told: dict, orders: list[dict]) -> list[str]:
+        jobs = [asyncio.create_task(self.delegate(told, order)) for order in orders]
+        waited = [job for job, order in zip(jobs, orders) if not order.get("detach")]
+        self.detached = [job for job in jobs if job not in waited]
+        if self.detached:
+            # Until the broker has it, nothing has been delegated.
+            await asyncio.wait(self.detached, timeout=5)
+        return [text for text in await asyncio.gather(*waited) if text]
+
+    async def delegate(self, told: dict, order: dict) -> str:
+        request = SendMessageRequest(message=new_text_message(json.dumps(order.get("script", {})), role=Role.ROLE_USER))
+        wishes = {key: order[key] for key in ("skill", "scope", "deadline") if key in order}
+        if wishes:
+            request.message.metadata.update({DELEGATION: wishes})
+        if order.get("detach"):
+            request.configuration.return_immediately = True
+        for _ in range(RETRIES):
+            try:
+                return await self.try_delegate(told, order, request)
+            except Exception as error:  # noqa: BLE001 - whatever the SDK raises
+                if "-31403" in str(error):
+                    self.log.write("refused", agent=self.name, to=order["to"], error=str(error))
+                    return ""
+                self.log.write("retry", agent=self.name, to=order["to"], error=str(error)[:200])
+                await asyncio.sleep(RETRY_SECONDS)
+        raise RuntimeError("the broker did not come back")
+
+    async def try_delegate(self, told: dict, order: dict, request: SendMessageRequest) -> str:
+        headers = {"Authorization": f"Bearer {told['grant']}"}
+        async with httpx.AsyncClient(headers=headers, timeout=None) as http:
+            config = ClientConfig(httpx_client=http, streaming=not order.get("detach"))
+            client = await create_client(f"{told['broker']}/agents/{order['to']}", config)
+            pieces: dict[str, str] = {}
+            state = TaskState.TASK_STATE_UNSPECIFIED
+            async for event in client.send_message(request):
+                state = self.note(event, pieces, state, order["to"])
+                if order.get("detach"):
+                    return ""
+            if state not in TERMINAL and not pieces.get("message"):
+                raise ConnectionError("the stream ended before the task")
+            return "".join(pieces.values())
+
+    def note(self, event: StreamResponse, pieces: dict[str, str], state: int, to: str) -> int:
+        if event.HasField("task"):
+            for artifact in event.task.artifacts:
+                pieces[artifact.artifact_id] = get_artifact_text(artifact, "")
+            state = event.task.status.state
+        elif event.HasField("artifact_update"):
+            update = event.artifact_update
+            before = pieces.get(update.artifact.artifact_id, "") if update.append else ""
+            pieces[update.artifact.artifact_id] = before + get_artifact_text(update.artifact, "")
+        elif event.HasField("status_update"):
+            state = event.status_update.status.state
+        else:
+            pieces["message"] = event.message.parts[0].text
+        self.log.write("child", agent=self.name, to=to, state=TaskState.Name(state))
+        return state
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--name", required=True)
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--log")
+    parser.add_argument("--no-streaming", action="store_true")
+    arguments = parser.parse_args()
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind(("127.0.0.1", arguments.port))
+    listener.listen()
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    card = AgentCard(
+        name=arguments.name,
+        description="Does what it is told",
+        version="1.0.0",
+        supported_interfaces=[AgentInterface(url=url, protocol_binding="JSONRPC", protocol_version="1.0")],
+        capabilities=AgentCapabilities(streaming=not arguments.no_streaming),
+        default_input_modes=["text/plain"],
+        default_output_modes=["text/plain"],
+        skills=[AgentSkill(id="work", name="Work", description="Does what it is told", tags=["test"])],
+    )
+    executor = Scripted(arguments.name, WireLog(arguments.log))
+    handler = DefaultRequestHandler(executor, InMemoryTaskStore(), card)
+    routes = create_agent_card_routes(card) + create_jsonrpc_routes(handler, "/")
+    server = uvicorn.Server(uvicorn.Config(Starlette(routes=routes), log_level="error"))
+    print(f"listening on {url}", flush=True)
+    asyncio.run(server.serve(sockets=[listener]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,71 @@
+//! Real agents as processes.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::process::Process;
+use crate::python::{agents_folder, examples_folder, interpreter};
+
+/// A running agent and the log of what it saw.
+pub struct Agent {
+    process: Process,
+    log: PathBuf,
+    _folder: TempDir,
+}
+
+impl Agent {
+    /// An agent on the official Python SDK that does what messages tell it (`agents/scripted.py`).
+    pub fn scripted(name: &str) -> Self {
+        Self::start("scripted.py", &["--name", name])
+    }
+
+    /// The same without streaming, so that it must be polled.
+    pub fn polled(name: &str) -> Self {
+        Self::start("scripted.py", &["--name", name, "--no-streaming"])
+    }
+
+    /// An agent that misbehaves in a way (`agents/misbehaving.py`).
+    pub fn misbehaving(mode: &str) -> Self {
+        Self::start("misbehaving.py", &["--mode", mode])
+    }
+
+    /// One of the Python examples.
+    pub fn example(file: &str) -> Self {
+        let folder = TempDir::new().expect("a temporary folder");
+        let mut command = Command::new(interpreter());
+        command.arg(examples_folder().join(file));
+        Self { process: Process::start(command), log: folder.path().join("log.jsonl"), _folder: folder }
+    }
+
+    fn start(file: &str, arguments: &[&str]) -> Self {
+        let folder = TempDir::new().expect("a temporary folder");
+        let log = folder.path().join("log.jsonl");
+        let mut command = Command::new(interpreter());
+        command.arg(agents_folder().join(file)).args(arguments).arg("--log").arg(&log);
+        Self { process: Process::start(command), log, _folder: folder }
+    }
+
+    /// Where it listens.
+    pub fn url(&self) -> &str {
+        &self.process.url
+    }
+
+    /// What it saw, in order.
+    pub fn log(&self) -> Vec<Value> {
+        let text = std::fs::read_to_string(&self.log).unwrap_or_default();
+        text.lines().map(|line| serde_json::from_str(line).expect("a JSON line")).collect()
+    }
+
+    /// What it saw of one kind.
+    pub fn logged(&self, what: &str) -> Vec<Value> {
+        self.log().into_iter().filter(|line| line["what"] == what).collect()
+    }
+
+    /// SIGKILL.
+    pub fn kill(&mut self) {
+        self.process.kill();
+    }
+}

@@ -1,0 +1,112 @@
+//! A broker as a process, killed and started again at will.
+
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::Once;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::process::Process;
+use crate::python::target_folder;
+use crate::wire;
+
+/// A running broker with a data directory and an address of its own.
+pub struct Broker {
+    process: Process,
+    address: String,
+    folder: TempDir,
+}
+
+impl Broker {
+    /// Starts a broker with a configuration (TOML; the address and the data directory are set for it).
+    pub fn start(config: &str) -> Self {
+        let folder = TempDir::new().expect("a temporary folder");
+        std::fs::write(folder.path().join("bailiwick.toml"), config).expect("the configuration is written");
+        // A fixed port, so that it is the same after a restart.
+        let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = free.local_addr().expect("an address").to_string();
+        drop(free);
+        let process = Self::launch(&folder, &address);
+        Self { process, address, folder }
+    }
+
+    fn launch(folder: &TempDir, address: &str) -> Process {
+        let mut command = Command::new(binary());
+        command
+            .arg("serve")
+            .args(["--listen", address])
+            .arg("--data")
+            .arg(folder.path().join("data"))
+            .arg("--config")
+            .arg(folder.path().join("bailiwick.toml"))
+            .env("BAILIWICK_LOG_LEVEL", "error");
+        Process::start(command)
+    }
+
+    /// Base URL.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Host and port.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// An agent's address at the broker.
+    pub fn agent_url(&self, name: &str) -> String {
+        format!("{}/agents/{name}", self.url())
+    }
+
+    /// The process id.
+    pub fn process_id(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// SIGKILL, then the same broker again.
+    pub fn crash(&mut self) {
+        self.process.kill();
+        self.process = Self::launch(&self.folder, &self.address);
+    }
+
+    /// Registers an agent.
+    pub async fn add_agent(&self, name: &str, url: &str, caps: &[&str]) {
+        let body = json!({ "name": name, "url": url, "caps": caps });
+        let answer = wire::post(&format!("{}/api/v1/agents", self.url()), &body, None).await;
+        assert_eq!(answer.status, 201, "{}", answer.text);
+    }
+
+    /// Calls an operation over JSON-RPC; the whole response.
+    pub async fn rpc(&self, path: &str, method: &str, params: Value) -> Value {
+        self.rpc_as(None, path, method, params).await
+    }
+
+    /// The same, with a credential.
+    pub async fn rpc_as(&self, key: Option<&str>, path: &str, method: &str, params: Value) -> Value {
+        let body = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
+        wire::post(&format!("{}{path}", self.url()), &body, key).await.json()
+    }
+
+    /// The tree below a task.
+    pub async fn tree(&self, task: &str) -> Vec<Value> {
+        let answer = wire::get(&format!("{}/api/v1/tasks/{task}/tree", self.url())).await;
+        answer.json()["tasks"].as_array().cloned().unwrap_or_default()
+    }
+}
+
+/// The `bailiwick` binary of this build; brought up to date at first use.
+fn binary() -> PathBuf {
+    static BUILD: Once = Once::new();
+    let folder = target_folder();
+    BUILD.call_once(|| {
+        let built = Command::new(env!("CARGO"))
+            .args(["build", "--quiet", "--package", "broker", "--bin", "bailiwick", "--target-dir"])
+            .arg(&folder)
+            .status()
+            .expect("cargo runs");
+        assert!(built.success(), "the broker builds");
+    });
+    folder.join("debug/bailiwick")
+}

@@ -1,0 +1,71 @@
+//! A Python environment of the tests' own, under the target folder, with pinned versions.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+
+use serde_json::Value;
+
+/// The folder of the programmable agents.
+pub fn agents_folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("agents")
+}
+
+/// The folder of the Python examples.
+pub fn examples_folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/python")
+}
+
+/// The folder cargo builds into, found from the running test.
+pub(crate) fn target_folder() -> PathBuf {
+    let exe = std::env::current_exe().expect("the test has a path");
+    exe.ancestors().nth(3).expect("target/debug/deps/test").to_path_buf()
+}
+
+/// The interpreter of an environment in which the requirements are installed; made at first use.
+pub fn interpreter() -> PathBuf {
+    static INTERPRETER: OnceLock<PathBuf> = OnceLock::new();
+    INTERPRETER.get_or_init(install).clone()
+}
+
+fn install() -> PathBuf {
+    let requirements =
+        std::fs::read_to_string(agents_folder().join("requirements.txt")).expect("requirements");
+    let folder = target_folder().join("python");
+    let (interpreter, marker) = (folder.join("bin/python"), folder.join("installed.txt"));
+    if std::fs::read_to_string(&marker).is_ok_and(|installed| installed == requirements) {
+        return interpreter;
+    }
+    eprintln!("making a Python environment in {} (once)", folder.display());
+    run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder));
+    let file = agents_folder().join("requirements.txt");
+    run(Command::new(&interpreter).args(["-m", "pip", "install", "--quiet", "--requirement"]).arg(file));
+    std::fs::write(&marker, requirements).expect("the marker is written");
+    interpreter
+}
+
+fn run(command: &mut Command) {
+    let status =
+        command.status().unwrap_or_else(|error| panic!("{command:?}: {error}; install python3 with venv"));
+    assert!(status.success(), "{command:?} failed with {status}");
+}
+
+/// An unmodified SDK client in a process of its own.
+pub struct Probe(std::process::Child);
+
+impl Probe {
+    /// Sends a text in a mode: `stream`, `poll` or `blocking`.
+    pub fn start(url: &str, text: &str, mode: &str) -> Self {
+        let mut command = Command::new(interpreter());
+        command.arg(agents_folder().join("probe.py")).args([url, text, "--mode", mode]);
+        Self(command.stdout(Stdio::piped()).spawn().expect("the client starts"))
+    }
+
+    /// Waits for its end; what it saw, in order.
+    pub fn events(self) -> Vec<Value> {
+        let output = self.0.wait_with_output().expect("the client ends");
+        let text = String::from_utf8(output.stdout).expect("the client prints text");
+        assert!(output.status.success(), "the client failed; it had printed {text}");
+        text.lines().map(|line| serde_json::from_str(line).expect("a JSON line")).collect()
+    }
+}

@@ -1,0 +1,73 @@
+//! Agents that break the protocol, or die: each has a defined end and a message that says what happened.
+
+use conformance_tests::{Agent, Broker, wire};
+use serde_json::{Value, json};
+
+/// Short patience, so that silence and loss show within a test.
+const IMPATIENT: &str = "[limits]\nsilence = \"1s\"\ncancel = \"1s\"\nbackoff = \"50ms\"\n\
+                         [southbound]\ngive_up = \"1s\"\nask_every = \"50ms\"\nabsent_after = \"200ms\"\n";
+
+fn shown(answer: &Value) -> (&str, String) {
+    let status = &answer["result"]["task"]["status"];
+    let text = status["message"]["parts"].as_array().into_iter().flatten();
+    let text: Vec<&str> = text.filter_map(|part| part["text"].as_str()).collect();
+    (status["state"].as_str().unwrap_or_default(), text.join(" "))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_way_to_misbehave_has_its_end_and_its_explanation() {
+    let broker = Broker::start(IMPATIENT);
+    let table = [
+        ("garbage", "TASK_STATE_FAILED", "broke the protocol"),
+        ("http500", "TASK_STATE_FAILED", "HTTP 500"),
+        ("refuse", "TASK_STATE_REJECTED", "only music, please"),
+        ("wrong-types", "TASK_STATE_FAILED", "broke the protocol"),
+        ("hang", "TASK_STATE_FAILED", "silent for 1 s"),
+        ("huge-event", "TASK_STATE_FAILED", "larger than 1048576 bytes"),
+        ("close-mid-stream", "TASK_STATE_COMPLETED", ""),
+        ("second-terminal", "TASK_STATE_COMPLETED", ""),
+    ];
+    for (mode, state, explanation) in table {
+        let agent = Agent::misbehaving(mode);
+        broker.add_agent(mode, agent.url(), &[]).await;
+        let answer = broker.rpc(&format!("/agents/{mode}"), "SendMessage", wire::message(mode, "go")).await;
+        let (found, text) = shown(&answer);
+        assert_eq!(found, state, "{mode}: {answer}");
+        assert!(text.contains(explanation), "{mode}: {text}");
+        assert!(explanation.is_empty() || text.contains(mode), "{mode}: the agent is named: {text}");
+    }
+    let recovered = broker
+        .rpc("", "ListTasks", json!({ "includeArtifacts": true, "status": "TASK_STATE_COMPLETED" }))
+        .await;
+    assert!(
+        recovered.to_string().contains("late but done"),
+        "what a broken stream left behind was fetched: {recovered}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_killed_in_the_middle_leaves_an_unknown_outcome_and_one_never_there_is_retried() {
+    let broker = Broker::start(IMPATIENT);
+    let mut agent = Agent::scripted("worker");
+    broker.add_agent("worker", agent.url(), &[]).await;
+    let long = json!({ "delay_ms": 20_000 }).to_string();
+    let mut stream =
+        wire::stream(&broker.agent_url("worker"), "SendStreamingMessage", wire::message("a", &long), None)
+            .await;
+    stream.next().await.expect("the agent is at work");
+    agent.kill();
+    let events = stream.rest().await;
+    let end = events.last().expect("an end");
+    assert_eq!(end.state(), Some("TASK_STATE_FAILED"), "{events:#?}");
+    assert!(end.json.to_string().contains("the outcome is unknown"), "{end:?}");
+
+    // Nobody listens there any more: the message was certainly never sent, so it is tried again, and then not.
+    let answer = broker.rpc("/agents/worker", "SendMessage", wire::message("b", "hello")).await;
+    let (state, text) = shown(&answer);
+    assert_eq!(state, "TASK_STATE_FAILED", "{answer}");
+    assert!(text.contains("could not be reached"), "{text}");
+    let tree = broker.tree(answer["result"]["task"]["id"].as_str().unwrap()).await;
+    let attempts: Vec<&str> =
+        tree[0]["attempts"].as_array().unwrap().iter().filter_map(|one| one["state"].as_str()).collect();
+    assert_eq!(attempts, ["never_sent"; 3]);
+}

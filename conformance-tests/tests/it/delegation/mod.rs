@@ -1,0 +1,7 @@
+//! What Bailiwick promises beyond A2A.
+
+mod authority;
+mod crash;
+mod misbehaviour;
+mod steering;
+mod tree;

@@ -1,0 +1,3 @@
+//! The examples, as a newcomer runs them.
+
+mod examples;

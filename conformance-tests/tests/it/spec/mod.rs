@@ -1,0 +1,5 @@
+//! What the A2A specification asks of a server, files named by section.
+
+mod s03_operations;
+mod s05_bad_input;
+mod s08_cards;
