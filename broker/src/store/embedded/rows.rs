@@ -1,6 +1,7 @@
 //! Task rows: the ordered index behind `ListTasks`, and exact totals without a scan.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::{Mutex, PoisonError};
 
 use protocol::TaskState;
@@ -88,9 +89,12 @@ fn in_order(
     let (mut rows, mut total) = (Vec::new(), 0);
     for ((owner, agent), count) in covered {
         let prefix = keys::order_prefix(owner, agent);
-        let from = query.after.map_or(prefix.clone(), |after| keys::order(owner, agent, after));
+        let from = match query.after {
+            Some(after) => Bound::Excluded(keys::order(owner, agent, after)),
+            None => Bound::Included(prefix.clone()),
+        };
         let mut found = 0;
-        for guard in tables.order.range(from..) {
+        for guard in tables.order.range((from, Bound::Unbounded)) {
             let (key, value) = guard.into_inner().map_err(|error| engine(&error))?;
             if !key.starts_with(&prefix) || found >= wanted {
                 break;

@@ -47,7 +47,7 @@ async fn each_way_to_misbehave_has_its_end_and_its_explanation() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agent_killed_in_the_middle_leaves_an_unknown_outcome_and_one_never_there_is_retried() {
-    let broker = Broker::start(IMPATIENT);
+    let broker = Broker::start(&IMPATIENT.replace("silence = \"1s\"", "silence = \"30s\""));
     let mut agent = Agent::scripted("worker");
     broker.add_agent("worker", agent.url(), &[]).await;
     let long = json!({ "delay_ms": 20_000 }).to_string();

@@ -1,0 +1,196 @@
+//! Random histories: agents that work, ask, fail, lie and vanish; callers that delegate, answer and cancel; time
+//! that passes; a broker that dies at any record. After each step the reference reads the whole journal.
+
+use std::collections::BTreeMap;
+
+use broker_core::TaskId;
+use broker_core::delegation::input::{AttemptId, Failure, Input};
+use broker_core::journal::{Fact, Retry};
+use proptest::prelude::*;
+use protocol::{Message, StreamResponse, TaskState};
+
+use super::model;
+use super::world::{AGENTS, World, artifact, snapshot, update};
+
+#[derive(Debug, Clone)]
+enum Step {
+    Delegate { parent: usize, agent: usize, idempotent: bool },
+    Say { attempt: usize, what: usize },
+    Fail { attempt: usize, how: usize },
+    Found { attempt: usize, what: usize },
+    Turn { task: usize },
+    Cancel { task: usize },
+    CancelAnswered { attempt: usize, confirmed: bool },
+    Pass { millis: i64 },
+    Crash,
+    CrashDuring { step: Box<Step>, durable: bool },
+}
+
+fn simple_step() -> impl Strategy<Value = Step> {
+    let some = 0_usize..64;
+    prop_oneof![
+        5 => (some.clone(), 0..AGENTS.len(), any::<bool>())
+            .prop_map(|(parent, agent, idempotent)| Step::Delegate { parent, agent, idempotent }),
+        10 => (some.clone(), 0_usize..10).prop_map(|(attempt, what)| Step::Say { attempt, what }),
+        3 => (some.clone(), 0_usize..10).prop_map(|(attempt, how)| Step::Fail { attempt, how }),
+        2 => (some.clone(), 0_usize..8).prop_map(|(attempt, what)| Step::Found { attempt, what }),
+        2 => some.clone().prop_map(|task| Step::Turn { task }),
+        1 => some.clone().prop_map(|task| Step::Cancel { task }),
+        2 => (some, any::<bool>()).prop_map(|(attempt, confirmed)| Step::CancelAnswered { attempt, confirmed }),
+        2 => prop_oneof![Just(10), Just(600), Just(11_000), Just(40 * 60_000)].prop_map(|millis| Step::Pass { millis }),
+    ]
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        20 => simple_step(),
+        1 => Just(Step::Crash),
+        2 => (simple_step(), any::<bool>())
+            .prop_map(|(step, durable)| Step::CrashDuring { step: Box::new(step), durable }),
+    ]
+}
+
+const STATES: [TaskState; 8] = [
+    TaskState::Submitted,
+    TaskState::Working,
+    TaskState::InputRequired,
+    TaskState::AuthRequired,
+    TaskState::Completed,
+    TaskState::Failed,
+    TaskState::Canceled,
+    TaskState::Rejected,
+];
+
+fn pick<T: Copy>(from: &[T], index: usize) -> Option<T> {
+    (!from.is_empty()).then(|| from[index % from.len()])
+}
+
+fn failure(how: usize) -> Failure {
+    let reason = "because".to_owned();
+    match how {
+        0 => Failure::NeverSent(reason),
+        1 => Failure::Refused(reason),
+        2 => Failure::Errored(reason),
+        3 => Failure::Invalid(reason),
+        4 => Failure::Broken(reason),
+        5 => Failure::StreamEnded,
+        6 => Failure::Gone(reason),
+        7 => Failure::Unreachable(reason),
+        8 => Failure::Absent { conclusive: true },
+        _ => Failure::Absent { conclusive: false },
+    }
+}
+
+/// Attempts an event may come from: those listened to, and one that is long over.
+fn attempt(world: &World, index: usize) -> Option<AttemptId> {
+    let mut known = world.listening.clone();
+    known.extend(world.tasks().first().map(|task| AttemptId { task: *task, number: 1 }));
+    pick(&known, index)
+}
+
+fn input(world: &mut World, step: &Step) -> Option<Input> {
+    let tasks = world.tasks();
+    Some(match step {
+        Step::Delegate { parent, agent, idempotent } => {
+            let parent = pick(&tasks, *parent);
+            let retry = Some(Retry { max_attempts: 2, idempotent: *idempotent });
+            Input::Delegate(Box::new(world.new_task(parent, AGENTS[*agent], retry)))
+        }
+        Step::Say { attempt: index, what } => {
+            let attempt = attempt(world, *index)?;
+            let text = format!("q{}", world.journal.len());
+            let event = match what {
+                0..8 => update(attempt, STATES[*what], Some(&text)),
+                8 => artifact(attempt, "x", world.journal.len().is_multiple_of(2)),
+                _ => StreamResponse::Message(Message::agent_text(text.as_str(), "hello")),
+            };
+            Input::Agent { attempt, event: Box::new(event) }
+        }
+        Step::Fail { attempt: index, how } => {
+            Input::Failed { attempt: attempt(world, *index)?, failure: failure(*how) }
+        }
+        Step::Found { attempt: index, what } => {
+            let attempt = attempt(world, *index)?;
+            Input::Found { attempt, task: Box::new(snapshot(attempt, STATES[*what], Some("found"))) }
+        }
+        Step::Turn { task } => {
+            let id = world.fresh();
+            let message = Box::new(Message::user_text(format!("turn{id}"), "blue"));
+            Input::Turn { task: pick(&tasks, *task)?, message }
+        }
+        Step::Cancel { task } => Input::Cancel { task: pick(&tasks, *task)?, by: "alice".to_owned() },
+        Step::CancelAnswered { attempt, confirmed } => {
+            let attempt = pick(&world.canceling, *attempt)?;
+            Input::CancelAnswered { attempt, confirmed: *confirmed, reason: None }
+        }
+        Step::Pass { millis } => {
+            world.now = world.now.add_millis(*millis);
+            Input::Tick
+        }
+        Step::Crash | Step::CrashDuring { .. } => return None,
+    })
+}
+
+fn take(world: &mut World, step: &Step) {
+    match step {
+        Step::Crash => world.crash(),
+        Step::CrashDuring { step, durable } => {
+            if let Some(input) = input(world, step) {
+                world.feed_and_crash(input, *durable);
+            }
+        }
+        step => {
+            if let Some(input) = input(world, step) {
+                // A refusal changes nothing; that it does not is checked by `World::feed`.
+                let _ = world.feed(input);
+            }
+        }
+    }
+}
+
+/// Left alone, with agents that never speak again, every tree ends: nothing waits for ever.
+fn left_alone_it_ends(world: &mut World) {
+    for _ in 0..200 {
+        let Some(next) = world.tree.next_timer(&world.limits) else { break };
+        world.now = world.now.max(next);
+        world.feed(Input::Tick).expect("time always passes");
+    }
+    assert!(!world.tree.is_open(), "something is open and nothing will ever end it: {:#?}", world.tree);
+}
+
+/// A message goes to an agent once, unless a resend was proved harmless or the broker died before it knew.
+fn nothing_is_sent_twice(world: &World) {
+    let mut starts: BTreeMap<(TaskId, u32), usize> = BTreeMap::new();
+    for record in &world.journal {
+        if let Fact::AttemptStarted { number } = record.fact {
+            *starts.entry((record.task, number)).or_default() += 1;
+        }
+    }
+    let mut sent: BTreeMap<&String, usize> = BTreeMap::new();
+    world.sent.iter().for_each(|id| *sent.entry(id).or_default() += 1);
+    for ((task, number), starts) in starts {
+        let id = format!("m{task}.{task}.{number}");
+        let times = sent.get(&id).copied().unwrap_or(0);
+        assert!(times <= starts, "attempt {number} of {task} was sent {times} times, started {starts} times");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1_000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_history_keeps_the_invariants(steps in prop::collection::vec(step(), 1..60)) {
+        let mut world = World::new();
+        let _ = world.delegate(None, "a");
+        for step in &steps {
+            take(&mut world, step);
+            model::check(&world.journal);
+        }
+        nothing_is_sent_twice(&world);
+        let live = format!("{:?}", world.tree);
+        let folded = broker_core::Tree::fold(world.tree.root(), &world.journal).unwrap();
+        prop_assert_eq!(live, format!("{:?}", folded), "replay is the tree that was");
+        left_alone_it_ends(&mut world);
+        model::check(&world.journal);
+    }
+}

@@ -1,0 +1,15 @@
+//! The core under random histories and in named scenarios.
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    missing_docs,
+    reason = "a test fails by panicking"
+)]
+
+mod histories;
+mod model;
+mod purity;
+mod scenarios;
+mod world;

@@ -1,0 +1,142 @@
+//! Named scenarios: one rule each, where a history would hide it.
+
+use broker_core::delegation::input::{AttemptId, Failure, Input};
+use broker_core::{Refusal, Told};
+use protocol::{Message, StreamResponse, TaskState};
+
+use super::world::{World, artifact, snapshot, update};
+
+fn first(task: broker_core::TaskId) -> AttemptId {
+    AttemptId { task, number: 1 }
+}
+
+#[test]
+fn a_completed_parent_is_held_until_its_last_child_settles_whatever_the_outcome() {
+    let mut world = World::new();
+    let root = world.delegate(None, "a").unwrap();
+    let child = world.delegate(Some(root), "b").unwrap();
+    assert_eq!(world.state(root), TaskState::Working, "the first child is a sign of work");
+    world.say(first(root), update(first(root), TaskState::Completed, Some("done")));
+    assert_eq!(world.state(root), TaskState::Working);
+    assert!(matches!(world.delegate(Some(root), "c"), Err(Refusal::NotPossible(_))), "it delegates no more");
+    world.crash();
+    world.say(first(child), update(first(child), TaskState::Failed, None));
+    assert_eq!(world.state(root), TaskState::Completed);
+    assert_eq!(world.tree.task(root, None).unwrap().status.message.unwrap().joined_text(), "done");
+}
+
+#[test]
+fn a_failing_parent_revokes_first_then_cancels_then_reports() {
+    let mut world = World::new();
+    let root = world.delegate(None, "a").unwrap();
+    let child = world.delegate(Some(root), "b").unwrap();
+    world.say(first(child), update(first(child), TaskState::Working, None));
+    world.say(first(root), update(first(root), TaskState::Failed, Some("no")));
+    assert_eq!(world.state(root), TaskState::Working, "not reported before the child is down");
+    assert!(!world.tree.is_granted(root) && !world.tree.is_granted(child), "revoked at once");
+    assert_eq!(world.canceling, [first(child)]);
+    assert_eq!(world.delegate(Some(child), "c"), Err(Refusal::NotFound));
+    world.feed(Input::CancelAnswered { attempt: first(child), confirmed: true, reason: None }).unwrap();
+    assert_eq!((world.state(child), world.state(root)), (TaskState::Canceled, TaskState::Failed));
+}
+
+#[test]
+fn an_unconfirmed_cancel_says_so() {
+    let mut world = World::new();
+    let root = world.delegate(None, "a").unwrap();
+    world.say(first(root), update(first(root), TaskState::Working, None));
+    world.feed(Input::Cancel { task: root, by: "alice".to_owned() }).unwrap();
+    assert_eq!(world.state(root), TaskState::Working);
+    world.now = world.now.add_millis(world.limits.cancel_ms);
+    world.feed(Input::Tick).unwrap();
+    assert_eq!(world.state(root), TaskState::Canceled);
+    let text = world.tree.task(root, None).unwrap().status.message.unwrap().joined_text();
+    assert!(text.contains("canceled by alice") && text.contains("has not confirmed"), "{text}");
+}
+
+#[test]
+fn authority_is_judged_before_the_guards_and_the_guards_hold() {
+    let mut world = World::new();
+    let root = world.delegate(None, "d").unwrap();
+    let refused = world.delegate(Some(root), "a");
+    assert!(
+        matches!(&refused, Err(Refusal::CapabilityExceeded { missing, .. }) if missing == &["a2a:skill/a/*"]),
+        "{refused:?}"
+    );
+    let mut world = World::new();
+    let root = world.delegate(None, "a").unwrap();
+    let child = world.delegate(Some(root), "b").unwrap();
+    assert!(matches!(world.delegate(Some(child), "a"), Err(Refusal::Cycle { .. })));
+    for _ in 0..4 {
+        world.delegate(Some(root), "f").unwrap();
+    }
+    assert!(matches!(world.delegate(Some(root), "f"), Err(Refusal::FanoutExceeded { limit: 5 })));
+    assert_eq!(world.tasks().len(), 6, "refusals make no child");
+}
+
+#[test]
+fn a_direct_message_is_direct_only_if_nothing_was_shown_before() {
+    let mut world = World::new();
+    let root = world.delegate(None, "a").unwrap();
+    assert_eq!(world.tree.told(root), Told::Nothing);
+    world.say(first(root), StreamResponse::Message(Message::agent_text("x", "hi")));
+    assert_eq!(world.tree.told(root), Told::Message);
+
+    let mut world = World::new();
+    let root = world.delegate(None, "a").unwrap();
+    let child = world.delegate(Some(root), "b").unwrap();
+    world.say(first(root), StreamResponse::Message(Message::agent_text("x", "hi")));
+    assert_eq!(world.state(root), TaskState::Working, "held");
+    world.say(first(child), update(first(child), TaskState::Completed, None));
+    assert_eq!((world.state(root), world.tree.told(root)), (TaskState::Completed, Told::Task));
+}
+
+#[test]
+fn what_comes_after_the_end_is_noted_and_not_shown() {
+    let mut world = World::new();
+    let root = world.delegate(None, "a").unwrap();
+    world.say(first(root), artifact(first(root), "one", false));
+    world.say(first(root), update(first(root), TaskState::Completed, None));
+    let shown = format!("{:?}", world.tree.task(root, None));
+    for state in [TaskState::Failed, TaskState::Completed] {
+        world.say(first(root), update(first(root), state, Some("again")));
+    }
+    world.say(first(root), artifact(first(root), "two", false));
+    assert_eq!(shown, format!("{:?}", world.tree.task(root, None)));
+    for _ in 0..100 {
+        world.say(first(root), artifact(first(root), "flood", false));
+    }
+    assert!(world.journal.len() < 30, "late facts are bounded: {}", world.journal.len());
+}
+
+#[test]
+fn an_answered_question_is_not_asked_again_and_a_lost_answer_is_sent_again() {
+    let mut world = World::new();
+    let root = world.delegate(None, "a").unwrap();
+    world.say(first(root), update(first(root), TaskState::InputRequired, Some("colour?")));
+    assert_eq!(world.state(root), TaskState::InputRequired);
+    let turn = Box::new(Message::user_text("t", "blue"));
+    world.feed(Input::Turn { task: root, message: turn }).unwrap();
+    assert_eq!(world.state(root), TaskState::Working);
+    // The agent's stream begins with the task as it was.
+    let stale = snapshot(first(root), TaskState::InputRequired, Some("colour?"));
+    world.say(first(root), StreamResponse::Task(stale.clone()));
+    assert_eq!(world.state(root), TaskState::Working);
+    world.crash();
+    let sent = world.sent.len();
+    world.feed(Input::Found { attempt: first(root), task: Box::new(stale) }).unwrap();
+    assert_eq!(world.sent.len(), sent + 1, "the agent never got the answer");
+    assert_eq!(world.sent[sent], world.sent[sent - 1], "under the same message id");
+}
+
+#[test]
+fn unknown_is_not_sent_again_unless_declared_idempotent() {
+    let mut world = World::new();
+    let root = world.delegate(None, "a").unwrap();
+    world.fail(first(root), Failure::Broken("reset".to_owned()));
+    assert!(world.tree.is_open(), "a transport error is not the task's failure");
+    world.fail(first(root), Failure::Absent { conclusive: false });
+    assert_eq!((world.state(root), world.sent.len()), (TaskState::Failed, 1));
+    let text = world.tree.task(root, None).unwrap().status.message.unwrap().joined_text();
+    assert!(text.contains("the outcome is unknown"), "{text}");
+}
