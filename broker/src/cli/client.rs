@@ -15,7 +15,7 @@ use super::arguments::Connection;
 /// Largest event read.
 const MAX_EVENT_BYTES: usize = 64 * 1024 * 1024;
 
-pub(super) struct BrokerClient {
+pub(crate) struct BrokerClient {
     http: reqwest::Client,
     base: String,
     key: Option<String>,
@@ -23,8 +23,17 @@ pub(super) struct BrokerClient {
 
 impl BrokerClient {
     pub(super) fn new(connection: &Connection) -> Self {
-        let base = connection.broker.trim_end_matches('/').to_owned();
-        Self { http: reqwest::Client::new(), base, key: connection.key.clone() }
+        Self { key: connection.key.clone(), ..Self::to(&connection.broker) }
+    }
+
+    /// A client without a credential.
+    pub(crate) fn to(base: &str) -> Self {
+        Self { http: reqwest::Client::new(), base: base.trim_end_matches('/').to_owned(), key: None }
+    }
+
+    /// A client with a key or a grant.
+    pub(crate) fn with_key(base: &str, key: &str) -> Self {
+        Self { key: Some(key.to_owned()), ..Self::to(base) }
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
@@ -52,7 +61,7 @@ impl BrokerClient {
     }
 
     /// Calls the operator API; the answer's body, or null where there is none.
-    pub(super) async fn api(&self, method: Method, path: &str, body: Option<Value>) -> Result<Value, String> {
+    pub(crate) async fn api(&self, method: Method, path: &str, body: Option<Value>) -> Result<Value, String> {
         let mut request = self.request(method, path);
         if let Some(body) = body {
             request = request.json(&body);
@@ -80,7 +89,7 @@ impl BrokerClient {
     }
 
     /// Calls an operation.
-    pub(super) async fn call<T: DeserializeOwned>(
+    pub(crate) async fn call<T: DeserializeOwned>(
         &self,
         path: &str,
         operation: Operation,
@@ -92,7 +101,7 @@ impl BrokerClient {
     }
 
     /// Calls an operation that streams.
-    pub(super) async fn stream(
+    pub(crate) async fn stream(
         &self,
         path: &str,
         operation: Operation,

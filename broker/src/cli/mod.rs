@@ -2,9 +2,9 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "printing is what a command line is for")]
 
 mod arguments;
-mod client;
+pub(crate) mod client;
 mod commands;
-mod print;
+pub(crate) mod print;
 mod serve;
 
 use std::process::ExitCode;

@@ -1,6 +1,124 @@
-//! Demo.
+//! `bailiwick demo`: a broker and five agents on loopback ports, one tree, one refusal. Nothing is faked: the agents
+//! are HTTP servers that speak A2A and reach each other through the broker only.
+#![allow(clippy::print_stdout, reason = "printing is what a demonstration is for")]
 
-/// Runs the demo.
-pub async fn run(_stay: bool) -> Result<(), String> {
-    Err("not yet".to_owned())
+mod agent;
+mod story;
+
+use std::pin::pin;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use protocol::{Message, Operation, SendMessageRequest, StreamResponse, TaskState};
+use serde_json::Value;
+
+use crate::app::App;
+use crate::cli::client::BrokerClient;
+use crate::cli::print;
+use crate::config::{Config, Overrides};
+
+/// The demonstration gives up after this long.
+const TIME_LIMIT: Duration = Duration::from_secs(60);
+/// How often the tree is looked at.
+const REDRAW: Duration = Duration::from_millis(250);
+
+/// Runs the demonstration; with `stay`, leaves everything running until interrupted.
+pub async fn run(stay: bool) -> Result<(), String> {
+    let folder = std::env::temp_dir().join(format!("bailiwick-demo-{}", uuid::Uuid::now_v7()));
+    let result = play(&folder, stay).await;
+    // The demonstration leaves nothing behind; what cannot be removed is in the temporary folder anyway.
+    let _ = std::fs::remove_dir_all(&folder);
+    result
+}
+
+async fn play(folder: &std::path::Path, stay: bool) -> Result<(), String> {
+    let listen = Some(std::net::SocketAddr::from(([127, 0, 0, 1], 0)));
+    let overrides = Overrides { listen, data: Some(folder.to_path_buf()) };
+    let config = Config::load(None, [], overrides).map_err(|error| error.to_string())?;
+    let app = App::start(config).await.map_err(|error| error.to_string())?;
+    let url = app.url.clone();
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let serving = tokio::spawn(app.serve(async move { drop(stopped.await) }));
+    println!("broker     {url}");
+
+    let client = BrokerClient::to(&url);
+    for member in story::cast() {
+        let at = agent::start(member.name, member.part).await.map_err(|error| error.to_string())?;
+        let new = serde_json::json!({ "name": member.name, "url": at, "caps": member.caps });
+        client.api(reqwest::Method::POST, "/api/v1/agents", Some(new)).await?;
+        let caps = if member.caps.is_empty() { "nothing".to_owned() } else { member.caps.join(" ") };
+        println!("{:<10} {at}  may: {caps}", member.name);
+    }
+    let told = tokio::time::timeout(TIME_LIMIT, tell(&client))
+        .await
+        .map_err(|_| format!("the demonstration did not end within {} s", TIME_LIMIT.as_secs()))?;
+    let task = told?;
+    next_steps(&url, &task, stay);
+    if stay {
+        let _ = tokio::signal::ctrl_c().await;
+    }
+    let _ = stop.send(());
+    serving.await.map_err(|error| error.to_string())
+}
+
+/// Sends the request and shows what comes of it; the root task's id.
+async fn tell(client: &BrokerClient) -> Result<String, String> {
+    println!("\nasking the editor: {:?}\n", story::REQUEST);
+    let request =
+        SendMessageRequest::new(Message::user_text(uuid::Uuid::now_v7().to_string(), story::REQUEST));
+    let events = client.stream("/agents/editor", Operation::SendStreamingMessage, &request).await?;
+    let mut events = pin!(events);
+    let (mut task, mut drawn, mut end) = (String::new(), String::new(), None);
+    let mut redraw = tokio::time::interval(REDRAW);
+    loop {
+        tokio::select! {
+            event = events.next() => {
+                let Some(event) = event.transpose()? else { break };
+                if let StreamResponse::Task(begun) = &event {
+                    task.clone_from(&begun.id);
+                }
+                if let StreamResponse::StatusUpdate(update) = &event {
+                    end = Some(update.status.state);
+                }
+                println!("  · {}", print::event(&event).replace('\n', " "));
+            }
+            _ = redraw.tick(), if !task.is_empty() => draw(client, &task, &mut drawn).await?,
+        }
+    }
+    draw(client, &task, &mut drawn).await?;
+    match end {
+        Some(TaskState::Completed) => {
+            println!(
+                "\nthe tree has completed; the writer's attempt to publish was refused, and the rest went on"
+            );
+            Ok(task)
+        }
+        other => Err(format!("the tree should have completed, but ended as {other:?}")),
+    }
+}
+
+/// Draws the tree where it has changed.
+async fn draw(client: &BrokerClient, task: &str, drawn: &mut String) -> Result<(), String> {
+    let found = client.api(reqwest::Method::GET, &format!("/api/v1/tasks/{task}/tree"), None).await?;
+    let tasks = found.get("tasks").and_then(Value::as_array).cloned().unwrap_or_default();
+    let tree = print::tree(&tasks);
+    if tree != *drawn {
+        println!("\n{tree}\n");
+        *drawn = tree;
+    }
+    Ok(())
+}
+
+fn next_steps(url: &str, task: &str, stay: bool) {
+    println!("\nnext steps");
+    if stay {
+        println!("  bailiwick --broker {url} task tree {task}");
+        println!("  bailiwick --broker {url} send --agent editor --stream 'Another story'");
+        println!("  Ctrl-C ends the demonstration");
+    } else {
+        println!("  bailiwick demo --stay                        keep this running and try commands on it");
+        println!("  bailiwick serve                              run a broker of your own");
+        println!("  bailiwick agent add NAME URL --cap CAP       register an A2A agent with it");
+        println!("  examples/python                              agents that delegate, in about five lines");
+    }
 }

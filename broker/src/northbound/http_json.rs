@@ -75,7 +75,7 @@ async fn call(
             let request: protocol::SendMessageRequest = from_body(&incoming.body?)?;
             let target = server.target(&target, request.tenant.as_deref())?;
             if matched.operation == Operation::SendMessage {
-                return answer(&broker.send(&caller, &target, request).await?);
+                return Ok(answer(&broker.send(&caller, &target, request).await?));
             }
             let events = broker.send_streaming(&caller, &target, request).await?;
             Ok(sse::serve(events, None, server.shutdown()))
@@ -83,18 +83,18 @@ async fn call(
         Operation::GetTask => {
             let request: protocol::GetTaskRequest = from_query(incoming.query, id)?;
             let target = server.target(&target, request.tenant.as_deref())?;
-            answer(&broker.get_task(&caller, &target, request).await?)
+            Ok(answer(&broker.get_task(&caller, &target, request).await?))
         }
         Operation::ListTasks => {
             let request: protocol::ListTasksRequest = from_query(incoming.query, None)?;
             let target = server.target(&target, request.tenant.as_deref())?;
-            answer(&broker.list_tasks(&caller, &target, request).await?)
+            Ok(answer(&broker.list_tasks(&caller, &target, request).await?))
         }
         Operation::CancelTask => {
             // The id in the path decides; a body may be absent.
             let request: protocol::CancelTaskRequest = from_query(incoming.query, id)?;
             let target = server.target(&target, request.tenant.as_deref())?;
-            answer(&broker.cancel_task(&caller, &target, request).await?)
+            Ok(answer(&broker.cancel_task(&caller, &target, request).await?))
         }
         Operation::SubscribeToTask => {
             let request: protocol::SubscribeToTaskRequest = from_query(incoming.query, id)?;
@@ -107,8 +107,8 @@ async fn call(
     }
 }
 
-fn answer(result: &impl Serialize) -> Result<Response<Body>, A2aError> {
-    Ok(reply::json(StatusCode::OK, MEDIA_TYPE, result))
+fn answer(result: &impl Serialize) -> Response<Body> {
+    reply::json(StatusCode::OK, MEDIA_TYPE, result)
 }
 
 pub(super) fn from_body<T: DeserializeOwned>(body: &[u8]) -> Result<T, A2aError> {

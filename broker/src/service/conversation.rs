@@ -130,7 +130,7 @@ impl Conversation {
             Ended::Closed => match self.agent_task().await {
                 Some(agent_task) => self.follow(&endpoint, &agent_task).await,
                 None => {
-                    self.fail(Failure::Invalid("it answered with no task and no message".to_owned())).await
+                    self.fail(Failure::Invalid("it answered with no task and no message".to_owned())).await;
                 }
             },
         }

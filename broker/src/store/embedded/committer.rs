@@ -170,16 +170,13 @@ impl<'t> Pending<'t> {
     fn put_row(&mut self, before: Option<TaskRow>, row: TaskRow) -> Result<(), StoreError> {
         let encoded = encode(&row)?;
         let key = keys::task(row.task);
-        match &before {
-            Some(before) => {
-                let old = keys::order(&before.owner, &before.agent, rows::cursor(before));
-                self.batch.remove(&self.tables.order, old);
-            }
-            None => {
-                self.batch.insert(&self.tables.located, key, keys::task(row.root));
-                let context = keys::context(&row.owner, &row.context_id, row.task);
-                self.batch.insert(&self.tables.contexts, context, []);
-            }
+        if let Some(before) = &before {
+            let old = keys::order(&before.owner, &before.agent, rows::cursor(before));
+            self.batch.remove(&self.tables.order, old);
+        } else {
+            self.batch.insert(&self.tables.located, key, keys::task(row.root));
+            let context = keys::context(&row.owner, &row.context_id, row.task);
+            self.batch.insert(&self.tables.contexts, context, []);
         }
         let place = keys::order(&row.owner, &row.agent, rows::cursor(&row));
         self.batch.insert(&self.tables.order, place, encoded.clone());

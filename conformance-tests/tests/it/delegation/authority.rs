@@ -111,7 +111,8 @@ async fn another_principals_task_is_indistinguishable_from_none() {
     let config: String = keys
         .iter()
         .map(|(name, key)| format!("[[principals]]\nname = \"{name}\"\nkey_sha256 = \"{}\"\n", hash(key)))
-        .collect();
+        .collect::<Vec<_>>()
+        .concat();
     let agent = Agent::scripted("worker");
     let config = format!("{config}[[agents]]\nname = \"worker\"\nurl = \"{}\"\n", agent.url());
     let broker = Broker::start(&config);
