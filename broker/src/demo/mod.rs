@@ -9,7 +9,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use protocol::{Message, Operation, SendMessageRequest, StreamResponse, TaskState};
+use protocol::{Message, Operation, SendMessageRequest, StreamResponse, Task, TaskState};
 use serde_json::Value;
 
 use crate::app::App;
@@ -18,7 +18,7 @@ use crate::cli::print;
 use crate::config::{Config, Overrides};
 
 /// The demonstration gives up after this long.
-const TIME_LIMIT: Duration = Duration::from_secs(60);
+const TIME_LIMIT: Duration = Duration::from_mins(1);
 /// How often the tree is looked at.
 const REDRAW: Duration = Duration::from_millis(250);
 
@@ -88,20 +88,41 @@ async fn tell(client: &BrokerClient) -> Result<String, String> {
     draw(client, &task, &mut drawn).await?;
     match end {
         Some(TaskState::Completed) => {
-            println!(
-                "\nthe tree has completed; the writer's attempt to publish was refused, and the rest went on"
-            );
+            println!("\nthe tree has completed, although one agent over-reached:");
+            for refusal in refusals(client, &task).await? {
+                println!("  {refusal}");
+            }
             Ok(task)
         }
         other => Err(format!("the tree should have completed, but ended as {other:?}")),
     }
 }
 
+/// What the agents of the tree said of refusals; there must be one.
+async fn refusals(client: &BrokerClient, task: &str) -> Result<Vec<String>, String> {
+    let mut found = Vec::new();
+    for summary in subtree(client, task).await? {
+        let (id, agent) =
+            (summary.get("task"), summary.get("agent").and_then(Value::as_str).unwrap_or_default());
+        let task: Task = client.call("", Operation::GetTask, &serde_json::json!({ "id": id })).await?;
+        let said = task.history.iter().map(Message::joined_text).filter(|text| text.starts_with("refused"));
+        found.extend(said.map(|text| format!("{agent} was {text}")));
+    }
+    if found.is_empty() {
+        Err("the writer's attempt to publish should have been refused".to_owned())
+    } else {
+        Ok(found)
+    }
+}
+
+async fn subtree(client: &BrokerClient, task: &str) -> Result<Vec<Value>, String> {
+    let found = client.api(reqwest::Method::GET, &format!("/api/v1/tasks/{task}/tree"), None).await?;
+    Ok(found.get("tasks").and_then(Value::as_array).cloned().unwrap_or_default())
+}
+
 /// Draws the tree where it has changed.
 async fn draw(client: &BrokerClient, task: &str, drawn: &mut String) -> Result<(), String> {
-    let found = client.api(reqwest::Method::GET, &format!("/api/v1/tasks/{task}/tree"), None).await?;
-    let tasks = found.get("tasks").and_then(Value::as_array).cloned().unwrap_or_default();
-    let tree = print::tree(&tasks);
+    let tree = print::tree(&subtree(client, task).await?);
     if tree != *drawn {
         println!("\n{tree}\n");
         *drawn = tree;

@@ -1,0 +1,58 @@
+//! The command line explains itself.
+
+use std::process::{Command, Output};
+
+fn bailiwick(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_bailiwick")).args(arguments).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+#[test]
+fn every_command_has_help_with_an_example() {
+    for command in [
+        "serve",
+        "demo",
+        "agent add",
+        "agent list",
+        "agent show",
+        "agent remove",
+        "send",
+        "task get",
+        "task list",
+        "task tree",
+        "task watch",
+        "task cancel",
+        "config check",
+        "config print",
+    ] {
+        let mut arguments: Vec<&str> = command.split(' ').collect();
+        arguments.push("--help");
+        let output = bailiwick(&arguments);
+        let help = text(&output.stdout);
+        assert!(output.status.success() && help.contains("Example"), "{command}: {help}");
+        assert!(help.contains(&format!("bailiwick {command}")), "{command}: {help}");
+    }
+}
+
+#[test]
+fn mistakes_get_a_next_step_and_the_right_exit_code() {
+    let usage = bailiwick(&["sent"]);
+    assert_eq!(usage.status.code(), Some(2));
+    assert!(text(&usage.stderr).contains("send"), "{}", text(&usage.stderr));
+    let nobody = bailiwick(&["--broker", "http://127.0.0.1:1", "agent", "list"]);
+    assert_eq!(nobody.status.code(), Some(1));
+    assert!(text(&nobody.stderr).contains("bailiwick serve"), "{}", text(&nobody.stderr));
+    let folder = tempfile::TempDir::new().unwrap();
+    let file = folder.path().join("x.toml");
+    std::fs::write(&file, "[server]\nlisten = 7\n").unwrap();
+    let wrong = bailiwick(&["config", "check", "--config", file.to_str().unwrap()]);
+    assert_eq!(wrong.status.code(), Some(1));
+    assert!(text(&wrong.stderr).contains("line 2"), "{}", text(&wrong.stderr));
+    let good = bailiwick(&["config", "check", "--json"]);
+    assert_eq!(text(&good.stdout), "{\"ok\":true,\"open\":true}\n");
+    let defaults = text(&bailiwick(&["config", "print", "--defaults"]).stdout);
+    assert_eq!(defaults.trim(), broker::config::DEFAULT_TOML.trim());
+}

@@ -1,0 +1,16 @@
+//! The broker's adapters: the store against its contract and against SIGKILL, the configuration, the command line.
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    missing_docs,
+    reason = "a test fails by panicking"
+)]
+
+mod command_line;
+mod configuration;
+mod house;
+mod store_contract;
+mod store_crash;

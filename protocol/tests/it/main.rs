@@ -1,0 +1,15 @@
+//! The wire: what comes in goes out, what is wrong is refused, nothing panics.
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    missing_docs,
+    reason = "a test fails by panicking"
+)]
+
+mod errors;
+mod operations;
+mod passing_through;
+mod strange_input;
+mod streams;

@@ -1,0 +1,82 @@
+//! Nothing that can arrive makes a parser panic, and nothing deep makes it recurse.
+
+use proptest::prelude::*;
+use protocol::binding::http_json::{match_path, percent_decode, percent_encode, query_pairs};
+use protocol::binding::jsonrpc::{read_request, read_response};
+use protocol::binding::sse::Decoder;
+use protocol::{
+    AgentCard, ErrorKind, ListTasksRequest, SendMessageRequest, StreamResponse, Task, read_pairs,
+};
+
+fn read_everything(bytes: &[u8]) {
+    let _ = read_request(bytes);
+    let _ = read_response::<StreamResponse>(bytes);
+    let _ = serde_json::from_slice::<SendMessageRequest>(bytes);
+    let _ = serde_json::from_slice::<Task>(bytes);
+    let _ = serde_json::from_slice::<AgentCard>(bytes);
+    let _ = Decoder::new(64).push(bytes);
+    let text = String::from_utf8_lossy(bytes);
+    let _ = match_path("GET", &text);
+    let _ = read_pairs::<ListTasksRequest>(query_pairs(&text));
+    let _ = percent_decode(&text);
+}
+
+#[test]
+fn deep_nesting_is_refused_and_shallow_is_not() {
+    let nested = |depth: usize| {
+        format!(
+            r#"{{"jsonrpc":"2.0","id":1,"method":"GetTask","params":{{"id":"x","y":{}{}}}}}"#,
+            "[".repeat(depth),
+            "]".repeat(depth)
+        )
+    };
+    assert!(read_request(nested(100).as_bytes()).is_ok());
+    for depth in [127, 1_000, 1_000_000] {
+        let rejected = read_request(nested(depth).as_bytes()).unwrap_err();
+        assert_eq!(rejected.error.kind, ErrorKind::ParseError);
+    }
+    assert!(
+        read_request(br#"{"jsonrpc":"2.0","id":1,"method":"GetTask","params":{"id":"[[[[\"[["}}"#).is_ok(),
+        "brackets in text do not count"
+    );
+}
+
+fn json_like() -> impl Strategy<Value = String> {
+    let token = prop_oneof![
+        Just("{"),
+        Just("}"),
+        Just("["),
+        Just("]"),
+        Just(":"),
+        Just(","),
+        Just("\"id\""),
+        Just("\"method\""),
+        Just("\"GetTask\""),
+        Just("\"jsonrpc\":\"2.0\""),
+        Just("null"),
+        Just("1e999"),
+        Just("\"params\""),
+        Just("\"task\""),
+        Just("\"status\""),
+        Just("\"\\ud800\""),
+    ];
+    prop::collection::vec(token, 0..40).prop_map(|tokens| tokens.concat())
+}
+
+proptest! {
+    #[test]
+    fn arbitrary_bytes_are_survived(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        read_everything(&bytes);
+    }
+
+    #[test]
+    fn almost_json_is_survived(text in json_like()) {
+        read_everything(text.as_bytes());
+    }
+
+    #[test]
+    fn percent_encoding_is_undone(text in "\\PC{0,30}") {
+        let encoded = percent_encode(&text);
+        prop_assert_eq!(percent_decode(&encoded), text);
+    }
+}
