@@ -6,6 +6,7 @@ use std::process::Command;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::build::binary;
 use crate::process::Process;
 use crate::python::{agents_folder, examples_folder, interpreter};
 
@@ -33,10 +34,19 @@ impl Agent {
     }
 
     /// One of the Python examples.
-    pub fn example(file: &str) -> Self {
-        let folder = TempDir::new().expect("a temporary folder");
+    pub fn python_example(file: &str) -> Self {
         let mut command = Command::new(interpreter());
         command.arg(examples_folder().join(file));
+        Self::launch(command)
+    }
+
+    /// One of the Rust examples.
+    pub fn rust_example(name: &str) -> Self {
+        Self::launch(Command::new(binary("examples", name)))
+    }
+
+    fn launch(command: Command) -> Self {
+        let folder = TempDir::new().expect("a temporary folder");
         Self { process: Process::start(command), log: folder.path().join("log.jsonl"), _folder: folder }
     }
 

@@ -1,15 +1,13 @@
 //! A broker as a process, killed and started again at will.
 
 use std::net::TcpListener;
-use std::path::PathBuf;
 use std::process::Command;
-use std::sync::Once;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::build::binary;
 use crate::process::Process;
-use crate::python::target_folder;
 use crate::wire;
 
 /// A running broker with a data directory and an address of its own.
@@ -33,7 +31,7 @@ impl Broker {
     }
 
     fn launch(folder: &TempDir, address: &str) -> Process {
-        let mut command = Command::new(binary());
+        let mut command = Command::new(binary("broker", "bailiwick"));
         command
             .arg("serve")
             .args(["--listen", address])
@@ -96,17 +94,9 @@ impl Broker {
     }
 }
 
-/// The `bailiwick` binary of this build; brought up to date at first use.
-fn binary() -> PathBuf {
-    static BUILD: Once = Once::new();
-    let folder = target_folder();
-    BUILD.call_once(|| {
-        let built = Command::new(env!("CARGO"))
-            .args(["build", "--quiet", "--package", "broker", "--bin", "bailiwick", "--target-dir"])
-            .arg(&folder)
-            .status()
-            .expect("cargo runs");
-        assert!(built.success(), "the broker builds");
-    });
-    folder.join("debug/bailiwick")
+/// The command `bailiwick demo`.
+pub fn demonstration() -> Command {
+    let mut command = Command::new(binary("broker", "bailiwick"));
+    command.arg("demo");
+    command
 }

@@ -11,10 +11,11 @@
 
 mod agent;
 mod broker;
+mod build;
 mod process;
 mod python;
 pub mod wire;
 
 pub use agent::Agent;
-pub use broker::Broker;
+pub use broker::{Broker, demonstration};
 pub use python::{Probe, agents_folder, examples_folder, interpreter};

@@ -6,6 +6,8 @@ use std::sync::OnceLock;
 
 use serde_json::Value;
 
+use crate::build::target_folder;
+
 /// The folder of the programmable agents.
 pub fn agents_folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("agents")
@@ -14,12 +16,6 @@ pub fn agents_folder() -> PathBuf {
 /// The folder of the Python examples.
 pub fn examples_folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/python")
-}
-
-/// The folder cargo builds into, found from the running test.
-pub(crate) fn target_folder() -> PathBuf {
-    let exe = std::env::current_exe().expect("the test has a path");
-    exe.ancestors().nth(3).expect("target/debug/deps/test").to_path_buf()
 }
 
 /// The interpreter of an environment in which the requirements are installed; made at first use.

@@ -26,7 +26,7 @@ const ABSENCES: [(&str, &[&str]); 9] = [
     ("src/northbound", &["crate::store", "crate::southbound", "crate::ports", "fjall"]),
     ("src/southbound", &["crate::store", "crate::northbound", "crate::service"]),
     ("src/store", &["crate::northbound", "crate::southbound", "crate::service"]),
-    ("../conformance-tests", &["use protocol", "use broker", "use capability"]),
+    ("../conformance-tests", &["protocol::", "broker_core", "capability::"]),
 ];
 
 #[test]
