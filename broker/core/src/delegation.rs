@@ -14,10 +14,10 @@ mod on_delegate;
 mod on_failed;
 mod on_time;
 mod on_turn;
+mod slots;
 mod state;
 mod view;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use protocol::{TaskState, Timestamp};
@@ -25,6 +25,7 @@ use protocol::{TaskState, Timestamp};
 use self::action::Action;
 use self::draft::Draft;
 use self::input::Input;
+use self::slots::Slots;
 use self::state::{Body, Node, Phase, Progress, parts_bytes, status_bytes};
 use crate::TaskId;
 use crate::error::Refusal;
@@ -39,8 +40,8 @@ pub struct Tree {
     root: TaskId,
     version: u64,
     open: u32,
-    nodes: BTreeMap<TaskId, Node>,
-    bodies: BTreeMap<TaskId, Body>,
+    nodes: Slots<Node>,
+    bodies: Slots<Body>,
 }
 
 /// What follows from an input: facts to make durable, then effects to perform.
@@ -101,7 +102,7 @@ pub enum FoldError {
 impl Tree {
     /// A tree in which nothing has happened; its first input must delegate without a parent, with this id.
     pub fn new(root: TaskId) -> Self {
-        Self { root, version: 0, open: 0, nodes: BTreeMap::new(), bodies: BTreeMap::new() }
+        Self { root, version: 0, open: 0, nodes: Slots::new(), bodies: Slots::new() }
     }
 
     /// What follows from an input at a time. Changes nothing.
@@ -126,7 +127,7 @@ impl Tree {
     /// Makes a record true.
     pub fn apply(&mut self, record: &Record) -> Result<(), FoldError> {
         let unknown = || FoldError::UnknownTask { version: self.version, task: record.task };
-        let expected = match (&record.fact, self.nodes.get(&record.task)) {
+        let expected = match (&record.fact, self.nodes.get(record.task)) {
             (Fact::Submitted(_), None) => 1,
             (_, Some(node)) => node.seq + 1,
             (_, None) => return Err(unknown()),
@@ -170,7 +171,7 @@ impl Tree {
 
     /// Whether a grant for this task opens anything: it and all its ancestors are open and not being cancelled.
     pub fn is_granted(&self, task: TaskId) -> bool {
-        self.lineage(task).all(Node::is_granted) && self.nodes.contains_key(&task)
+        self.lineage(task).all(Node::is_granted) && self.nodes.get(task).is_some()
     }
 
     /// Whether `task` is `ancestor` or below it.
@@ -180,7 +181,7 @@ impl Tree {
 
     /// The task and its ancestors, nearest first.
     fn lineage(&self, task: TaskId) -> impl Iterator<Item = &Node> {
-        std::iter::successors(self.nodes.get(&task), |node| self.nodes.get(&node.submission.parent?))
+        std::iter::successors(self.nodes.get(task), |node| self.nodes.get(node.submission.parent?))
     }
 }
 
@@ -193,7 +194,7 @@ trait Nodes {
 
 impl Nodes for Tree {
     fn node_mut(&mut self, task: TaskId) -> Option<&mut Node> {
-        self.nodes.get_mut(&task)
+        self.nodes.get_mut(task)
     }
 
     fn insert(&mut self, node: Node) {
@@ -285,11 +286,11 @@ fn apply_to_node(node: &mut Node, record: &Record) {
 }
 
 /// The one meaning of a record for what people read.
-fn apply_to_body(bodies: &mut BTreeMap<TaskId, Body>, record: &Record) {
-    if let Fact::Submitted(submission) = &record.fact {
-        bodies.insert(record.task, Body::new(submission));
+fn apply_to_body(bodies: &mut Slots<Body>, record: &Record) {
+    if let Fact::Submitted(_) = &record.fact {
+        bodies.insert(record.task, Body::default());
     }
-    let Some(body) = bodies.get_mut(&record.task) else { return };
+    let Some(body) = bodies.get_mut(record.task) else { return };
     match &record.fact {
         Fact::Status(status) => body.set_status(status.message.as_ref()),
         Fact::Ended(outcome) => body.set_status(outcome.message.as_ref()),

@@ -5,40 +5,40 @@ use http::{HeaderMap, Response, StatusCode};
 use protocol::A2aError;
 use serde_json::json;
 
-use super::http_json::{from_body, method_not_allowed};
-use super::reply::{self, Body};
+use super::body;
+use super::operations::Context;
+use super::reply::{self, Body, method_not_allowed};
 use super::route::Route;
-use super::server::Server;
 use crate::service::NewAgent;
 
 const JSON: &str = "application/json";
 
 /// Serves one call of the operator API.
 pub(super) async fn serve(
-    server: &Server,
+    context: &Context,
     route: Route,
     method: &str,
     headers: &HeaderMap,
-    body: Result<Bytes, A2aError>,
+    sent: Result<Bytes, A2aError>,
 ) -> Response<Body> {
-    call(server, route, method, headers, body).await.unwrap_or_else(|error| reply::error(&error))
+    call(context, route, method, headers, sent).await.unwrap_or_else(|error| reply::error(&error))
 }
 
 async fn call(
-    server: &Server,
+    context: &Context,
     route: Route,
     method: &str,
     headers: &HeaderMap,
-    body: Result<Bytes, A2aError>,
+    sent: Result<Bytes, A2aError>,
 ) -> Result<Response<Body>, A2aError> {
-    let broker = &server.broker;
+    let broker = &context.broker;
     let caller = broker.authenticate(reply::credential(headers).as_ref()).await?;
     match (method, route) {
         ("GET", Route::Agents) => {
             Ok(reply::json(StatusCode::OK, JSON, &json!({ "agents": broker.list_agents(&caller) })))
         }
         ("POST", Route::Agents) => {
-            let new: NewAgent = from_body(&body?)?;
+            let new: NewAgent = body::read_json(&sent?)?;
             Ok(reply::json(StatusCode::CREATED, JSON, &broker.register_agent(&caller, new).await?))
         }
         ("GET", Route::Agent(name)) => {

@@ -6,6 +6,7 @@ mod body;
 mod cards;
 mod http_json;
 mod jsonrpc;
+mod operations;
 mod reply;
 mod route;
 mod server;

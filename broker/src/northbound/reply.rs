@@ -2,13 +2,13 @@
 
 use bytes::Bytes;
 use futures_util::stream::Stream;
-use http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, WWW_AUTHENTICATE};
+use http::header::{ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::Frame;
 use protocol::binding::http_json::MEDIA_TYPE;
-use protocol::{A2aError, ErrorDetail};
+use protocol::{A2aError, ErrorDetail, ErrorKind};
 use serde::Serialize;
 use std::convert::Infallible;
 
@@ -59,11 +59,24 @@ pub(super) fn error(error: &A2aError) -> Response<Body> {
     response
 }
 
+/// There is nothing at a path.
+pub(super) fn not_found() -> Response<Body> {
+    error(&A2aError::new(ErrorKind::MethodNotFound, "there is nothing at this path"))
+}
+
+/// There is, for another method.
+pub(super) fn method_not_allowed(allow: &'static str) -> Response<Body> {
+    let message = format!("this path answers {allow} only");
+    let mut response = error(&A2aError::new(ErrorKind::MethodNotAllowed, message));
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static(allow));
+    response
+}
+
 /// Says how to authenticate, and when to try again, where the error calls for it.
 pub(super) fn add_challenge(response: &mut Response<Body>, error: &A2aError) {
     let headers = response.headers_mut();
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    if error.kind == protocol::ErrorKind::Unauthenticated {
+    if error.kind == ErrorKind::Unauthenticated {
         headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"bailiwick\""));
     }
     let retry = error.details.iter().find_map(|detail| match detail {

@@ -11,21 +11,19 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
-use protocol::{A2aError, ErrorKind, VERSION_HEADER, check_version};
+use protocol::{A2aError, ErrorKind};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
-use super::http_json::{method_not_allowed, not_found};
-use super::reply::{self, Body};
+use super::operations::Context;
+use super::reply::{self, Body, method_not_allowed, not_found};
 use super::route::{Route, route};
 use super::{api, body, cards, http_json, jsonrpc};
-use crate::service::{Broker, Target, is_agent_name};
+use crate::service::{Broker, CardDocument};
 
 /// Wait after a failed accept (out of file descriptors, say) before the next.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-/// The header in which a resuming client names the last event it saw.
-const LAST_EVENT_ID: &str = "last-event-id";
 
 /// Bounds on callers.
 #[derive(Debug, Clone, Copy)]
@@ -56,15 +54,15 @@ impl Default for Options {
 
 /// The northbound server.
 pub struct Server {
-    pub(super) broker: Arc<Broker>,
+    context: Context,
     options: Options,
-    over: watch::Sender<bool>,
 }
 
 impl Server {
     /// A server for a broker.
     pub fn new(broker: Arc<Broker>, options: Options) -> Arc<Self> {
-        Arc::new(Self { broker, options, over: watch::Sender::new(false) })
+        let context = Context { broker, over: watch::Sender::new(false) };
+        Arc::new(Self { context, options })
     }
 
     /// Serves until `shutdown`, then ends streams, lets open requests finish within the drain time, and returns.
@@ -91,7 +89,7 @@ impl Server {
                 drop(place);
             });
         }
-        self.over.send_replace(true);
+        self.context.over.send_replace(true);
         if tokio::time::timeout(self.options.drain, graceful.shutdown()).await.is_err() {
             tracing::warn!("open requests were cut off after the drain time (shutdown.drain)");
         }
@@ -147,72 +145,32 @@ impl Server {
             _ => Ok(bytes::Bytes::new()),
         };
         match route {
-            Route::JsonRpc(target) => jsonrpc::serve(self, target, headers, query, body).await,
+            Route::JsonRpc(target) => jsonrpc::serve(&self.context, target, headers, query, body).await,
             Route::HttpJson(target, path) => {
                 let incoming = http_json::Incoming { method, path: &path, query, headers, body };
-                http_json::serve(self, target, incoming).await
+                http_json::serve(&self.context, target, incoming).await
             }
             Route::Unknown => not_found(),
             Route::Agents | Route::Agent(_) | Route::Tree(_) => {
-                api::serve(self, route, method, headers, body).await
+                api::serve(&self.context, route, method, headers, body).await
             }
             _ if !matches!(method, "GET" | "HEAD") => method_not_allowed("GET, HEAD"),
-            Route::Card(target) => self.card(self.broker.agent_card(&target), headers),
-            Route::UpstreamCard(name) => self.card(self.broker.upstream_card(&name), headers),
-            Route::Jwks => reply::json(http::StatusCode::OK, "application/jwk-set+json", &self.broker.jwks()),
+            Route::Card(target) => card(self.context.broker.agent_card(&target), headers),
+            Route::UpstreamCard(name) => card(self.context.broker.upstream_card(&name), headers),
+            Route::Jwks => {
+                reply::json(http::StatusCode::OK, "application/jwk-set+json", &self.context.broker.jwks())
+            }
             Route::Health => plain(http::StatusCode::OK, "ok\n"),
-            Route::Ready => match self.broker.ready().await {
+            Route::Ready => match self.context.broker.ready().await {
                 Ok(()) => plain(http::StatusCode::OK, "ready\n"),
                 Err(_) => plain(http::StatusCode::SERVICE_UNAVAILABLE, "the store does not answer\n"),
             },
         }
     }
+}
 
-    #[allow(clippy::unused_self, reason = "reads as the server's other answers do")]
-    fn card(
-        &self,
-        card: Result<crate::service::CardDocument, A2aError>,
-        headers: &HeaderMap,
-    ) -> Response<Body> {
-        card.map_or_else(|error| reply::error(&error), |card| cards::serve(card, headers))
-    }
-
-    pub(super) fn shutdown(&self) -> watch::Receiver<bool> {
-        self.over.subscribe()
-    }
-
-    /// The protocol version, from the header or the query (spec §3.6).
-    #[allow(clippy::unused_self, reason = "a check of this server's requests")]
-    pub(super) fn check_version(&self, headers: &HeaderMap, query: &str) -> Result<(), A2aError> {
-        let in_query = reply::query_parameter(query, VERSION_HEADER);
-        check_version(reply::header(headers, VERSION_HEADER), in_query.as_deref())
-    }
-
-    /// Whom a request is for: its address, or at `/` the tenant it names.
-    #[allow(clippy::unused_self, reason = "a check of this server's requests")]
-    pub(super) fn target(&self, addressed: &Target, tenant: Option<&str>) -> Result<Target, A2aError> {
-        let wrong = |problem: String| protocol::invalid_params(vec![("tenant".to_owned(), problem)]);
-        match (addressed, tenant) {
-            (addressed, None) => Ok(addressed.clone()),
-            (Target::Agent(name), Some(tenant)) if name == tenant => Ok(addressed.clone()),
-            (Target::Agent(name), Some(tenant)) => Err(wrong(format!(
-                "this address is agent {name}'s, not {tenant}'s; leave the tenant out here"
-            ))),
-            (Target::Any, Some(tenant)) if is_agent_name(tenant) => Ok(Target::Agent(tenant.to_owned())),
-            (Target::Any, Some(_)) => Err(wrong("expected the name of a registered agent".to_owned())),
-        }
-    }
-
-    /// The last event a resuming client saw.
-    #[allow(clippy::unused_self, reason = "a check of this server's requests")]
-    pub(super) fn last_event_id(&self, headers: &HeaderMap) -> Result<Option<u64>, A2aError> {
-        let Some(text) = reply::header(headers, LAST_EVENT_ID).filter(|text| !text.is_empty()) else {
-            return Ok(None);
-        };
-        text.parse().map(Some).map_err(|_| {
-            protocol::invalid_params(vec![("Last-Event-ID".to_owned(), "expected an event's id".to_owned())])
-        })
-    }
+fn card(card: Result<CardDocument, A2aError>, headers: &HeaderMap) -> Response<Body> {
+    card.map_or_else(|error| reply::error(&error), |card| cards::serve(card, headers))
 }
 
 fn plain(status: http::StatusCode, text: &'static str) -> Response<Body> {

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use super::Broker;
 use crate::ports::downstream::{AskError, Endpoint, EventStream};
 
-/// How often a listener looks again at an agent that ends its streams early, at most.
+/// Longest wait between two looks at a task that is not streamed; the wait doubles up to it.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// Who listens to which attempt. A new conversation about an attempt replaces the old one.
@@ -244,7 +244,7 @@ impl Conversation {
                 Err(AskError::Unreachable(_)) => {}
             }
             tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(LONGEST_PAUSE.max(recovery.ask_every)).min(recovery.ask_every * 4);
+            pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
 

@@ -18,6 +18,9 @@ use self::committer::Committer;
 use self::rows::Totals;
 use crate::ports::store::{Append, Claim, RowPage, RowQuery, Store, StoreError};
 
+/// Written data each table may hold in memory before it goes to a file of its own.
+const MEMTABLE_BYTES: u64 = 8 * 1024 * 1024;
+
 /// How an embedded store behaves.
 #[derive(Debug, Clone, Copy)]
 pub struct Options {
@@ -88,7 +91,8 @@ impl EmbeddedStore {
 impl Tables {
     fn open(directory: &Path) -> fjall::Result<Self> {
         let db = Database::builder(directory).manual_journal_persist(true).open()?;
-        let table = |name: &str| db.keyspace(name, KeyspaceCreateOptions::default);
+        let options = || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES);
+        let table = |name: &str| db.keyspace(name, options);
         Ok(Self {
             journal: table("journal")?,
             heads: table("heads")?,

@@ -34,13 +34,13 @@ impl<'t> Draft<'t> {
     }
 
     fn is_shown_differently(&self, node: &Node) -> bool {
-        let before = self.tree.nodes.get(&node.id);
+        let before = self.tree.nodes.get(node.id);
         before.is_none_or(|before| (before.state, before.updated) != (node.state, node.updated))
     }
 
     /// The task as it stands after what has been decided so far.
     pub(super) fn node(&self, task: TaskId) -> Option<&Node> {
-        self.touched.get(&task).or_else(|| self.tree.nodes.get(&task))
+        self.touched.get(&task).or_else(|| self.tree.nodes.get(task))
     }
 
     pub(super) fn open(&self) -> u32 {
@@ -49,7 +49,7 @@ impl<'t> Draft<'t> {
 
     /// All tasks of the tree; ids sort by creation, so parents come before children.
     pub(super) fn tasks(&self) -> Vec<TaskId> {
-        self.tree.nodes.keys().copied().collect()
+        self.tree.nodes.tasks().collect()
     }
 
     pub(super) fn record(&mut self, task: TaskId, fact: Fact) {
@@ -187,7 +187,7 @@ impl<'t> Draft<'t> {
 impl Nodes for Draft<'_> {
     fn node_mut(&mut self, task: TaskId) -> Option<&mut Node> {
         if !self.touched.contains_key(&task) {
-            self.touched.insert(task, self.tree.nodes.get(&task)?.clone());
+            self.touched.insert(task, self.tree.nodes.get(task)?.clone());
         }
         self.touched.get_mut(&task)
     }

@@ -125,7 +125,7 @@ impl Draft<'_> {
 
     /// Whether this very decision recorded the agent's id.
     fn learned_id_now(&self, attempt: AttemptId) -> bool {
-        let before = self.tree.nodes.get(&attempt.task).and_then(|node| node.live(attempt.number));
+        let before = self.tree.nodes.get(attempt.task).and_then(|node| node.live(attempt.number));
         before.is_some_and(|live| live.agent_task.is_none())
     }
 
@@ -161,7 +161,7 @@ impl Draft<'_> {
             }
         }
         let metadata = extension::without_broker_data(task.metadata);
-        let known = self.tree.bodies.get(&id).map(|body| &body.metadata);
+        let known = self.tree.bodies.get(id).map(|body| &body.metadata);
         if !metadata.is_empty() && known != Some(&metadata) {
             self.record(id, Fact::Metadata(Box::new(metadata)));
         }
@@ -170,7 +170,7 @@ impl Draft<'_> {
 
     /// A message of the agent that neither the history nor a status has shown yet.
     fn is_news(&self, task: TaskId, message: &Message) -> bool {
-        let Some(body) = self.tree.bodies.get(&task) else { return false };
+        let Some(body) = self.tree.bodies.get(task) else { return false };
         let shown = body.status_message.iter().chain(&body.history);
         message.role == protocol::Role::Agent
             && !shown.into_iter().any(|known| known.message_id == message.message_id)
@@ -178,7 +178,7 @@ impl Draft<'_> {
 
     fn has_artifact(&self, task: TaskId, artifact: &Artifact) -> bool {
         let northbound = extension::clean_artifact(artifact.clone());
-        self.tree.bodies.get(&task).is_some_and(|body| body.artifacts.contains(&northbound))
+        self.tree.bodies.get(task).is_some_and(|body| body.artifacts.contains(&northbound))
     }
 
     fn on_artifact(&mut self, task: TaskId, update: TaskArtifactUpdateEvent) {
@@ -254,7 +254,7 @@ impl Draft<'_> {
     /// Whether this status says nothing that is not shown already.
     fn is_restated(&self, task: TaskId, status: &TaskStatus, metadata: &Metadata) -> bool {
         let Some(node) = self.node(task) else { return false };
-        let shown = self.tree.bodies.get(&task).and_then(|body| body.status_message.as_ref());
+        let shown = self.tree.bodies.get(task).and_then(|body| body.status_message.as_ref());
         let same_message = match &status.message {
             None => true,
             Some(message) => shown.is_some_and(|shown| shown.message_id == message.message_id),

@@ -39,7 +39,7 @@ fn silence_limit(tree: &Tree, node: &Node, limits: &Limits) -> Option<Timestamp>
 }
 
 fn delegator_is_done(tree: &Tree, node: &Node) -> bool {
-    let parent = node.submission.parent.and_then(|parent| tree.nodes.get(&parent));
+    let parent = node.submission.parent.and_then(|parent| tree.nodes.get(parent));
     parent.is_some_and(|parent| matches!(parent.phase, Phase::Held(_)))
 }
 

@@ -238,6 +238,7 @@ impl Node {
 /// What people read of a task.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Body {
+    /// What was said after the first message, which stands in the submission.
     pub(super) history: Vec<Message>,
     pub(super) artifacts: Vec<Artifact>,
     pub(super) metadata: Metadata,
@@ -245,10 +246,6 @@ pub(super) struct Body {
 }
 
 impl Body {
-    pub(super) fn new(submission: &Submission) -> Self {
-        Self { history: vec![submission.message.clone()], ..Self::default() }
-    }
-
     pub(super) fn say(&mut self, message: &Message) {
         self.history.push(message.clone());
     }

@@ -80,9 +80,10 @@ pub struct AttemptSummary {
 impl Tree {
     /// The A2A task with at most `history_length` of its latest messages (all if `None`; spec §3.2.4).
     pub fn task(&self, id: TaskId, history_length: Option<usize>) -> Option<Task> {
-        let (node, body) = (self.nodes.get(&id)?, self.bodies.get(&id)?);
+        let (node, body) = (self.nodes.get(id)?, self.bodies.get(id)?);
+        let history = std::iter::once(&node.submission.message).chain(&body.history);
         let keep = history_length.unwrap_or(usize::MAX);
-        let skip = body.history.len().saturating_sub(keep);
+        let skip = (body.history.len() + 1).saturating_sub(keep);
         let mut metadata = body.metadata.clone();
         // A summary is plain data; were it not serialisable, the task would still be worth showing.
         let _ = metadata.set(extension::URI, &self.summarize(node));
@@ -96,7 +97,7 @@ impl Tree {
                 unknown: protocol::Fields::default(),
             },
             artifacts: body.artifacts.clone(),
-            history: body.history.iter().skip(skip).cloned().collect(),
+            history: history.skip(skip).cloned().collect(),
             metadata,
             unknown: protocol::Fields::default(),
         })
@@ -104,17 +105,17 @@ impl Tree {
 
     /// The state shown northbound.
     pub fn state(&self, task: TaskId) -> Option<TaskState> {
-        self.nodes.get(&task).map(|node| node.state)
+        self.nodes.get(task).map(|node| node.state)
     }
 
     /// The number of the task's latest record.
     pub fn seq(&self, task: TaskId) -> Option<u64> {
-        self.nodes.get(&task).map(|node| node.seq)
+        self.nodes.get(task).map(|node| node.seq)
     }
 
     /// What a caller waiting for the first word can be told.
     pub fn told(&self, task: TaskId) -> Told {
-        let Some(node) = self.nodes.get(&task) else { return Told::Nothing };
+        let Some(node) = self.nodes.get(task) else { return Told::Nothing };
         let accepted = node.attempts.iter().any(|attempt| attempt.agent_task.is_some());
         match node.phase {
             Phase::Ended if node.direct => Told::Message,
@@ -125,20 +126,20 @@ impl Tree {
 
     /// The direct answer, if that is what the agent gave.
     pub fn direct_answer(&self, task: TaskId) -> Option<&Message> {
-        let node = self.nodes.get(&task).filter(|node| node.direct)?;
-        self.bodies.get(&node.id)?.status_message.as_ref()
+        let node = self.nodes.get(task).filter(|node| node.direct)?;
+        self.bodies.get(node.id)?.status_message.as_ref()
     }
 
     /// A task's summary.
     pub fn summary(&self, task: TaskId) -> Option<TaskSummary> {
-        self.nodes.get(&task).map(|node| self.summarize(node))
+        self.nodes.get(task).map(|node| self.summarize(node))
     }
 
     /// Summaries of `task` and everything below it, each parent before its children.
     pub fn subtree(&self, task: TaskId) -> Vec<TaskSummary> {
         let mut found = Vec::new();
         let mut waiting = vec![task];
-        while let Some(node) = waiting.pop().and_then(|task| self.nodes.get(&task)) {
+        while let Some(node) = waiting.pop().and_then(|task| self.nodes.get(task)) {
             waiting.extend(node.children.iter().rev());
             found.push(self.summarize(node));
         }
@@ -147,12 +148,12 @@ impl Tree {
 
     /// The agent an open task was dispatched to.
     pub fn agent(&self, task: TaskId) -> Option<&str> {
-        self.nodes.get(&task).map(|node| node.submission.agent.as_str())
+        self.nodes.get(task).map(|node| node.submission.agent.as_str())
     }
 
     /// The agent's own id of the task an attempt made there.
     pub fn agent_task(&self, attempt: AttemptId) -> Option<&str> {
-        self.nodes.get(&attempt.task)?.live(attempt.number)?.agent_task.as_deref()
+        self.nodes.get(attempt.task)?.live(attempt.number)?.agent_task.as_deref()
     }
 
     /// Whether an agent works, with its grant alive, on the task or on one above it.
@@ -162,13 +163,13 @@ impl Tree {
 
     /// The owner and the northbound context of a task.
     pub fn owner_and_context(&self, task: TaskId) -> Option<(&str, &str)> {
-        let submission = &self.nodes.get(&task)?.submission;
+        let submission = &self.nodes.get(task)?.submission;
         Some((&submission.owner, &submission.context_id))
     }
 
     /// What subscribers see of a record; `None` for facts that are not shown.
     pub fn event(&self, record: &Record) -> Option<StreamResponse> {
-        let node = self.nodes.get(&record.task)?;
+        let node = self.nodes.get(record.task)?;
         let status = |state, message: Option<Message>, metadata: Metadata| {
             StreamResponse::StatusUpdate(TaskStatusUpdateEvent {
                 task_id: record.task.to_string(),
@@ -227,7 +228,7 @@ impl Tree {
     }
 
     fn note(&self, child: TaskId) -> Option<ChildNote> {
-        let node = self.nodes.get(&child)?;
+        let node = self.nodes.get(child)?;
         Some(ChildNote {
             task: child,
             agent: node.submission.agent.clone(),

@@ -1,0 +1,144 @@
+//! The eleven operations, once for all bindings: check, authenticate, read the parameters, ask the service. A binding
+//! only says where the parameters come from and how the answer travels.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::HeaderMap;
+use protocol::{A2aError, ErrorKind, Operation, VERSION_HEADER, check_version};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::sync::watch;
+
+use super::reply;
+use crate::service::{Broker, Target, TaskStream, is_agent_name};
+
+/// The header in which a resuming client names the last event it saw.
+const LAST_EVENT_ID: &str = "last-event-id";
+
+/// What every request is served with.
+pub(super) struct Context {
+    pub(super) broker: Arc<Broker>,
+    /// Turns true when the server shuts down.
+    pub(super) over: watch::Sender<bool>,
+}
+
+/// One call, apart from its parameters.
+pub(super) struct Call<'r> {
+    pub(super) operation: Operation,
+    /// Whom the address names.
+    pub(super) addressed: Target,
+    pub(super) headers: &'r HeaderMap,
+    pub(super) query: &'r str,
+}
+
+/// Where a binding has its parameters.
+pub(super) trait Parameters {
+    /// Reads them as an operation's request.
+    fn read<T: DeserializeOwned>(&self) -> Result<T, A2aError>;
+}
+
+/// What a call is answered with.
+pub(super) enum Answer {
+    /// One result, as JSON.
+    Json(Bytes),
+    /// Events.
+    Stream(TaskStream),
+}
+
+impl Context {
+    /// Serves a call.
+    pub(super) async fn perform(
+        &self,
+        call: &Call<'_>,
+        parameters: &impl Parameters,
+    ) -> Result<Answer, A2aError> {
+        check_call_version(call)?;
+        let broker = &self.broker;
+        let caller = broker.authenticate(reply::credential(call.headers).as_ref()).await?;
+        match call.operation {
+            Operation::SendMessage => {
+                let request: protocol::SendMessageRequest = parameters.read()?;
+                let target = target(&call.addressed, request.tenant.as_deref())?;
+                json(&broker.send(&caller, &target, request).await?)
+            }
+            Operation::SendStreamingMessage => {
+                let request: protocol::SendMessageRequest = parameters.read()?;
+                let target = target(&call.addressed, request.tenant.as_deref())?;
+                broker.send_streaming(&caller, &target, request).await.map(Answer::Stream)
+            }
+            Operation::GetTask => {
+                let request: protocol::GetTaskRequest = parameters.read()?;
+                let target = target(&call.addressed, request.tenant.as_deref())?;
+                json(&broker.get_task(&caller, &target, request).await?)
+            }
+            Operation::ListTasks => {
+                let request: protocol::ListTasksRequest = parameters.read()?;
+                let target = target(&call.addressed, request.tenant.as_deref())?;
+                json(&broker.list_tasks(&caller, &target, request).await?)
+            }
+            Operation::CancelTask => {
+                let request: protocol::CancelTaskRequest = parameters.read()?;
+                let target = target(&call.addressed, request.tenant.as_deref())?;
+                json(&broker.cancel_task(&caller, &target, request).await?)
+            }
+            Operation::SubscribeToTask => {
+                let request: protocol::SubscribeToTaskRequest = parameters.read()?;
+                let target = target(&call.addressed, request.tenant.as_deref())?;
+                let after = last_event_id(call.headers)?;
+                broker.subscribe(&caller, &target, request, after).await.map(Answer::Stream)
+            }
+            not_offered => Err(refuse(not_offered)),
+        }
+    }
+
+    /// Turns true when the server shuts down.
+    pub(super) fn shutdown(&self) -> watch::Receiver<bool> {
+        self.over.subscribe()
+    }
+}
+
+fn json(result: &impl Serialize) -> Result<Answer, A2aError> {
+    let json = serde_json::to_vec(result);
+    json.map(|json| Answer::Json(json.into()))
+        .map_err(|error| A2aError::new(ErrorKind::Internal, error.to_string()))
+}
+
+/// Operations this version does not offer.
+fn refuse(operation: Operation) -> A2aError {
+    if operation == Operation::GetExtendedAgentCard {
+        return A2aError::new(ErrorKind::UnsupportedOperation, "there is no extended agent card here");
+    }
+    let message = "push notifications are not supported by this version; poll or subscribe";
+    A2aError::new(ErrorKind::PushNotificationNotSupported, message)
+}
+
+/// The protocol version, from the header or the query (spec §3.6).
+fn check_call_version(call: &Call<'_>) -> Result<(), A2aError> {
+    let in_query = reply::query_parameter(call.query, VERSION_HEADER);
+    check_version(reply::header(call.headers, VERSION_HEADER), in_query.as_deref())
+}
+
+/// Whom a request is for: its address, or at `/` the tenant it names.
+fn target(addressed: &Target, tenant: Option<&str>) -> Result<Target, A2aError> {
+    let wrong = |problem: String| protocol::invalid_params(vec![("tenant".to_owned(), problem)]);
+    match (addressed, tenant) {
+        (addressed, None) => Ok(addressed.clone()),
+        (Target::Agent(name), Some(tenant)) if name == tenant => Ok(addressed.clone()),
+        (Target::Agent(name), Some(tenant)) => {
+            Err(wrong(format!("this address is agent {name}'s, not {tenant}'s; leave the tenant out here")))
+        }
+        (Target::Any, Some(tenant)) if is_agent_name(tenant) => Ok(Target::Agent(tenant.to_owned())),
+        (Target::Any, Some(_)) => Err(wrong("expected the name of a registered agent".to_owned())),
+    }
+}
+
+/// The last event a resuming client saw.
+fn last_event_id(headers: &HeaderMap) -> Result<Option<u64>, A2aError> {
+    let Some(text) = reply::header(headers, LAST_EVENT_ID).filter(|text| !text.is_empty()) else {
+        return Ok(None);
+    };
+    text.parse().map(Some).map_err(|_| {
+        protocol::invalid_params(vec![("Last-Event-ID".to_owned(), "expected an event's id".to_owned())])
+    })
+}
