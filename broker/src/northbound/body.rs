@@ -14,6 +14,9 @@ use serde_json::value::RawValue;
 
 use super::reply;
 
+/// Bytes of a body that is too large which are read and thrown away before it is refused.
+const DISCARD_BYTES: usize = 16 * 1024 * 1024;
+
 /// Reads a whole body of at most `limit` bytes within `patience`.
 pub(super) async fn read(body: Incoming, limit: usize, patience: Duration) -> Result<Bytes, A2aError> {
     let too_late = |_| {
@@ -24,25 +27,25 @@ pub(super) async fn read(body: Incoming, limit: usize, patience: Duration) -> Re
 }
 
 async fn collect(mut body: Incoming, limit: usize) -> Result<Bytes, A2aError> {
-    use hyper::body::Body;
-    let too_large = || {
-        A2aError::new(
-            ErrorKind::PayloadTooLarge,
-            format!("the request body exceeds {limit} bytes (server.body_limit)"),
-        )
-    };
-    if body.size_hint().lower() > limit as u64 {
-        return Err(too_large());
-    }
     let mut whole = BytesMut::new();
+    let mut size = 0_usize;
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|_| A2aError::new(ErrorKind::ParseError, "the request body broke off"))?;
-        if let Ok(data) = frame.into_data() {
-            if whole.len() + data.len() > limit {
-                return Err(too_large());
-            }
+        let Ok(data) = frame.into_data() else { continue };
+        size = size.saturating_add(data.len());
+        if size <= limit {
             whole.extend_from_slice(&data);
+        } else {
+            // Read on for a while, keeping nothing: a caller still writing would not see the answer.
+            whole.clear();
+            if size > limit.saturating_add(DISCARD_BYTES) {
+                break;
+            }
         }
+    }
+    if size > limit {
+        let message = format!("the request body exceeds {limit} bytes (server.body_limit)");
+        return Err(A2aError::new(ErrorKind::PayloadTooLarge, message));
     }
     Ok(whole.freeze())
 }
