@@ -39,6 +39,8 @@ impl Conversations {
         attempt: AttemptId,
         conversation: impl Future<Output = ()> + Send + 'static,
     ) {
+        // Boxed, because a future moved into another is held twice; there may be very many that wait.
+        let conversation = Box::pin(conversation);
         let number = broker.conversations.next.fetch_add(1, Ordering::Relaxed);
         let owner = Arc::clone(broker);
         let running = tokio::spawn(async move {
@@ -128,7 +130,7 @@ impl Conversation {
             Ended::Closed if endpoint.streaming => self.fail(Failure::StreamEnded).await,
             // It answered once, as an agent without streams does; from here on it is polled.
             Ended::Closed => match self.agent_task().await {
-                Some(agent_task) => self.follow(&endpoint, &agent_task).await,
+                Some(agent_task) => self.start_following(endpoint, agent_task),
                 None => {
                     self.fail(Failure::Invalid("it answered with no task and no message".to_owned())).await;
                 }
@@ -212,6 +214,12 @@ impl Conversation {
             }
             tokio::time::sleep(recovery.ask_every).await;
         }
+    }
+
+    /// Goes on in a conversation that holds no more than following needs: it may last for days.
+    fn start_following(self, endpoint: Endpoint, agent_task: String) {
+        let (broker, attempt) = (Arc::clone(&self.broker), self.attempt);
+        Conversations::start(&broker, attempt, async move { self.follow(&endpoint, &agent_task).await });
     }
 
     /// Keeps up with a task the agent has: by its stream where it has one, by asking where it has not.
