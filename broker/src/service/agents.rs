@@ -3,17 +3,15 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use broker_core::delegation::input::AgentFacts;
-use broker_core::{Timestamp, extension};
-use bytes::Bytes;
-use capability::{Scope, SkillRequirement};
+use broker_core::Timestamp;
+use capability::Scope;
 use protocol::{A2aError, AgentCard, ErrorKind};
 use serde::{Deserialize, Serialize};
-use url::{Host, Url};
 
+use super::resolution::{Resolved, resolve};
 use super::{Broker, Caller, error};
 use crate::ports::clock::Clock;
-use crate::ports::downstream::{Binding, Discovery, Endpoint, FetchedCard};
+use crate::ports::downstream::{Discovery, Endpoint, FetchedCard};
 use crate::ports::store::Store;
 
 /// Longest name of an agent.
@@ -98,16 +96,6 @@ pub(super) struct Agent {
     pub(super) resolved: Option<Resolved>,
 }
 
-/// What follows from an agent's card.
-#[derive(Debug)]
-pub(super) struct Resolved {
-    pub(super) card: AgentCard,
-    pub(super) original: Bytes,
-    pub(super) fetched: Timestamp,
-    pub(super) endpoint: Endpoint,
-    pub(super) facts: AgentFacts,
-}
-
 /// A registration as stored.
 #[derive(Serialize, Deserialize)]
 struct Document {
@@ -117,14 +105,6 @@ struct Document {
     card: Option<String>,
     fetched: Timestamp,
     answers_with_tasks: Option<bool>,
-}
-
-/// The parameters of the extension in an agent's card: what it holds at most, and what its skills require.
-#[derive(Default, Deserialize)]
-struct CardParams {
-    caps: Option<Vec<String>>,
-    #[serde(default)]
-    requires: BTreeMap<String, Vec<String>>,
 }
 
 pub(super) struct Registry {
@@ -189,13 +169,7 @@ impl Registry {
         if known == Some(with_task) || known == Some(false) {
             return;
         }
-        let resolved = agent.resolved.as_ref().map(|resolved| Resolved {
-            card: resolved.card.clone(),
-            original: resolved.original.clone(),
-            fetched: resolved.fetched,
-            endpoint: resolved.endpoint.clone(),
-            facts: resolved.facts.clone(),
-        });
+        let resolved = agent.resolved.clone();
         let (name, url, caps) = (agent.name.clone(), agent.url.clone(), agent.caps.clone());
         let (source, answers_with_tasks) = (agent.source, Some(with_task));
         if let Err(error) = self.put(Agent { name, url, source, caps, answers_with_tasks, resolved }).await {
@@ -329,89 +303,6 @@ fn restore(name: String, document: Document) -> Agent {
     });
     let resolved = card.and_then(|card| resolve(&name, &url, &caps, card, fetched).ok());
     Agent { name, url, source, caps, answers_with_tasks, resolved }
-}
-
-fn resolve(
-    name: &str,
-    url: &str,
-    caps: &Scope,
-    fetched: FetchedCard,
-    at: Timestamp,
-) -> Result<Resolved, A2aError> {
-    let bad_card = |problem: String| {
-        A2aError::new(ErrorKind::InvalidAgentResponse, format!("the card at {}: {problem}", fetched.url))
-    };
-    let endpoint = choose_endpoint(name, &fetched.card, url).map_err(bad_card)?;
-    let params = card_params(&fetched.card).map_err(bad_card)?;
-    let lowered = match &params.caps {
-        None => caps.clone(),
-        Some(texts) => {
-            let declared = Scope::parse(texts).map_err(|problem| bad_card(problem.to_string()))?;
-            caps.meet(&declared).map_err(|problem| bad_card(problem.to_string()))?
-        }
-    };
-    let require = |skill: &protocol::AgentSkill| {
-        let texts = params.requires.get(&skill.id).map(Vec::as_slice).unwrap_or_default();
-        Scope::parse(texts).map(|requires| SkillRequirement { id: skill.id.clone(), requires })
-    };
-    let skills: Result<Vec<_>, _> = fetched.card.skills.iter().map(require).collect();
-    let skills = skills.map_err(|problem| bad_card(problem.to_string()))?;
-    let identity = endpoint.url.trim_end_matches('/').to_owned();
-    let facts = AgentFacts { name: name.to_owned(), identity, caps: lowered, skills };
-    Ok(Resolved { card: fetched.card, original: fetched.original, fetched: at, endpoint, facts })
-}
-
-fn card_params(card: &AgentCard) -> Result<CardParams, String> {
-    let Some(extension) = card.extension(extension::URI) else { return Ok(CardParams::default()) };
-    let params = serde_json::to_string(&extension.params).unwrap_or_default();
-    serde_json::from_str(&params).map_err(|error| format!("params of {}: {error}", extension::URI))
-}
-
-/// The first interface that can be spoken to, at the registered host or at a public address.
-fn choose_endpoint(name: &str, card: &AgentCard, registered: &str) -> Result<Endpoint, String> {
-    let home = Url::parse(registered).ok().and_then(|url| url.host().map(|host| host.to_owned()));
-    for interface in card.supported_interfaces.iter().filter(|interface| interface.speaks_v1()) {
-        let binding = match interface.protocol_binding.as_str() {
-            "JSONRPC" => Binding::JsonRpc,
-            "HTTP+JSON" => Binding::HttpJson,
-            _ => continue,
-        };
-        let url = Url::parse(&interface.url)
-            .map_err(|error| format!("interface URL {:?}: {error}", interface.url))?;
-        let host = url.host().map(|host| host.to_owned());
-        if host != home && !host.as_ref().is_some_and(is_public) {
-            return Err(format!(
-                "its interface {} is neither at the registered host nor at a public address",
-                interface.url
-            ));
-        }
-        return Ok(Endpoint {
-            agent: name.to_owned(),
-            url: interface.url.clone(),
-            binding,
-            tenant: interface.tenant.clone(),
-            streaming: card.streams(),
-        });
-    }
-    Err("it offers no A2A 1.0 interface over JSONRPC or HTTP+JSON; the broker speaks no other yet".to_owned())
-}
-
-/// A host a card may send the broker to although nobody registered it. Names are resolved by the client.
-fn is_public(host: &Host) -> bool {
-    match host {
-        Host::Domain(name) => !name.eq_ignore_ascii_case("localhost") && !name.ends_with(".localhost"),
-        Host::Ipv4(ip) => {
-            !(ip.is_loopback()
-                || ip.is_private()
-                || ip.is_link_local()
-                || ip.is_unspecified()
-                || ip.is_broadcast())
-        }
-        Host::Ipv6(ip) => {
-            !(ip.is_loopback() || ip.is_unspecified() || ip.is_unique_local() || ip.is_unicast_link_local())
-                && ip.to_ipv4_mapped().is_none()
-        }
-    }
 }
 
 fn view(agent: &Agent) -> AgentView {

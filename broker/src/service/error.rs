@@ -77,6 +77,11 @@ pub(super) fn store(failure: &StoreError) -> A2aError {
     A2aError::new(ErrorKind::Unavailable, "the broker's store does not answer; nothing was accepted")
 }
 
+/// The tree in memory was given up while somebody waited on it; the task itself goes on.
+pub(super) fn lost_sight() -> A2aError {
+    A2aError::new(ErrorKind::Unavailable, "the task was lost sight of while waiting; ask for it with GetTask")
+}
+
 pub(super) fn damaged(damage: &dyn std::fmt::Display) -> A2aError {
     tracing::error!(%damage, "a journal cannot be used");
     internal()

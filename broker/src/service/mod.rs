@@ -8,6 +8,7 @@ mod conversation;
 mod driver;
 mod error;
 mod grants;
+mod resolution;
 mod send;
 mod stream;
 mod tasks;

@@ -67,8 +67,7 @@ impl Broker {
                 }
                 cell.subscribe(task)
             };
-            // Whatever happened, or was missed: look again.
-            let _ = events.recv().await;
+            news(&mut events).await?;
         }
     }
 
@@ -94,7 +93,7 @@ impl Broker {
                     }
                 }
             };
-            let _ = events.recv().await;
+            news(&mut events).await?;
         }
     }
 
@@ -179,6 +178,14 @@ impl Broker {
             }
         }
         Ok(items)
+    }
+}
+
+/// Waits until something has happened, or was missed; then it is time to look again.
+async fn news(events: &mut Receiver<TaskEvent>) -> Result<(), A2aError> {
+    match events.recv().await {
+        Ok(_) | Err(RecvError::Lagged(_)) => Ok(()),
+        Err(RecvError::Closed) => Err(error::lost_sight()),
     }
 }
 

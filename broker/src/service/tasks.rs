@@ -12,6 +12,7 @@ use protocol::{
     A2aError, CancelTaskRequest, ErrorKind, GetTaskRequest, ListTasksRequest, ListTasksResponse,
     SubscribeToTaskRequest, Task,
 };
+use tokio::sync::broadcast::error::RecvError;
 
 use super::caller::{Caller, Identity, Role};
 use super::stream::TaskStream;
@@ -198,7 +199,9 @@ async fn settled(cell: &TreeCell, task: TaskId) {
             }
             cell.subscribe(task)
         };
-        let _ = events.recv().await;
+        if let Err(RecvError::Closed) = events.recv().await {
+            return;
+        }
     }
 }
 

@@ -32,24 +32,30 @@ pub(super) struct TaskEvent {
 pub(super) struct TreeCell {
     /// The tree; whoever holds the lock decides next.
     pub(super) tree: AsyncMutex<Tree>,
-    subscribers: Mutex<HashMap<TaskId, broadcast::Sender<TaskEvent>>>,
+    /// `None` once the cell is abandoned: nobody will hear anything here any more.
+    subscribers: Mutex<Option<HashMap<TaskId, broadcast::Sender<TaskEvent>>>>,
 }
 
 impl TreeCell {
     fn new(tree: Tree) -> Self {
-        Self { tree: AsyncMutex::new(tree), subscribers: Mutex::default() }
+        Self { tree: AsyncMutex::new(tree), subscribers: Mutex::new(Some(HashMap::new())) }
     }
 
     /// Listens to a task from now on. Called with the tree locked, so that no event falls in between.
     pub(super) fn subscribe(&self, task: TaskId) -> broadcast::Receiver<TaskEvent> {
         let mut subscribers = self.subscribers.lock().unwrap_or_else(PoisonError::into_inner);
-        let sender = subscribers.entry(task).or_insert_with(|| broadcast::Sender::new(SUBSCRIBER_LAG_EVENTS));
-        sender.subscribe()
+        let new = || broadcast::Sender::new(SUBSCRIBER_LAG_EVENTS);
+        match subscribers.as_mut() {
+            Some(subscribers) => subscribers.entry(task).or_insert_with(new).subscribe(),
+            // Its sender is gone at once, so the receiver is closed.
+            None => new().subscribe(),
+        }
     }
 
     /// Tells whoever listens to the record's task. Called with the tree locked, after `apply`.
     pub(super) fn publish(&self, tree: &Tree, record: &Record) {
         let mut subscribers = self.subscribers.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(subscribers) = subscribers.as_mut() else { return };
         let Some(sender) = subscribers.get(&record.task) else { return };
         if sender.receiver_count() == 0 {
             subscribers.remove(&record.task);
@@ -62,7 +68,12 @@ impl TreeCell {
 
     fn is_watched(&self) -> bool {
         let subscribers = self.subscribers.lock().unwrap_or_else(PoisonError::into_inner);
-        subscribers.values().any(|sender| sender.receiver_count() > 0)
+        subscribers.iter().flat_map(HashMap::values).any(|sender| sender.receiver_count() > 0)
+    }
+
+    /// Sends everybody away: this copy of the tree may be wrong.
+    fn abandon(&self) {
+        self.subscribers.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 }
 
@@ -130,7 +141,9 @@ impl Trees {
 
     /// Forgets a tree whose copy in memory may be wrong; the next reader folds it again.
     pub(super) fn forget(&self, root: TaskId) {
-        self.cells.remove(&root);
+        if let Some((_, cell)) = self.cells.remove(&root) {
+            cell.abandon();
+        }
     }
 
     /// A tree has finished: keep it a while for readers, and let the oldest go.
@@ -149,5 +162,22 @@ impl Trees {
                 self.cells.remove(&oldest);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::sync::broadcast::error::TryRecvError;
+
+    #[test]
+    fn whoever_waits_on_an_abandoned_tree_is_sent_away() {
+        let task = TaskId(uuid::Uuid::from_u128(1));
+        let cell = TreeCell::new(Tree::new(task));
+        let mut before = cell.subscribe(task);
+        assert!(matches!(before.try_recv(), Err(TryRecvError::Empty)));
+        cell.abandon();
+        assert!(matches!(before.try_recv(), Err(TryRecvError::Closed)));
+        assert!(matches!(cell.subscribe(task).try_recv(), Err(TryRecvError::Closed)));
     }
 }

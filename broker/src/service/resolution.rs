@@ -1,0 +1,177 @@
+//! What follows from an agent's card: where to reach it, what it may hold at most, what its skills require.
+
+use std::collections::BTreeMap;
+
+use broker_core::delegation::input::AgentFacts;
+use broker_core::{Timestamp, extension};
+use bytes::Bytes;
+use capability::{Scope, SkillRequirement};
+use protocol::{A2aError, AgentCard, ErrorKind};
+use serde::Deserialize;
+use url::{Host, Url};
+
+use crate::ports::downstream::{Binding, Endpoint, FetchedCard};
+
+/// What follows from an agent's card.
+#[derive(Debug, Clone)]
+pub(super) struct Resolved {
+    pub(super) card: AgentCard,
+    pub(super) original: Bytes,
+    pub(super) fetched: Timestamp,
+    pub(super) endpoint: Endpoint,
+    pub(super) facts: AgentFacts,
+}
+
+/// The parameters of the extension in an agent's card: what it holds at most, and what its skills require.
+#[derive(Default, Deserialize)]
+struct CardParams {
+    caps: Option<Vec<String>>,
+    #[serde(default)]
+    requires: BTreeMap<String, Vec<String>>,
+}
+
+/// Draws the conclusions from a card, or says what is wrong with it.
+pub(super) fn resolve(
+    name: &str,
+    url: &str,
+    caps: &Scope,
+    fetched: FetchedCard,
+    at: Timestamp,
+) -> Result<Resolved, A2aError> {
+    let bad_card = |problem: String| {
+        A2aError::new(ErrorKind::InvalidAgentResponse, format!("the card at {}: {problem}", fetched.url))
+    };
+    let endpoint = choose_endpoint(name, &fetched.card, url).map_err(bad_card)?;
+    let params = card_params(&fetched.card).map_err(bad_card)?;
+    let lowered = match &params.caps {
+        None => caps.clone(),
+        Some(texts) => {
+            let declared = Scope::parse(texts).map_err(|problem| bad_card(problem.to_string()))?;
+            caps.meet(&declared).map_err(|problem| bad_card(problem.to_string()))?
+        }
+    };
+    let require = |skill: &protocol::AgentSkill| {
+        let texts = params.requires.get(&skill.id).map(Vec::as_slice).unwrap_or_default();
+        Scope::parse(texts).map(|requires| SkillRequirement { id: skill.id.clone(), requires })
+    };
+    let skills: Result<Vec<_>, _> = fetched.card.skills.iter().map(require).collect();
+    let skills = skills.map_err(|problem| bad_card(problem.to_string()))?;
+    let identity = endpoint.url.trim_end_matches('/').to_owned();
+    let facts = AgentFacts { name: name.to_owned(), identity, caps: lowered, skills };
+    Ok(Resolved { card: fetched.card, original: fetched.original, fetched: at, endpoint, facts })
+}
+
+fn card_params(card: &AgentCard) -> Result<CardParams, String> {
+    let Some(extension) = card.extension(extension::URI) else { return Ok(CardParams::default()) };
+    let params = serde_json::to_string(&extension.params).unwrap_or_default();
+    serde_json::from_str(&params).map_err(|error| format!("params of {}: {error}", extension::URI))
+}
+
+/// The first interface that can be spoken to, at the registered host or at a public address.
+fn choose_endpoint(name: &str, card: &AgentCard, registered: &str) -> Result<Endpoint, String> {
+    let home = Url::parse(registered).ok().and_then(|url| url.host().map(|host| host.to_owned()));
+    for interface in card.supported_interfaces.iter().filter(|interface| interface.speaks_v1()) {
+        let binding = match interface.protocol_binding.as_str() {
+            "JSONRPC" => Binding::JsonRpc,
+            "HTTP+JSON" => Binding::HttpJson,
+            _ => continue,
+        };
+        let url = Url::parse(&interface.url)
+            .map_err(|error| format!("interface URL {:?}: {error}", interface.url))?;
+        let host = url.host().map(|host| host.to_owned());
+        if host != home && !host.as_ref().is_some_and(is_public) {
+            return Err(format!(
+                "its interface {} is neither at the registered host nor at a public address",
+                interface.url
+            ));
+        }
+        return Ok(Endpoint {
+            agent: name.to_owned(),
+            url: interface.url.clone(),
+            binding,
+            tenant: interface.tenant.clone(),
+            streaming: card.streams(),
+        });
+    }
+    Err("it offers no A2A 1.0 interface over JSONRPC or HTTP+JSON; the broker speaks no other yet".to_owned())
+}
+
+/// A host a card may send the broker to although nobody registered it. Names are resolved by the client.
+fn is_public(host: &Host) -> bool {
+    match host {
+        Host::Domain(name) => !name.eq_ignore_ascii_case("localhost") && !name.ends_with(".localhost"),
+        Host::Ipv4(ip) => {
+            !(ip.is_loopback()
+                || ip.is_private()
+                || ip.is_link_local()
+                || ip.is_unspecified()
+                || ip.is_broadcast())
+        }
+        Host::Ipv6(ip) => {
+            !(ip.is_loopback() || ip.is_unspecified() || ip.is_unique_local() || ip.is_unicast_link_local())
+                && ip.to_ipv4_mapped().is_none()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn card(urls: &[(&str, &str)]) -> AgentCard {
+        let interfaces: Vec<_> = urls
+            .iter()
+            .map(|(binding, url)| json!({ "url": url, "protocolBinding": binding, "protocolVersion": "1.0" }))
+            .collect();
+        serde_json::from_value(
+            json!({ "name": "a", "description": "", "version": "1", "supportedInterfaces": interfaces }),
+        )
+        .unwrap()
+    }
+
+    #[test]
+    fn a_card_may_not_send_the_broker_to_private_places() {
+        for elsewhere in [
+            "http://localhost:1",
+            "http://127.0.0.2:1",
+            "http://10.0.0.1",
+            "http://192.168.1.1",
+            "http://169.254.169.254",
+            "http://0.0.0.0",
+            "http://[::1]",
+            "http://[fe80::1]",
+            "http://[fd00::1]",
+            "http://[::ffff:127.0.0.1]",
+            "http://x.localhost",
+            "http://2130706433",
+            "http://0x7f000001",
+            "not a url",
+        ] {
+            let chosen = choose_endpoint("a", &card(&[("JSONRPC", elsewhere)]), "http://agents.example:9000");
+            assert!(chosen.is_err(), "{elsewhere}: {chosen:?}");
+        }
+        for fine in ["http://agents.example:1/x", "http://93.184.216.34", "https://other.example"] {
+            assert!(
+                choose_endpoint("a", &card(&[("JSONRPC", fine)]), "http://agents.example:9000").is_ok(),
+                "{fine}"
+            );
+        }
+        assert!(
+            choose_endpoint("a", &card(&[("JSONRPC", "http://127.0.0.1:2")]), "http://127.0.0.1:1").is_ok(),
+            "the host the operator named"
+        );
+    }
+
+    #[test]
+    fn the_first_interface_that_can_be_spoken_is_chosen() {
+        let both = card(&[("GRPC", "http://h:1"), ("HTTP+JSON", "http://h:2"), ("JSONRPC", "http://h:3")]);
+        let chosen = choose_endpoint("a", &both, "http://h:9").unwrap();
+        assert_eq!((chosen.binding, chosen.url.as_str()), (Binding::HttpJson, "http://h:2"));
+        assert!(
+            choose_endpoint("a", &card(&[("GRPC", "http://h:1")]), "http://h:9")
+                .unwrap_err()
+                .contains("no A2A 1.0 interface")
+        );
+    }
+}
