@@ -32,7 +32,7 @@ from a2a.helpers.proto_helpers import (
 from a2a.server.agent_execution import AgentExecutor, RequestContext
 from a2a.server.events import EventQueue
 from a2a.server.request_handlers import DefaultRequestHandler
-from a2a.server.routes import create_agent_card_routes, create_jsonrpc_routes
+from a2a.server.routes import create_agent_card_routes, create_jsonrpc_routes, create_rest_routes
 from a2a.server.tasks import InMemoryTaskStore, TaskUpdater
 from a2a.types import (
     AgentCapabilities,
@@ -198,17 +198,19 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--log")
     parser.add_argument("--no-streaming", action="store_true")
+    parser.add_argument("--rest", action="store_true", help="HTTP+JSON instead of JSON-RPC")
     arguments = parser.parse_args()
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind(("127.0.0.1", arguments.port))
     listener.listen()
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    binding = "HTTP+JSON" if arguments.rest else "JSONRPC"
     card = AgentCard(
         name=arguments.name,
         description="Does what it is told",
         version="1.0.0",
-        supported_interfaces=[AgentInterface(url=url, protocol_binding="JSONRPC", protocol_version="1.0")],
+        supported_interfaces=[AgentInterface(url=url, protocol_binding=binding, protocol_version="1.0")],
         capabilities=AgentCapabilities(streaming=not arguments.no_streaming),
         default_input_modes=["text/plain"],
         default_output_modes=["text/plain"],
@@ -216,7 +218,8 @@ def main() -> None:
     )
     executor = Scripted(arguments.name, WireLog(arguments.log))
     handler = DefaultRequestHandler(executor, InMemoryTaskStore(), card)
-    routes = create_agent_card_routes(card) + create_jsonrpc_routes(handler, "/")
+    calls = create_rest_routes(handler) if arguments.rest else create_jsonrpc_routes(handler, "/")
+    routes = create_agent_card_routes(card) + calls
     server = uvicorn.Server(uvicorn.Config(Starlette(routes=routes), log_level="error"))
     print(f"listening on {url}", flush=True)
     asyncio.run(server.serve(sockets=[listener]))

@@ -28,6 +28,11 @@ impl Agent {
         Self::start("scripted.py", &["--name", name, "--no-streaming"])
     }
 
+    /// The same over HTTP+JSON.
+    pub fn rest(name: &str) -> Self {
+        Self::start("scripted.py", &["--name", name, "--rest"])
+    }
+
     /// An agent that misbehaves in a way (`agents/misbehaving.py`).
     pub fn misbehaving(mode: &str) -> Self {
         Self::start("misbehaving.py", &["--mode", mode])

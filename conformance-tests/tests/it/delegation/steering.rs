@@ -143,3 +143,27 @@ async fn a_deadline_ends_the_task_and_what_is_below_it() {
     let tree = fleet.broker.tree(task["id"].as_str().unwrap()).await;
     assert_eq!(tree[1]["state"], "TASK_STATE_CANCELED", "{tree:#?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_over_http_json_is_sent_to_asked_and_canceled_like_any_other() {
+    let mut broker = Broker::start("");
+    let agent = Agent::rest("rest");
+    broker.add_agent("rest", agent.url(), &[]).await;
+    let script = json!({ "delay_ms": 50, "chunks": ["x", "y"] }).to_string();
+    let done = broker.rpc("/agents/rest", "SendMessage", wire::message("a", &script)).await;
+    assert_eq!(done["result"]["task"]["status"]["state"], "TASK_STATE_COMPLETED", "{done}");
+    assert_eq!(done["result"]["task"]["artifacts"][0]["parts"].as_array().unwrap().len(), 2, "{done}");
+
+    let long = json!({ "delay_ms": 20_000 }).to_string();
+    let mut params = wire::message("b", &long);
+    params["configuration"] = json!({ "returnImmediately": true });
+    let begun = broker.rpc("/agents/rest", "SendMessage", params).await;
+    let task = begun["result"]["task"]["id"].as_str().expect("a task").to_owned();
+    until("work", async || agent.logged("received").len() == 2).await;
+    // After a crash the broker finds the task again, by its list or by its id, and still can cancel it.
+    broker.crash();
+    let canceled = broker.rpc("", "CancelTask", json!({ "id": task })).await;
+    assert_eq!(canceled["result"]["status"]["state"], "TASK_STATE_CANCELED", "{canceled}");
+    assert_eq!(broker.tree(&task).await[0]["attempts"][0]["state"], "canceled");
+    assert_eq!(agent.logged("received").len(), 2, "nothing was sent again");
+}
