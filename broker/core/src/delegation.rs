@@ -12,6 +12,7 @@ mod on_agent;
 mod on_cancel;
 mod on_delegate;
 mod on_failed;
+mod on_revoke;
 mod on_time;
 mod on_turn;
 mod slots;
@@ -115,6 +116,7 @@ impl Tree {
             Input::Found { attempt, task } => draft.on_found(attempt, *task),
             Input::Failed { attempt, failure } => draft.on_failed(attempt, &failure),
             Input::Cancel { task, by } => draft.on_cancel(task, &by)?,
+            Input::Revoke { task, by } => draft.on_revoke(task, by)?,
             Input::CancelAnswered { attempt, confirmed, reason } => {
                 draft.on_cancel_answered(attempt, confirmed, reason);
             }
@@ -169,7 +171,8 @@ impl Tree {
         self.nodes.values().filter_map(|node| on_time::next_timer(self, node, limits)).min()
     }
 
-    /// Whether a grant for this task opens anything: it and all its ancestors are open and not being cancelled.
+    /// Whether a grant for this task opens anything: it and all its ancestors are open, not being cancelled and not
+    /// revoked.
     pub fn is_granted(&self, task: TaskId) -> bool {
         self.lineage(task).all(Node::is_granted) && self.nodes.get(task).is_some()
     }
@@ -281,6 +284,7 @@ fn apply_to_node(node: &mut Node, record: &Record) {
             node.phase = Phase::Ended;
             node.show(outcome.state, record.at);
         }
+        Fact::Revoked { .. } => node.revoked = true,
         Fact::Late { .. } => node.late += 1,
     }
 }

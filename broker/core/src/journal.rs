@@ -100,6 +100,11 @@ pub enum Fact {
         /// When to stop waiting for confirmations.
         give_up: Timestamp,
     },
+    /// Grants of the task and of everything below it are dead from here on; what was begun goes on.
+    Revoked {
+        /// Who revoked them, for people.
+        by: String,
+    },
     /// The end. Nothing follows.
     Ended(Box<Outcome>),
     /// Something arrived after the end, or from a lost attempt; kept, never shown.

@@ -144,7 +144,7 @@ impl Broker {
             id,
             parent: lineage.as_ref().map(|parent| parent.task),
             caller: lineage.as_ref().map_or_else(|| owner.clone(), |parent| parent.agent.clone()),
-            principal_scope: caller.scope(),
+            held: if lineage.is_some() { capability::Scope::top() } else { caller.scope() },
             agent: resolved.facts.clone(),
             skill: asked.skill,
             asked: asked.scope,

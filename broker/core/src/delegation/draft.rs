@@ -123,6 +123,16 @@ impl<'t> Draft<'t> {
         }
     }
 
+    /// As [`Tree::is_granted`], after what has been decided so far.
+    pub(super) fn is_granted(&self, task: TaskId) -> bool {
+        self.lineage(task).all(Node::is_granted)
+    }
+
+    /// The task and its ancestors, nearest first.
+    pub(super) fn lineage(&self, task: TaskId) -> impl Iterator<Item = &Node> {
+        std::iter::successors(self.node(task), |node| self.node(node.submission.parent?))
+    }
+
     pub(super) fn parent(&self, task: TaskId) -> Option<TaskId> {
         self.node(task)?.submission.parent
     }

@@ -24,8 +24,9 @@ pub struct NewTask {
     pub parent: Option<TaskId>,
     /// Who asks: a principal for a root, the delegating agent for a child.
     pub caller: String,
-    /// For a root: the scope its principal holds. A child's hold is its parent's scope, never this.
-    pub principal_scope: Scope,
+    /// What the caller's credential admits: for a root the scope its principal holds; for a child everything, or the
+    /// scope of the narrowed grant it was asked for with, which bounds what its parent holds.
+    pub held: Scope,
     /// The agent chosen.
     pub agent: AgentFacts,
     /// The skill asked for.
@@ -97,6 +98,13 @@ pub enum Input {
         /// The task.
         task: TaskId,
         /// Who asks, for people.
+        by: String,
+    },
+    /// The grants of a task and of everything below it are to be dead.
+    Revoke {
+        /// The task.
+        task: TaskId,
+        /// Who revokes, for people.
         by: String,
     },
     /// The agent answered a cancel request, or could not be asked.

@@ -59,16 +59,20 @@ impl Draft<'_> {
     fn place(&self, new: &NewTask) -> Result<Place, Refusal> {
         let Some(parent) = new.parent else {
             return Ok(Place {
-                hold: new.principal_scope.clone(),
+                hold: new.held.clone(),
                 depth: 0,
                 owner: new.caller.clone(),
                 deadline_limit: None,
             });
         };
         let node = self.node(parent).ok_or(Refusal::NotFound)?;
+        if !self.is_granted(parent) {
+            // A dead grant opens nothing, not even an explanation.
+            return Err(Refusal::NotFound);
+        }
         may_delegate(node)?;
         Ok(Place {
-            hold: node.submission.scope.clone(),
+            hold: node.submission.scope.meet(&new.held).map_err(|limit| too_complex(limit))?,
             depth: node.submission.depth + 1,
             owner: node.submission.owner.clone(),
             deadline_limit: Some(node.submission.deadline),
@@ -94,9 +98,7 @@ impl Draft<'_> {
     }
 
     fn works_above(&self, parent: TaskId, agent: &AgentFacts) -> bool {
-        std::iter::successors(Some(parent), |&task| self.parent(task))
-            .filter_map(|task| self.node(task))
-            .any(|node| node.submission.identity == agent.identity)
+        self.lineage(parent).any(|node| node.submission.identity == agent.identity)
     }
 
     /// The deadline asked for, never later than the parent's.
@@ -124,9 +126,13 @@ fn may_delegate(node: &Node) -> Result<(), Refusal> {
             "task {} has reported completion; it can delegate no more",
             node.id
         ))),
-        // A dead grant opens nothing, not even an explanation.
         Phase::Closing { .. } | Phase::Ended => Err(Refusal::NotFound),
     }
+}
+
+fn too_complex(limit: capability::LimitExceeded) -> Refusal {
+    let explanation = format!("{limit}; ask for fewer capabilities");
+    Refusal::CapabilityExceeded { missing: Vec::new(), explanation }
 }
 
 /// `Effective = pass_on(hold) ∩ asked ∩ caps`, and both gates (design §3).

@@ -104,6 +104,8 @@ pub(super) struct Node {
     /// Bytes of messages and artifacts kept.
     pub(super) bytes: u64,
     pub(super) late: u32,
+    /// Its grants, and those below it, are dead.
+    pub(super) revoked: bool,
     /// The agent's answer was one direct message.
     pub(super) direct: bool,
     /// A caller's turn the agent has not reacted to yet.
@@ -144,6 +146,7 @@ impl Node {
             heard: at,
             bytes,
             late: 0,
+            revoked: false,
             direct: false,
             turn: None,
             question: None,
@@ -154,9 +157,10 @@ impl Node {
         !matches!(self.phase, Phase::Ended)
     }
 
-    /// Whether the agent may act with its grant: open and not being cancelled (invariant 8).
+    /// Whether the agent may act with its grant, as far as this task decides: open, not being cancelled, not revoked
+    /// (invariant 8).
     pub(super) fn is_granted(&self) -> bool {
-        !matches!(self.phase, Phase::Ended | Phase::Closing { .. })
+        !self.revoked && !matches!(self.phase, Phase::Ended | Phase::Closing { .. })
     }
 
     /// The attempt under way, if any.

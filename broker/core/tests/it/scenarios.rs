@@ -2,6 +2,7 @@
 
 use broker_core::delegation::input::{AttemptId, Failure, Input};
 use broker_core::{Refusal, Told};
+use capability::Scope;
 use protocol::{Message, StreamResponse, TaskState};
 
 use super::world::{World, artifact, snapshot, update};
@@ -38,6 +39,43 @@ fn a_failing_parent_revokes_first_then_cancels_then_reports() {
     assert_eq!(world.delegate(Some(child), "c"), Err(Refusal::NotFound));
     world.feed(Input::CancelAnswered { attempt: first(child), confirmed: true, reason: None }).unwrap();
     assert_eq!((world.state(child), world.state(root)), (TaskState::Canceled, TaskState::Failed));
+}
+
+#[test]
+fn one_revocation_kills_the_grants_of_the_whole_subtree_and_nothing_else() {
+    let mut world = World::new();
+    let root = world.delegate(None, "a").unwrap();
+    let child = world.delegate(Some(root), "b").unwrap();
+    let below = world.delegate(Some(child), "c").unwrap();
+    let records = world.journal.len();
+    world.feed(Input::Revoke { task: child, by: "alice".to_owned() }).unwrap();
+    world.feed(Input::Revoke { task: child, by: "alice".to_owned() }).unwrap();
+    assert_eq!(
+        world.journal.len(),
+        records + 1,
+        "one write, however deep the subtree and however often asked"
+    );
+    world.crash();
+    assert!(world.tree.is_granted(root));
+    assert!(!world.tree.is_granted(child) && !world.tree.is_granted(below));
+    assert_eq!(world.delegate(Some(below), "d"), Err(Refusal::NotFound), "a dead grant opens nothing");
+    world.say(first(below), update(first(below), TaskState::Completed, None));
+    assert_eq!(world.state(below), TaskState::Completed, "work that was begun goes on");
+}
+
+#[test]
+fn a_narrowed_grant_bounds_what_its_holder_can_pass_on() {
+    let mut world = World::new();
+    let root = world.delegate(None, "a").unwrap();
+    let mut new = world.new_task(Some(root), "b", None);
+    new.held = Scope::parse(["a2a:skill/b/*", "mcp:tool/search{calls<=2}"]).unwrap();
+    let child = new.id;
+    world.feed(Input::Delegate(Box::new(new))).unwrap();
+    assert_eq!(world.tree.summary(child).unwrap().scope, ["a2a:skill/b/*", "mcp:tool/search{calls<=2}"]);
+    let mut new = world.new_task(Some(root), "c", None);
+    new.held = Scope::parse(["a2a:skill/b/*"]).unwrap();
+    let refused = world.feed(Input::Delegate(Box::new(new)));
+    assert!(matches!(refused, Err(Refusal::CapabilityExceeded { .. })), "{refused:?}");
 }
 
 #[test]

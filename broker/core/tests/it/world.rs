@@ -134,7 +134,7 @@ impl World {
             id,
             parent,
             caller: "alice".to_owned(),
-            principal_scope: Scope::top(),
+            held: Scope::top(),
             agent: facts(agent),
             skill: None,
             asked: None,
