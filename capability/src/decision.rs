@@ -1,6 +1,12 @@
-//! The rule: `Effective(A→B) = Hold(A's task) ∩ asked ∩ Caps(B) ∩ policy`, and its two gates.
+//! The rule: `Effective(A→B) = pass_on(Hold(A's task)) ∩ asked ∩ Caps(B) ∩ policy`, and its two gates: the hold admits
+//! invoking the skill, and what the skill requires is within the effective scope.
+
+mod invoke;
+
+pub(crate) use self::invoke::rate_wait;
 
 use crate::capability::Capability;
+use crate::ledger::Ceilings;
 use crate::scope::{LimitExceeded, Scope};
 
 /// What a skill requires of whoever works on it. A skill that declares nothing requires nothing.
@@ -8,17 +14,42 @@ use crate::scope::{LimitExceeded, Scope};
 pub struct SkillRequirement {
     /// The skill's id.
     pub id: String,
-    /// What must be within the effective scope.
+    /// What must be within the effective scope. A quantity it does not state (ceilings, rate, hops, window) is asked
+    /// for in no particular amount: what the effective scope says about it only has to leave something, now.
     pub requires: Scope,
+}
+
+/// Whose hold it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Giver {
+    /// A principal's: its root task holds what it holds.
+    Principal,
+    /// A task's: passing on costs a hop.
+    Task,
+}
+
+/// An earlier delegation under the same hold, for rates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Invocation<'a> {
+    /// The agent.
+    pub agent: &'a str,
+    /// The skill, if one was named.
+    pub skill: Option<&'a str>,
+    /// When, in seconds since the epoch.
+    pub at: u64,
 }
 
 /// A wish to delegate.
 #[derive(Debug, Clone, Copy)]
 pub struct Demand<'a> {
-    /// What the delegating task holds; for a root, what its principal holds.
+    /// What the delegating task holds, its ceilings lowered to what is left; for a root, what its principal holds.
     pub hold: &'a Scope,
+    /// Whose hold it is.
+    pub giver: Giver,
     /// What the delegator wants to pass on; `None` is all it can.
     pub asked: Option<&'a Scope>,
+    /// What the delegate may use up at most, as far as the delegator says.
+    pub budget: Ceilings,
     /// The operator's ceiling for the agent, lowered by its card.
     pub caps: &'a Scope,
     /// What the account's policy admits; `None` is everything.
@@ -29,6 +60,10 @@ pub struct Demand<'a> {
     pub skill: Option<&'a str>,
     /// The skills the agent's card lists.
     pub skills: &'a [SkillRequirement],
+    /// Now, in seconds since the epoch.
+    pub now: u64,
+    /// Earlier delegations under this hold; needed only if it has rates (see [`Scope::has_rates`]).
+    pub recent: &'a [Invocation<'a>],
 }
 
 /// The answer, as data.
@@ -47,6 +82,8 @@ pub struct Allowed {
     pub effective: Scope,
     /// The skills it may use: the one named, or all that are allowed.
     pub skills: Vec<String>,
+    /// The capabilities of the hold that admit invoking them; what they limit is used up by the delegation.
+    pub under: Vec<Capability>,
 }
 
 /// Why not.
@@ -63,19 +100,36 @@ pub struct Denied {
 /// The rules that can say no.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DenyRule {
-    /// More was asked to be passed on than is held.
+    /// More was asked to be passed on than can be.
     AskedExceedsHold,
-    /// The hold does not admit invoking the skill.
+    /// The hold, or the policy, does not admit invoking the skill.
     MayNotInvoke,
     /// The effective scope lacks what the skill requires.
     RequirementUnmet,
-    /// The scopes meet in more capabilities than a scope may hold.
+    /// The scopes meet in more than a scope may hold.
     TooComplex,
+    /// It was done as often as a rate allows.
+    RateExceeded {
+        /// Seconds until it may be done again.
+        retry_after: u64,
+    },
+    /// A ceiling leaves too little.
+    BudgetExhausted,
 }
 
-/// `Hold ∩ asked ∩ Caps ∩ policy`.
+impl Demand<'_> {
+    /// What can be passed on at all, before anybody narrows it.
+    pub fn passable(&self) -> Scope {
+        match self.giver {
+            Giver::Principal => self.hold.clone(),
+            Giver::Task => self.hold.passed_on(),
+        }
+    }
+}
+
+/// `pass_on(Hold) ∩ asked ∩ Caps ∩ policy`.
 pub fn effective(demand: &Demand<'_>) -> Result<Scope, LimitExceeded> {
-    let mut scope = demand.hold.meet(demand.caps)?;
+    let mut scope = demand.passable().meet(demand.caps)?;
     for narrower in [demand.asked, demand.policy].into_iter().flatten() {
         scope = scope.meet(narrower)?;
     }
@@ -94,87 +148,83 @@ fn judge(demand: &Demand<'_>) -> Result<Allowed, Denied> {
         rule: DenyRule::TooComplex,
         explanation: format!("{limit}; ask for fewer capabilities"),
     })?;
-    let skills = match demand.skill {
-        Some(skill) => vec![named_skill(demand, &effective, skill)?],
+    let (skills, under) = match demand.skill {
+        Some(skill) => named_skill(demand, &effective, skill)?,
         None => usable_skills(demand, &effective)?,
     };
-    Ok(Allowed { effective, skills })
+    Ok(Allowed { effective, skills, under })
 }
 
-/// Asking for more than one holds is refused: nothing is narrowed silently.
+/// Asking for more than can be passed on is refused: nothing is narrowed silently.
 fn check_asked(demand: &Demand<'_>) -> Result<(), Denied> {
-    let missing: Vec<String> = demand
-        .asked
-        .into_iter()
-        .flat_map(Scope::iter)
-        .filter(|asked| !demand.hold.covers(asked))
-        .map(ToString::to_string)
-        .collect();
+    let Some(asked) = demand.asked else { return Ok(()) };
+    let passable = demand.passable();
+    let missing: Vec<String> =
+        asked.iter().filter(|capability| !passable.covers(capability)).map(ToString::to_string).collect();
     if missing.is_empty() {
         return Ok(());
     }
     let explanation = format!(
-        "the delegating task does not hold {}; ask only for what its own scope covers",
+        "the delegating task holds no {} that it can pass on; ask only for what its own scope covers, with its \
+         ceilings, windows and one hop less",
         missing.join(" ")
     );
     Err(Denied { missing, rule: DenyRule::AskedExceedsHold, explanation })
 }
 
-fn named_skill(demand: &Demand<'_>, effective: &Scope, skill: &str) -> Result<String, Denied> {
-    let invoke = Capability::invoke(demand.agent, skill);
-    if !demand.hold.covers(&invoke) {
-        return Err(may_not_invoke(demand, &invoke));
+type Usable = (Vec<String>, Vec<Capability>);
+
+fn named_skill(demand: &Demand<'_>, effective: &Scope, skill: &str) -> Result<Usable, Denied> {
+    let under = invoke::admit(demand, Some(skill))?;
+    let required = demand.skills.iter().filter(|known| known.id == skill);
+    let missing: Vec<String> =
+        required.flat_map(|known| lacking(&known.requires, effective, demand.now)).collect();
+    if missing.is_empty() {
+        Ok((vec![skill.to_owned()], under.into_iter().collect()))
+    } else {
+        Err(requirement_unmet(demand, skill, missing))
     }
-    let lacking: Vec<String> = demand
-        .skills
-        .iter()
-        .filter(|known| known.id == skill)
-        .flat_map(|known| lacking(&known.requires, effective))
-        .collect();
-    if lacking.is_empty() { Ok(skill.to_owned()) } else { Err(requirement_unmet(demand, skill, lacking)) }
 }
 
 /// With no skill named, all that are admitted and whose requirements are met; at least one.
-fn usable_skills(demand: &Demand<'_>, effective: &Scope) -> Result<Vec<String>, Denied> {
-    let any = Capability::invoke_any(demand.agent);
+fn usable_skills(demand: &Demand<'_>, effective: &Scope) -> Result<Usable, Denied> {
     if demand.skills.is_empty() {
-        let admitted = demand.hold.is_top() || demand.hold.iter().any(|held| held.meet(&any).is_some());
-        return if admitted { Ok(Vec::new()) } else { Err(may_not_invoke(demand, &any)) };
+        return Ok((Vec::new(), invoke::admit(demand, None)?.into_iter().collect()));
     }
-    let usable: Vec<String> = demand
-        .skills
-        .iter()
-        .filter(|skill| demand.hold.covers(&Capability::invoke(demand.agent, &skill.id)))
-        .filter(|skill| lacking(&skill.requires, effective).next().is_none())
-        .map(|skill| skill.id.clone())
-        .collect();
-    if usable.is_empty() { Err(may_not_invoke(demand, &any)) } else { Ok(usable) }
+    let (mut skills, mut all_under) = (Vec::new(), Vec::new());
+    let mut refused = None;
+    for skill in demand.skills {
+        match invoke::admit(demand, Some(&skill.id)) {
+            Err(denied) => refused = refused.or(Some(denied)),
+            Ok(_) if lacking(&skill.requires, effective, demand.now).next().is_some() => {}
+            Ok(under) => {
+                skills.push(skill.id.clone());
+                all_under.extend(under.filter(|under| !all_under.contains(under)));
+            }
+        }
+    }
+    if skills.is_empty() { Err(none_usable(demand, refused)) } else { Ok((skills, all_under)) }
 }
 
-fn lacking<'a>(required: &'a Scope, effective: &'a Scope) -> impl Iterator<Item = String> + 'a {
-    required.iter().filter(|capability| !effective.covers(capability)).map(ToString::to_string)
-}
-
-fn may_not_invoke(demand: &Demand<'_>, invoke: &Capability) -> Denied {
-    let hint = if demand.hold.is_empty() {
-        "the delegating task holds no capabilities at all: its agent was registered without any \
-         that reach this far"
-    } else {
-        "the delegating task's scope does not cover it"
+/// What a skill requires and the effective scope does not give.
+fn lacking<'a>(required: &'a Scope, effective: &'a Scope, now: u64) -> impl Iterator<Item = String> + 'a {
+    let met = move |required: &Capability| {
+        effective.is_top() || effective.iter().any(|ours| ours.satisfies(required, now))
     };
-    Denied {
-        missing: vec![invoke.to_string()],
-        rule: DenyRule::MayNotInvoke,
-        explanation: format!(
-            "delegating to {} needs {invoke}: {hint}; the operator can add it to the delegating agent's caps",
-            demand.agent
-        ),
+    required.iter().filter(move |required| !met(required)).map(ToString::to_string)
+}
+
+/// A rate or a budget says when or how to come back; otherwise what is missing is the right to any skill.
+fn none_usable(demand: &Demand<'_>, refused: Option<Denied>) -> Denied {
+    match refused {
+        Some(denied) if !matches!(denied.rule, DenyRule::MayNotInvoke) => denied,
+        _ => invoke::may_not(demand, &Capability::invoke_any(demand.agent)),
     }
 }
 
 fn requirement_unmet(demand: &Demand<'_>, skill: &str, missing: Vec<String>) -> Denied {
     let explanation = format!(
-        "skill {skill} of {agent} requires {}, which is not within both the delegating task's scope and \
+        "skill {skill} of {agent} requires {}, which is not within both what the delegating task can pass on and \
          {agent}'s caps",
         missing.join(" "),
         agent = demand.agent,

@@ -5,9 +5,16 @@
 mod capability;
 mod decision;
 mod grant;
+pub mod ledger;
 mod scope;
 
-pub use capability::{Arg, Capability, ParseError, Request};
-pub use decision::{Allowed, Decision, Demand, Denied, DenyRule, SkillRequirement, decide, effective};
+pub use capability::{
+    Arg, Capability, JsonError, MAX_CONSTRAINTS, MAX_HOPS, ParseError, Request, money, parse_money,
+};
+pub use decision::{
+    Allowed, Decision, Demand, Denied, DenyRule, Giver, Invocation, SkillRequirement, decide, effective,
+};
 pub use grant::{Actor, Claims, Expected, GrantError, GrantKey, VerifyKey, mint, verify};
-pub use scope::{LimitExceeded, MAX_CAPABILITIES, MAX_CAPABILITIES_AFTER_MEET, Scope, ScopeError};
+pub use scope::{
+    DETAILS_TYPE, LimitExceeded, MAX_CAPABILITIES, MAX_CAPABILITIES_AFTER_MEET, Scope, ScopeError,
+};

@@ -1,9 +1,12 @@
 //! Scopes: what a task holds. "All" and "nothing" are different constructors; a scope that must be read from outside
 //! can never be "all".
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+mod form;
 
-use crate::capability::{Capability, ParseError, Request};
+use crate::capability::{Capability, JsonError, MAX_CONSTRAINTS, MAX_TEXT_BYTES, ParseError, Request};
+use crate::decision::{Invocation, rate_wait};
+
+pub use self::form::DETAILS_TYPE;
 
 /// Most capabilities a scope may be given.
 pub const MAX_CAPABILITIES: usize = 32;
@@ -22,14 +25,25 @@ enum Extent {
     Only(Vec<Capability>),
 }
 
-/// A meet would produce more capabilities than a scope may hold. Nothing is cut silently.
+/// A meet would need more than a scope may hold. Nothing is cut silently.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "the scopes meet in {found} capabilities, more than the {MAX_CAPABILITIES_AFTER_MEET} a scope may hold"
-)]
-pub struct LimitExceeded {
-    /// How many it would be.
-    pub found: usize,
+pub enum LimitExceeded {
+    /// Too many capabilities.
+    #[error(
+        "the scopes meet in {found} capabilities, more than the {MAX_CAPABILITIES_AFTER_MEET} a scope may hold"
+    )]
+    Capabilities {
+        /// How many it would be.
+        found: usize,
+    },
+    /// Too many constraints in one of them.
+    #[error(
+        "the scopes meet in a capability of {found} constraints, more than the {MAX_CONSTRAINTS} one may have"
+    )]
+    Constraints {
+        /// How many it would be.
+        found: usize,
+    },
 }
 
 /// Why texts are not a scope.
@@ -49,6 +63,15 @@ pub enum ScopeError {
         /// How many there are.
         found: usize,
     },
+    /// Together they are too long.
+    #[error("expected at most {MAX_TEXT_BYTES} bytes of capabilities, found {found}")]
+    TooLong {
+        /// How many bytes they take.
+        found: usize,
+    },
+    /// The JSON form is not one.
+    #[error("authorization_details: {0}")]
+    Json(#[from] JsonError),
 }
 
 impl Scope {
@@ -65,23 +88,6 @@ impl Scope {
     /// What these capabilities admit together.
     pub fn of(capabilities: impl IntoIterator<Item = Capability>) -> Self {
         Self(Extent::Only(maximal(capabilities.into_iter().collect())))
-    }
-
-    /// Parses canonical texts.
-    pub fn parse<I, S>(texts: I) -> Result<Self, ScopeError>
-    where
-        I: IntoIterator<Item = S>,
-        S: AsRef<str>,
-    {
-        let parse = |text: S| {
-            let text = text.as_ref();
-            text.parse().map_err(|error| ScopeError::Capability { text: text.to_owned(), error })
-        };
-        let capabilities: Vec<Capability> = texts.into_iter().map(parse).collect::<Result<_, _>>()?;
-        match capabilities.len() {
-            0..=MAX_CAPABILITIES => Ok(Self::of(capabilities)),
-            found => Err(ScopeError::TooMany { found }),
-        }
     }
 
     /// Whether it is everything.
@@ -102,11 +108,6 @@ impl Scope {
         }
     }
 
-    /// Its canonical texts; none for the top, so ask [`Self::is_top`] first.
-    pub fn texts(&self) -> Vec<String> {
-        self.iter().map(ToString::to_string).collect()
-    }
-
     /// Whether every capability here has one above it there. Sound for `admits`; not complete for unions.
     pub fn le(&self, other: &Self) -> bool {
         match (&self.0, &other.0) {
@@ -114,6 +115,23 @@ impl Scope {
             (Extent::All, Extent::Only(_)) => false,
             (Extent::Only(_), Extent::Only(_)) => self.iter().all(|capability| other.covers(capability)),
         }
+    }
+
+    /// Whether any of its capabilities limits how often it is used.
+    pub fn has_rates(&self) -> bool {
+        self.iter().any(|capability| capability.rates().is_some())
+    }
+
+    /// Seconds until its rates admit one more delegation to a skill (or, with none named, to any of the agent's), given
+    /// earlier ones; `None` if they do now. Whether anything else admits it is for [`crate::decide`] to say.
+    pub fn rate_wait(
+        &self,
+        agent: &str,
+        skill: Option<&str>,
+        now: u64,
+        recent: &[Invocation<'_>],
+    ) -> Option<u64> {
+        rate_wait(self, agent, skill, now, recent)
     }
 
     /// Whether a capability lies below one of these.
@@ -127,12 +145,7 @@ impl Scope {
             (Extent::All, _) => Ok(other.clone()),
             (_, Extent::All) => Ok(self.clone()),
             (Extent::Only(ours), Extent::Only(theirs)) => {
-                let meets = ours.iter().flat_map(|a| theirs.iter().filter_map(|b| a.meet(b)));
-                let meets = maximal(meets.collect());
-                match meets.len() {
-                    0..=MAX_CAPABILITIES_AFTER_MEET => Ok(Self(Extent::Only(meets))),
-                    found => Err(LimitExceeded { found }),
-                }
+                meet(ours, theirs).map(|met| Self(Extent::Only(met)))
             }
         }
     }
@@ -146,47 +159,59 @@ impl Scope {
         Self::of(self.iter().chain(other.iter()).cloned())
     }
 
+    /// What a delegate can get of it: every capability with one hop less, without those that may not be passed on.
+    #[must_use]
+    pub fn passed_on(&self) -> Self {
+        match &self.0 {
+            Extent::All => Self::top(),
+            // One hop less everywhere keeps the order and what lies below what.
+            Extent::Only(ours) => Self(Extent::Only(ours.iter().filter_map(Capability::passed_on).collect())),
+        }
+    }
+
     /// Whether it admits a request.
     pub fn admits(&self, request: &Request<'_>) -> bool {
         self.is_top() || self.iter().any(|capability| capability.admits(request))
     }
 }
 
+/// The maximal pairwise meets. Both are sorted, so that what can meet at all stands together.
+fn meet(ours: &[Capability], theirs: &[Capability]) -> Result<Vec<Capability>, LimitExceeded> {
+    let mut met = Vec::new();
+    for akin in ours.chunk_by(Capability::is_akin) {
+        let Some(family) = akin.first().map(Capability::family) else { continue };
+        let start = theirs.partition_point(|other| other.family() < family);
+        let end = theirs.partition_point(|other| other.family() <= family);
+        meet_akin(akin, theirs.get(start..end).unwrap_or_default(), &mut met);
+    }
+    if let Some(found) = met.iter().map(Capability::size).find(|size| *size > MAX_CONSTRAINTS) {
+        return Err(LimitExceeded::Constraints { found });
+    }
+    let met = maximal(met);
+    match met.len() {
+        0..=MAX_CAPABILITIES_AFTER_MEET => Ok(met),
+        found => Err(LimitExceeded::Capabilities { found }),
+    }
+}
+
+/// The meets of capabilities of one family. One that lies below another of the other side meets in itself, and no
+/// other meet of it is maximal; that is the usual case, and spares the others.
+fn meet_akin(ours: &[Capability], theirs: &[Capability], met: &mut Vec<Capability>) {
+    let below = |one: &Capability, others: &[Capability]| others.iter().any(|other| one.le(other));
+    let (inner, left): (Vec<&Capability>, Vec<&Capability>) = ours.iter().partition(|one| below(one, theirs));
+    let (inner_too, right): (Vec<&Capability>, Vec<&Capability>) =
+        theirs.iter().partition(|one| below(one, ours));
+    met.extend(inner.into_iter().chain(inner_too).cloned());
+    met.extend(left.iter().flat_map(|a| right.iter().filter_map(|b| a.meet(b))));
+}
+
 /// Sorted, and without what lies below another.
 fn maximal(mut capabilities: Vec<Capability>) -> Vec<Capability> {
-    capabilities.sort();
+    capabilities.sort_unstable();
     capabilities.dedup();
-    let below =
-        |one: &Capability, others: &[Capability]| others.iter().any(|other| one != other && one.le(other));
-    let keep: Vec<bool> = capabilities.iter().map(|one| !below(one, &capabilities)).collect();
+    let below = |one: &Capability| capabilities.iter().any(|other| one != other && one.le(other));
+    let keep: Vec<bool> = capabilities.iter().map(|one| !below(one)).collect();
     let mut keep = keep.into_iter();
     capabilities.retain(|_| keep.next().unwrap_or(true));
     capabilities
-}
-
-/// The stored form: a list of texts, or the word `top`.
-impl Serialize for Scope {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if self.is_top() { serializer.serialize_str("top") } else { self.texts().serialize(serializer) }
-    }
-}
-
-impl<'de> Deserialize<'de> for Scope {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum Stored {
-            Word(String),
-            Texts(Vec<String>),
-        }
-        use serde::de::Error;
-        match Stored::deserialize(deserializer)? {
-            Stored::Word(word) if word == "top" => Ok(Self::top()),
-            Stored::Word(word) => Err(Error::custom(format!("expected \"top\" or texts, found {word:?}"))),
-            Stored::Texts(texts) => {
-                let parsed: Result<Vec<Capability>, _> = texts.iter().map(|text| text.parse()).collect();
-                parsed.map(Self::of).map_err(Error::custom)
-            }
-        }
-    }
 }

@@ -6,6 +6,7 @@
 //! applies them, and applies them before it performs the actions.
 
 pub mod action;
+mod authority;
 mod draft;
 pub mod input;
 mod on_agent;
@@ -15,17 +16,20 @@ mod on_failed;
 mod on_revoke;
 mod on_time;
 mod on_turn;
+mod purses;
 mod slots;
 mod state;
 mod view;
 
 use std::sync::Arc;
 
+use capability::ledger::Ledger;
 use protocol::{TaskState, Timestamp};
 
 use self::action::Action;
 use self::draft::Draft;
 use self::input::Input;
+use self::purses::PurseId;
 use self::slots::Slots;
 use self::state::{Body, Node, Phase, Progress, parts_bytes, status_bytes};
 use crate::TaskId;
@@ -43,6 +47,8 @@ pub struct Tree {
     open: u32,
     nodes: Slots<Node>,
     bodies: Slots<Body>,
+    /// What open tasks may use up; empty where nothing is limited.
+    ledger: Ledger<PurseId>,
 }
 
 /// What follows from an input: facts to make durable, then effects to perform.
@@ -103,7 +109,14 @@ pub enum FoldError {
 impl Tree {
     /// A tree in which nothing has happened; its first input must delegate without a parent, with this id.
     pub fn new(root: TaskId) -> Self {
-        Self { root, version: 0, open: 0, nodes: Slots::new(), bodies: Slots::new() }
+        Self {
+            root,
+            version: 0,
+            open: 0,
+            nodes: Slots::new(),
+            bodies: Slots::new(),
+            ledger: Ledger::default(),
+        }
     }
 
     /// What follows from an input at a time. Changes nothing.
@@ -193,6 +206,7 @@ trait Nodes {
     fn node_mut(&mut self, task: TaskId) -> Option<&mut Node>;
     fn insert(&mut self, node: Node);
     fn open_mut(&mut self) -> &mut u32;
+    fn ledger_mut(&mut self) -> &mut Ledger<PurseId>;
 }
 
 impl Nodes for Tree {
@@ -207,6 +221,10 @@ impl Nodes for Tree {
     fn open_mut(&mut self) -> &mut u32 {
         &mut self.open
     }
+
+    fn ledger_mut(&mut self) -> &mut Ledger<PurseId> {
+        &mut self.ledger
+    }
 }
 
 /// The one meaning of a record for the state that decisions are made from.
@@ -214,6 +232,7 @@ fn apply_to_nodes(nodes: &mut impl Nodes, record: &Record) {
     if let Fact::Submitted(submission) = &record.fact {
         nodes.insert(Node::new(record.task, (**submission).clone(), record.at));
         *nodes.open_mut() += 1;
+        purses::open(nodes, record.task, submission);
         if let Some(parent) = submission.parent.and_then(|parent| nodes.node_mut(parent)) {
             parent.children.push(record.task);
             parent.open_children += 1;
@@ -223,8 +242,12 @@ fn apply_to_nodes(nodes: &mut impl Nodes, record: &Record) {
     let was_open = node.is_open();
     apply_to_node(node, record);
     if was_open && !node.is_open() {
-        let parent = node.submission.parent;
+        let submission = Arc::clone(&node.submission);
         *nodes.open_mut() -= 1;
+        if let Fact::Ended(outcome) = &record.fact {
+            purses::close(nodes, record.task, &submission, &outcome.cost);
+        }
+        let parent = submission.parent;
         if let Some(parent) = parent.and_then(|parent| nodes.node_mut(parent)) {
             parent.open_children -= 1;
         }
@@ -254,6 +277,7 @@ fn apply_to_node(node: &mut Node, record: &Record) {
         Fact::Resumed => node.heard = record.at,
         Fact::Status(status) => {
             node.bytes += status_bytes(status);
+            node.cost = status.cost.unwrap_or(node.cost);
             node.set_status(status, record.at);
         }
         Fact::Artifact(piece) => {
@@ -281,6 +305,7 @@ fn apply_to_node(node: &mut Node, record: &Record) {
         Fact::Ended(outcome) => {
             node.end_live_attempt();
             node.direct = outcome.direct;
+            node.cost = outcome.cost;
             node.phase = Phase::Ended;
             node.show(outcome.state, record.at);
         }
@@ -310,6 +335,7 @@ fn apply_to_body(bodies: &mut Slots<Body>, record: &Record) {
 impl Outcome {
     /// An end with a closing message, if there is one.
     pub(crate) fn new(state: TaskState, message: Option<protocol::Message>) -> Self {
-        Self { state, message, metadata: protocol::Metadata::default(), direct: false }
+        let (metadata, cost) = Default::default();
+        Self { state, message, metadata, direct: false, cost }
     }
 }

@@ -14,6 +14,20 @@ pub enum Refusal {
         /// What to do about it, for the caller.
         explanation: String,
     },
+    /// Too little is left of what may be used up; no child exists.
+    #[error("{explanation}")]
+    BudgetExhausted {
+        /// What to do about it, for the caller.
+        explanation: String,
+    },
+    /// It was done as often as a rate allows; no child exists.
+    #[error("{explanation}")]
+    RateExceeded {
+        /// What it is about, for the caller.
+        explanation: String,
+        /// Seconds until it may be done again.
+        retry_after: u64,
+    },
     /// The agent is already working further up.
     #[error("delegating to {agent} would close a cycle: it already works on an ancestor of this task")]
     Cycle {

@@ -3,13 +3,14 @@
 //! The field reference for users is `docs/extension.md`.
 
 use capability::Scope;
+use capability::ledger::Ceilings;
 use protocol::{Artifact, Message, Metadata, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::TaskId;
 use crate::delegation::action::Passport;
-use crate::journal::Retry;
+use crate::journal::{Cost, Retry};
 
 /// The extension's URI, and the metadata key its data lives under.
 pub const URI: &str = "urn:bailiwick:ext:delegation:v1";
@@ -18,7 +19,7 @@ pub const URI: &str = "urn:bailiwick:ext:delegation:v1";
 const BROKER_ONLY: [&str; 6] = ["task", "parent", "root", "depth", "grant", "broker"];
 
 /// Members defined for a later version: refused rather than ignored, so that nobody relies on them in vain.
-const RESERVED: [&str; 6] = ["budget", "mode", "accept", "escalate", "subtasks", "quorum"];
+const RESERVED: [&str; 5] = ["mode", "accept", "escalate", "subtasks", "quorum"];
 
 /// What a delegator may ask for. All members are optional.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -29,7 +30,38 @@ struct AskedWire {
     scope: Option<Vec<String>>,
     deadline: Option<Timestamp>,
     retry: Option<RetryWire>,
+    budget: Option<AmountsWire>,
     task: Option<String>,
+}
+
+/// What may be used up, or was: money as a decimal string, the rest as integers.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AmountsWire {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    usd: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    calls: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tokens: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fanout: Option<u64>,
+}
+
+impl AmountsWire {
+    pub(crate) fn of(amounts: &Ceilings) -> Self {
+        let Ceilings { usd, calls, tokens, fanout } = *amounts;
+        Self { usd: usd.map(capability::money), calls, tokens, fanout }
+    }
+
+    /// `None` if the money is not written as money is.
+    fn read(&self) -> Option<Ceilings> {
+        let usd = match &self.usd {
+            None => None,
+            Some(text) => Some(capability::parse_money(text)?),
+        };
+        Some(Ceilings { usd, calls: self.calls, tokens: self.tokens, fanout: self.fanout })
+    }
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -52,6 +84,8 @@ pub struct Asked {
     pub deadline: Option<Timestamp>,
     /// How often it may be tried.
     pub retry: Option<Retry>,
+    /// What it may use up at most.
+    pub budget: Ceilings,
     /// The task the caller says it works on. Only a claim: see `service` for who may make it.
     pub claimed_task: Option<String>,
 }
@@ -82,7 +116,12 @@ impl Asked {
             max_attempts: retry.max_attempts.unwrap_or(default_max_attempts),
             idempotent: retry.idempotent,
         });
+        let budget = wire.budget.unwrap_or_default().read().ok_or_else(|| AskedError {
+            member: ".budget.usd".to_owned(),
+            problem: "expected an amount such as \"2.00\" (a string with 2 to 6 decimals)".to_owned(),
+        })?;
         Ok(Self {
+            budget,
             agent: wire.agent,
             skill: wire.skill,
             scope,
@@ -119,6 +158,8 @@ struct ToldWire<'a> {
     skills: &'a [String],
     scope: Vec<String>,
     deadline: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    budget: Option<AmountsWire>,
     broker: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     grant: Option<&'a str>,
@@ -141,10 +182,21 @@ pub fn tell(
         skills: &passport.skills,
         scope: passport.scope.texts(),
         deadline: passport.deadline,
+        budget: (!passport.budget.is_unlimited()).then(|| AmountsWire::of(&passport.budget)),
         broker,
         grant,
     };
     message.metadata.set(URI, &told)
+}
+
+/// What an agent says it used up by itself, if it says so in a form that can be read.
+pub fn cost_of(metadata: &Metadata) -> Option<Cost> {
+    #[derive(Deserialize)]
+    struct Said {
+        cost: Option<AmountsWire>,
+    }
+    let said: Said = serde_json::from_str(metadata.get(URI)?.get()).ok()?;
+    said.cost?.read()
 }
 
 /// Metadata without what only the broker may state.

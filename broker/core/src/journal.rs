@@ -5,6 +5,7 @@
 //! version must be able to fold every earlier one.
 
 use capability::Scope;
+use capability::ledger::Ceilings;
 use protocol::{Artifact, Message, Metadata, TaskState, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -151,6 +152,23 @@ pub struct Submission {
     pub deadline: Timestamp,
     /// How often and when it may be tried again.
     pub retry: Retry,
+    /// What it may use up, and with whom that is reserved: first the purse of the task as a whole, then those of its
+    /// capabilities with ceilings. Empty if nothing limits it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub purses: Vec<Allotment>,
+}
+
+/// A purse of a task.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Allotment {
+    /// The most that may be used up.
+    pub ceilings: Ceilings,
+    /// Which purses of the delegating task it is reserved with.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub from: Vec<u32>,
+    /// Which capabilities of the scope share it, by position; none for the purse of the task as a whole.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub capabilities: Vec<u32>,
 }
 
 /// What a delegator says about trying again.
@@ -174,6 +192,9 @@ pub struct StatusFact {
     pub metadata: Metadata,
     /// Who says so.
     pub origin: Origin,
+    /// What the agent says it has used up so far.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost: Option<Cost>,
 }
 
 /// Who a status comes from.
@@ -216,6 +237,9 @@ pub struct ArtifactFact {
     pub metadata: Metadata,
 }
 
+/// An amount of each unit as far as it is known.
+pub type Cost = Ceilings;
+
 /// How a task ends.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Outcome {
@@ -229,6 +253,9 @@ pub struct Outcome {
     /// The agent answered with this message and no task, before anything else was shown: it passes as exactly that.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub direct: bool,
+    /// What the agent used up by itself, without its delegations; a unit that is absent is unknown.
+    #[serde(default, skip_serializing_if = "Cost::is_unlimited")]
+    pub cost: Cost,
 }
 
 /// How an attempt ended.

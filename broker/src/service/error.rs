@@ -24,6 +24,10 @@ pub(super) fn refusal(refusal: &Refusal) -> A2aError {
             let missing = ("missing".to_owned(), missing.join(" "));
             denied("CAPABILITY_EXCEEDED", BTreeMap::from([missing]))
         }
+        Refusal::BudgetExhausted { .. } => exhausted(&message, "BUDGET_EXHAUSTED"),
+        Refusal::RateExceeded { retry_after, .. } => {
+            exhausted(&message, "RATE_EXCEEDED").with(ErrorDetail::RetryInfo { seconds: *retry_after })
+        }
         Refusal::Cycle { .. } => denied("CYCLE", BTreeMap::new()),
         Refusal::DepthExceeded { .. } => denied("DEPTH_EXCEEDED", BTreeMap::new()),
         Refusal::FanoutExceeded { .. } => denied("FANOUT_EXCEEDED", BTreeMap::new()),
@@ -34,6 +38,10 @@ pub(super) fn refusal(refusal: &Refusal) -> A2aError {
         Refusal::NotPossible(_) => A2aError::new(ErrorKind::UnsupportedOperation, message),
         Refusal::NotCancelable { .. } => A2aError::new(ErrorKind::TaskNotCancelable, message),
     }
+}
+
+fn exhausted(message: &str, reason: &str) -> A2aError {
+    A2aError::new(ErrorKind::ResourceExhausted, message).with_info(DOMAIN, reason, BTreeMap::new())
 }
 
 /// Another principal's task and one that does not exist get the same bytes.

@@ -154,6 +154,8 @@ impl Broker {
             accepted_output_modes,
             deadline: asked.deadline,
             retry: asked.retry,
+            budget: asked.budget,
+            policy: None,
         };
         let is_root = lineage.is_none();
         let cell = lineage.map_or_else(|| self.trees.begin(id), |parent| parent.cell);

@@ -1,30 +1,50 @@
-//! Constraints on a named argument. Each kind admits values of one type only, so two kinds on one name admit nothing.
+//! Constraints under a name. Those on an argument admit values of one type only, so two kinds on one name admit
+//! nothing; those on time, hops and rate judge the circumstances of a request.
 
 use std::collections::BTreeSet;
 use std::fmt;
 
-use super::Arg;
 use super::pattern::Pattern;
-use super::text;
+use super::rate::Rates;
+use super::{Arg, Request, text};
 
-/// A bound on one argument. No value of it admits nothing: that is refused when it would arise.
+/// A bound under one name. No value of it admits nothing: that is refused when it would arise.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Constraint {
     /// One of these words.
     In(BTreeSet<String>),
     /// Any word but these.
     NotIn(BTreeSet<String>),
-    /// An integer from `lo` to `hi`, both included.
+    /// An integer from `lo` to `hi`, both included. A ceiling is a range from 0.
     Range { lo: u64, hi: u64 },
     /// A path that fits.
     Path(Pattern),
     /// A host name that fits, labels outermost first.
     Host(Pattern),
+    /// From this time on, in seconds since the epoch (`nbf`).
+    NotBefore(u64),
+    /// Up to, not including, this time (`exp`); never 0.
+    Before(u64),
+    /// May be passed on so often (`hops`).
+    Hops(u8),
+    /// May be used so often (`rate`).
+    Rate(Rates),
 }
 
 impl Constraint {
     pub(crate) fn le(&self, other: &Self) -> bool {
-        self.meet(other).as_ref() == Some(self)
+        match (self, other) {
+            (Self::In(a), Self::In(b)) => a.is_subset(b),
+            (Self::In(a), Self::NotIn(b)) => a.is_disjoint(b),
+            (Self::NotIn(a), Self::NotIn(b)) => a.is_superset(b),
+            (Self::Range { lo: a, hi: b }, Self::Range { lo: c, hi: d }) => a >= c && b <= d,
+            (Self::Path(a), Self::Path(b)) | (Self::Host(a), Self::Host(b)) => a.le(b),
+            (Self::NotBefore(a), Self::NotBefore(b)) => a >= b,
+            (Self::Before(a), Self::Before(b)) => a <= b,
+            (Self::Hops(a), Self::Hops(b)) => a <= b,
+            (Self::Rate(a), Self::Rate(b)) => a.le(b),
+            _ => false,
+        }
     }
 
     /// What both admit; `None` if nothing.
@@ -39,11 +59,26 @@ impl Constraint {
             }
             (Self::Path(a), Self::Path(b)) => a.meet(b).map(Self::Path),
             (Self::Host(a), Self::Host(b)) => a.meet(b).map(Self::Host),
+            (Self::NotBefore(a), Self::NotBefore(b)) => Some(Self::NotBefore(*a.max(b))),
+            (Self::Before(a), Self::Before(b)) => Some(Self::Before(*a.min(b))),
+            (Self::Hops(a), Self::Hops(b)) => Some(Self::Hops(*a.min(b))),
+            (Self::Rate(a), Self::Rate(b)) => Some(Self::Rate(a.meet(b))),
             _ => None,
         }
     }
 
-    pub(crate) fn admits(&self, value: Arg<'_>) -> bool {
+    /// Whether it admits a request: the argument of this name, or the circumstances.
+    pub(crate) fn admits(&self, name: &str, request: &Request<'_>) -> bool {
+        match self {
+            Self::NotBefore(from) => request.time >= *from,
+            Self::Before(end) => request.time < *end,
+            Self::Hops(hops) => request.hop <= u32::from(*hops),
+            Self::Rate(rates) => rates.admits(request.time, request.recent),
+            _ => request.args.iter().any(|(given, value)| *given == name && self.admits_value(*value)),
+        }
+    }
+
+    fn admits_value(&self, value: Arg<'_>) -> bool {
         match (self, value) {
             (Self::In(words), Arg::Text(word)) => words.contains(word),
             (Self::NotIn(words), Arg::Text(word)) => !words.contains(word),
@@ -52,6 +87,11 @@ impl Constraint {
             (Self::Host(pattern), Arg::Host(labels)) => pattern.admits(labels),
             _ => false,
         }
+    }
+
+    /// How many constraints it counts as.
+    pub(super) fn size(&self) -> usize {
+        if let Self::Rate(rates) = self { rates.len() } else { 1 }
     }
 
     pub(crate) fn write(&self, name: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -68,6 +108,10 @@ impl Constraint {
             }
             Self::Path(pattern) => write!(f, "{name}~{pattern}"),
             Self::Host(pattern) => write!(f, "{name}~{}", text::host(pattern)),
+            Self::NotBefore(from) => write!(f, "{name}>={from}"),
+            Self::Before(end) => write!(f, "{name}<{end}"),
+            Self::Hops(hops) => write!(f, "{name}<={hops}"),
+            Self::Rate(rates) => write!(f, "{rates}"),
         }
     }
 }

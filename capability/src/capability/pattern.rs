@@ -36,6 +36,15 @@ impl Segment {
         Some(narrower.clone())
     }
 
+    fn le(&self, other: &Self) -> bool {
+        match (self, other) {
+            (_, Self::Any) => true,
+            (Self::Literal(a), Self::Literal(b)) => a == b,
+            (Self::Literal(text) | Self::Prefix(text), Self::Prefix(prefix)) => text.starts_with(&**prefix),
+            _ => false,
+        }
+    }
+
     fn admits(&self, segment: &str) -> bool {
         match self {
             Self::Literal(text) => segment == text,
@@ -69,8 +78,14 @@ impl Pattern {
         Some(Self { segments, rest: short.rest && long.rest })
     }
 
+    /// Whether all that fits this fits `other`.
     pub(crate) fn le(&self, other: &Self) -> bool {
-        self.meet(other).as_ref() == Some(self)
+        let lengths_fit = if other.rest {
+            self.segments.len() >= other.segments.len()
+        } else {
+            !self.rest && self.segments.len() == other.segments.len()
+        };
+        lengths_fit && self.segments.iter().zip(&other.segments).all(|(ours, theirs)| ours.le(theirs))
     }
 
     pub(crate) fn admits(&self, path: &[&str]) -> bool {

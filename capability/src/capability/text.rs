@@ -1,19 +1,17 @@
 //! The canonical text of capabilities. Parsed, never concatenated; what is not canonical is refused, never
 //! normalised, so that one set of requests has one text.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt;
 
 use super::constraint::Constraint;
 use super::pattern::{Pattern, Segment};
-use super::{Capability, MAX_CONSTRAINTS};
+use super::rate::{MAX_WINDOW_SECONDS, Rate, Rates};
+use super::{BEFORE, Capability, Constraints, HOPS, MAX_CONSTRAINTS, MAX_HOPS, NOT_BEFORE, RATE};
+use crate::ledger::Unit;
 
-/// Longest text of one capability, in bytes.
-const MAX_TEXT_BYTES: usize = 4096;
-/// Ceilings: only an upper bound makes sense for them.
-const CEILINGS: [&str; 4] = ["usd", "calls", "tokens", "fanout"];
-/// Names with a meaning of their own, not supported by this version.
-const RESERVED: [&str; 4] = ["nbf", "exp", "hops", "rate"];
+/// Longest text of a capability or a scope, in bytes.
+pub(crate) const MAX_TEXT_BYTES: usize = 64 * 1024;
 /// Millionths in one unit of money.
 const MICROS: u64 = 1_000_000;
 
@@ -40,16 +38,25 @@ pub(crate) fn parse(text: &str) -> Result<Capability, ParseError> {
     let kind = parser.word("a kind such as `skill`")?;
     let is_skill = (space.as_str(), kind.as_str()) == ("a2a", "skill");
     let resource = parser.path(is_skill)?;
-    let constraints = if parser.eat('{') { parser.constraints()? } else { BTreeMap::new() };
-    if parser.peek().is_some() {
-        return Err(parser.error("the end, or constraints in { }"));
-    }
-    let capability = Capability { space, kind, resource, constraints };
+    let constraints = if parser.eat('{') { parser.constraints()? } else { Constraints::default() };
+    parser.end("the end, or constraints in { }")?;
+    let capability = Capability::new(space, kind, resource, constraints);
     let canonical = capability.to_string();
     if canonical == text { Ok(capability) } else { Err(parser.not_canonical(&canonical)) }
 }
 
-struct Parser<'a> {
+/// Reads a text that stands alone, such as a member of the JSON form, with one rule of the grammar.
+pub(super) fn read<'a, T>(
+    text: &'a str,
+    rule: impl FnOnce(&mut Parser<'a>) -> Result<T, ParseError>,
+) -> Result<T, ParseError> {
+    let mut parser = Parser { text, position: 0 };
+    let read = rule(&mut parser)?;
+    parser.end("the end")?;
+    Ok(read)
+}
+
+pub(super) struct Parser<'a> {
     text: &'a str,
     position: usize,
 }
@@ -61,6 +68,10 @@ impl<'a> Parser<'a> {
 
     fn peek(&self) -> Option<char> {
         self.rest().chars().next()
+    }
+
+    fn end(&self, expected: &str) -> Result<(), ParseError> {
+        if self.peek().is_none() { Ok(()) } else { Err(self.error(expected)) }
     }
 
     fn error(&self, expected: &str) -> ParseError {
@@ -98,7 +109,7 @@ impl<'a> Parser<'a> {
     }
 
     /// A name: lower-case letters, digits, `_` and `-`, beginning with a letter.
-    fn word(&mut self, expected: &str) -> Result<String, ParseError> {
+    pub(super) fn word(&mut self, expected: &str) -> Result<String, ParseError> {
         if !self.peek().is_some_and(|c| c.is_ascii_lowercase()) {
             return Err(self.error(expected));
         }
@@ -107,7 +118,7 @@ impl<'a> Parser<'a> {
     }
 
     /// `/segment/…`, with `*` at the end of a segment and `/**` at the end of all.
-    fn path(&mut self, is_skill: bool) -> Result<Pattern, ParseError> {
+    pub(super) fn path(&mut self, is_skill: bool) -> Result<Pattern, ParseError> {
         let mut segments = Vec::new();
         if self.peek() != Some('/') {
             return Err(self.error("`/` and a segment"));
@@ -166,15 +177,15 @@ impl<'a> Parser<'a> {
         })
     }
 
-    fn constraints(&mut self) -> Result<BTreeMap<String, Constraint>, ParseError> {
-        let mut constraints: BTreeMap<String, Constraint> = BTreeMap::new();
+    fn constraints(&mut self) -> Result<Constraints, ParseError> {
+        let mut constraints = Constraints::default();
         loop {
             let start = self.position;
             let name = self.word("the name of an argument")?;
             let constraint = self.constraint(&name)?;
-            let narrowed = match constraints.get(&name) {
-                // `>=` and then `<=` of one name are the two ends of one range.
-                Some(range @ Constraint::Range { .. }) => range.meet(&constraint),
+            let narrowed = match constraints.remove(&name) {
+                // `>=` and then `<=` of one name are the two ends of one range; rates hold together.
+                Some(before @ (Constraint::Range { .. } | Constraint::Rate(_))) => before.meet(&constraint),
                 Some(_) => None,
                 None => Some(constraint),
             };
@@ -183,8 +194,12 @@ impl<'a> Parser<'a> {
                 return Err(self.error("each argument once, with a bound that admits something"));
             };
             constraints.insert(name, narrowed);
-            if constraints.len() > MAX_CONSTRAINTS {
+            if constraints.iter().map(|(_, constraint)| constraint.size()).sum::<usize>() > MAX_CONSTRAINTS {
                 return Err(self.error(&format!("at most {MAX_CONSTRAINTS} constraints")));
+            }
+            if !constraints.window_is_open() {
+                self.position = start;
+                return Err(self.error("an nbf before exp"));
             }
             if !self.eat(';') {
                 self.expect('}')?;
@@ -194,34 +209,82 @@ impl<'a> Parser<'a> {
     }
 
     fn constraint(&mut self, name: &str) -> Result<Constraint, ParseError> {
-        let is_ceiling = CEILINGS.contains(&name);
-        if RESERVED.contains(&name) {
-            return Err(self.error(&format!("an argument other than `{name}`, which is reserved")));
+        match name {
+            NOT_BEFORE => self.not_before(),
+            BEFORE => self.before(),
+            HOPS => self.hops(),
+            RATE => self.rate(),
+            _ if Unit::named(name).is_some() => {
+                self.operator("<=", &format!("`<=`: {name} is a ceiling"))?;
+                Ok(Constraint::Range { lo: 0, hi: self.number(name)? })
+            }
+            _ => self.argument(name),
         }
-        let rest = self.rest();
-        let constraint = if rest.starts_with("<=") {
-            self.position += 2;
+    }
+
+    fn argument(&mut self, name: &str) -> Result<Constraint, ParseError> {
+        Ok(if self.eat_all("<=") {
             Constraint::Range { lo: 0, hi: self.number(name)? }
-        } else if is_ceiling {
-            return Err(self.error(&format!("`<=`: {name} is a ceiling")));
-        } else if rest.starts_with(">=") {
-            self.position += 2;
+        } else if self.eat_all(">=") {
             Constraint::Range { lo: self.number(name)?, hi: u64::MAX }
-        } else if rest.starts_with("!=") {
-            self.position += 2;
+        } else if self.eat_all("!=") {
             Constraint::NotIn(self.words()?)
         } else if self.eat('=') {
             Constraint::In(self.words()?)
-        } else if self.eat('~') {
-            if self.peek() == Some('/') {
-                Constraint::Path(self.path(false)?)
-            } else {
-                Constraint::Host(self.host()?)
-            }
-        } else {
+        } else if !self.eat('~') {
             return Err(self.error("one of = != <= >= ~"));
-        };
-        Ok(constraint)
+        } else if self.peek() == Some('/') {
+            Constraint::Path(self.path(false)?)
+        } else {
+            Constraint::Host(self.host()?)
+        })
+    }
+
+    fn not_before(&mut self) -> Result<Constraint, ParseError> {
+        self.operator(">=", "`>=`: nbf is the first second")?;
+        Ok(Constraint::NotBefore(self.within(1, u64::MAX, "seconds since the epoch, more than 0")?))
+    }
+
+    fn before(&mut self) -> Result<Constraint, ParseError> {
+        self.operator("<", "`<`: exp is exclusive")?;
+        Ok(Constraint::Before(self.within(1, u64::MAX, "seconds since the epoch, more than 0")?))
+    }
+
+    fn hops(&mut self) -> Result<Constraint, ParseError> {
+        self.operator("<=", "`<=`: hops is how often it may be passed on")?;
+        let hops = self.within(0, MAX_HOPS.into(), &format!("0 to {MAX_HOPS}"))?;
+        Ok(Constraint::Hops(u8::try_from(hops).unwrap_or(MAX_HOPS)))
+    }
+
+    /// `<=uses/windows`, as in `rate<=10/60s`.
+    fn rate(&mut self) -> Result<Constraint, ParseError> {
+        self.operator("<=", "`<=`: rate is at most so many uses in so many seconds, as in rate<=10/60s")?;
+        let uses = self.within(1, u64::MAX, "1 use or more")?;
+        self.expect('/')?;
+        let window = self.within(1, MAX_WINDOW_SECONDS, &format!("1 to {MAX_WINDOW_SECONDS} seconds"))?;
+        self.expect('s')?;
+        Ok(Constraint::Rate(Rates::of([Rate { window, uses }])))
+    }
+
+    fn eat_all(&mut self, wanted: &str) -> bool {
+        let eaten = self.rest().starts_with(wanted);
+        if eaten {
+            self.position += wanted.len();
+        }
+        eaten
+    }
+
+    fn operator(&mut self, wanted: &str, expected: &str) -> Result<(), ParseError> {
+        if self.eat_all(wanted) { Ok(()) } else { Err(self.error(expected)) }
+    }
+
+    fn within(&mut self, least: u64, most: u64, expected: &str) -> Result<u64, ParseError> {
+        let start = self.position;
+        let number = self.take_while(|c| c.is_ascii_digit()).parse().ok();
+        number.filter(|number| (least..=most).contains(number)).ok_or_else(|| {
+            self.position = start;
+            self.error(expected)
+        })
     }
 
     fn words(&mut self) -> Result<BTreeSet<String>, ParseError> {
@@ -241,16 +304,14 @@ impl<'a> Parser<'a> {
     fn number(&mut self, name: &str) -> Result<u64, ParseError> {
         let start = self.position;
         let digits = self.take_while(|c| c.is_ascii_digit() || c == '.');
-        let number = if name == "usd" { parse_money(digits) } else { digits.parse().ok() };
-        number.ok_or_else(|| {
+        parse_number(name, digits).ok_or_else(|| {
             self.position = start;
-            let form = if name == "usd" { "an amount such as 2.00 (2 to 6 decimals)" } else { "an integer" };
-            self.error(form)
+            self.error(number_form(name))
         })
     }
 
     /// `label.label`, with `**.` or `*.` in front; lower case only.
-    fn host(&mut self) -> Result<Pattern, ParseError> {
+    pub(super) fn host(&mut self) -> Result<Pattern, ParseError> {
         let rest = self.rest().starts_with("**.");
         if rest {
             self.position += 3;
@@ -274,7 +335,18 @@ impl<'a> Parser<'a> {
     }
 }
 
-fn parse_money(text: &str) -> Option<u64> {
+/// Reads a number as it is written for this argument.
+pub(crate) fn parse_number(name: &str, text: &str) -> Option<u64> {
+    if name == Unit::Usd.name() { parse_money(text) } else { text.parse().ok() }
+}
+
+/// How a number for this argument is written, for errors.
+pub(crate) fn number_form(name: &str) -> &'static str {
+    if name == Unit::Usd.name() { "an amount such as 2.00 (2 to 6 decimals)" } else { "an integer" }
+}
+
+/// Reads an amount with 2 to 6 decimals as millionths.
+pub fn parse_money(text: &str) -> Option<u64> {
     let (whole, decimals) = text.split_once('.')?;
     if !(2..=6).contains(&decimals.len()) || !decimals.bytes().all(|digit| digit.is_ascii_digit()) {
         return None;
@@ -284,13 +356,15 @@ fn parse_money(text: &str) -> Option<u64> {
 }
 
 /// A number as it is written for this argument: money with 2 to 6 decimals, anything else plain.
-pub(super) fn number(name: &str, value: u64) -> String {
-    if name != "usd" {
-        return value.to_string();
-    }
-    let decimals = format!("{:06}", value % MICROS);
+pub(crate) fn number(name: &str, value: u64) -> String {
+    if name == Unit::Usd.name() { money(value) } else { value.to_string() }
+}
+
+/// Millionths as an amount with 2 to 6 decimals, such as `2.00`.
+pub fn money(micros: u64) -> String {
+    let decimals = format!("{:06}", micros % MICROS);
     let significant = decimals.trim_end_matches('0').len().max(2);
-    format!("{}.{}", value / MICROS, decimals.get(..significant).unwrap_or(&decimals))
+    format!("{}.{}", micros / MICROS, decimals.get(..significant).unwrap_or(&decimals))
 }
 
 /// A host pattern as it is written: innermost label first.

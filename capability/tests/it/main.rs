@@ -9,8 +9,19 @@
 )]
 
 mod decision;
+mod exhaustion;
 mod grant;
 mod laws;
+mod ledger;
 mod oracle;
 mod seen_elsewhere;
 mod text;
+
+/// How often each law is tried; ten times as often in the long run.
+fn cases() -> proptest::test_runner::Config {
+    let factor = if std::env::var_os("BAILIWICK_LONG").is_some() { 10 } else { 1 };
+    proptest::test_runner::Config {
+        failure_persistence: None,
+        ..proptest::test_runner::Config::with_cases(100_000 * factor)
+    }
+}

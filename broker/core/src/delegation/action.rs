@@ -1,6 +1,7 @@
 //! What the core wants done, as data. The driver performs actions after their records are durable.
 
 use capability::Scope;
+use capability::ledger::Ceilings;
 use protocol::{Message, Timestamp};
 
 use super::input::AttemptId;
@@ -77,4 +78,6 @@ pub struct Passport {
     pub scope: Scope,
     /// When the task must be over.
     pub deadline: Timestamp,
+    /// What it may use up, its delegations included.
+    pub budget: Ceilings,
 }

@@ -1,12 +1,15 @@
 //! A decision being made: records apply to private copies of the nodes they touch, so that later steps of one
 //! decision see earlier ones while the tree itself stays as it is.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use capability::ledger::Ledger;
 use protocol::{Message, TaskState, Timestamp};
 
 use super::action::{Action, Dispatch, Passport};
 use super::input::AttemptId;
+use super::purses::PurseId;
 use super::state::{NOTE_PREFIX, Node, Phase};
 use super::{Changed, Decision, Nodes, Tree, apply_to_nodes};
 use crate::TaskId;
@@ -19,12 +22,14 @@ pub(super) struct Draft<'t> {
     pub(super) limits: &'t Limits,
     touched: BTreeMap<TaskId, Node>,
     open: u32,
+    ledger: Cow<'t, Ledger<PurseId>>,
     decision: Decision,
 }
 
 impl<'t> Draft<'t> {
     pub(super) fn new(tree: &'t Tree, now: Timestamp, limits: &'t Limits) -> Self {
-        Self { tree, now, limits, touched: BTreeMap::new(), open: tree.open, decision: Decision::default() }
+        let (touched, decision) = Default::default();
+        Self { tree, now, limits, touched, open: tree.open, ledger: Cow::Borrowed(&tree.ledger), decision }
     }
 
     pub(super) fn finish(self) -> Decision {
@@ -41,6 +46,11 @@ impl<'t> Draft<'t> {
     /// The task as it stands after what has been decided so far.
     pub(super) fn node(&self, task: TaskId) -> Option<&Node> {
         self.touched.get(&task).or_else(|| self.tree.nodes.get(task))
+    }
+
+    /// What is left to use up, after what has been decided so far.
+    pub(super) fn ledger(&self) -> &Ledger<PurseId> {
+        &self.ledger
     }
 
     pub(super) fn open(&self) -> u32 {
@@ -84,12 +94,13 @@ impl<'t> Draft<'t> {
     /// Shows a status of the broker's making.
     fn show_working(&mut self, task: TaskId, message: Option<Message>, origin: Origin) {
         let metadata = protocol::Metadata::default();
-        let status = StatusFact { state: TaskState::Working, message, metadata, origin };
+        let status = StatusFact { state: TaskState::Working, message, metadata, origin, cost: None };
         self.record(task, Fact::Status(Box::new(status)));
     }
 
     /// Ends a task, tells its parent, and lets a parent that waited for it go on.
     pub(super) fn end(&mut self, task: TaskId, outcome: Outcome) {
+        let outcome = Outcome { cost: self.final_cost(task, outcome.cost), ..outcome };
         self.record(task, Fact::Ended(Box::new(outcome)));
         self.report_to_parent(task);
         let Some(parent) = self.parent(task) else { return };
@@ -176,6 +187,7 @@ impl<'t> Draft<'t> {
             skills: submission.skills.clone(),
             scope: submission.scope.clone(),
             deadline: submission.deadline,
+            budget: submission.purses.first().map(|purse| purse.ceilings).unwrap_or_default(),
         }
     }
 
@@ -208,6 +220,10 @@ impl Nodes for Draft<'_> {
 
     fn open_mut(&mut self) -> &mut u32 {
         &mut self.open
+    }
+
+    fn ledger_mut(&mut self) -> &mut Ledger<PurseId> {
+        self.ledger.to_mut()
     }
 }
 

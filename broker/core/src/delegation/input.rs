@@ -1,5 +1,6 @@
 //! What can happen to a delegation tree from outside.
 
+use capability::ledger::Ceilings;
 use capability::{Scope, SkillRequirement};
 use protocol::{Message, StreamResponse, Task, Timestamp};
 
@@ -45,6 +46,10 @@ pub struct NewTask {
     pub deadline: Option<Timestamp>,
     /// The retry policy asked for.
     pub retry: Option<Retry>,
+    /// What it may use up at most, as far as the caller says.
+    pub budget: Ceilings,
+    /// What the policy of the owner's account admits; `None` is everything.
+    pub policy: Option<Scope>,
 }
 
 /// What the registry knows of an agent, as far as deciding needs it.

@@ -27,7 +27,7 @@ impl Draft<'_> {
     /// Brings a task to an end that takes its subtree down with it.
     pub(super) fn close(&mut self, task: TaskId, outcome: Outcome) {
         let Some(node) = self.node(task) else { return };
-        if !node.is_granted() {
+        if matches!(node.phase, Phase::Ended | Phase::Closing { .. }) {
             return;
         }
         if node.open_children == 0 && node.live_attempt().is_none() {

@@ -1,7 +1,6 @@
 //! A task is asked for: authority first, then the guards, then it exists.
 
-use capability::{Demand, Scope};
-
+use super::authority::Granted;
 use super::draft::Draft;
 use super::input::{AgentFacts, AttemptId, NewTask};
 use super::state::{Node, Phase};
@@ -11,7 +10,6 @@ use crate::journal::{Fact, Retry, Submission};
 
 /// What a new task inherits.
 struct Place {
-    hold: Scope,
     depth: u32,
     owner: String,
     deadline_limit: Option<protocol::Timestamp>,
@@ -20,7 +18,7 @@ struct Place {
 impl Draft<'_> {
     pub(super) fn on_delegate(&mut self, new: NewTask) -> Result<(), Refusal> {
         let place = self.place(&new)?;
-        let (scope, skills) = authorize(&new, &place)?;
+        let Granted { scope, skills, purses } = self.authorize(&new)?;
         self.guard(&new, &place)?;
         let deadline = self.deadline(&new, &place)?;
 
@@ -43,6 +41,7 @@ impl Draft<'_> {
             scope,
             deadline,
             retry,
+            purses,
         };
         self.record(task, Fact::Submitted(Box::new(submission)));
         self.report_to_parent(task);
@@ -58,12 +57,7 @@ impl Draft<'_> {
     /// Where the task will stand, if its parent can have children now.
     fn place(&self, new: &NewTask) -> Result<Place, Refusal> {
         let Some(parent) = new.parent else {
-            return Ok(Place {
-                hold: new.held.clone(),
-                depth: 0,
-                owner: new.caller.clone(),
-                deadline_limit: None,
-            });
+            return Ok(Place { depth: 0, owner: new.caller.clone(), deadline_limit: None });
         };
         let node = self.node(parent).ok_or(Refusal::NotFound)?;
         if !self.is_granted(parent) {
@@ -72,7 +66,6 @@ impl Draft<'_> {
         }
         may_delegate(node)?;
         Ok(Place {
-            hold: node.submission.scope.meet(&new.held).map_err(|limit| too_complex(limit))?,
             depth: node.submission.depth + 1,
             owner: node.submission.owner.clone(),
             deadline_limit: Some(node.submission.deadline),
@@ -127,29 +120,5 @@ fn may_delegate(node: &Node) -> Result<(), Refusal> {
             node.id
         ))),
         Phase::Closing { .. } | Phase::Ended => Err(Refusal::NotFound),
-    }
-}
-
-fn too_complex(limit: capability::LimitExceeded) -> Refusal {
-    let explanation = format!("{limit}; ask for fewer capabilities");
-    Refusal::CapabilityExceeded { missing: Vec::new(), explanation }
-}
-
-/// `Effective = pass_on(hold) ∩ asked ∩ caps`, and both gates (design §3).
-fn authorize(new: &NewTask, place: &Place) -> Result<(Scope, Vec<String>), Refusal> {
-    let demand = Demand {
-        hold: &place.hold,
-        asked: new.asked.as_ref(),
-        caps: &new.agent.caps,
-        policy: None,
-        agent: &new.agent.name,
-        skill: new.skill.as_deref(),
-        skills: &new.agent.skills,
-    };
-    match capability::decide(&demand) {
-        capability::Decision::Allow(allowed) => Ok((allowed.effective, allowed.skills)),
-        capability::Decision::Deny(denied) => {
-            Err(Refusal::CapabilityExceeded { missing: denied.missing, explanation: denied.explanation })
-        }
     }
 }

@@ -77,7 +77,7 @@ impl Draft<'_> {
         self.fail(task, &format!("{agent} was silent for {seconds} s (limits.silence)"));
     }
 
-    fn fail(&mut self, task: TaskId, reason: &str) {
+    pub(super) fn fail(&mut self, task: TaskId, reason: &str) {
         let message = self.note(task, reason);
         self.close(task, Outcome::new(TaskState::Failed, Some(message)));
     }

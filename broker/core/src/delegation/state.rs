@@ -25,7 +25,7 @@ use std::sync::Arc;
 use protocol::{Artifact, Message, Metadata, TaskState, Timestamp};
 
 use crate::TaskId;
-use crate::journal::{AttemptOutcome, Origin, Outcome, StatusFact, Submission};
+use crate::journal::{AttemptOutcome, Cost, Origin, Outcome, StatusFact, Submission};
 
 /// Where a task stands; each phase carries exactly what is valid in it.
 #[derive(Debug, Clone)]
@@ -104,6 +104,10 @@ pub(super) struct Node {
     /// Bytes of messages and artifacts kept.
     pub(super) bytes: u64,
     pub(super) late: u32,
+    /// When it was accepted.
+    pub(super) submitted: Timestamp,
+    /// What its agent says it has used up so far.
+    pub(super) cost: Cost,
     /// Its grants, and those below it, are dead.
     pub(super) revoked: bool,
     /// The agent's answer was one direct message.
@@ -146,6 +150,8 @@ impl Node {
             heard: at,
             bytes,
             late: 0,
+            submitted: at,
+            cost: Cost::default(),
             revoked: false,
             direct: false,
             turn: None,

@@ -1,5 +1,6 @@
 //! What is shown of a task: the A2A task, its events, and the summary people and tools read.
 
+use capability::ledger::Ceilings;
 use protocol::{
     Message, Metadata, StreamResponse, Task, TaskArtifactUpdateEvent, TaskState, TaskStatus,
     TaskStatusUpdateEvent, Timestamp,
@@ -8,9 +9,10 @@ use serde::Serialize;
 
 use super::Tree;
 use super::input::AttemptId;
+use super::purses::PurseId;
 use super::state::{Attempt, Node, Phase, Progress};
 use crate::TaskId;
-use crate::extension;
+use crate::extension::{self, AmountsWire};
 use crate::journal::{AttemptOutcome, ChildNote, Fact, Origin, Record};
 
 /// What a caller who waits for a task's first word has been told so far.
@@ -56,6 +58,15 @@ pub struct TaskSummary {
     pub scope: Vec<String>,
     /// When it must be over.
     pub deadline: Timestamp,
+    /// What it may use up, its delegations included.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub budget: Option<AmountsWire>,
+    /// What is left of that while it is open.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub left: Option<AmountsWire>,
+    /// What its agent says it used up by itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cost: Option<AmountsWire>,
     /// When its status last changed.
     pub updated: Timestamp,
     /// Its attempts so far.
@@ -208,6 +219,7 @@ impl Tree {
 
     fn summarize(&self, node: &Node) -> TaskSummary {
         let submission = &node.submission;
+        let budget = submission.purses.first().map(|purse| purse.ceilings).unwrap_or_default();
         TaskSummary {
             task: node.id,
             parent: submission.parent,
@@ -221,6 +233,9 @@ impl Tree {
             held: matches!(node.phase, Phase::Held(_)),
             scope: submission.scope.texts(),
             deadline: submission.deadline,
+            budget: amounts(&budget),
+            left: amounts(&self.ledger.left(&PurseId { task: node.id, index: 0 })),
+            cost: amounts(&node.cost),
             updated: node.updated,
             attempts: node.attempts.iter().map(summarize_attempt).collect(),
             children: node.children.iter().filter_map(|child| self.note(*child)).collect(),
@@ -266,4 +281,9 @@ fn summarize_attempt(attempt: &Attempt) -> AttemptSummary {
         Progress::Ended(AttemptOutcome::CancelUnconfirmed) => "cancel_unconfirmed",
     };
     AttemptSummary { number: attempt.number, state, reason: attempt.reason.clone() }
+}
+
+/// Amounts as they are shown; nothing where there is nothing to show.
+fn amounts(amounts: &Ceilings) -> Option<AmountsWire> {
+    (!amounts.is_unlimited()).then(|| AmountsWire::of(amounts))
 }

@@ -5,6 +5,7 @@ use broker_core::delegation::input::{AgentFacts, AttemptId, Failure, Input, NewT
 use broker_core::journal::{Record, Retry};
 use broker_core::{Decision, Limits, Refusal, TaskId, Timestamp, Tree};
 use capability::Scope;
+use capability::ledger::Ceilings;
 use protocol::{
     Artifact, Fields, Message, Metadata, Part, StreamResponse, Task, TaskArtifactUpdateEvent, TaskState,
     TaskStatus, TaskStatusUpdateEvent,
@@ -138,6 +139,8 @@ impl World {
             agent: facts(agent),
             skill: None,
             asked: None,
+            budget: Ceilings::default(),
+            policy: None,
             message: Message::user_text(format!("m{id}"), "do it"),
             context_id: "context".to_owned(),
             agent_context: format!("context-{agent}"),

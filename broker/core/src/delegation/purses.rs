@@ -1,0 +1,245 @@
+//! The purses of a tree: what each task, and each of its capabilities with ceilings, may use up.
+//!
+//! A task's first purse is the task's own: it is reserved with the delegator's, and with those of the capabilities it was
+//! invoked under. Each further purse is shared by the capabilities that come from one purse of the delegator, so that
+//! splitting a capability does not multiply its ceiling. Purses are opened by the record that submits a task and closed
+//! by the one that ends it: reservation and state are one append.
+
+use std::collections::BTreeMap;
+
+use capability::ledger::{Amounts, Ceilings, DELEGATION_FEE, Exhausted, Ledger, Unit};
+use capability::{Allowed, Capability, Scope};
+
+use super::Nodes;
+use super::draft::Draft;
+use super::input::NewTask;
+use super::state::{Node, Progress};
+use crate::TaskId;
+use crate::error::Refusal;
+use crate::journal::{Allotment, AttemptOutcome, Cost, Submission};
+
+/// A purse of a task, by position among its allotments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct PurseId {
+    pub(super) task: TaskId,
+    pub(super) index: u32,
+}
+
+/// Opens the purses of a new task.
+pub(super) fn open(nodes: &mut impl Nodes, task: TaskId, submission: &Submission) {
+    for (index, purse) in (0..).zip(&submission.purses) {
+        let from: Vec<PurseId> = submission.parent.map_or_else(Vec::new, |task| ids(task, &purse.from));
+        // It was decided with this very call, so it cannot fail now.
+        let _ = nodes.ledger_mut().open(PurseId { task, index }, &from, purse.ceilings, fee(purse));
+    }
+}
+
+/// Closes the purses of a task that ended. How much was delegated the broker knows itself; of a capability no more was
+/// used up than the task used up in all.
+pub(super) fn close(nodes: &mut impl Nodes, task: TaskId, submission: &Submission, cost: &Cost) {
+    let own = |unit| if unit == Unit::Fanout { Some(0) } else { cost.get(unit) };
+    for (index, _) in (0..).zip(&submission.purses) {
+        nodes.ledger_mut().close(&PurseId { task, index }, own);
+    }
+}
+
+/// What a task holds, its ceilings lowered to what is left.
+pub(super) fn left_of(node: &Node, ledger: &Ledger<PurseId>) -> Scope {
+    if node.submission.purses.is_empty() {
+        return node.submission.scope.clone();
+    }
+    Scope::of(held(node, ledger).map(|(capability, _)| capability))
+}
+
+/// The capabilities a task holds now, each with the purse it draws on.
+fn held<'a>(
+    node: &'a Node,
+    ledger: &'a Ledger<PurseId>,
+) -> impl Iterator<Item = (Capability, Option<u32>)> + 'a {
+    let purse_of = |position: u32| {
+        let purses = (0..).zip(&node.submission.purses);
+        purses.into_iter().find(|(_, purse)| purse.capabilities.contains(&position)).map(|(index, _)| index)
+    };
+    (0..).zip(node.submission.scope.iter()).map(move |(position, capability)| match purse_of(position) {
+        None => (capability.clone(), None),
+        Some(index) => (capability.lowered(&ledger.left(&PurseId { task: node.id, index })), Some(index)),
+    })
+}
+
+fn ids(task: TaskId, indices: &[u32]) -> Vec<PurseId> {
+    indices.iter().map(|&index| PurseId { task, index }).collect()
+}
+
+/// A delegation is paid for once, with the purse of the task as a whole.
+fn fee(purse: &Allotment) -> Amounts {
+    if purse.capabilities.is_empty() { DELEGATION_FEE } else { Amounts::default() }
+}
+
+impl Draft<'_> {
+    /// The purses of a new task, each reserved in turn on a copy of the ledger.
+    pub(super) fn allot(
+        &self,
+        new: &NewTask,
+        parent: Option<&Node>,
+        allowed: &Allowed,
+    ) -> Result<Vec<Allotment>, Refusal> {
+        let limited = parent.is_some_and(|parent| !parent.submission.purses.is_empty());
+        let scope = &allowed.effective;
+        let has_ceilings = |capability: &Capability| !capability.ceilings().is_unlimited();
+        if !limited
+            && new.budget.is_unlimited()
+            && !allowed.under.iter().any(has_ceilings)
+            && !scope.iter().any(has_ceilings)
+        {
+            return Ok(Vec::new());
+        }
+        let held: Vec<(Capability, Option<u32>)> =
+            parent.map(|parent| held(parent, self.ledger()).collect()).unwrap_or_default();
+        let mut trial = Trial { new, ledger: self.ledger().clone(), purses: Vec::new() };
+        let whole = whole_task(new, limited, &held, allowed);
+        let within = whole.from.clone();
+        trial.reserve(whole)?;
+        for purse in capability_purses(scope, &held, &within) {
+            trial.reserve(purse)?;
+        }
+        Ok(trial.purses)
+    }
+
+    /// What a task that ends used up by itself: nothing if no agent ever had it, else what the agent says or said.
+    pub(super) fn final_cost(&self, task: TaskId, said: Cost) -> Cost {
+        let Some(node) = self.node(task) else { return said };
+        let mut cost = said;
+        for unit in Unit::ALL {
+            let known = said.get(unit).or(node.cost.get(unit));
+            let limited = !node.submission.purses.is_empty();
+            cost.set(unit, known.or((limited && !was_reached(node)).then_some(0)));
+        }
+        cost
+    }
+
+    /// Whether the agent says it used up more than the task has left.
+    pub(super) fn is_overspent(&self, task: TaskId) -> Option<Exhausted> {
+        let node = self.node(task)?;
+        let left = self.ledger().left(&PurseId { task, index: 0 });
+        Unit::ALL.into_iter().find_map(|unit| {
+            let (wanted, left) = (node.cost.get(unit)?, left.get(unit)?);
+            (wanted > left).then_some(Exhausted { unit, wanted, left })
+        })
+    }
+}
+
+/// Whether an agent may have worked on the task.
+fn was_reached(node: &Node) -> bool {
+    node.attempts.iter().any(|attempt| {
+        !matches!(
+            attempt.progress,
+            Progress::Scheduled { .. } | Progress::Ended(AttemptOutcome::NeverSent | AttemptOutcome::Refused)
+        )
+    })
+}
+
+/// The purses being reserved for a new task.
+struct Trial<'a> {
+    new: &'a NewTask,
+    ledger: Ledger<PurseId>,
+    purses: Vec<Allotment>,
+}
+
+impl Trial<'_> {
+    fn reserve(&mut self, mut purse: Allotment) -> Result<(), Refusal> {
+        let id = PurseId { task: self.new.id, index: u32::try_from(self.purses.len()).unwrap_or(u32::MAX) };
+        let from = self.new.parent.map_or_else(Vec::new, |parent| ids(parent, &purse.from));
+        self.ledger.open(id, &from, purse.ceilings, fee(&purse)).map_err(|exhausted| {
+            let explanation = format!(
+                "the budget of the delegating task does not reach: {exhausted}; ask for a smaller budget, or wait until \
+                 running delegations return what they do not use"
+            );
+            Refusal::BudgetExhausted { explanation }
+        })?;
+        // What was not asked for came from what is left.
+        purse.ceilings = self.ledger.get(&id).map(|opened| opened.ceilings).unwrap_or_default();
+        self.purses.push(purse);
+        Ok(())
+    }
+}
+
+/// The purse of the task as a whole: what was asked, and no more than the capabilities it is invoked under allow.
+fn whole_task(
+    new: &NewTask,
+    limited: bool,
+    held: &[(Capability, Option<u32>)],
+    allowed: &Allowed,
+) -> Allotment {
+    let mut ceilings = new.budget;
+    for unit in Unit::ALL {
+        let most = allowed.under.iter().filter_map(|under| under.ceilings().get(unit)).min();
+        let most = most.map(|most| most.saturating_sub(DELEGATION_FEE.get(unit)));
+        ceilings.set(unit, ceilings.get(unit).into_iter().chain(most).min());
+    }
+    let mut from: Vec<u32> = if limited { vec![0] } else { Vec::new() };
+    from.extend(allowed.under.iter().filter_map(|under| source(under, held)));
+    from.sort_unstable();
+    from.dedup();
+    Allotment { ceilings, from, capabilities: Vec::new() }
+}
+
+/// One purse for all capabilities that draw on the same purse of the delegator, one for each that draws on none. What is
+/// spent under a capability to delegate is spent by the task itself: a purse the task as a whole is reserved with
+/// (`within`) is not reserved with twice.
+fn capability_purses(scope: &Scope, held: &[(Capability, Option<u32>)], within: &[u32]) -> Vec<Allotment> {
+    let mut shared: BTreeMap<u32, Allotment> = BTreeMap::new();
+    let mut own = Vec::new();
+    for (position, capability) in (0_u32..).zip(scope.iter()) {
+        let ceilings = capability.ceilings();
+        if ceilings.is_unlimited() {
+            continue;
+        }
+        match source(capability, held) {
+            Some(index) if capability.space() != DELEGATION_SPACE || !within.contains(&index) => {
+                let purse = shared.entry(index).or_insert_with(|| Allotment {
+                    ceilings: Ceilings::default(),
+                    from: vec![index],
+                    capabilities: Vec::new(),
+                });
+                purse.ceilings = sum(&purse.ceilings, &ceilings, &source_ceilings(capability, held));
+                purse.capabilities.push(position);
+            }
+            _ => own.push(Allotment { ceilings, from: Vec::new(), capabilities: vec![position] }),
+        }
+    }
+    shared.into_values().chain(own).collect()
+}
+
+/// The space of capabilities to delegate.
+const DELEGATION_SPACE: &str = "a2a";
+
+/// The delegator's purse a capability draws on: none if one without a purse covers it.
+fn source(capability: &Capability, held: &[(Capability, Option<u32>)]) -> Option<u32> {
+    let purses: Option<Vec<u32>> = covering(capability, held).map(|(_, purse)| *purse).collect();
+    purses?.first().copied()
+}
+
+fn covering<'a>(
+    capability: &'a Capability,
+    held: &'a [(Capability, Option<u32>)],
+) -> impl Iterator<Item = &'a (Capability, Option<u32>)> {
+    held.iter().filter(|(held, _)| capability.le(held))
+}
+
+/// What the delegator has left of the purse, as its own capability says it.
+fn source_ceilings(capability: &Capability, held: &[(Capability, Option<u32>)]) -> Ceilings {
+    covering(capability, held).next().map(|(held, _)| held.ceilings()).unwrap_or_default()
+}
+
+/// The sum of two ceilings, never more than a third.
+fn sum(a: &Ceilings, b: &Ceilings, most: &Ceilings) -> Ceilings {
+    let mut sum = Ceilings::default();
+    for unit in Unit::ALL {
+        let added = match (a.get(unit), b.get(unit)) {
+            (Some(a), Some(b)) => Some(a.saturating_add(b)),
+            (one, other) => one.or(other),
+        };
+        sum.set(unit, added.into_iter().chain(most.get(unit)).min());
+    }
+    sum
+}

@@ -1,0 +1,181 @@
+//! What may be used up: escrow, settlement, rates, windows, hops, as a tree of tasks lives them.
+
+use broker_core::delegation::input::{AttemptId, Failure, Input};
+use broker_core::{Refusal, TaskId, extension};
+use capability::Scope;
+use capability::ledger::Ceilings;
+use protocol::{StreamResponse, TaskState};
+use serde_json::json;
+
+use super::world::{World, update};
+
+fn first(task: TaskId) -> AttemptId {
+    AttemptId { task, number: 1 }
+}
+
+fn usd(amount: u64) -> Ceilings {
+    Ceilings { usd: Some(amount), ..Ceilings::default() }
+}
+
+fn delegate(
+    world: &mut World,
+    parent: Option<TaskId>,
+    agent: &str,
+    budget: Ceilings,
+) -> Result<TaskId, Refusal> {
+    let mut new = world.new_task(parent, agent, None);
+    new.budget = budget;
+    let id = new.id;
+    world.feed(Input::Delegate(Box::new(new))).map(|()| id)
+}
+
+fn exhausted<T>(outcome: &Result<T, Refusal>) -> bool {
+    matches!(outcome, Err(Refusal::BudgetExhausted { .. }))
+}
+
+/// The agent reports a state, and what it cost.
+fn report(world: &mut World, task: TaskId, state: TaskState, usd: Option<&str>) {
+    let mut event = update(first(task), state, None);
+    if let (StreamResponse::StatusUpdate(update), Some(usd)) = (&mut event, usd) {
+        update.metadata.set(extension::URI, &json!({ "cost": { "usd": usd } })).unwrap();
+    }
+    world.say(first(task), event);
+}
+
+fn left(world: &World, task: TaskId) -> serde_json::Value {
+    serde_json::to_value(world.tree.summary(task).unwrap().left).unwrap()["usd"].clone()
+}
+
+#[test]
+fn ten_children_of_a_five_dollar_parent_have_five_dollars_between_them() {
+    let mut world = World::new();
+    world.limits.max_fanout = 20;
+    world.limits.max_live_tasks = 20;
+    let root = delegate(&mut world, None, "a", usd(5_000_000)).unwrap();
+    let outcomes: Vec<_> = (0..10).map(|_| delegate(&mut world, Some(root), "b", usd(1_000_000))).collect();
+    assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 5);
+    assert!(outcomes[5..].iter().all(exhausted));
+    world.crash();
+    assert_eq!(left(&world, root), "0.00", "what is reserved stays reserved over a crash");
+}
+
+#[test]
+fn what_is_not_used_comes_back_and_what_nobody_reports_does_not() {
+    let mut world = World::new();
+    let root = delegate(&mut world, None, "a", usd(10_000_000)).unwrap();
+    let cheap = delegate(&mut world, Some(root), "b", usd(4_000_000)).unwrap();
+    assert_eq!(left(&world, root), "6.00");
+    report(&mut world, cheap, TaskState::Completed, Some("1.00"));
+    assert_eq!(left(&world, root), "9.00");
+    let silent = delegate(&mut world, Some(root), "c", usd(4_000_000)).unwrap();
+    report(&mut world, silent, TaskState::Completed, None);
+    assert_eq!(left(&world, root), "5.00", "unknown is charged in full");
+    let unreached = delegate(&mut world, Some(root), "c", usd(4_000_000)).unwrap();
+    let failure = Failure::Refused("busy".to_owned());
+    world.feed(Input::Failed { attempt: first(unreached), failure }).unwrap();
+    assert_eq!(left(&world, root), "5.00", "who never worked used nothing");
+    world.crash();
+    assert_eq!(left(&world, root), "5.00");
+}
+
+#[test]
+fn a_child_that_spends_what_it_does_not_have_is_stopped() {
+    let mut world = World::new();
+    let root = delegate(&mut world, None, "a", usd(5_000_000)).unwrap();
+    let child = delegate(&mut world, Some(root), "b", usd(1_000_000)).unwrap();
+    report(&mut world, child, TaskState::Working, Some("1.50"));
+    world.feed(Input::CancelAnswered { attempt: first(child), confirmed: true, reason: None }).unwrap();
+    assert_eq!(world.state(child), TaskState::Failed);
+    let text = world.tree.task(child, None).unwrap().status.message.unwrap().joined_text();
+    assert!(text.contains("budget") && text.contains("usd"), "{text}");
+    assert_eq!(left(&world, root), "4.00", "no more than was reserved is charged above");
+}
+
+#[test]
+fn splitting_a_capability_does_not_multiply_its_ceiling() {
+    let mut world = World::new();
+    let root = world.delegate(None, "c").unwrap();
+    assert_eq!(world.tree.summary(root).unwrap().scope, ["a2a:skill/*/work", "mcp:tool/*{calls<=4}"]);
+    let child = |world: &mut World, asked: Option<Scope>| {
+        let mut new = world.new_task(Some(root), "b", None);
+        new.skill = Some("work".to_owned());
+        new.agent.caps = Scope::parse(["mcp:tool/read{calls<=9}", "mcp:tool/search{calls<=9}"]).unwrap();
+        new.asked = asked;
+        let id = new.id;
+        world.feed(Input::Delegate(Box::new(new))).map(|()| id)
+    };
+    let held = child(&mut world, None).unwrap();
+    let scope = world.tree.summary(held).unwrap().scope;
+    assert_eq!(scope, ["mcp:tool/read{calls<=4}", "mcp:tool/search{calls<=4}"]);
+    let asked = Scope::parse(["mcp:tool/search{calls<=1}"]).unwrap();
+    assert!(exhausted(&child(&mut world, Some(asked))), "all four are held");
+    report(&mut world, held, TaskState::Completed, None);
+    let next = child(&mut world, None).unwrap();
+    let scope = world.tree.summary(next).unwrap().scope;
+    assert_eq!(scope, ["mcp:tool/read{calls<=0}", "mcp:tool/search{calls<=0}"], "and were used up");
+}
+
+#[test]
+fn a_rate_counts_every_delegation_below_its_holder_and_says_when_to_come_back() {
+    let mut world = World::new();
+    let mut new = world.new_task(None, "a", None);
+    new.agent.caps = Scope::parse(["a2a:skill/**{rate<=2/60s}"]).unwrap();
+    let root = new.id;
+    world.feed(Input::Delegate(Box::new(new))).unwrap();
+    let child = world.delegate(Some(root), "b").unwrap();
+    world.now = world.now.add_millis(10_000);
+    world.delegate(Some(child), "c").unwrap();
+    for parent in [root, child] {
+        let refused = world.delegate(Some(parent), "e");
+        assert!(matches!(refused, Err(Refusal::RateExceeded { retry_after: 50, .. })), "{refused:?}");
+    }
+    world.crash();
+    world.now = world.now.add_millis(50_000);
+    world.delegate(Some(child), "e").unwrap();
+}
+
+#[test]
+fn hops_run_out() {
+    let mut world = World::new();
+    let mut new = world.new_task(None, "a", None);
+    new.held = Scope::parse(["a2a:skill/**{hops<=1}", "mcp:tool/search{calls<=9;hops<=1}"]).unwrap();
+    let root = new.id;
+    world.feed(Input::Delegate(Box::new(new))).unwrap();
+    let child = world.delegate(Some(root), "b").unwrap();
+    let scope = world.tree.summary(child).unwrap().scope;
+    assert_eq!(scope, ["a2a:skill/**{hops<=0}", "mcp:tool/search{calls<=9;hops<=0}"]);
+    let last = world.delegate(Some(child), "c").unwrap();
+    assert!(world.tree.summary(last).unwrap().scope.is_empty(), "usable, not grantable");
+    let refused = world.delegate(Some(last), "e");
+    assert!(matches!(refused, Err(Refusal::CapabilityExceeded { .. })), "{refused:?}");
+}
+
+#[test]
+fn a_budget_on_the_right_to_delegate_bounds_all_that_is_delegated_under_it() {
+    let mut world = World::new();
+    let mut new = world.new_task(None, "a", None);
+    new.held = Scope::parse(["a2a:skill/a/*", "a2a:skill/b/*{usd<=2.00}", "a2a:skill/c/*"]).unwrap();
+    let root = new.id;
+    world.feed(Input::Delegate(Box::new(new))).unwrap();
+    let one = delegate(&mut world, Some(root), "b", usd(1_500_000)).unwrap();
+    assert!(exhausted(&delegate(&mut world, Some(root), "b", usd(1_000_000))));
+    let other = delegate(&mut world, Some(root), "b", Ceilings::default()).unwrap();
+    assert_eq!(left(&world, other), "0.50", "who asks for nothing gets what is left");
+    delegate(&mut world, Some(root), "c", usd(9_000_000)).unwrap();
+    report(&mut world, one, TaskState::Completed, Some("0.25"));
+    assert!(
+        delegate(&mut world, Some(root), "b", usd(1_250_000)).is_ok(),
+        "what came back can be spent again"
+    );
+}
+
+#[test]
+fn canceling_what_was_revoked_still_works() {
+    let mut world = World::new();
+    let root = world.delegate(None, "a").unwrap();
+    world.feed(Input::Revoke { task: root, by: "alice".to_owned() }).unwrap();
+    world.feed(Input::Cancel { task: root, by: "alice".to_owned() }).unwrap();
+    world.now = world.now.add_millis(world.limits.cancel_ms);
+    world.feed(Input::Tick).unwrap();
+    assert_eq!(world.state(root), TaskState::Canceled);
+}
