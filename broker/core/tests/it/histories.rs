@@ -4,22 +4,26 @@
 use std::collections::BTreeMap;
 
 use broker_core::TaskId;
-use broker_core::delegation::input::{AttemptId, Failure, Input};
+use broker_core::delegation::input::{AttemptId, Failure, Input, NewTask};
+use broker_core::extension;
 use broker_core::journal::{Fact, Retry};
+use capability::ledger::Ceilings;
 use proptest::prelude::*;
 use protocol::{Message, StreamResponse, TaskState};
+use serde_json::json;
 
 use super::model;
 use super::world::{AGENTS, World, artifact, snapshot, update};
 
 #[derive(Debug, Clone)]
 enum Step {
-    Delegate { parent: usize, agent: usize, idempotent: bool },
-    Say { attempt: usize, what: usize },
+    Delegate { parent: usize, agent: usize, idempotent: bool, budget: Ceilings },
+    Say { attempt: usize, what: usize, cost: Option<u64> },
     Fail { attempt: usize, how: usize },
     Found { attempt: usize, what: usize },
     Turn { task: usize },
     Cancel { task: usize },
+    Revoke { task: usize },
     CancelAnswered { attempt: usize, confirmed: bool },
     Pass { millis: i64 },
     Crash,
@@ -29,16 +33,23 @@ enum Step {
 fn simple_step() -> impl Strategy<Value = Step> {
     let some = 0_usize..64;
     prop_oneof![
-        5 => (some.clone(), 0..AGENTS.len(), any::<bool>())
-            .prop_map(|(parent, agent, idempotent)| Step::Delegate { parent, agent, idempotent }),
-        10 => (some.clone(), 0_usize..10).prop_map(|(attempt, what)| Step::Say { attempt, what }),
+        5 => (some.clone(), 0..AGENTS.len(), any::<bool>(), budget())
+            .prop_map(|(parent, agent, idempotent, budget)| Step::Delegate { parent, agent, idempotent, budget }),
+        10 => (some.clone(), 0_usize..10, prop::option::weighted(0.5, 0_u64..6))
+            .prop_map(|(attempt, what, cost)| Step::Say { attempt, what, cost }),
         3 => (some.clone(), 0_usize..10).prop_map(|(attempt, how)| Step::Fail { attempt, how }),
         2 => (some.clone(), 0_usize..8).prop_map(|(attempt, what)| Step::Found { attempt, what }),
         2 => some.clone().prop_map(|task| Step::Turn { task }),
         1 => some.clone().prop_map(|task| Step::Cancel { task }),
+        1 => some.clone().prop_map(|task| Step::Revoke { task }),
         2 => (some, any::<bool>()).prop_map(|(attempt, confirmed)| Step::CancelAnswered { attempt, confirmed }),
         2 => prop_oneof![Just(10), Just(600), Just(11_000), Just(40 * 60_000)].prop_map(|millis| Step::Pass { millis }),
     ]
+}
+
+fn budget() -> impl Strategy<Value = Ceilings> {
+    let some = || prop::option::weighted(0.4, 0_u64..8);
+    (some(), some()).prop_map(|(calls, fanout)| Ceilings { calls, fanout, ..Ceilings::default() })
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -63,6 +74,13 @@ const STATES: [TaskState; 8] = [
 
 fn pick<T: Copy>(from: &[T], index: usize) -> Option<T> {
     (!from.is_empty()).then(|| from[index % from.len()])
+}
+
+fn with_cost(mut event: StreamResponse, calls: Option<u64>) -> StreamResponse {
+    if let (StreamResponse::StatusUpdate(update), Some(calls)) = (&mut event, calls) {
+        update.metadata.set(extension::URI, &json!({ "cost": { "calls": calls } })).unwrap();
+    }
+    event
 }
 
 fn failure(how: usize) -> Failure {
@@ -91,16 +109,17 @@ fn attempt(world: &World, index: usize) -> Option<AttemptId> {
 fn input(world: &mut World, step: &Step) -> Option<Input> {
     let tasks = world.tasks();
     Some(match step {
-        Step::Delegate { parent, agent, idempotent } => {
+        Step::Delegate { parent, agent, idempotent, budget } => {
             let parent = pick(&tasks, *parent);
             let retry = Some(Retry { max_attempts: 2, idempotent: *idempotent });
-            Input::Delegate(Box::new(world.new_task(parent, AGENTS[*agent], retry)))
+            let new = world.new_task(parent, AGENTS[*agent], retry);
+            Input::Delegate(Box::new(NewTask { budget: *budget, ..new }))
         }
-        Step::Say { attempt: index, what } => {
+        Step::Say { attempt: index, what, cost } => {
             let attempt = attempt(world, *index)?;
             let text = format!("q{}", world.journal.len());
             let event = match what {
-                0..8 => update(attempt, STATES[*what], Some(&text)),
+                0..8 => with_cost(update(attempt, STATES[*what], Some(&text)), *cost),
                 8 => artifact(attempt, "x", world.journal.len().is_multiple_of(2)),
                 _ => StreamResponse::Message(Message::agent_text(text.as_str(), "hello")),
             };
@@ -118,6 +137,7 @@ fn input(world: &mut World, step: &Step) -> Option<Input> {
             let message = Box::new(Message::user_text(format!("turn{id}"), "blue"));
             Input::Turn { task: pick(&tasks, *task)?, message }
         }
+        Step::Revoke { task } => Input::Revoke { task: pick(&tasks, *task)?, by: "alice".to_owned() },
         Step::Cancel { task } => Input::Cancel { task: pick(&tasks, *task)?, by: "alice".to_owned() },
         Step::CancelAnswered { attempt, confirmed } => {
             let attempt = pick(&world.canceling, *attempt)?;
@@ -181,7 +201,9 @@ proptest! {
     #[test]
     fn every_history_keeps_the_invariants(steps in prop::collection::vec(step(), 1..60)) {
         let mut world = World::new();
-        let _ = world.delegate(None, "a");
+        let budget = Ceilings { calls: Some(12), fanout: Some(9), ..Ceilings::default() };
+        let root = NewTask { budget, ..world.new_task(None, "a", None) };
+        let _ = world.feed(Input::Delegate(Box::new(root)));
         for step in &steps {
             take(&mut world, step);
             model::check(&world.journal);

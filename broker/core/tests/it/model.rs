@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use broker_core::TaskId;
-use broker_core::journal::{Fact, Record};
+use broker_core::journal::{Allotment, Fact, Record};
 use capability::Scope;
 use protocol::TaskState;
 
@@ -12,6 +12,10 @@ use super::world::caps;
 
 struct Seen {
     parent: Option<TaskId>,
+    purses: Vec<Allotment>,
+    revoked: bool,
+    /// What it certainly used up by itself, once it ended.
+    calls: u64,
     scope: Scope,
     state: TaskState,
     ended: bool,
@@ -29,11 +33,18 @@ pub(crate) fn check(journal: &[Record]) {
             if let Some(parent) = submission.parent {
                 let parent = &tasks[&parent];
                 assert!(!parent.ended, "nothing is delegated after the end");
+                assert!(!is_revoked(&tasks, submission.parent), "a dead grant opens nothing");
+                let parent = &tasks[&submission.parent.unwrap()];
                 assert!(scope.le(&parent.scope), "a child gets no more than its parent holds");
             }
             let state = TaskState::Submitted;
             let (parent, records, started) = (submission.parent, 0, Vec::new());
-            tasks.insert(record.task, Seen { parent, scope, state, ended: false, records, started });
+            let (purses, revoked, calls) = (submission.purses.clone(), false, 0);
+            tasks.insert(
+                record.task,
+                Seen { parent, purses, revoked, calls, scope, state, ended: false, records, started },
+            );
+            nothing_is_overspent(&tasks);
         }
         let seen = tasks.get_mut(&record.task).expect("records are about submitted tasks");
         seen.records += 1;
@@ -48,7 +59,10 @@ pub(crate) fn check(journal: &[Record]) {
                 seen.state = status.state;
             }
             Fact::Turn { answers: true, .. } => seen.state = TaskState::Working,
+            Fact::Revoked { .. } => seen.revoked = true,
             Fact::Ended(outcome) => {
+                let most = seen.purses.first().and_then(|purse| purse.ceilings.calls).unwrap_or(u64::MAX);
+                seen.calls = outcome.cost.calls.unwrap_or(most).min(most);
                 assert!(outcome.state.is_terminal());
                 seen.ended = true;
                 seen.state = outcome.state;
@@ -61,6 +75,42 @@ pub(crate) fn check(journal: &[Record]) {
             _ => {}
         }
         parents_are_open(&tasks, record.task);
+    }
+}
+
+fn is_revoked(tasks: &BTreeMap<TaskId, Seen>, task: Option<TaskId>) -> bool {
+    std::iter::successors(task, |task| tasks[task].parent).any(|task| tasks[&task].revoked)
+}
+
+/// At every purse: what is reserved for open children, what ended ones certainly used up, and what each delegation
+/// costs, is no more than its ceiling. Counted from the journal alone.
+fn nothing_is_overspent(tasks: &BTreeMap<TaskId, Seen>) {
+    for (&id, seen) in tasks {
+        for (index, purse) in (0_u32..).zip(&seen.purses) {
+            let drawn = tasks.values().filter(|child| child.parent == Some(id)).flat_map(|child| {
+                let from_here = child.purses.iter().filter(move |purse| purse.from.contains(&index));
+                from_here.map(move |purse| (child, purse))
+            });
+            let (mut calls, mut fanout) = (0, 0);
+            for (child, drawn) in drawn {
+                let fee = u64::from(drawn.capabilities.is_empty());
+                calls += fee
+                    + if child.ended {
+                        child.calls.min(drawn.ceilings.calls.unwrap_or(0))
+                    } else {
+                        drawn.ceilings.calls.unwrap_or(0)
+                    };
+                fanout += fee + if child.ended { 0 } else { drawn.ceilings.fanout.unwrap_or(0) };
+            }
+            assert!(
+                purse.ceilings.calls.is_none_or(|most| calls <= most),
+                "{calls} calls of {purse:?} at {id}"
+            );
+            assert!(
+                purse.ceilings.fanout.is_none_or(|most| fanout <= most),
+                "{fanout} delegations of {purse:?}"
+            );
+        }
     }
 }
 
