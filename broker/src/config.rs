@@ -80,6 +80,7 @@ section! { LimitsConfig {
     max_attempts: u32 = 10,
     backoff: Span = Span::millis(500),
     max_backoff: Span = Span::seconds(30),
+    budget_share: u32 = 50,
     max_late_facts: u32 = 8,
 }}
 
@@ -283,6 +284,7 @@ impl Config {
             max_attempts: limits.max_attempts,
             backoff_ms: limits.backoff.as_millis(),
             max_backoff_ms: limits.max_backoff.as_millis(),
+            budget_share: limits.budget_share,
             max_late_facts: limits.max_late_facts,
         }
     }

@@ -3,10 +3,12 @@
     {"delay_ms": 50,                      work this long first
      "delegate": [{"to": "left",          then delegate, all at once, through the broker
                    "script": {...}, "skill": "work", "scope": [...],
+                   "budget": {...},
                    "refused": true,       expect to be refused and go on
                    "detach": true}],      do not wait for it
      "chunks": ["a", "b"],                then make an artifact in these pieces
      "ask": "colour?",                    then ask, and finish with the answer
+     "cost": {"usd": "0.10"},             say at the end what it cost
      "message": "hi",                     or answer with one direct message and no task
      "end": "completed"}                  completed or failed
 
@@ -121,7 +123,8 @@ class Scripted(AgentExecutor):
         if script.get("end") == "failed":
             await updates.failed(updates.new_agent_message([new_text_part("told to fail")]))
         else:
-            await updates.complete()
+            metadata = {DELEGATION: {"cost": script["cost"]}} if "cost" in script else None
+            await updates.update_status(TaskState.TASK_STATE_COMPLETED, metadata=metadata)
 
     async def finish_answer(self, context: RequestContext, event_queue: EventQueue) -> None:
         updates = TaskUpdater(event_queue, context.task_id, context.context_id)
@@ -144,7 +147,7 @@ class Scripted(AgentExecutor):
 
     async def delegate(self, told: dict, order: dict) -> str:
         request = SendMessageRequest(message=new_text_message(json.dumps(order.get("script", {})), role=Role.ROLE_USER))
-        wishes = {key: order[key] for key in ("skill", "scope", "deadline") if key in order}
+        wishes = {key: order[key] for key in ("skill", "scope", "deadline", "budget") if key in order}
         if wishes:
             request.message.metadata.update({DELEGATION: wishes})
         if order.get("detach"):
@@ -153,7 +156,7 @@ class Scripted(AgentExecutor):
             try:
                 return await self.try_delegate(told, order, request)
             except Exception as error:  # noqa: BLE001 - whatever the SDK raises
-                if "-31403" in str(error):
+                if "-31403" in str(error) or "-31429" in str(error):
                     self.log.write("refused", agent=self.name, to=order["to"], error=str(error))
                     return ""
                 self.log.write("retry", agent=self.name, to=order["to"], error=str(error)[:200])

@@ -30,7 +30,7 @@ struct AskedWire {
     scope: Option<Vec<String>>,
     deadline: Option<Timestamp>,
     retry: Option<RetryWire>,
-    budget: Option<AmountsWire>,
+    budget: Option<Box<RawValue>>,
     task: Option<String>,
 }
 
@@ -116,10 +116,7 @@ impl Asked {
             max_attempts: retry.max_attempts.unwrap_or(default_max_attempts),
             idempotent: retry.idempotent,
         });
-        let budget = wire.budget.unwrap_or_default().read().ok_or_else(|| AskedError {
-            member: ".budget.usd".to_owned(),
-            problem: "expected an amount such as \"2.00\" (a string with 2 to 6 decimals)".to_owned(),
-        })?;
+        let budget = wire.budget.as_deref().map(read_budget).transpose()?.unwrap_or_default();
         Ok(Self {
             budget,
             agent: wire.agent,
@@ -130,6 +127,15 @@ impl Asked {
             claimed_task: wire.task,
         })
     }
+}
+
+fn read_budget(raw: &RawValue) -> Result<Ceilings, AskedError> {
+    let expected = "expected {usd: \"2.00\" (a string with 2 to 6 decimals), calls, tokens, fanout}";
+    let wrong =
+        |found: &str| AskedError { member: ".budget".to_owned(), problem: format!("{expected}{found}") };
+    let amounts: AmountsWire =
+        serde_json::from_str(raw.get()).map_err(|error| wrong(&format!("; {error}")))?;
+    amounts.read().ok_or_else(|| wrong(""))
 }
 
 fn refuse_reserved(raw: &RawValue) -> Result<(), AskedError> {

@@ -32,6 +32,8 @@ pub struct Limits {
     pub backoff_ms: i64,
     /// Longest wait before another attempt; milliseconds.
     pub max_backoff_ms: i64,
+    /// Share of what is left that a delegation gets which asks for no budget of its own; percent.
+    pub budget_share: u32,
     /// Most facts recorded about events that came too late.
     pub max_late_facts: u32,
 }
@@ -50,12 +52,19 @@ impl Default for Limits {
             max_attempts: 10,
             backoff_ms: 500,
             max_backoff_ms: 30 * SECOND,
+            budget_share: 50,
             max_late_facts: 8,
         }
     }
 }
 
 impl Limits {
+    /// What a delegation gets of what is left when it does not say.
+    pub(crate) fn share_of(&self, left: u64) -> u64 {
+        let share = u128::from(left) * u128::from(self.budget_share.min(100)) / 100;
+        u64::try_from(share).unwrap_or(left)
+    }
+
     /// Wait before attempt `number` (2 is the first retry), in milliseconds.
     pub(crate) fn backoff(&self, number: u32) -> i64 {
         let doublings = number.saturating_sub(2).min(20);

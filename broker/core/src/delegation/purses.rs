@@ -96,13 +96,24 @@ impl Draft<'_> {
         let held: Vec<(Capability, Option<u32>)> =
             parent.map(|parent| held(parent, self.ledger()).collect()).unwrap_or_default();
         let mut trial = Trial { new, ledger: self.ledger().clone(), purses: Vec::new() };
-        let whole = whole_task(new, limited, &held, allowed);
+        let mut whole = whole_task(new, limited, &held, allowed);
         let within = whole.from.clone();
+        if let Some(parent) = parent {
+            let offer = self.ledger().offer(&ids(parent.id, &within), whole.ceilings, DELEGATION_FEE);
+            self.share(&mut whole, new, &offer.map_err(exhausted)?);
+        }
         trial.reserve(whole)?;
         for purse in capability_purses(scope, &held, &within) {
             trial.reserve(purse)?;
         }
         Ok(trial.purses)
+    }
+
+    /// Leaves something for the next one: where nothing was asked for, only a share of what is left is reserved.
+    fn share(&self, whole: &mut Allotment, new: &NewTask, offer: &Ceilings) {
+        for unit in Unit::ALL.into_iter().filter(|&unit| new.budget.get(unit).is_none()) {
+            whole.ceilings.set(unit, offer.get(unit).map(|left| self.limits.share_of(left)));
+        }
     }
 
     /// What a task that ends used up by itself: nothing if no agent ever had it, else what the agent says or said.
@@ -149,18 +160,20 @@ impl Trial<'_> {
     fn reserve(&mut self, mut purse: Allotment) -> Result<(), Refusal> {
         let id = PurseId { task: self.new.id, index: u32::try_from(self.purses.len()).unwrap_or(u32::MAX) };
         let from = self.new.parent.map_or_else(Vec::new, |parent| ids(parent, &purse.from));
-        self.ledger.open(id, &from, purse.ceilings, fee(&purse)).map_err(|exhausted| {
-            let explanation = format!(
-                "the budget of the delegating task does not reach: {exhausted}; ask for a smaller budget, or wait until \
-                 running delegations return what they do not use"
-            );
-            Refusal::BudgetExhausted { explanation }
-        })?;
+        self.ledger.open(id, &from, purse.ceilings, fee(&purse)).map_err(exhausted)?;
         // What was not asked for came from what is left.
         purse.ceilings = self.ledger.get(&id).map(|opened| opened.ceilings).unwrap_or_default();
         self.purses.push(purse);
         Ok(())
     }
+}
+
+fn exhausted(exhausted: Exhausted) -> Refusal {
+    let explanation = format!(
+        "the budget of the delegating task does not reach: {exhausted}; ask for a smaller budget, or wait until running \
+         delegations return what they do not use"
+    );
+    Refusal::BudgetExhausted { explanation }
 }
 
 /// The purse of the task as a whole: what was asked, and no more than the capabilities it is invoked under allow.

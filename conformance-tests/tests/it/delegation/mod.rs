@@ -1,6 +1,7 @@
 //! What Bailiwick promises beyond A2A.
 
 mod authority;
+mod budgets;
 mod crash;
 mod misbehaviour;
 mod steering;
