@@ -10,9 +10,13 @@ use tokio::net::TcpListener;
 use crate::config::{Config, ConfigError};
 use crate::northbound::Server;
 use crate::ports::clock::Clock;
+use crate::ports::fetch::Fetch;
 use crate::service::{Broker, Parts, Settings};
 use crate::southbound::client::A2aClient;
+use crate::southbound::connector::{Resolve, SystemResolver};
+use crate::southbound::dialer::Dialer;
 use crate::southbound::discovery::CardFetcher;
+use crate::southbound::tls;
 use crate::store::embedded::EmbeddedStore;
 
 /// File of the seed of the grant key, in the data directory.
@@ -72,19 +76,21 @@ impl App {
         let grant_seed = grant_seed(data).map_err(|error| bad_data(error.to_string()))?;
         let store = EmbeddedStore::open(&data.join("store"), config.store_options())
             .map_err(|failure| bad_data(failure.to_string()))?;
-        let discovery = CardFetcher::new(config.southbound.response_timeout.0)
-            .map_err(|error| AppError::Start(error.to_string()))?;
+        let tls = tls::client_config(config.southbound.ca_file()).map_err(AppError::Start)?;
+        let resolver: Arc<dyn Resolve> = Arc::new(SystemResolver);
+        let dialer = Arc::new(Dialer::new(config.southbound.dialer_options(), &tls, &resolver));
+        let web: Arc<dyn Fetch> = Arc::<Dialer>::clone(&dialer);
 
         let parts = Parts {
             store: Arc::new(store),
-            downstream: Arc::new(A2aClient::new(config.client_options())),
-            discovery: Arc::new(discovery),
+            downstream: Arc::new(A2aClient::new(dialer, config.southbound.client_options())),
+            discovery: Arc::new(CardFetcher::new(web)),
             clock: Arc::new(SystemClock),
         };
         let settings = Settings {
             public_url: url.clone(),
             limits: config.limits(),
-            recovery: config.recovery(),
+            recovery: config.southbound.recovery(),
             finished_trees: config.store.finished_trees,
             principals: config.principals()?,
             grant_seed,

@@ -1,6 +1,7 @@
 //! The configuration: one TOML file, every key of which is documented in `config.default.toml`; environment
 //! variables and flags override it. What is wrong is named by file, line, key and what was expected.
 
+pub mod secret;
 mod units;
 
 use std::net::SocketAddr;
@@ -11,9 +12,10 @@ use capability::Scope;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+pub use self::southbound::SouthboundConfig;
 pub use self::units::{ByteSize, Span};
-use crate::service::{NewAgent, Principal, Recovery, Role, is_agent_name};
-use crate::{northbound, southbound, store};
+use crate::service::{NewAgent, Principal, Role, is_agent_name};
+use crate::{northbound, store};
 
 /// The commented defaults.
 pub const DEFAULT_TOML: &str = include_str!("../config.default.toml");
@@ -49,6 +51,8 @@ macro_rules! section {
     };
 }
 
+mod southbound;
+
 section! { ServerConfig {
     listen: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 8420)),
     public_url: String = String::new(),
@@ -82,16 +86,6 @@ section! { LimitsConfig {
     max_backoff: Span = Span::seconds(30),
     budget_share: u32 = 50,
     max_late_facts: u32 = 8,
-}}
-
-section! { SouthboundConfig {
-    connect_timeout: Span = Span::seconds(5),
-    response_timeout: Span = Span::seconds(30),
-    max_event: ByteSize = ByteSize(1 << 20),
-    max_response: ByteSize = ByteSize(4 << 20),
-    ask_every: Span = Span::millis(500),
-    give_up: Span = Span::seconds(60),
-    absent_after: Span = Span::seconds(3),
 }}
 
 section! { LogConfig {
@@ -286,27 +280,6 @@ impl Config {
             max_backoff_ms: limits.max_backoff.as_millis(),
             budget_share: limits.budget_share,
             max_late_facts: limits.max_late_facts,
-        }
-    }
-
-    /// How quiet agents are asked.
-    pub fn recovery(&self) -> Recovery {
-        let southbound = &self.southbound;
-        Recovery {
-            ask_every: southbound.ask_every.0,
-            give_up: southbound.give_up.0,
-            absent_after: southbound.absent_after.0,
-        }
-    }
-
-    /// The bounds on agents.
-    pub fn client_options(&self) -> southbound::client::Options {
-        let southbound = &self.southbound;
-        southbound::client::Options {
-            connect_timeout: southbound.connect_timeout.0,
-            response_timeout: southbound.response_timeout.0,
-            max_event_bytes: southbound.max_event.as_usize(),
-            max_response_bytes: southbound.max_response.as_usize(),
         }
     }
 

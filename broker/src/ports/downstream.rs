@@ -8,13 +8,15 @@ use broker_core::delegation::input::Failure;
 use futures_util::Stream;
 use protocol::{AgentCard, SendMessageRequest, StreamResponse, Task};
 
+use crate::address::Destination;
+
 /// Where and how an agent is reached, chosen from its card.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint {
     /// The agent's registered name, for messages to people.
     pub agent: String,
-    /// The interface's URL.
-    pub url: String,
+    /// The interface's URL, judged.
+    pub at: Destination,
     /// The interface's binding.
     pub binding: Binding,
     /// The tenant the interface declares; echoed in every request.

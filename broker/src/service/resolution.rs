@@ -8,8 +8,9 @@ use bytes::Bytes;
 use capability::{Scope, SkillRequirement};
 use protocol::{A2aError, AgentCard, ErrorKind};
 use serde::Deserialize;
-use url::{Host, Url};
+use url::Url;
 
+use crate::address::{self, Destination, GivenBy};
 use crate::ports::downstream::{Binding, Endpoint, FetchedCard};
 
 /// What follows from an agent's card.
@@ -56,7 +57,7 @@ pub(super) fn resolve(
     };
     let skills: Result<Vec<_>, _> = fetched.card.skills.iter().map(require).collect();
     let skills = skills.map_err(|problem| bad_card(problem.to_string()))?;
-    let identity = endpoint.url.trim_end_matches('/').to_owned();
+    let identity = endpoint.at.url().trim_end_matches('/').to_owned();
     let facts = AgentFacts { name: name.to_owned(), identity, caps: lowered, skills };
     Ok(Resolved { card: fetched.card, original: fetched.original, fetched: at, endpoint, facts })
 }
@@ -69,49 +70,25 @@ fn card_params(card: &AgentCard) -> Result<CardParams, String> {
 
 /// The first interface that can be spoken to, at the registered host or at a public address.
 fn choose_endpoint(name: &str, card: &AgentCard, registered: &str) -> Result<Endpoint, String> {
-    let home = Url::parse(registered).ok().and_then(|url| url.host().map(|host| host.to_owned()));
+    let registered_host = Url::parse(registered).ok().as_ref().and_then(address::host).unwrap_or_default();
+    let given_by = GivenBy::Card { registered_host };
     for interface in card.supported_interfaces.iter().filter(|interface| interface.speaks_v1()) {
         let binding = match interface.protocol_binding.as_str() {
             "JSONRPC" => Binding::JsonRpc,
             "HTTP+JSON" => Binding::HttpJson,
             _ => continue,
         };
-        let url = Url::parse(&interface.url)
-            .map_err(|error| format!("interface URL {:?}: {error}", interface.url))?;
-        let host = url.host().map(|host| host.to_owned());
-        if host != home && !host.as_ref().is_some_and(is_public) {
-            return Err(format!(
-                "its interface {} is neither at the registered host nor at a public address",
-                interface.url
-            ));
-        }
+        let at = Destination::judge(&interface.url, &given_by)
+            .map_err(|refused| format!("its {} interface {refused}", interface.protocol_binding))?;
         return Ok(Endpoint {
             agent: name.to_owned(),
-            url: interface.url.clone(),
+            at,
             binding,
             tenant: interface.tenant.clone(),
             streaming: card.streams(),
         });
     }
     Err("it offers no A2A 1.0 interface over JSONRPC or HTTP+JSON; the broker speaks no other yet".to_owned())
-}
-
-/// A host a card may send the broker to although nobody registered it. Names are resolved by the client.
-fn is_public(host: &Host) -> bool {
-    match host {
-        Host::Domain(name) => !name.eq_ignore_ascii_case("localhost") && !name.ends_with(".localhost"),
-        Host::Ipv4(ip) => {
-            !(ip.is_loopback()
-                || ip.is_private()
-                || ip.is_link_local()
-                || ip.is_unspecified()
-                || ip.is_broadcast())
-        }
-        Host::Ipv6(ip) => {
-            !(ip.is_loopback() || ip.is_unspecified() || ip.is_unique_local() || ip.is_unicast_link_local())
-                && ip.to_ipv4_mapped().is_none()
-        }
-    }
 }
 
 #[cfg(test)]
@@ -167,7 +144,7 @@ mod tests {
     fn the_first_interface_that_can_be_spoken_is_chosen() {
         let both = card(&[("GRPC", "http://h:1"), ("HTTP+JSON", "http://h:2"), ("JSONRPC", "http://h:3")]);
         let chosen = choose_endpoint("a", &both, "http://h:9").unwrap();
-        assert_eq!((chosen.binding, chosen.url.as_str()), (Binding::HttpJson, "http://h:2"));
+        assert_eq!((chosen.binding, chosen.at.url()), (Binding::HttpJson, "http://h:2/"));
         assert!(
             choose_endpoint("a", &card(&[("GRPC", "http://h:1")]), "http://h:9")
                 .unwrap_err()

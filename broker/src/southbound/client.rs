@@ -1,5 +1,6 @@
 //! The A2A client: one request of one binding, and what its answer means.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -12,9 +13,6 @@ use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{Method, Request, Response};
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
 use protocol::binding::http_json::{self, percent_encode};
 use protocol::binding::jsonrpc::{self, ResponseError};
 use protocol::{
@@ -25,6 +23,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use super::dialer::Dialer;
 use super::failure::Trouble;
 use super::{body, stream as events};
 use crate::ports::downstream::{AskError, Binding, Downstream, Endpoint, EventStream};
@@ -37,8 +36,6 @@ const FIND_PAGE_SIZE: u32 = 100;
 /// Bounds on talking to agents.
 #[derive(Debug, Clone, Copy)]
 pub struct Options {
-    /// To a connection.
-    pub connect_timeout: Duration,
     /// From a request to the head of its answer.
     pub response_timeout: Duration,
     /// Of one event.
@@ -50,7 +47,6 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            connect_timeout: Duration::from_secs(5),
             response_timeout: Duration::from_secs(30),
             max_event_bytes: 1024 * 1024,
             max_response_bytes: 4 * 1024 * 1024,
@@ -58,21 +54,17 @@ impl Default for Options {
     }
 }
 
-/// An A2A client with pooled connections.
+/// An A2A client.
 pub struct A2aClient {
-    http: Client<HttpConnector, Full<Bytes>>,
+    dialer: Arc<Dialer>,
     options: Options,
     next_id: AtomicU64,
 }
 
 impl A2aClient {
     /// A client within these bounds.
-    pub fn new(options: Options) -> Self {
-        let mut connector = HttpConnector::new();
-        connector.set_nodelay(true);
-        connector.set_connect_timeout(Some(options.connect_timeout));
-        let http = Client::builder(TokioExecutor::new()).pool_timer(TokioTimer::new()).build(connector);
-        Self { http, options, next_id: AtomicU64::new(1) }
+    pub fn new(dialer: Arc<Dialer>, options: Options) -> Self {
+        Self { dialer, options, next_id: AtomicU64::new(1) }
     }
 
     /// Makes a request and waits for the head of the answer. `patience` bounds the wait, where there is a bound.
@@ -85,17 +77,7 @@ impl A2aClient {
         patience: Option<Duration>,
     ) -> Result<Response<Incoming>, Trouble> {
         let request = self.request(to, operation, task, params).map_err(Trouble::Connect)?;
-        let sent = self.http.request(request);
-        let answered = match patience {
-            None => sent.await,
-            Some(patience) => tokio::time::timeout(patience, sent)
-                .await
-                .map_err(|_| Trouble::Timeout(format!("no answer within {} s", patience.as_secs())))?,
-        };
-        answered.map_err(|error| {
-            let reason = with_source(&error);
-            if error.is_connect() { Trouble::Connect(reason) } else { Trouble::Transport(reason) }
-        })
+        self.dialer.send(to.at.reach(), request, patience).await
     }
 
     fn request(
@@ -110,7 +92,7 @@ impl A2aClient {
             Binding::JsonRpc => {
                 let id = self.next_id.fetch_add(1, Ordering::Relaxed);
                 let body = encode(jsonrpc::write_request(id, operation, params))?;
-                (Method::POST, to.url.clone(), body, "application/json")
+                (Method::POST, to.at.url().to_owned(), body, "application/json")
             }
             Binding::HttpJson => {
                 let uri = http_json_uri(to, operation, task, params);
@@ -131,7 +113,7 @@ impl A2aClient {
             .header(VERSION_HEADER, PROTOCOL_VERSION)
             .header(EXTENSIONS_HEADER, extension::URI)
             .body(Full::new(Bytes::from(body)))
-            .map_err(|error| format!("the interface URL {:?} cannot be used: {error}", to.url))
+            .map_err(|error| format!("the interface URL {:?} cannot be used: {error}", to.at.url()))
     }
 
     async fn ask<T: DeserializeOwned>(
@@ -272,7 +254,8 @@ fn with_tenant(to: &Endpoint, mut params: Value) -> Value {
 fn http_json_uri(to: &Endpoint, operation: Operation, task: &str, params: &impl Serialize) -> String {
     let tenant =
         to.tenant.as_deref().map(|tenant| format!("/{}", percent_encode(tenant))).unwrap_or_default();
-    let mut uri = format!("{}{tenant}{}", to.url.trim_end_matches('/'), http_json::path_for(operation, task));
+    let mut uri =
+        format!("{}{tenant}{}", to.at.url().trim_end_matches('/'), http_json::path_for(operation, task));
     if operation == Operation::ListTasks {
         let members = serde_json::to_value(params).unwrap_or_default();
         let pairs: Vec<String> = members
@@ -288,11 +271,4 @@ fn http_json_uri(to: &Endpoint, operation: Operation, task: &str, params: &impl 
         uri = format!("{uri}?{}", pairs.join("&"));
     }
     uri
-}
-
-fn with_source(error: &dyn std::error::Error) -> String {
-    match error.source() {
-        Some(source) => format!("{error}: {}", with_source(source)),
-        None => error.to_string(),
-    }
 }

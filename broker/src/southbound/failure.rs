@@ -10,19 +10,25 @@ use crate::ports::downstream::AskError;
 const QUOTE_CHARS: usize = 500;
 
 /// An answer that is an error, from either binding.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub(super) enum Trouble {
     /// No connection, so the agent has seen nothing.
+    #[error("{0}")]
     Connect(String),
     /// The connection broke after the request was on its way.
+    #[error("{0}")]
     Transport(String),
     /// No answer in time.
+    #[error("{0}")]
     Timeout(String),
     /// An A2A error, or an HTTP status that says as much.
+    #[error("{}", .0.message)]
     Answered(A2aError),
     /// A plain HTTP status with no A2A error in it.
+    #[error("HTTP {0}")]
     Status(StatusCode),
     /// Something that is not A2A.
+    #[error("{0}")]
     Garbage(String),
 }
 

@@ -2,6 +2,9 @@
 
 mod body;
 pub mod client;
+pub mod connector;
+pub mod dialer;
 pub mod discovery;
 mod failure;
 mod stream;
+pub mod tls;

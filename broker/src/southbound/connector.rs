@@ -1,0 +1,136 @@
+//! Connections that go only where they may: every address, written out or resolved, is judged in the step that
+//! connects to it. Nothing is resolved twice, so a name server cannot answer the judge one thing and the dialler
+//! another; a pooled connection stays with the address it was judged by.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use http::Uri;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::dns::Name;
+use hyper_util::rt::TokioIo;
+use rustls::ClientConfig;
+use tokio::net::TcpStream;
+use tower_service::Service;
+
+use crate::address::Reach;
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+type Promise<T> = Pin<Box<dyn Future<Output = Result<T, BoxError>> + Send>>;
+
+/// Turns names into addresses.
+#[async_trait]
+pub trait Resolve: Send + Sync + 'static {
+    /// All addresses of a name.
+    async fn resolve(&self, name: &str) -> io::Result<Vec<IpAddr>>;
+}
+
+/// The machine's own resolver.
+pub struct SystemResolver;
+
+#[async_trait]
+impl Resolve for SystemResolver {
+    async fn resolve(&self, name: &str) -> io::Result<Vec<IpAddr>> {
+        Ok(tokio::net::lookup_host((name, 0)).await?.map(|address| address.ip()).collect())
+    }
+}
+
+/// Opens connections within a reach, with TLS where the URL says https.
+#[derive(Clone)]
+pub(super) struct Connector {
+    https: HttpsConnector<HttpConnector<JudgedNames>>,
+    reach: Reach,
+    timeout: Duration,
+}
+
+impl Connector {
+    pub(super) fn new(
+        reach: Reach,
+        resolver: Arc<dyn Resolve>,
+        tls: ClientConfig,
+        timeout: Duration,
+    ) -> Self {
+        let mut http = HttpConnector::new_with_resolver(JudgedNames { reach, resolver });
+        http.enforce_http(false);
+        http.set_nodelay(true);
+        let https = HttpsConnectorBuilder::new()
+            .with_tls_config(tls)
+            .https_or_http()
+            .enable_all_versions()
+            .wrap_connector(http);
+        Self { https, reach, timeout }
+    }
+
+    /// An address that is written out is never resolved, so it is judged here.
+    fn judge_literal(&self, uri: &Uri) -> Result<(), BoxError> {
+        let host = uri.host().unwrap_or_default();
+        let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+        match bare.parse() {
+            Ok(address) => Ok(self.reach.admits(address)?),
+            Err(_) => Ok(()),
+        }
+    }
+}
+
+impl Service<Uri> for Connector {
+    type Response = MaybeHttpsStream<TokioIo<TcpStream>>;
+    type Error = BoxError;
+    type Future = Promise<Self::Response>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.https.poll_ready(context)
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        if let Err(refused) = self.judge_literal(&uri) {
+            return Box::pin(async { Err(refused) });
+        }
+        let (connecting, timeout) = (self.https.call(uri), self.timeout);
+        // The bound covers the name, the connection and the TLS handshake.
+        Box::pin(async move {
+            let late = |_| format!("no connection within {} ms", timeout.as_millis());
+            tokio::time::timeout(timeout, connecting).await.map_err(late)?
+        })
+    }
+}
+
+/// The addresses of a name, without those out of reach.
+#[derive(Clone)]
+struct JudgedNames {
+    reach: Reach,
+    resolver: Arc<dyn Resolve>,
+}
+
+impl Service<Name> for JudgedNames {
+    type Response = std::vec::IntoIter<SocketAddr>;
+    type Error = BoxError;
+    type Future = Promise<Self::Response>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, name: Name) -> Self::Future {
+        let Self { reach, resolver } = self.clone();
+        Box::pin(async move {
+            let found = resolver.resolve(name.as_str()).await?;
+            let (mut admitted, mut refused) = (Vec::new(), None);
+            for address in found {
+                match reach.admits(address) {
+                    Ok(()) => admitted.push(SocketAddr::new(address, 0)),
+                    Err(why) => refused = Some(why),
+                }
+            }
+            match refused {
+                Some(why) if admitted.is_empty() => Err(format!("{name}: {why}").into()),
+                _ => Ok(admitted.into_iter()),
+            }
+        })
+    }
+}

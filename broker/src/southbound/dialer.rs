@@ -1,0 +1,134 @@
+//! HTTP towards whatever an URL names, within what whoever gave it may reach. Everything southbound goes through
+//! here. Redirects are not followed: an answer that points elsewhere is an answer, not an order.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::header::{ACCEPT, LOCATION};
+use http::{Request, Response};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use rustls::ClientConfig;
+
+use super::body;
+use super::connector::{Connector, Resolve};
+use super::failure::{Trouble, quote};
+use crate::address::{Destination, GivenBy, Reach};
+use crate::ports::fetch::Fetch;
+
+/// Bounds on dialling.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// To a connection, TLS included.
+    pub connect_timeout: Duration,
+    /// From a request to the end of a fetched document.
+    pub response_timeout: Duration,
+}
+
+/// An HTTP client with pooled connections. Pools are apart by reach: a connection that an operator's URL may use is
+/// never lent to one a card or a caller gave.
+pub struct Dialer {
+    anywhere: Client<Connector, Full<Bytes>>,
+    public: Client<Connector, Full<Bytes>>,
+    public_or_loopback: Client<Connector, Full<Bytes>>,
+    options: Options,
+}
+
+impl Dialer {
+    /// A client that believes what `tls` believes.
+    pub fn new(options: Options, tls: &ClientConfig, resolver: &Arc<dyn Resolve>) -> Self {
+        let client = |reach| {
+            let connector = Connector::new(reach, Arc::clone(resolver), tls.clone(), options.connect_timeout);
+            Client::builder(TokioExecutor::new()).pool_timer(TokioTimer::new()).build(connector)
+        };
+        Self {
+            anywhere: client(Reach::Anywhere),
+            public: client(Reach::Public),
+            public_or_loopback: client(Reach::PublicOrLoopback),
+            options,
+        }
+    }
+
+    /// Makes a request and waits for the head of the answer. `patience` bounds the wait, where there is a bound.
+    pub(super) async fn send(
+        &self,
+        reach: Reach,
+        request: Request<Full<Bytes>>,
+        patience: Option<Duration>,
+    ) -> Result<Response<Incoming>, Trouble> {
+        let client = match reach {
+            Reach::Anywhere => &self.anywhere,
+            Reach::Public => &self.public,
+            Reach::PublicOrLoopback => &self.public_or_loopback,
+        };
+        let sent = client.request(request);
+        let answered = match patience {
+            None => sent.await,
+            Some(patience) => tokio::time::timeout(patience, sent)
+                .await
+                .map_err(|_| Trouble::Timeout(format!("no answer within {} s", patience.as_secs())))?,
+        };
+        answered.map_err(|error| {
+            let reason = describe(&error);
+            if error.is_connect() { Trouble::Connect(reason) } else { Trouble::Transport(reason) }
+        })
+    }
+
+    async fn document(&self, destination: &Destination, max_bytes: usize) -> Result<Bytes, String> {
+        let request = Request::get(destination.url())
+            .header(ACCEPT, "application/json")
+            .body(Full::default())
+            .map_err(|error| format!("the URL cannot be used: {error}"))?;
+        let answer =
+            self.send(destination.reach(), request, None).await.map_err(|trouble| trouble.to_string())?;
+        let status = answer.status();
+        if status.is_redirection() {
+            let location = answer.headers().get(LOCATION).and_then(|value| value.to_str().ok());
+            let location = quote(location.unwrap_or("nowhere"));
+            return Err(format!(
+                "it redirects to {location}; redirects are not followed, so name the final URL"
+            ));
+        }
+        if !status.is_success() {
+            return Err(format!("it answered HTTP {status}"));
+        }
+        body::read(answer.into_body(), max_bytes).await.map_err(|trouble| trouble.to_string())
+    }
+}
+
+#[async_trait]
+impl Fetch for Dialer {
+    async fn get(&self, url: &str, given_by: &GivenBy, max_bytes: usize) -> Result<Bytes, String> {
+        let destination = Destination::judge(url, given_by).map_err(|refused| refused.to_string())?;
+        let patience = self.options.response_timeout;
+        tokio::time::timeout(patience, self.document(&destination, max_bytes))
+            .await
+            .map_err(|_| format!("it did not answer within {} s", patience.as_secs()))?
+    }
+}
+
+/// An error with its causes, and what to do about it where that is known.
+fn describe(error: &(dyn std::error::Error + 'static)) -> String {
+    let (mut text, mut cause) = (error.to_string(), error.source());
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        if is_unknown_issuer(error) {
+            text.push_str(
+                "; its certificate is from a CA this machine does not know: name that CA's certificate in \
+                 southbound.ca_file",
+            );
+        }
+        cause = error.source();
+    }
+    text
+}
+
+fn is_unknown_issuer(error: &(dyn std::error::Error + 'static)) -> bool {
+    let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+    let tls = inner.and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    matches!(tls, Some(rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer)))
+}
