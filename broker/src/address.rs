@@ -51,15 +51,16 @@ impl Destination {
     /// Judges an URL as the WHATWG parser understands it, so that other spellings of an address are that address.
     /// Names are judged again by what they resolve to.
     pub fn judge(url: &str, given_by: &GivenBy) -> Result<Self, Refused> {
-        let refused = |problem: &str| Refused(format!("{url:?}: {problem}"));
+        // What may hold a password is not repeated.
+        let shown = if url.contains('@') { "the URL".to_owned() } else { format!("{url:?}") };
+        let refused = |problem: &str| Refused(format!("{shown}: {problem}"));
         let mut parsed =
             Url::parse(url).map_err(|error| refused(&format!("expected an http or https URL: {error}")))?;
         if !matches!(parsed.scheme(), "http" | "https") {
             return Err(refused("expected an http or https URL"));
         }
         if !parsed.username().is_empty() || parsed.password().is_some() {
-            let advice = "an URL with user information is not dialled; configure the credential instead";
-            return Err(Refused(advice.to_owned()));
+            return Err(refused("user information in an URL is not used; configure the credential instead"));
         }
         parsed.set_fragment(None);
         let named = host(&parsed).ok_or_else(|| refused("expected a host"))?;

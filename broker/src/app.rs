@@ -93,6 +93,7 @@ impl App {
             recovery: config.southbound.recovery(),
             finished_trees: config.store.finished_trees,
             principals: config.principals()?,
+            secret_dir: config.southbound.secret_dir().map(Path::to_owned),
             grant_seed,
         };
         let broker = Broker::new(parts, settings);

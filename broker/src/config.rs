@@ -14,6 +14,7 @@ use sha2::{Digest, Sha256};
 
 pub use self::southbound::SouthboundConfig;
 pub use self::units::{ByteSize, Span};
+use crate::ports::agent_auth::AgentAuth;
 use crate::service::{NewAgent, Principal, Role, is_agent_name};
 use crate::{northbound, store};
 
@@ -232,6 +233,9 @@ impl Config {
                 return Err(wrong(format!(
                     "agents.name {name:?}: expected [a-z0-9][a-z0-9-]{{0,62}}, and none of the broker's own path segments"
                 )));
+            }
+            if let Some(Err(problem)) = agent.auth.as_ref().map(AgentAuth::check) {
+                return Err(wrong(format!("agents.auth of {}: {problem}", agent.name)));
             }
             Scope::parse(&agent.caps)
                 .map_err(|error| wrong(format!("agents.caps of {}: {error}", agent.name)))?;

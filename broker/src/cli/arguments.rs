@@ -96,8 +96,9 @@ pub(super) struct Serve {
 #[derive(Debug, Subcommand)]
 pub(super) enum AgentCommand {
     /// Register an agent, or replace its registration.
-    #[command(after_help = "Example:
-  bailiwick agent add researcher http://127.0.0.1:9001 --cap 'a2a:skill/summarizer/*' --cap mcp:tool/search")]
+    #[command(after_help = "Examples:
+  bailiwick agent add researcher http://127.0.0.1:9001 --cap 'a2a:skill/summarizer/*' --cap mcp:tool/search
+  bailiwick agent add archive https://archive.example --auth '{ bearer = { env = \"BAILIWICK_AGENT_ARCHIVE\" } }'")]
     Add {
         /// `[a-z0-9][a-z0-9-]{0,62}`.
         name: String,
@@ -106,6 +107,9 @@ pub(super) enum AgentCommand {
         /// Something it may do with a task; without any, it can be called but can pass nothing on.
         #[arg(long = "cap", value_name = "CAPABILITY")]
         caps: Vec<String>,
+        /// How the broker proves itself to it, as `auth` of [[agents]]; names secrets, never holds one.
+        #[arg(long, value_name = "TOML")]
+        auth: Option<String>,
     },
     /// List the agents.
     #[command(after_help = "Example:\n  bailiwick agent list --json")]

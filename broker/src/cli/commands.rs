@@ -16,6 +16,8 @@ use super::arguments::{AgentCommand, Arguments, Command, ConfigCommand, Send, Ta
 use super::client::BrokerClient;
 use super::{print, serve};
 use crate::config::{Config, DEFAULT_TOML, Overrides};
+use crate::ports::agent_auth::AgentAuth;
+use crate::service::NewAgent;
 
 pub(super) async fn execute(arguments: Arguments) -> Result<(), String> {
     let session = Session { broker: BrokerClient::new(&arguments.connection), json: arguments.json };
@@ -49,8 +51,10 @@ impl Session {
     async fn agent(&self, command: AgentCommand) -> Result<(), String> {
         let path = |name: &str| format!("/api/v1/agents/{name}");
         match command {
-            AgentCommand::Add { name, url, caps } => {
-                let new = json!({ "name": name, "url": url, "caps": caps });
+            AgentCommand::Add { name, url, caps, auth } => {
+                let auth = auth.as_deref().map(read_auth).transpose()?;
+                let new = NewAgent { name, url, caps, auth };
+                let new = serde_json::to_value(new).map_err(|error| error.to_string())?;
                 let agent = self.broker.api(Method::POST, "/api/v1/agents", Some(new)).await?;
                 self.show(&agent, || print::agent(&agent))
             }
@@ -143,6 +147,18 @@ impl Session {
             }
         }
     }
+}
+
+/// `auth` as the configuration has it. What was written is not repeated in an error: it may hold a secret.
+fn read_auth(text: &str) -> Result<AgentAuth, String> {
+    #[derive(serde::Deserialize)]
+    struct Written {
+        auth: AgentAuth,
+    }
+    let written: Written = toml::from_str(&format!("auth = {text}"))
+        .map_err(|error| format!("--auth: {}; see `bailiwick agent add --help`", error.message()))?;
+    written.auth.check().map_err(|problem| format!("--auth: {problem}"))?;
+    Ok(written.auth)
 }
 
 fn request(arguments: &Send) -> Result<SendMessageRequest, String> {

@@ -95,7 +95,11 @@ pub(super) fn agent(agent: &Value) -> String {
     };
     let skills = list("skills", |skill| skill.get("id").and_then(Value::as_str));
     let caps = list("caps", Value::as_str);
-    format!("{:<20} {}  skills: {skills}  caps: {caps}", text(agent, "name"), text(agent, "url"))
+    let mut lines =
+        vec![format!("{:<20} {}  skills: {skills}  caps: {caps}", text(agent, "name"), text(agent, "url"))];
+    let warnings = agent.get("warnings").and_then(Value::as_array).into_iter().flatten();
+    lines.extend(warnings.filter_map(Value::as_str).map(|warning| format!("  warning: {warning}")));
+    lines.join("\n")
 }
 
 /// Tasks, one a line.

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::{Component, Path, PathBuf};
 
 use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Environment variables that a registration over the API may name begin so; the configuration may name any.
 pub const API_ENV_PREFIX: &str = "BAILIWICK_AGENT_";
@@ -12,8 +12,7 @@ pub const API_ENV_PREFIX: &str = "BAILIWICK_AGENT_";
 const MAX_SECRET_BYTES: u64 = 64 * 1024;
 
 /// Where a secret is: `{ env = "NAME" }` or `{ file = "path" }`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum SecretRef {
     /// In this environment variable of the broker.
     Env(String),
@@ -21,7 +20,6 @@ pub enum SecretRef {
     File(PathBuf),
     /// Something else was written, perhaps the secret itself. It is not kept, nor repeated in an error;
     /// [`SecretRef::check`] refuses it.
-    #[serde(skip_serializing)]
     Unusable,
 }
 
@@ -121,6 +119,16 @@ impl fmt::Display for SecretRef {
             Self::File(path) => write!(f, "the file {}", path.display()),
             Self::Unusable => f.write_str("nothing"),
         }
+    }
+}
+
+impl Serialize for SecretRef {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map([match self {
+            Self::Env(name) => ("env", name.clone()),
+            Self::File(path) => ("file", path.display().to_string()),
+            Self::Unusable => ("unusable", String::new()),
+        }])
     }
 }
 

@@ -2,12 +2,14 @@
 //! Failures say what is known about the agent's side, because that decides what may be tried again.
 
 use std::pin::Pin;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use broker_core::delegation::input::Failure;
 use futures_util::Stream;
 use protocol::{AgentCard, SendMessageRequest, StreamResponse, Task};
 
+use super::agent_auth::AgentAuth;
 use crate::address::Destination;
 
 /// Where and how an agent is reached, chosen from its card.
@@ -21,6 +23,8 @@ pub struct Endpoint {
     pub binding: Binding,
     /// The tenant the interface declares; echoed in every request.
     pub tenant: Option<String>,
+    /// What the broker shows the agent to prove itself; nothing a caller presented ever goes there.
+    pub auth: Option<Arc<AgentAuth>>,
     /// The card offers streaming.
     pub streaming: bool,
 }

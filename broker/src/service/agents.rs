@@ -8,8 +8,9 @@ use capability::Scope;
 use protocol::{A2aError, AgentCard, ErrorKind};
 use serde::{Deserialize, Serialize};
 
-use super::resolution::{Resolved, resolve};
+use super::resolution::{Resolved, Terms, resolve};
 use super::{Broker, Caller, error};
+use crate::ports::agent_auth::AgentAuth;
 use crate::ports::clock::Clock;
 use crate::ports::downstream::{Discovery, Endpoint, FetchedCard};
 use crate::ports::store::Store;
@@ -43,6 +44,9 @@ pub struct NewAgent {
     /// `Caps(B)` as canonical texts.
     #[serde(default)]
     pub caps: Vec<String>,
+    /// How the broker proves itself to the agent; refers to secrets, holds none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auth: Option<AgentAuth>,
 }
 
 /// An agent, as shown.
@@ -64,6 +68,12 @@ pub struct AgentView {
     pub skills: Vec<SkillView>,
     /// Whether it streams.
     pub streaming: bool,
+    /// Of which kind the broker's credential for it is, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auth: Option<String>,
+    /// What will probably not work, or not be safe.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 /// A skill, as shown.
@@ -86,12 +96,13 @@ pub enum Source {
 }
 
 /// A registered agent.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Agent {
     pub(super) name: String,
     url: String,
     source: Source,
     caps: Scope,
+    auth: Option<Arc<AgentAuth>>,
     answers_with_tasks: Option<bool>,
     pub(super) resolved: Option<Resolved>,
 }
@@ -102,6 +113,8 @@ struct Document {
     url: String,
     source: Source,
     caps: Scope,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    auth: Option<AgentAuth>,
     card: Option<String>,
     fetched: Timestamp,
     answers_with_tasks: Option<bool>,
@@ -144,10 +157,8 @@ impl Registry {
         }
         let card = self.discovery.fetch_card(&agent.url).await;
         let card = card.map_err(|reason| A2aError::new(ErrorKind::Unavailable, reason))?;
-        let resolved = resolve(&agent.name, &agent.url, &agent.caps, card, self.clock.now())?;
-        let (name, url) = (agent.name.clone(), agent.url.clone());
-        let (source, caps, answers_with_tasks) = (agent.source, agent.caps.clone(), agent.answers_with_tasks);
-        self.put(Agent { name, url, source, caps, answers_with_tasks, resolved: Some(resolved) }).await
+        let agent = Agent::clone(&agent).with_card(card, self.clock.now())?;
+        self.put(agent).await
     }
 
     /// Where to reach an agent, or a sentence why not.
@@ -169,10 +180,8 @@ impl Registry {
         if known == Some(with_task) || known == Some(false) {
             return;
         }
-        let resolved = agent.resolved.clone();
-        let (name, url, caps) = (agent.name.clone(), agent.url.clone(), agent.caps.clone());
-        let (source, answers_with_tasks) = (agent.source, Some(with_task));
-        if let Err(error) = self.put(Agent { name, url, source, caps, answers_with_tasks, resolved }).await {
+        let learned = Agent { answers_with_tasks: Some(with_task), ..Agent::clone(&agent) };
+        if let Err(error) = self.put(learned).await {
             tracing::warn!(agent = agent.name, %error, "what was learned of an agent is not stored");
         }
     }
@@ -182,6 +191,7 @@ impl Registry {
             url: agent.url.clone(),
             source: agent.source,
             caps: agent.caps.clone(),
+            auth: agent.auth.as_deref().cloned(),
             card: agent
                 .resolved
                 .as_ref()
@@ -211,7 +221,7 @@ impl Broker {
                 self.store.remove_agent(&name).await.map_err(|failure| error::store(&failure))?;
                 continue;
             }
-            let agent = restore(name, document);
+            let agent = Agent::restored(name, document);
             let mut agents = self.registry.agents.write().unwrap_or_else(PoisonError::into_inner);
             agents.insert(agent.name.clone(), Arc::new(agent));
         }
@@ -225,37 +235,33 @@ impl Broker {
         let caps = check(&new)?;
         let before = self.registry.get(&new.name).filter(|agent| agent.url == new.url);
         let answers_with_tasks = before.and_then(|agent| agent.answers_with_tasks);
-        let fetched = self.registry.discovery.fetch_card(&new.url).await;
-        let resolved = match fetched {
-            Ok(card) => Some(resolve(&new.name, &new.url, &caps, card, self.clock.now())?),
+        let mut agent = Agent { answers_with_tasks, ..Agent::registered(new, caps, Source::Config) };
+        match self.registry.discovery.fetch_card(&agent.url).await {
+            Ok(card) => agent = agent.with_card(card, self.clock.now())?,
             Err(reason) => {
                 tracing::warn!(
-                    agent = new.name,
+                    agent = agent.name,
                     reason,
                     "the agent's card will be fetched when it is needed"
                 );
-                None
             }
-        };
-        let NewAgent { name, url, .. } = new;
-        let source = Source::Config;
-        self.registry.put(Agent { name, url, source, caps, answers_with_tasks, resolved }).await.map(drop)
+        }
+        self.registry.put(agent).await.map(drop)
     }
 
     /// Registers an agent, or replaces its registration. Its card must be there.
-    pub async fn register_agent(&self, caller: &Caller, new: NewAgent) -> Result<AgentView, A2aError> {
+    pub async fn register_agent(&self, caller: &Caller, mut new: NewAgent) -> Result<AgentView, A2aError> {
         require_operator(caller)?;
         let caps = check(&new)?;
+        let confined = new.auth.map(|auth| auth.confined(self.secret_dir.as_deref())).transpose();
+        new.auth = confined.map_err(|problem| error::invalid("auth", &problem))?;
         if self.registry.get(&new.name).is_some_and(|agent| agent.source == Source::Config) {
             let message = format!("agent {} comes from the configuration; change it there", new.name);
             return Err(A2aError::new(ErrorKind::UnsupportedOperation, message));
         }
         let card = self.registry.discovery.fetch_card(&new.url).await;
         let card = card.map_err(|reason| A2aError::new(ErrorKind::BadGateway, reason))?;
-        let resolved = Some(resolve(&new.name, &new.url, &caps, card, self.clock.now())?);
-        let NewAgent { name, url, .. } = new;
-        let (source, answers_with_tasks) = (Source::Api, None);
-        let agent = Agent { name, url, source, caps, answers_with_tasks, resolved };
+        let agent = Agent::registered(new, caps, Source::Api).with_card(card, self.clock.now())?;
         Ok(view(&*self.registry.put(agent).await?))
     }
 
@@ -292,17 +298,41 @@ fn check(new: &NewAgent) -> Result<Scope, A2aError> {
         let problem = "expected [a-z0-9][a-z0-9-]{0,62}, and none of the broker's own path segments";
         return Err(error::invalid("name", problem));
     }
+    if let Some(Err(problem)) = new.auth.as_ref().map(AgentAuth::check) {
+        return Err(error::invalid("auth", &problem));
+    }
     Scope::parse(&new.caps).map_err(|problem| error::invalid("caps", &problem.to_string()))
 }
 
-fn restore(name: String, document: Document) -> Agent {
-    let Document { url, source, caps, card, fetched, answers_with_tasks } = document;
-    let card = card.and_then(|original| {
-        let card = serde_json::from_str(&original).ok()?;
-        Some(FetchedCard { card, original: original.into(), url: url.clone() })
-    });
-    let resolved = card.and_then(|card| resolve(&name, &url, &caps, card, fetched).ok());
-    Agent { name, url, source, caps, answers_with_tasks, resolved }
+impl Agent {
+    /// An agent whose card is not known yet.
+    fn registered(new: NewAgent, caps: Scope, source: Source) -> Self {
+        let NewAgent { name, url, auth, .. } = new;
+        Self { name, url, source, caps, auth: auth.map(Arc::new), answers_with_tasks: None, resolved: None }
+    }
+
+    /// The same with what follows from its card.
+    fn with_card(mut self, card: FetchedCard, fetched: Timestamp) -> Result<Self, A2aError> {
+        let Self { name, url, caps, auth, .. } = &self;
+        let resolved = resolve(Terms { name, url, caps, auth: auth.as_ref() }, card, fetched)?;
+        for warning in &resolved.warnings {
+            tracing::warn!(agent = name, "{warning}");
+        }
+        self.resolved = Some(resolved);
+        Ok(self)
+    }
+
+    /// An agent as it was stored.
+    fn restored(name: String, document: Document) -> Self {
+        let Document { url, source, caps, auth, card, fetched, answers_with_tasks } = document;
+        let auth = auth.map(Arc::new);
+        let agent = Self { name, url, source, caps, auth, answers_with_tasks, resolved: None };
+        let card = card.and_then(|original| {
+            let card = serde_json::from_str(&original).ok()?;
+            Some(FetchedCard { card, original: original.into(), url: agent.url.clone() })
+        });
+        card.and_then(|card| agent.clone().with_card(card, fetched).ok()).unwrap_or(agent)
+    }
 }
 
 fn view(agent: &Agent) -> AgentView {
@@ -317,5 +347,7 @@ fn view(agent: &Agent) -> AgentView {
         version: card.map(|card| card.version.clone()),
         skills: card.map(|card| card.skills.iter().map(skill).collect()).unwrap_or_default(),
         streaming: card.is_some_and(AgentCard::streams),
+        auth: agent.auth.as_ref().map(|auth| auth.kind_name().to_owned()),
+        warnings: agent.resolved.as_ref().map(|resolved| resolved.warnings.clone()).unwrap_or_default(),
     }
 }

@@ -15,6 +15,7 @@ mod tasks;
 mod timers;
 mod trees;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -70,6 +71,8 @@ pub struct Settings {
     pub finished_trees: usize,
     /// Who may call; none makes the broker open.
     pub principals: Vec<Principal>,
+    /// Where files must be that a registration names as secrets; none, and it may name no file.
+    pub secret_dir: Option<PathBuf>,
     /// The 32-byte seed of the key grants are signed with.
     pub grant_seed: [u8; 32],
 }
@@ -104,6 +107,7 @@ pub struct Broker {
     recovery: Recovery,
     public_url: String,
     principals: Vec<Principal>,
+    secret_dir: Option<PathBuf>,
     grants: Grants,
     registry: Registry,
     trees: Trees,
@@ -125,6 +129,7 @@ impl Broker {
             recovery: settings.recovery,
             public_url: settings.public_url,
             principals: settings.principals,
+            secret_dir: settings.secret_dir,
             store,
             downstream,
             clock,

@@ -1,6 +1,7 @@
 //! What follows from an agent's card: where to reach it, what it may hold at most, what its skills require.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use broker_core::delegation::input::AgentFacts;
 use broker_core::{Timestamp, extension};
@@ -8,9 +9,12 @@ use bytes::Bytes;
 use capability::{Scope, SkillRequirement};
 use protocol::{A2aError, AgentCard, ErrorKind};
 use serde::Deserialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
 use url::Url;
 
 use crate::address::{self, Destination, GivenBy};
+use crate::ports::agent_auth::AgentAuth;
 use crate::ports::downstream::{Binding, Endpoint, FetchedCard};
 
 /// What follows from an agent's card.
@@ -21,6 +25,8 @@ pub(super) struct Resolved {
     pub(super) fetched: Timestamp,
     pub(super) endpoint: Endpoint,
     pub(super) facts: AgentFacts,
+    /// What will probably not work, or not be safe, for people.
+    pub(super) warnings: Vec<String>,
 }
 
 /// The parameters of the extension in an agent's card: what it holds at most, and what its skills require.
@@ -31,24 +37,27 @@ struct CardParams {
     requires: BTreeMap<String, Vec<String>>,
 }
 
+/// What the operator said of an agent.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Terms<'a> {
+    pub(super) name: &'a str,
+    pub(super) url: &'a str,
+    pub(super) caps: &'a Scope,
+    pub(super) auth: Option<&'a Arc<AgentAuth>>,
+}
+
 /// Draws the conclusions from a card, or says what is wrong with it.
-pub(super) fn resolve(
-    name: &str,
-    url: &str,
-    caps: &Scope,
-    fetched: FetchedCard,
-    at: Timestamp,
-) -> Result<Resolved, A2aError> {
+pub(super) fn resolve(terms: Terms<'_>, fetched: FetchedCard, at: Timestamp) -> Result<Resolved, A2aError> {
     let bad_card = |problem: String| {
         A2aError::new(ErrorKind::InvalidAgentResponse, format!("the card at {}: {problem}", fetched.url))
     };
-    let endpoint = choose_endpoint(name, &fetched.card, url).map_err(bad_card)?;
+    let endpoint = choose_endpoint(terms, &fetched.card).map_err(bad_card)?;
     let params = card_params(&fetched.card).map_err(bad_card)?;
     let lowered = match &params.caps {
-        None => caps.clone(),
+        None => terms.caps.clone(),
         Some(texts) => {
             let declared = Scope::parse(texts).map_err(|problem| bad_card(problem.to_string()))?;
-            caps.meet(&declared).map_err(|problem| bad_card(problem.to_string()))?
+            terms.caps.meet(&declared).map_err(|problem| bad_card(problem.to_string()))?
         }
     };
     let require = |skill: &protocol::AgentSkill| {
@@ -58,8 +67,9 @@ pub(super) fn resolve(
     let skills: Result<Vec<_>, _> = fetched.card.skills.iter().map(require).collect();
     let skills = skills.map_err(|problem| bad_card(problem.to_string()))?;
     let identity = endpoint.at.url().trim_end_matches('/').to_owned();
-    let facts = AgentFacts { name: name.to_owned(), identity, caps: lowered, skills };
-    Ok(Resolved { card: fetched.card, original: fetched.original, fetched: at, endpoint, facts })
+    let facts = AgentFacts { name: terms.name.to_owned(), identity, caps: lowered, skills };
+    let warnings = warnings(&fetched.card, &endpoint);
+    Ok(Resolved { card: fetched.card, original: fetched.original, fetched: at, endpoint, facts, warnings })
 }
 
 fn card_params(card: &AgentCard) -> Result<CardParams, String> {
@@ -69,8 +79,9 @@ fn card_params(card: &AgentCard) -> Result<CardParams, String> {
 }
 
 /// The first interface that can be spoken to, at the registered host or at a public address.
-fn choose_endpoint(name: &str, card: &AgentCard, registered: &str) -> Result<Endpoint, String> {
-    let registered_host = Url::parse(registered).ok().as_ref().and_then(address::host).unwrap_or_default();
+fn choose_endpoint(terms: Terms<'_>, card: &AgentCard) -> Result<Endpoint, String> {
+    let registered_host = Url::parse(terms.url).ok().as_ref().and_then(address::host).unwrap_or_default();
+    let trusted = terms.auth.and_then(|auth| auth.host.clone()).unwrap_or_else(|| registered_host.clone());
     let given_by = GivenBy::Card { registered_host };
     for interface in card.supported_interfaces.iter().filter(|interface| interface.speaks_v1()) {
         let binding = match interface.protocol_binding.as_str() {
@@ -80,8 +91,16 @@ fn choose_endpoint(name: &str, card: &AgentCard, registered: &str) -> Result<End
         };
         let at = Destination::judge(&interface.url, &given_by)
             .map_err(|refused| format!("its {} interface {refused}", interface.protocol_binding))?;
+        if terms.auth.is_some() && at.host() != trusted {
+            return Err(format!(
+                "its interface is at {}, but the credential of `auth` is for {trusted} alone; register the agent by \
+                 that host, or name it as auth.host if the credential is meant for it",
+                at.host()
+            ));
+        }
         return Ok(Endpoint {
-            agent: name.to_owned(),
+            agent: terms.name.to_owned(),
+            auth: terms.auth.map(Arc::clone),
             at,
             binding,
             tenant: interface.tenant.clone(),
@@ -89,6 +108,33 @@ fn choose_endpoint(name: &str, card: &AgentCard, registered: &str) -> Result<End
         });
     }
     Err("it offers no A2A 1.0 interface over JSONRPC or HTTP+JSON; the broker speaks no other yet".to_owned())
+}
+
+/// What an operator should know of an agent that can be registered all the same.
+fn warnings(card: &AgentCard, endpoint: &Endpoint) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if endpoint.auth.is_none() && demands_credentials(card) {
+        warnings.push(
+            "its card demands credentials, but no `auth` is configured, so it may refuse the broker's calls; see \
+             `auth` of [[agents]] and `agent add --auth`"
+                .to_owned(),
+        );
+    }
+    if endpoint.auth.is_some() && endpoint.at.is_clear_text() {
+        let url = endpoint.at.url();
+        warnings.push(format!("the broker's credential for it travels in clear text to {url}; use https"));
+    }
+    warnings
+}
+
+/// Whether a card has security requirements, none of which is empty, or declares schemes and leaves it at that.
+fn demands_credentials(card: &AgentCard) -> bool {
+    let required = card.unknown.get("securityRequirements").map(RawValue::get).unwrap_or_default();
+    let required: Vec<Value> = serde_json::from_str(required).unwrap_or_default();
+    let is_empty = |requirement: &Value| {
+        requirement.get("schemes").and_then(Value::as_object).is_none_or(serde_json::Map::is_empty)
+    };
+    if required.is_empty() { !card.security_schemes.is_empty() } else { !required.iter().any(is_empty) }
 }
 
 #[cfg(test)]
@@ -105,6 +151,10 @@ mod tests {
             json!({ "name": "a", "description": "", "version": "1", "supportedInterfaces": interfaces }),
         )
         .unwrap()
+    }
+
+    fn choose(card: &AgentCard, url: &str) -> Result<Endpoint, String> {
+        choose_endpoint(Terms { name: "a", url, caps: &Scope::empty(), auth: None }, card)
     }
 
     #[test]
@@ -125,17 +175,14 @@ mod tests {
             "http://0x7f000001",
             "not a url",
         ] {
-            let chosen = choose_endpoint("a", &card(&[("JSONRPC", elsewhere)]), "http://agents.example:9000");
+            let chosen = choose(&card(&[("JSONRPC", elsewhere)]), "http://agents.example:9000");
             assert!(chosen.is_err(), "{elsewhere}: {chosen:?}");
         }
         for fine in ["http://agents.example:1/x", "http://93.184.216.34", "https://other.example"] {
-            assert!(
-                choose_endpoint("a", &card(&[("JSONRPC", fine)]), "http://agents.example:9000").is_ok(),
-                "{fine}"
-            );
+            assert!(choose(&card(&[("JSONRPC", fine)]), "http://agents.example:9000").is_ok(), "{fine}");
         }
         assert!(
-            choose_endpoint("a", &card(&[("JSONRPC", "http://127.0.0.1:2")]), "http://127.0.0.1:1").is_ok(),
+            choose(&card(&[("JSONRPC", "http://127.0.0.1:2")]), "http://127.0.0.1:1").is_ok(),
             "the host the operator named"
         );
     }
@@ -143,10 +190,10 @@ mod tests {
     #[test]
     fn the_first_interface_that_can_be_spoken_is_chosen() {
         let both = card(&[("GRPC", "http://h:1"), ("HTTP+JSON", "http://h:2"), ("JSONRPC", "http://h:3")]);
-        let chosen = choose_endpoint("a", &both, "http://h:9").unwrap();
+        let chosen = choose(&both, "http://h:9").unwrap();
         assert_eq!((chosen.binding, chosen.at.url()), (Binding::HttpJson, "http://h:2/"));
         assert!(
-            choose_endpoint("a", &card(&[("GRPC", "http://h:1")]), "http://h:9")
+            choose(&card(&[("GRPC", "http://h:1")]), "http://h:9")
                 .unwrap_err()
                 .contains("no A2A 1.0 interface")
         );

@@ -10,7 +10,7 @@ use broker_core::extension;
 use bytes::Bytes;
 use futures_util::stream;
 use http::header::{ACCEPT, CONTENT_TYPE};
-use http::{Method, Request, Response};
+use http::{Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use protocol::binding::http_json::{self, percent_encode};
@@ -23,6 +23,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use super::credentials::Credentials;
 use super::dialer::Dialer;
 use super::failure::Trouble;
 use super::{body, stream as events};
@@ -57,6 +58,7 @@ impl Default for Options {
 /// An A2A client.
 pub struct A2aClient {
     dialer: Arc<Dialer>,
+    credentials: Credentials,
     options: Options,
     next_id: AtomicU64,
 }
@@ -64,7 +66,8 @@ pub struct A2aClient {
 impl A2aClient {
     /// A client within these bounds.
     pub fn new(dialer: Arc<Dialer>, options: Options) -> Self {
-        Self { dialer, options, next_id: AtomicU64::new(1) }
+        let credentials = Credentials::new(Arc::clone(&dialer), options.response_timeout);
+        Self { dialer, credentials, options, next_id: AtomicU64::new(1) }
     }
 
     /// Makes a request and waits for the head of the answer. `patience` bounds the wait, where there is a bound.
@@ -76,7 +79,22 @@ impl A2aClient {
         params: &impl Serialize,
         patience: Option<Duration>,
     ) -> Result<Response<Incoming>, Trouble> {
-        let request = self.request(to, operation, task, params).map_err(Trouble::Connect)?;
+        let mut request = self.request(to, operation, task, params).map_err(Trouble::Connect)?;
+        let Some(auth) = &to.auth else {
+            return self.dialer.send(to.at.reach(), request, patience).await;
+        };
+        let without = |reason| Trouble::Connect(format!("the broker's credential for it: {reason}"));
+        let (name, value) = self.credentials.header(auth).await.map_err(without)?;
+        request.headers_mut().insert(name.clone(), value.clone());
+        let answer = self.dialer.send(to.at.reach(), request.clone(), patience).await?;
+        if answer.status() != StatusCode::UNAUTHORIZED {
+            return Ok(answer);
+        }
+        // 401 says that nothing was done, so asking again with another credential repeats nothing.
+        let Some((name, value)) = self.credentials.other_than(&(name, value), auth).await else {
+            return Ok(answer);
+        };
+        request.headers_mut().insert(name, value);
         self.dialer.send(to.at.reach(), request, patience).await
     }
 

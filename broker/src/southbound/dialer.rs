@@ -127,8 +127,11 @@ fn describe(error: &(dyn std::error::Error + 'static)) -> String {
     text
 }
 
+/// An I/O error hides what it wraps from its causes, and TLS errors come wrapped in several.
 fn is_unknown_issuer(error: &(dyn std::error::Error + 'static)) -> bool {
-    let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-    let tls = inner.and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    if let Some(wrapped) = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+        return is_unknown_issuer(wrapped);
+    }
+    let tls = error.downcast_ref::<rustls::Error>();
     matches!(tls, Some(rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer)))
 }

@@ -81,7 +81,8 @@ fn of_status(status: StatusCode) -> Failure {
             Failure::NeverSent(format!("HTTP {status}"))
         }
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Failure::Refused(format!(
-            "HTTP {status}: the agent demands a credential the broker does not have"
+            "HTTP {status}: the agent does not accept the broker's credential, or misses one; see `auth` of [[agents]] \
+             and `agent add --auth`"
         )),
         status if status.is_server_error() => Failure::Errored(format!("HTTP {status}")),
         status => Failure::Refused(format!("HTTP {status}")),

@@ -3,6 +3,7 @@
 mod body;
 pub mod client;
 pub mod connector;
+mod credentials;
 pub mod dialer;
 pub mod discovery;
 mod failure;

@@ -1,4 +1,5 @@
-//! The broker's adapters: the store against its contract and against SIGKILL, the configuration, the command line.
+//! The broker's adapters: the store against its contract and against SIGKILL, the configuration, the command line, and what goes
+//! out to agents.
 #![allow(
     clippy::expect_used,
     clippy::unwrap_used,
@@ -12,5 +13,6 @@
 mod command_line;
 mod configuration;
 mod house;
+mod southbound;
 mod store_contract;
 mod store_crash;

@@ -1,0 +1,6 @@
+//! What goes out: where to, to whom by TLS, and with which credentials.
+
+mod addresses;
+mod credentials;
+mod tls;
+mod web;

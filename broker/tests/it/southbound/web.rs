@@ -1,0 +1,102 @@
+//! Little servers to be dialled: they answer what a test says and remember what they were asked.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use broker::southbound::connector::{Resolve, SystemResolver};
+use broker::southbound::dialer::{Dialer, Options};
+use broker::southbound::tls;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+/// What a request was: its head in lower case, and its body.
+#[derive(Debug, Clone)]
+pub(super) struct Asked {
+    pub(super) head: String,
+    pub(super) body: String,
+}
+
+impl Asked {
+    /// The value of a header, in lower case.
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        self.head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+    }
+}
+
+/// A server on loopback over plain HTTP/1.1.
+pub(super) struct Web {
+    pub(super) address: SocketAddr,
+    asked: Arc<Mutex<Vec<Asked>>>,
+}
+
+impl Web {
+    /// Answers every request with what `answer` makes of it: a status line's end, further header lines, a body.
+    pub(super) async fn start(answer: impl Fn(&Asked) -> (String, String) + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (address, asked) = (listener.local_addr().unwrap(), Arc::new(Mutex::new(Vec::new())));
+        let (seen, answer) = (Arc::clone(&asked), Arc::new(answer));
+        tokio::spawn(async move {
+            while let Ok((socket, _)) = listener.accept().await {
+                tokio::spawn(serve(socket, Arc::clone(&seen), Arc::clone(&answer)));
+            }
+        });
+        Self { address, asked }
+    }
+
+    pub(super) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    pub(super) fn asked(&self) -> Vec<Asked> {
+        self.asked.lock().unwrap().clone()
+    }
+}
+
+async fn serve(
+    mut socket: TcpStream,
+    seen: Arc<Mutex<Vec<Asked>>>,
+    answer: Arc<impl Fn(&Asked) -> (String, String)>,
+) {
+    let (mut bytes, mut chunk) = (Vec::new(), [0; 4096]);
+    let asked = loop {
+        let read = socket.read(&mut chunk).await.unwrap_or(0);
+        if read == 0 {
+            return;
+        }
+        bytes.extend_from_slice(&chunk[..read]);
+        let text = String::from_utf8_lossy(&bytes);
+        let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
+        let head = head.to_owned();
+        let lower = head.to_lowercase();
+        let length = lower.lines().find_map(|line| line.strip_prefix("content-length: "));
+        if body.len() >= length.map_or(0, |length| length.parse().unwrap()) {
+            break Asked { head: lower_names(&head), body: body.to_owned() };
+        }
+    };
+    seen.lock().unwrap().push(asked.clone());
+    let (head, body) = answer(&asked);
+    let length = body.len();
+    let answer = format!("HTTP/1.1 {head}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}");
+    let _ = socket.write_all(answer.as_bytes()).await;
+}
+
+fn lower_names(head: &str) -> String {
+    let lower = |line: &str| match line.split_once(": ") {
+        Some((name, value)) => format!("{}: {value}", name.to_lowercase()),
+        None => line.to_owned(),
+    };
+    head.lines().map(lower).collect::<Vec<_>>().join("\n")
+}
+
+/// A dialer of short patience.
+pub(super) fn dialer(resolver: &Arc<dyn Resolve>, ca_file: Option<&std::path::Path>) -> Arc<Dialer> {
+    let options =
+        Options { connect_timeout: Duration::from_millis(500), response_timeout: Duration::from_secs(20) };
+    Arc::new(Dialer::new(options, &tls::client_config(ca_file).unwrap(), resolver))
+}
+
+/// The same with the machine's resolver.
+pub(super) fn plain_dialer(ca_file: Option<&std::path::Path>) -> Arc<Dialer> {
+    dialer(&(Arc::new(SystemResolver) as Arc<dyn Resolve>), ca_file)
+}
