@@ -1,6 +1,7 @@
 //! The configuration: one TOML file, every key of which is documented in `config.default.toml`; environment
 //! variables and flags override it. What is wrong is named by file, line, key and what was expected.
 
+mod problem;
 pub mod secret;
 mod units;
 
@@ -12,6 +13,7 @@ use capability::Scope;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+pub(crate) use self::problem::without_value;
 pub use self::southbound::SouthboundConfig;
 pub use self::units::{ByteSize, Span};
 use crate::ports::agent_auth::AgentAuth;
@@ -191,8 +193,10 @@ impl Config {
     }
 
     fn parse(origin: &str, text: &str) -> Result<Self, ConfigError> {
-        toml::from_str(text)
-            .map_err(|error| ConfigError::Wrong { origin: origin.to_owned(), problem: error.to_string() })
+        toml::from_str(text).map_err(|error| ConfigError::Wrong {
+            origin: origin.to_owned(),
+            problem: problem::describe(text, &error),
+        })
     }
 
     /// Applies `BAILIWICK_SECTION_KEY`; other variables are none of its business.

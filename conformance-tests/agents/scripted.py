@@ -77,6 +77,19 @@ def claims(grant: str) -> dict:
     return json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
 
 
+class Calls:
+    """Notes the headers of every call before the SDK sees it; the card may be read unnoticed."""
+
+    def __init__(self, app: Starlette, log: WireLog) -> None:
+        self.app, self.log = app, log
+
+    async def __call__(self, scope: dict, receive: object, send: object) -> None:
+        if scope["type"] == "http" and scope["method"] == "POST":
+            headers = {name.decode(): value.decode() for name, value in scope["headers"]}
+            self.log.write("call", path=scope["path"], headers=headers)
+        await self.app(scope, receive, send)
+
+
 class Scripted(AgentExecutor):
     """Does what messages tell it."""
 
@@ -219,11 +232,12 @@ def main() -> None:
         default_output_modes=["text/plain"],
         skills=[AgentSkill(id="work", name="Work", description="Does what it is told", tags=["test"])],
     )
-    executor = Scripted(arguments.name, WireLog(arguments.log))
+    log = WireLog(arguments.log)
+    executor = Scripted(arguments.name, log)
     handler = DefaultRequestHandler(executor, InMemoryTaskStore(), card)
     calls = create_rest_routes(handler) if arguments.rest else create_jsonrpc_routes(handler, "/")
     routes = create_agent_card_routes(card) + calls
-    server = uvicorn.Server(uvicorn.Config(Starlette(routes=routes), log_level="error"))
+    server = uvicorn.Server(uvicorn.Config(Calls(Starlette(routes=routes), log), log_level="error"))
     print(f"listening on {url}", flush=True)
     asyncio.run(server.serve(sockets=[listener]))
 

@@ -15,22 +15,29 @@ pub struct Broker {
     process: Process,
     address: String,
     folder: TempDir,
+    env: Vec<(String, String)>,
 }
 
 impl Broker {
     /// Starts a broker with a configuration (TOML; the address and the data directory are set for it).
     pub fn start(config: &str) -> Self {
+        Self::start_with(config, &[])
+    }
+
+    /// The same with variables in its environment.
+    pub fn start_with(config: &str, env: &[(&str, &str)]) -> Self {
+        let env: Vec<_> = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let folder = TempDir::new().expect("a temporary folder");
         std::fs::write(folder.path().join("bailiwick.toml"), config).expect("the configuration is written");
         // A fixed port, so that it is the same after a restart.
         let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = free.local_addr().expect("an address").to_string();
         drop(free);
-        let process = Self::launch(&folder, &address);
-        Self { process, address, folder }
+        let process = Self::launch(&folder, &address, &env);
+        Self { process, address, folder, env }
     }
 
-    fn launch(folder: &TempDir, address: &str) -> Process {
+    fn launch(folder: &TempDir, address: &str, env: &[(String, String)]) -> Process {
         let mut command = Command::new(binary("broker", "bailiwick"));
         command
             .arg("serve")
@@ -39,7 +46,8 @@ impl Broker {
             .arg(folder.path().join("data"))
             .arg("--config")
             .arg(folder.path().join("bailiwick.toml"))
-            .env("BAILIWICK_LOG_LEVEL", "error");
+            .env("BAILIWICK_LOG_LEVEL", "error")
+            .envs(env.iter().cloned());
         Process::start(command)
     }
 
@@ -58,6 +66,22 @@ impl Broker {
         format!("{}/agents/{name}", self.url())
     }
 
+    /// Everything it wrote into its data directory.
+    pub fn stored(&self) -> Vec<u8> {
+        let (mut folders, mut bytes) = (vec![self.folder.path().join("data")], Vec::new());
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).expect("a readable folder") {
+                let path = entry.expect("an entry").path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else {
+                    bytes.extend(std::fs::read(path).unwrap_or_default());
+                }
+            }
+        }
+        bytes
+    }
+
     /// The process id.
     pub fn process_id(&self) -> u32 {
         self.process.id()
@@ -66,7 +90,7 @@ impl Broker {
     /// SIGKILL, then the same broker again.
     pub fn crash(&mut self) {
         self.process.kill();
-        self.process = Self::launch(&self.folder, &self.address);
+        self.process = Self::launch(&self.folder, &self.address, &self.env);
     }
 
     /// Registers an agent.

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use super::arguments::{AgentCommand, Arguments, Command, ConfigCommand, Send, TaskCommand};
 use super::client::BrokerClient;
 use super::{print, serve};
-use crate::config::{Config, DEFAULT_TOML, Overrides};
+use crate::config::{self, Config, DEFAULT_TOML, Overrides};
 use crate::ports::agent_auth::AgentAuth;
 use crate::service::NewAgent;
 
@@ -155,8 +155,9 @@ fn read_auth(text: &str) -> Result<AgentAuth, String> {
     struct Written {
         auth: AgentAuth,
     }
-    let written: Written = toml::from_str(&format!("auth = {text}"))
-        .map_err(|error| format!("--auth: {}; see `bailiwick agent add --help`", error.message()))?;
+    let written: Written = toml::from_str(&format!("auth = {text}")).map_err(|error| {
+        format!("--auth: {}; see `bailiwick agent add --help`", config::without_value(error.message()))
+    })?;
     written.auth.check().map_err(|problem| format!("--auth: {problem}"))?;
     Ok(written.auth)
 }

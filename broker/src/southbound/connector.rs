@@ -134,3 +134,25 @@ impl Service<Name> for JudgedNames {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_address_that_is_written_out_is_judged_too() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let tls = super::super::tls::client_config(None).unwrap();
+        let connect = |host: &str, reach| {
+            let timeout = Duration::from_secs(5);
+            let mut connector = Connector::new(reach, Arc::new(SystemResolver), tls.clone(), timeout);
+            connector.call(format!("http://{host}:{port}/").parse().unwrap())
+        };
+        for host in ["127.0.0.1", "[::1]", "[::ffff:127.0.0.1]", "localhost", "2130706433", "0x7f.1"] {
+            assert!(connect(host, Reach::Public).await.is_err(), "{host}");
+        }
+        assert!(connect("169.254.169.254", Reach::Anywhere).await.is_err());
+        assert!(connect("127.0.0.1", Reach::Anywhere).await.is_ok(), "it can be reached at all");
+    }
+}

@@ -45,6 +45,12 @@ fn mistakes_get_a_next_step_and_the_right_exit_code() {
     let nobody = bailiwick(&["--broker", "http://127.0.0.1:1", "agent", "list"]);
     assert_eq!(nobody.status.code(), Some(1));
     assert!(text(&nobody.stderr).contains("bailiwick serve"), "{}", text(&nobody.stderr));
+    for auth in ["{ bearer = \"s3cret\" }", "\"s3cret\"", "{ token = \"s3cret\" }", "{ bearer = s3cret"] {
+        let wrong = bailiwick(&["agent", "add", "a", "http://127.0.0.1:1", "--auth", auth]);
+        assert_eq!(wrong.status.code(), Some(1), "{auth}");
+        let problem = text(&wrong.stderr);
+        assert!(problem.contains("--auth") && !problem.contains("s3cret"), "{auth}: {problem}");
+    }
     let folder = tempfile::TempDir::new().unwrap();
     let file = folder.path().join("x.toml");
     std::fs::write(&file, "[server]\nlisten = 7\n").unwrap();

@@ -294,8 +294,8 @@ async fn a_name_server_that_changes_its_mind_leads_nowhere() {
                 web.get(&url, &given_by, 100).await.expect_err("out of reach");
             }
         }
-        let asked = asked.load(Ordering::SeqCst);
-        assert_eq!(asked, 4, "asked once for each connection: what is judged is what is dialled");
+        let count = || asked.load(Ordering::SeqCst);
+        assert_eq!(count(), 4, "asked once for each connection: what is judged is what is dialled");
         assert!(victim.asked().is_empty(), "the victim heard nothing: {:?}", victim.asked());
         // The same name, given by an operator, does lead there: so the server is reachable at all.
         let mut reached = 0;
@@ -303,6 +303,18 @@ async fn a_name_server_that_changes_its_mind_leads_nowhere() {
             reached += usize::from(web.get(&url, &GivenBy::Operator, 100).await.is_ok());
         }
         assert!(reached > 0 && victim.asked().len() == reached);
+        // The connection it left open is used again, but not lent to an URL somebody else gave.
+        let mut again = false;
+        for _ in 0..50 {
+            let before = count();
+            again |= web.get(&url, &GivenBy::Operator, 100).await.is_ok() && count() == before;
+        }
+        assert!(again, "connections are kept open");
+        let before = victim.asked().len();
+        for _ in 0..2 {
+            web.get(&url, &GivenBy::Caller { loopback: false }, 100).await.expect_err("out of reach");
+        }
+        assert_eq!(victim.asked().len(), before);
     }
 }
 

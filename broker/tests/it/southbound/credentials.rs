@@ -1,8 +1,8 @@
 //! What the broker shows agents: each kind arrives, is renewed when it must be, and is seen nowhere else.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use broker::address::{Destination, GivenBy};
 use broker::config::secret::{API_ENV_PREFIX, SecretRef};
@@ -236,6 +236,67 @@ fn the_configuration_takes_references_and_neither_keeps_nor_repeats_a_secret() {
         assert!(problem.contains(expected), "{written}: {problem}");
         assert!(problem.contains("auth of a"), "{written}: {problem}");
         assert!(!problem.contains("s3cret"), "{written}: {problem}");
+    }
+}
+
+#[test]
+fn a_secret_where_no_reference_could_be_is_not_repeated_either() {
+    for (written, expected) in [
+        (r#""s3cret""#, &["line 4", "auth", "expected struct AgentAuth"] as &[&str]),
+        (r#"{ token = "s3cret" }"#, &["line 4", "auth", "unknown field `token`", "bearer"]),
+        ("{ bearer = s3cret }", &["line 4", "auth"]),
+        ("{}\n[agents.auth]\ntoken = \"s3cret\"", &["line"]),
+        ("{}\nkey = \"s3cret\"", &["line 5", "key", "unknown field"]),
+    ] {
+        let problem = load(written).expect_err(written);
+        for word in expected {
+            assert!(problem.contains(word), "{written}: {problem}");
+        }
+        assert!(!problem.contains("s3cret"), "{written}: {problem}");
+    }
+}
+
+/// Collects what is logged.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn nothing_secret_is_logged_at_any_level() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_writer(move || writer.clone())
+        .finish();
+    let _guard = tracing::subscriber::set_default(subscriber);
+    let folder = TempDir::new().unwrap();
+    let secret = secret_file(&folder, "s3cret");
+    let tokens = token_endpoint(json!(3600)).await;
+    let web = agent("authorization", |value| value == "Bearer t2").await;
+    let client = client();
+    send(&client, &endpoint(&web, oauth2(&tokens, &secret))).await.unwrap();
+    for kind in
+        [json!({ "bearer": { "file": secret } }), json!({ "api_key": { "header": "X", "file": secret } })]
+    {
+        let to = endpoint(&web, auth(kind));
+        assert!(send(&client, &to).await.is_err());
+        tracing::info!(?to, "an endpoint");
+    }
+    let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    assert!(text.contains("hyper") && text.contains("an endpoint"), "everything is logged: {text}");
+    for secret in ["s3cret", "Bearer t", "YmFpbGl3aWNrJTNBMTpzM2NyZXQ="] {
+        assert!(!text.contains(secret), "{secret} is in {text}");
     }
 }
 

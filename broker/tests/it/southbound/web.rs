@@ -10,7 +10,7 @@ use broker::southbound::tls;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-/// What a request was: its head in lower case, and its body.
+/// What a request was: its head, names in lower case, and its body.
 #[derive(Debug, Clone)]
 pub(super) struct Asked {
     pub(super) head: String,
@@ -18,7 +18,7 @@ pub(super) struct Asked {
 }
 
 impl Asked {
-    /// The value of a header, in lower case.
+    /// The value of a header.
     pub(super) fn header(&self, name: &str) -> Option<&str> {
         self.head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
     }
@@ -53,32 +53,34 @@ impl Web {
     }
 }
 
+/// Serves a connection for as long as it is kept open.
 async fn serve(
     mut socket: TcpStream,
     seen: Arc<Mutex<Vec<Asked>>>,
     answer: Arc<impl Fn(&Asked) -> (String, String)>,
 ) {
+    while let Some(asked) = read(&mut socket).await {
+        seen.lock().unwrap().push(asked.clone());
+        let (head, body) = answer(&asked);
+        let length = body.len();
+        let answer = format!("HTTP/1.1 {head}\r\ncontent-length: {length}\r\n\r\n{body}");
+        let _ = socket.write_all(answer.as_bytes()).await;
+    }
+}
+
+async fn read(socket: &mut TcpStream) -> Option<Asked> {
     let (mut bytes, mut chunk) = (Vec::new(), [0; 4096]);
-    let asked = loop {
-        let read = socket.read(&mut chunk).await.unwrap_or(0);
-        if read == 0 {
-            return;
-        }
+    loop {
+        let read = socket.read(&mut chunk).await.ok().filter(|read| *read > 0)?;
         bytes.extend_from_slice(&chunk[..read]);
         let text = String::from_utf8_lossy(&bytes);
         let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
-        let head = head.to_owned();
-        let lower = head.to_lowercase();
-        let length = lower.lines().find_map(|line| line.strip_prefix("content-length: "));
-        if body.len() >= length.map_or(0, |length| length.parse().unwrap()) {
-            break Asked { head: lower_names(&head), body: body.to_owned() };
+        let asked = Asked { head: lower_names(head), body: body.to_owned() };
+        let length = asked.header("content-length").map_or(0, |length| length.parse().unwrap());
+        if body.len() >= length {
+            return Some(asked);
         }
-    };
-    seen.lock().unwrap().push(asked.clone());
-    let (head, body) = answer(&asked);
-    let length = body.len();
-    let answer = format!("HTTP/1.1 {head}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}");
-    let _ = socket.write_all(answer.as_bytes()).await;
+    }
 }
 
 fn lower_names(head: &str) -> String {
@@ -92,7 +94,7 @@ fn lower_names(head: &str) -> String {
 /// A dialer of short patience.
 pub(super) fn dialer(resolver: &Arc<dyn Resolve>, ca_file: Option<&std::path::Path>) -> Arc<Dialer> {
     let options =
-        Options { connect_timeout: Duration::from_millis(500), response_timeout: Duration::from_secs(20) };
+        Options { connect_timeout: Duration::from_secs(2), response_timeout: Duration::from_secs(20) };
     Arc::new(Dialer::new(options, &tls::client_config(ca_file).unwrap(), resolver))
 }
 

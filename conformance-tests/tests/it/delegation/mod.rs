@@ -3,6 +3,7 @@
 mod authority;
 mod budgets;
 mod crash;
+mod credentials;
 mod misbehaviour;
 mod steering;
 mod tree;
