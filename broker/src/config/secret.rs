@@ -5,6 +5,7 @@ use std::path::{Component, Path, PathBuf};
 
 use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use tokio::io::AsyncReadExt;
 
 /// Environment variables that a registration over the API may name begin so; the configuration may name any.
 pub const API_ENV_PREFIX: &str = "BAILIWICK_AGENT_";
@@ -105,11 +106,13 @@ impl SecretRef {
 }
 
 async fn read_file(path: &Path) -> std::io::Result<String> {
-    let length = tokio::fs::metadata(path).await?.len();
-    if length > MAX_SECRET_BYTES {
-        return Err(std::io::Error::other(format!("{length} bytes, expected at most {MAX_SECRET_BYTES}")));
+    let mut secret = String::new();
+    let file = tokio::fs::File::open(path).await?;
+    let length = file.take(MAX_SECRET_BYTES + 1).read_to_string(&mut secret).await?;
+    if length as u64 > MAX_SECRET_BYTES {
+        return Err(std::io::Error::other(format!("expected at most {MAX_SECRET_BYTES} bytes")));
     }
-    tokio::fs::read_to_string(path).await
+    Ok(secret)
 }
 
 impl fmt::Display for SecretRef {

@@ -91,7 +91,7 @@ fn choose_endpoint(terms: Terms<'_>, card: &AgentCard) -> Result<Endpoint, Strin
         };
         let at = Destination::judge(&interface.url, &given_by)
             .map_err(|refused| format!("its {} interface {refused}", interface.protocol_binding))?;
-        if terms.auth.is_some() && at.host() != trusted {
+        if terms.auth.is_some() && !at.host().eq_ignore_ascii_case(&trusted) {
             return Err(format!(
                 "its interface is at {}, but the credential of `auth` is for {trusted} alone; register the agent by \
                  that host, or name it as auth.host if the credential is meant for it",

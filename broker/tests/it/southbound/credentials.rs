@@ -109,6 +109,7 @@ async fn a_secret_that_is_not_there_sends_nothing_and_says_where_it_should_be() 
         (json!({ "env": "BAILIWICK_TEST_UNSET" }), "BAILIWICK_TEST_UNSET is not set"),
         (json!({ "file": "/nowhere/secret" }), "/nowhere/secret"),
         (json!({ "file": empty }), "is empty"),
+        (json!({ "file": "/dev/zero" }), "at most 65536 bytes"),
         (json!({ "file": broken }), "cannot stand in a header"),
     ] {
         let failure = send(&client(), &endpoint(&web, auth(json!({ "bearer": written })))).await.unwrap_err();

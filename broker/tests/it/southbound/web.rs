@@ -94,7 +94,7 @@ fn lower_names(head: &str) -> String {
 /// A dialer of short patience.
 pub(super) fn dialer(resolver: &Arc<dyn Resolve>, ca_file: Option<&std::path::Path>) -> Arc<Dialer> {
     let options =
-        Options { connect_timeout: Duration::from_secs(2), response_timeout: Duration::from_secs(20) };
+        Options { connect_timeout: Duration::from_secs(1), response_timeout: Duration::from_secs(20) };
     Arc::new(Dialer::new(options, &tls::client_config(ca_file).unwrap(), resolver))
 }
 
