@@ -46,7 +46,7 @@ fn bad_messages() -> Vec<(&'static str, Value)> {
         ),
         (
             "a reserved wish",
-            message("metadata", json!({ "urn:bailiwick:ext:delegation:v1": { "budget": {} } })),
+            message("metadata", json!({ "urn:bailiwick:ext:delegation:v1": { "quorum": 2 } })),
         ),
         (
             "negative history",
