@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use broker_core::{TaskId, Timestamp};
 use tokio::net::TcpListener;
@@ -13,10 +13,14 @@ use crate::ports::clock::Clock;
 use crate::service::{Broker, Parts, Settings};
 use crate::southbound::client::A2aClient;
 use crate::southbound::discovery::CardFetcher;
+use crate::southbound::fetch::HttpFetch;
 use crate::store::embedded::EmbeddedStore;
 
 /// File of the seed of the grant key, in the data directory.
 const SEED_FILE: &str = "grant-key.seed";
+
+/// How long callers wait for an issuer's keys at most, each document.
+const DOCUMENT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Why the broker cannot run.
 #[derive(Debug, thiserror::Error)]
@@ -75,10 +79,14 @@ impl App {
         let discovery = CardFetcher::new(config.southbound.response_timeout.0)
             .map_err(|error| AppError::Start(error.to_string()))?;
 
+        let fetch = HttpFetch::new(DOCUMENT_TIMEOUT).map_err(|error| AppError::Start(error.to_string()))?;
+        let tls = config.tls()?;
+
         let parts = Parts {
             store: Arc::new(store),
             downstream: Arc::new(A2aClient::new(config.client_options())),
             discovery: Arc::new(discovery),
+            fetch: Arc::new(fetch),
             clock: Arc::new(SystemClock),
         };
         let settings = Settings {
@@ -87,6 +95,7 @@ impl App {
             recovery: config.recovery(),
             finished_trees: config.store.finished_trees,
             principals: config.principals()?,
+            issuers: config.issuers()?,
             grant_seed,
         };
         let broker = Broker::new(parts, settings);
@@ -96,7 +105,7 @@ impl App {
         if resumed > 0 {
             tracing::info!(resumed, "open trees were taken up again");
         }
-        let server = Server::new(Arc::clone(&broker), config.server_options());
+        let server = Server::new(Arc::clone(&broker), config.server_options(), tls);
         Ok(Self { broker, server, listener, url })
     }
 

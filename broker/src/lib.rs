@@ -1,5 +1,6 @@
 //! The delegation broker: makes happen what `broker-core` decides.
 
+pub mod address;
 pub mod app;
 pub mod cli;
 pub mod config;

@@ -2,4 +2,5 @@
 
 pub mod clock;
 pub mod downstream;
+pub mod fetch;
 pub mod store;

@@ -4,4 +4,5 @@ mod body;
 pub mod client;
 pub mod discovery;
 mod failure;
+pub mod fetch;
 mod stream;
