@@ -81,10 +81,13 @@ impl App {
         let dialer = Arc::new(Dialer::new(config.southbound.dialer_options(), &tls, &resolver));
         let web: Arc<dyn Fetch> = Arc::<Dialer>::clone(&dialer);
 
+        let server_tls = config.tls()?;
+
         let parts = Parts {
             store: Arc::new(store),
             downstream: Arc::new(A2aClient::new(dialer, config.southbound.client_options())),
-            discovery: Arc::new(CardFetcher::new(web)),
+            discovery: Arc::new(CardFetcher::new(Arc::clone(&web))),
+            fetch: web,
             clock: Arc::new(SystemClock),
         };
         let settings = Settings {
@@ -94,6 +97,7 @@ impl App {
             finished_trees: config.store.finished_trees,
             principals: config.principals()?,
             secret_dir: config.southbound.secret_dir().map(Path::to_owned),
+            issuers: config.issuers()?,
             grant_seed,
         };
         let broker = Broker::new(parts, settings);
@@ -103,7 +107,7 @@ impl App {
         if resumed > 0 {
             tracing::info!(resumed, "open trees were taken up again");
         }
-        let server = Server::new(Arc::clone(&broker), config.server_options());
+        let server = Server::new(Arc::clone(&broker), config.server_options(), server_tls);
         Ok(Self { broker, server, listener, url })
     }
 

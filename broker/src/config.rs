@@ -1,8 +1,11 @@
 //! The configuration: one TOML file, every key of which is documented in `config.default.toml`; environment
 //! variables and flags override it. What is wrong is named by file, line, key and what was expected.
 
+mod issuers;
+mod principals;
 mod problem;
 pub mod secret;
+mod tls;
 mod units;
 
 use std::net::SocketAddr;
@@ -11,13 +14,15 @@ use std::path::{Path, PathBuf};
 use broker_core::Limits;
 use capability::Scope;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
+pub use self::issuers::IssuerConfig;
+pub use self::principals::{OneOrMany, PrincipalConfig, RoleConfig, SubjectConfig};
 pub(crate) use self::problem::without_value;
 pub use self::southbound::SouthboundConfig;
+pub use self::tls::TlsConfig;
 pub use self::units::{ByteSize, Span};
 use crate::ports::agent_auth::AgentAuth;
-use crate::service::{NewAgent, Principal, Role, is_agent_name};
+use crate::service::{IssuerSettings, NewAgent, Principals, is_agent_name};
 use crate::{northbound, store};
 
 /// The commented defaults.
@@ -36,6 +41,7 @@ pub struct Config {
     pub southbound: SouthboundConfig,
     pub log: LogConfig,
     pub principals: Vec<PrincipalConfig>,
+    pub issuers: Vec<IssuerConfig>,
     pub agents: Vec<NewAgent>,
 }
 
@@ -65,6 +71,7 @@ section! { ServerConfig {
     body_timeout: Span = Span::seconds(30),
     drain: Span = Span::seconds(10),
     allow_open_anywhere: bool = false,
+    tls: TlsConfig = TlsConfig::default(),
 }}
 
 section! { StoreConfig {
@@ -106,37 +113,6 @@ pub enum LogFormat {
     Json,
 }
 
-/// `[[principals]]`: somebody who may call.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[allow(missing_docs, reason = "documented in config.default.toml")]
-pub struct PrincipalConfig {
-    pub name: String,
-    #[serde(default)]
-    pub role: RoleConfig,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub agent: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub key_sha256: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub key_env: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub key_file: Option<PathBuf>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub scope: Option<Vec<String>>,
-}
-
-/// What a principal may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
-#[serde(rename_all = "snake_case")]
-#[allow(missing_docs, reason = "documented in config.default.toml")]
-pub enum RoleConfig {
-    #[default]
-    User,
-    Operator,
-    Agent,
-}
-
 /// What flags override.
 #[derive(Debug, Clone, Default)]
 #[allow(missing_docs, reason = "named as the flags are")]
@@ -164,6 +140,9 @@ pub enum ConfigError {
         /// What was expected.
         problem: String,
     },
+    /// Callers could not be told apart or served.
+    #[error("{0}")]
+    Callers(String),
 }
 
 impl Config {
@@ -209,9 +188,11 @@ impl Config {
         }
         let wrong = |problem: String| ConfigError::Wrong { origin: name.to_owned(), problem };
         let mut table = toml::Table::try_from(&self).map_err(|error| wrong(error.to_string()))?;
-        let known =
-            table.get_mut(section).and_then(toml::Value::as_table_mut).filter(|keys| keys.contains_key(key));
-        let keys = known.ok_or_else(|| wrong(format!("there is no key {section}.{key}")))?;
+        let (keys, key) = table
+            .get_mut(section)
+            .and_then(toml::Value::as_table_mut)
+            .and_then(|keys| find_key(keys, key))
+            .ok_or_else(|| wrong(format!("there is no key {section}.{key}")))?;
         let typed = match keys.get(key) {
             Some(toml::Value::Integer(_)) => value.parse().map(toml::Value::Integer).ok(),
             Some(toml::Value::Boolean(_)) => value.parse().map(toml::Value::Boolean).ok(),
@@ -223,11 +204,10 @@ impl Config {
 
     fn check(&self, origin: &str) -> Result<(), ConfigError> {
         let wrong = |problem: String| ConfigError::Wrong { origin: origin.to_owned(), problem };
-        let is_open = self.principals.is_empty();
-        if is_open && !self.server.listen.ip().is_loopback() && !self.server.allow_open_anywhere {
+        if self.is_open() && !self.server.listen.ip().is_loopback() && !self.server.allow_open_anywhere {
             return Err(wrong(format!(
-                "server.listen is {}, but without [[principals]] anyone who reaches it could do everything; add \
-                 principals, listen on 127.0.0.1, or set server.allow_open_anywhere = true",
+                "server.listen is {}, but without [[principals]] or [[issuers]] anyone who reaches it could do everything; \
+                 add principals, listen on 127.0.0.1, or set server.allow_open_anywhere = true",
                 self.server.listen
             )));
         }
@@ -244,19 +224,35 @@ impl Config {
             Scope::parse(&agent.caps)
                 .map_err(|error| wrong(format!("agents.caps of {}: {error}", agent.name)))?;
         }
-        for principal in &self.principals {
-            principal
-                .resolve()
-                .map_err(|problem| wrong(format!("principals.{}: {problem}", principal.name)))?;
+        self.principals().and_then(|_| self.issuers()).map_err(|error| wrong(error.to_string()))?;
+        self.check_certificates().and_then(|()| self.server.tls.load()).map(drop).map_err(wrong)
+    }
+
+    /// Certificates and the authority that signs them come together, or one of them was forgotten.
+    fn check_certificates(&self) -> Result<(), String> {
+        let asks = self.server.tls.asks_for_certificates();
+        match self.principals.iter().find(|principal| principal.has_certificate()) {
+            Some(principal) if !asks => Err(format!(
+                "principals.{}: cert_sha256 and cert_san need server.tls.client_ca, the authority that signs them",
+                principal.name
+            )),
+            None if asks => Err("server.tls.client_ca: no principal has cert_sha256 or cert_san, so every \
+                                 certificate would be refused"
+                .to_owned()),
+            _ => Ok(()),
         }
-        Ok(())
+    }
+
+    /// Whether anybody may call.
+    pub fn is_open(&self) -> bool {
+        self.principals.is_empty() && self.issuers.is_empty()
     }
 
     /// The configuration as TOML, without secrets.
     pub fn to_toml(&self) -> String {
         let mut shown = self.clone();
         for principal in &mut shown.principals {
-            principal.key_sha256 = principal.key_sha256.as_ref().map(|_| "…".to_owned());
+            principal.hide_keys();
         }
         toml::to_string(&shown).unwrap_or_default()
     }
@@ -265,7 +261,8 @@ impl Config {
     pub fn public_url(&self) -> String {
         let url = &self.server.public_url;
         if url.is_empty() {
-            format!("http://{}", self.server.listen)
+            let scheme = if self.server.tls.is_on() { "https" } else { "http" };
+            format!("{scheme}://{}", self.server.listen)
         } else {
             url.trim_end_matches('/').to_owned()
         }
@@ -310,14 +307,41 @@ impl Config {
     }
 
     /// Who may call.
-    pub fn principals(&self) -> Result<Vec<Principal>, ConfigError> {
+    pub fn principals(&self) -> Result<Principals, ConfigError> {
+        let named = |name: &str, problem: String| format!("principals.{name}: {problem}");
+        let known = |issuer: &str| self.issuers.iter().any(|known| known.name == issuer);
         let resolve = |principal: &PrincipalConfig| {
-            principal.resolve().map_err(|problem| ConfigError::Wrong {
-                origin: format!("principals.{}", principal.name),
-                problem,
-            })
+            if let Some(jwt) = principal.jwt.as_ref().filter(|jwt| !known(&jwt.issuer)) {
+                let problem =
+                    format!("jwt.issuer {:?}: expected the name of one of the [[issuers]]", jwt.issuer);
+                return Err(named(&principal.name, problem));
+            }
+            principal.resolve().map_err(|problem| named(&principal.name, problem))
         };
-        self.principals.iter().map(resolve).collect()
+        let all: Result<Vec<_>, String> = self.principals.iter().map(resolve).collect();
+        all.and_then(Principals::new).map_err(ConfigError::Callers)
+    }
+
+    /// Whose tokens are believed.
+    pub fn issuers(&self) -> Result<Vec<IssuerSettings>, ConfigError> {
+        let public_url = self.public_url();
+        let resolve = |(index, issuer): (usize, &IssuerConfig)| {
+            let twice = |other: &IssuerConfig| other.name == issuer.name || other.issuer == issuer.issuer;
+            if self.issuers.iter().take(index).any(twice) {
+                return Err("its name or its issuer stands twice".to_owned());
+            }
+            issuer.resolve(&public_url)
+        };
+        let named = |(index, issuer): (usize, &IssuerConfig)| {
+            let problem = |problem| ConfigError::Callers(format!("issuers.{}: {problem}", issuer.name));
+            resolve((index, issuer)).map_err(problem)
+        };
+        self.issuers.iter().enumerate().map(named).collect()
+    }
+
+    /// TLS towards callers, if it is configured.
+    pub fn tls(&self) -> Result<Option<northbound::Tls>, ConfigError> {
+        self.server.tls.load().map_err(ConfigError::Callers)
     }
 
     /// The agents of the configuration.
@@ -326,53 +350,11 @@ impl Config {
     }
 }
 
-impl PrincipalConfig {
-    fn resolve(&self) -> Result<Principal, String> {
-        if !is_agent_name(&self.name) {
-            return Err("name: expected [a-z0-9][a-z0-9-]{0,62}".to_owned());
-        }
-        let role = match (self.role, &self.agent) {
-            (RoleConfig::User, None) => Role::User,
-            (RoleConfig::Operator, None) => Role::Operator,
-            (RoleConfig::Agent, Some(agent)) => Role::Agent(agent.clone()),
-            (RoleConfig::Agent, None) => {
-                return Err("role agent: expected `agent`, the agent it is".to_owned());
-            }
-            (_, Some(_)) => return Err("agent: only for role agent".to_owned()),
-        };
-        let scope = match (&self.scope, &role) {
-            (Some(texts), _) => Scope::parse(texts).map_err(|error| format!("scope: {error}"))?,
-            // An agent's key opens no root scope unless it is given one.
-            (None, Role::Agent(_)) => Scope::empty(),
-            (None, _) => Scope::top(),
-        };
-        Ok(Principal { name: self.name.clone(), role, scope, key_sha256: self.key_digest()? })
+/// Finds a key by its name in a variable: `body_limit` here, or `tls_cert` as `cert` in the table `tls`.
+fn find_key<'t>(keys: &'t mut toml::Table, name: &'t str) -> Option<(&'t mut toml::Table, &'t str)> {
+    if keys.get(name).is_some_and(|value| !value.is_table()) {
+        return Some((keys, name));
     }
-
-    fn key_digest(&self) -> Result<[u8; 32], String> {
-        let hash = |key: &str| Sha256::digest(key.trim().as_bytes()).into();
-        match (&self.key_sha256, &self.key_env, &self.key_file) {
-            (Some(hex), None, None) => {
-                read_hex(hex).ok_or_else(|| "key_sha256: expected 64 hexadecimal digits".to_owned())
-            }
-            (None, Some(variable), None) => std::env::var(variable)
-                .map(|key| hash(&key))
-                .map_err(|_| format!("key_env: the variable {variable} is not set")),
-            (None, None, Some(file)) => std::fs::read_to_string(file)
-                .map(|key| hash(&key))
-                .map_err(|error| format!("key_file {}: {error}", file.display())),
-            _ => Err("expected exactly one of key_sha256, key_env, key_file".to_owned()),
-        }
-    }
-}
-
-fn read_hex(hex: &str) -> Option<[u8; 32]> {
-    let mut bytes = [0; 32];
-    if hex.len() != 64 {
-        return None;
-    }
-    for (index, byte) in bytes.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(hex.get(2 * index..2 * index + 2)?, 16).ok()?;
-    }
-    Some(bytes)
+    let (table, rest) = name.split_once('_')?;
+    find_key(keys.get_mut(table)?.as_table_mut()?, rest)
 }

@@ -118,9 +118,14 @@ impl Broker {
     }
 }
 
+/// The command `bailiwick` with arguments.
+pub fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(binary("broker", "bailiwick"));
+    command.args(arguments);
+    command
+}
+
 /// The command `bailiwick demo`.
 pub fn demonstration() -> Command {
-    let mut command = Command::new(binary("broker", "bailiwick"));
-    command.arg("demo");
-    command
+    command(&["demo"])
 }

@@ -12,10 +12,13 @@
 mod agent;
 mod broker;
 mod build;
+mod issuer;
 mod process;
 mod python;
+pub mod tls;
 pub mod wire;
 
 pub use agent::Agent;
-pub use broker::{Broker, demonstration};
+pub use broker::{Broker, command, demonstration};
+pub use issuer::Issuer;
 pub use python::{Probe, agents_folder, examples_folder, interpreter};

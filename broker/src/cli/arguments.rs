@@ -75,6 +75,9 @@ pub(super) enum Command {
     /// Read and steer tasks.
     #[command(subcommand)]
     Task(TaskCommand),
+    /// Make API keys.
+    #[command(subcommand)]
+    Key(KeyCommand),
     /// Check or show the configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -190,6 +193,13 @@ pub(super) enum TaskCommand {
         /// The task.
         id: String,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum KeyCommand {
+    /// Make an API key: shown once, kept nowhere; the configuration gets its digest.
+    #[command(after_help = "Example:\n  bailiwick key new")]
+    New,
 }
 
 #[derive(Debug, Subcommand)]

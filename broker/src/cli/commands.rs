@@ -12,8 +12,9 @@ use reqwest::Method;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::arguments::{AgentCommand, Arguments, Command, ConfigCommand, Send, TaskCommand};
+use super::arguments::{AgentCommand, Arguments, Command, ConfigCommand, KeyCommand, Send, TaskCommand};
 use super::client::BrokerClient;
+use super::key::NewKey;
 use super::{print, serve};
 use crate::config::{self, Config, DEFAULT_TOML, Overrides};
 use crate::ports::agent_auth::AgentAuth;
@@ -27,6 +28,10 @@ pub(super) async fn execute(arguments: Arguments) -> Result<(), String> {
         Command::Agent(command) => session.agent(command).await,
         Command::Send(arguments) => session.send(arguments).await,
         Command::Task(command) => session.task(command).await,
+        Command::Key(KeyCommand::New) => {
+            let key = NewKey::make()?;
+            session.show(&key, || key.to_string())
+        }
         Command::Config(command) => session.config(command),
     }
 }
@@ -132,7 +137,7 @@ impl Session {
         match command {
             ConfigCommand::Check { config } => {
                 let config = load(config)?;
-                let open = config.principals.is_empty();
+                let open = config.is_open();
                 self.show(&json!({ "ok": true, "open": open }), || {
                     format!("the configuration is good; listens on {}, open: {open}", config.server.listen)
                 })

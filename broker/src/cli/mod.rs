@@ -4,6 +4,7 @@
 mod arguments;
 pub(crate) mod client;
 mod commands;
+mod key;
 pub(crate) mod print;
 mod serve;
 

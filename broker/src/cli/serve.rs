@@ -11,7 +11,7 @@ pub(super) async fn serve(arguments: Serve) -> Result<(), String> {
     let config = Config::load(arguments.config.as_deref(), std::env::vars(), overrides)
         .map_err(|error| error.to_string())?;
     start_log(&config.log)?;
-    let open = config.principals.is_empty();
+    let open = config.is_open();
     let app = App::start(config).await.map_err(|error| error.to_string())?;
     tracing::info!(url = app.url, open, "serving");
     if open {

@@ -1,7 +1,7 @@
 //! The operator API under `/api/v1`: the registry and the tree, for the CLI and for scripts.
 
 use bytes::Bytes;
-use http::{HeaderMap, Response, StatusCode};
+use http::{Response, StatusCode};
 use protocol::A2aError;
 use serde_json::json;
 
@@ -9,7 +9,7 @@ use super::body;
 use super::operations::Context;
 use super::reply::{self, Body, method_not_allowed};
 use super::route::Route;
-use crate::service::NewAgent;
+use crate::service::{Credential, NewAgent};
 
 const JSON: &str = "application/json";
 
@@ -18,21 +18,21 @@ pub(super) async fn serve(
     context: &Context,
     route: Route,
     method: &str,
-    headers: &HeaderMap,
+    credential: Option<&Credential>,
     sent: Result<Bytes, A2aError>,
 ) -> Response<Body> {
-    call(context, route, method, headers, sent).await.unwrap_or_else(|error| reply::error(&error))
+    call(context, route, method, credential, sent).await.unwrap_or_else(|error| reply::error(&error))
 }
 
 async fn call(
     context: &Context,
     route: Route,
     method: &str,
-    headers: &HeaderMap,
+    credential: Option<&Credential>,
     sent: Result<Bytes, A2aError>,
 ) -> Result<Response<Body>, A2aError> {
     let broker = &context.broker;
-    let caller = broker.authenticate(reply::credential(headers).as_ref()).await?;
+    let caller = broker.authenticate(credential).await?;
     match (method, route) {
         ("GET", Route::Agents) => {
             Ok(reply::json(StatusCode::OK, JSON, &json!({ "agents": broker.list_agents(&caller) })))

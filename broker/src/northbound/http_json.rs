@@ -8,7 +8,7 @@ use protocol::binding::http_json::{MEDIA_TYPE, Matched, Unmatched, match_path, q
 use protocol::{A2aError, Operation, VERSION_HEADER, read_pairs};
 use serde::de::DeserializeOwned;
 
-use super::operations::{Answer, Call, Context, Parameters};
+use super::operations::{Answer, Call, Context, Head, Parameters};
 use super::reply::{self, Body};
 use super::{body, sse};
 use crate::service::Target;
@@ -17,8 +17,7 @@ use crate::service::Target;
 pub(super) struct Incoming<'r> {
     pub(super) method: &'r str,
     pub(super) path: &'r str,
-    pub(super) query: &'r str,
-    pub(super) headers: &'r HeaderMap,
+    pub(super) head: Head<'r>,
     pub(super) body: Result<Bytes, A2aError>,
 }
 
@@ -29,13 +28,13 @@ pub(super) async fn serve(context: &Context, addressed: Target, incoming: Incomi
         Err(Unmatched::NotFound) => return reply::not_found(),
         Err(Unmatched::MethodNotAllowed { allow }) => return reply::method_not_allowed(allow),
     };
-    let Incoming { query, headers, body, .. } = incoming;
+    let Incoming { head, body, .. } = incoming;
     let parameters = match operation {
-        Operation::SendMessage | Operation::SendStreamingMessage => Source::Body(headers, body),
+        Operation::SendMessage | Operation::SendStreamingMessage => Source::Body(head.headers, body),
         // The id in the path decides; a body may be absent.
-        _ => Source::Query(query, task_id),
+        _ => Source::Query(head.query, task_id),
     };
-    let call = Call { operation, addressed, headers, query };
+    let call = Call { operation, addressed, head };
     match context.perform(&call, &parameters).await {
         Ok(Answer::Json(json)) => reply::answer(StatusCode::OK, MEDIA_TYPE, reply::whole(json)),
         Ok(Answer::Stream(events)) => sse::serve(events, None, context.shutdown()),

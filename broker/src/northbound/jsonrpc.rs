@@ -7,7 +7,7 @@ use protocol::{A2aError, ErrorKind, read_params};
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
-use super::operations::{Answer, Call, Context, Parameters};
+use super::operations::{Answer, Call, Context, Head, Parameters};
 use super::reply::{self, Body};
 use super::{body, sse};
 use crate::service::Target;
@@ -16,15 +16,14 @@ use crate::service::Target;
 pub(super) async fn serve(
     context: &Context,
     addressed: Target,
-    headers: &HeaderMap,
-    query: &str,
+    head: Head<'_>,
     body: Result<Bytes, A2aError>,
 ) -> Response<Body> {
-    let Request { id, operation, params } = match read(headers, body) {
+    let Request { id, operation, params } = match read(head.headers, body) {
         Ok(request) => request,
         Err(Rejected { id, error }) => return refuse(&id, &error),
     };
-    let call = Call { operation, addressed, headers, query };
+    let call = Call { operation, addressed, head };
     match context.perform(&call, &Params(params)).await {
         Ok(Answer::Json(json)) => {
             let body = reply::whole(jsonrpc::wrap_result(&id, &json));

@@ -4,6 +4,7 @@
 mod api;
 mod body;
 mod cards;
+mod credential;
 mod http_json;
 mod jsonrpc;
 mod operations;
@@ -11,5 +12,7 @@ mod reply;
 mod route;
 mod server;
 mod sse;
+mod tls;
 
 pub use self::server::{Options, Server};
+pub use self::tls::{Tls, TlsFiles};

@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 
 use super::reply;
-use crate::service::{Broker, Target, TaskStream, is_agent_name};
+use crate::service::{Broker, Credential, Target, TaskStream, is_agent_name};
 
 /// The header in which a resuming client names the last event it saw.
 const LAST_EVENT_ID: &str = "last-event-id";
@@ -28,8 +28,16 @@ pub(super) struct Call<'r> {
     pub(super) operation: Operation,
     /// Whom the address names.
     pub(super) addressed: Target,
+    pub(super) head: Head<'r>,
+}
+
+/// What the bindings share of a request's head.
+#[derive(Clone, Copy)]
+pub(super) struct Head<'r> {
     pub(super) headers: &'r HeaderMap,
     pub(super) query: &'r str,
+    /// What the caller is judged by.
+    pub(super) credential: Option<&'r Credential>,
 }
 
 /// Where a binding has its parameters.
@@ -55,7 +63,7 @@ impl Context {
     ) -> Result<Answer, A2aError> {
         check_call_version(call)?;
         let broker = &self.broker;
-        let caller = broker.authenticate(reply::credential(call.headers).as_ref()).await?;
+        let caller = broker.authenticate(call.head.credential).await?;
         match call.operation {
             Operation::SendMessage => {
                 let request: protocol::SendMessageRequest = parameters.read()?;
@@ -85,7 +93,7 @@ impl Context {
             Operation::SubscribeToTask => {
                 let request: protocol::SubscribeToTaskRequest = parameters.read()?;
                 let target = target(&call.addressed, request.tenant.as_deref())?;
-                let after = last_event_id(call.headers)?;
+                let after = last_event_id(call.head.headers)?;
                 broker.subscribe(&caller, &target, request, after).await.map(Answer::Stream)
             }
             not_offered => Err(refuse(not_offered)),
@@ -115,8 +123,8 @@ fn refuse(operation: Operation) -> A2aError {
 
 /// The protocol version, from the header or the query (spec §3.6).
 fn check_call_version(call: &Call<'_>) -> Result<(), A2aError> {
-    let in_query = reply::query_parameter(call.query, VERSION_HEADER);
-    check_version(reply::header(call.headers, VERSION_HEADER), in_query.as_deref())
+    let in_query = reply::query_parameter(call.head.query, VERSION_HEADER);
+    check_version(reply::header(call.head.headers, VERSION_HEADER), in_query.as_deref())
 }
 
 /// Whom a request is for: its address, or at `/` the tenant it names.

@@ -1,8 +1,8 @@
-//! Answers: bodies, errors in the shape of HTTP+JSON, credentials in requests.
+//! Answers: bodies, errors in the shape of HTTP+JSON, challenges.
 
 use bytes::Bytes;
 use futures_util::stream::Stream;
-use http::header::{ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, WWW_AUTHENTICATE};
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
@@ -12,13 +12,13 @@ use protocol::{A2aError, ErrorDetail, ErrorKind};
 use serde::Serialize;
 use std::convert::Infallible;
 
-use crate::service::Credential;
+use crate::service::CREDENTIAL_INVALID;
 
 /// A body: whole, or a stream.
 pub(super) type Body = UnsyncBoxBody<Bytes, Infallible>;
 
-/// Where an API key may stand instead of `Authorization`.
-const API_KEY_HEADER: &str = "x-api-key";
+/// How callers are asked to authenticate.
+const CHALLENGE: &str = "Bearer realm=\"bailiwick\"";
 
 /// A whole body.
 pub(super) fn whole(bytes: impl Into<Bytes>) -> Body {
@@ -77,7 +77,7 @@ pub(super) fn add_challenge(response: &mut Response<Body>, error: &A2aError) {
     let headers = response.headers_mut();
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     if error.kind == ErrorKind::Unauthenticated {
-        headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"bailiwick\""));
+        headers.insert(WWW_AUTHENTICATE, challenge(error));
     }
     let retry = error.details.iter().find_map(|detail| match detail {
         ErrorDetail::RetryInfo { seconds } => Some(*seconds),
@@ -88,15 +88,18 @@ pub(super) fn add_challenge(response: &mut Response<Body>, error: &A2aError) {
     }
 }
 
-/// What the request presents as proof of identity. A header that cannot be read is a bad credential, not none.
-pub(super) fn credential(headers: &HeaderMap) -> Option<Credential> {
-    if let Some(value) = headers.get(AUTHORIZATION) {
-        let text = value.to_str().unwrap_or_default();
-        let (scheme, token) = text.split_once(' ').unwrap_or((text, ""));
-        let token = if scheme.eq_ignore_ascii_case("bearer") { token.trim() } else { "" };
-        return Some(Credential(token.to_owned()));
+/// How to authenticate; where a credential was presented, also what is wrong with it (RFC 6750 §3).
+fn challenge(error: &A2aError) -> HeaderValue {
+    let plain = HeaderValue::from_static(CHALLENGE);
+    let is_invalid = |detail: &ErrorDetail| matches!(detail, ErrorDetail::ErrorInfo { reason, .. } if reason == CREDENTIAL_INVALID);
+    if !error.details.iter().any(is_invalid) {
+        return plain;
     }
-    headers.get(API_KEY_HEADER).map(|value| Credential(value.to_str().unwrap_or_default().to_owned()))
+    // Quotes, backslashes and what is not ASCII cannot stand in a description.
+    let legal = |c: char| if matches!(c, ' '..='~') && !matches!(c, '"' | '\\') { c } else { '\'' };
+    let description: String = error.message.chars().map(legal).collect();
+    let text = format!("{CHALLENGE}, error=\"invalid_token\", error_description=\"{description}\"");
+    HeaderValue::from_str(&text).unwrap_or(plain)
 }
 
 /// A header's text.

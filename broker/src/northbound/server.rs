@@ -10,17 +10,19 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use protocol::{A2aError, ErrorKind};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
-use super::operations::Context;
+use super::operations::{Context, Head};
 use super::reply::{self, Body, method_not_allowed, not_found};
 use super::route::{Route, route};
-use super::{api, body, cards, http_json, jsonrpc};
-use crate::service::{Broker, CardDocument};
+use super::tls::Tls;
+use super::{api, body, cards, credential, http_json, jsonrpc};
+use crate::service::{Broker, CardDocument, ClientCertificate};
 
 /// Wait after a failed accept (out of file descriptors, say) before the next.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -40,6 +42,9 @@ pub struct Options {
     pub drain: Duration,
 }
 
+/// The certificate a connection's caller has shown.
+type Certificate = Option<Arc<ClientCertificate>>;
+
 impl Default for Options {
     fn default() -> Self {
         Self {
@@ -56,13 +61,14 @@ impl Default for Options {
 pub struct Server {
     context: Context,
     options: Options,
+    tls: Option<Tls>,
 }
 
 impl Server {
-    /// A server for a broker.
-    pub fn new(broker: Arc<Broker>, options: Options) -> Arc<Self> {
+    /// A server for a broker, with TLS or without.
+    pub fn new(broker: Arc<Broker>, options: Options, tls: Option<Tls>) -> Arc<Self> {
         let context = Context { broker, over: watch::Sender::new(false) };
-        Arc::new(Self { context, options })
+        Arc::new(Self { context, options, tls })
     }
 
     /// Serves until `shutdown`, then ends streams, lets open requests finish within the drain time, and returns.
@@ -83,49 +89,57 @@ impl Server {
                 },
                 () = &mut shutdown => break,
             };
-            let connection = Arc::clone(&self).serve_connection(socket, peer, &graceful);
+            let (server, watcher) = (Arc::clone(&self), graceful.watcher());
             tokio::spawn(async move {
-                connection.await;
+                server.accept(socket, peer, watcher).await;
                 drop(place);
             });
         }
         self.context.over.send_replace(true);
         if tokio::time::timeout(self.options.drain, graceful.shutdown()).await.is_err() {
-            tracing::warn!("open requests were cut off after the drain time (shutdown.drain)");
+            tracing::warn!("open requests were cut off after the drain time (server.drain)");
         }
     }
 
-    fn serve_connection(
-        self: Arc<Self>,
-        socket: TcpStream,
-        peer: SocketAddr,
-        graceful: &GracefulShutdown,
-    ) -> impl Future<Output = ()> + Send + 'static {
+    /// Takes a connection up: shakes hands where there is TLS, then serves it to its end.
+    async fn accept(self: Arc<Self>, socket: TcpStream, peer: SocketAddr, watcher: Watcher) {
         // Without it the first event of a stream waits for the caller's delayed acknowledgement.
         if let Err(error) = socket.set_nodelay(true) {
             tracing::debug!(%peer, %error, "TCP_NODELAY could not be set");
         }
+        let Some(tls) = self.tls.clone() else { return self.serve(socket, None, peer, watcher).await };
+        match tokio::time::timeout(self.options.header_timeout, tls.accept(socket)).await {
+            Ok(Ok((stream, certificate))) => self.serve(stream, certificate, peer, watcher).await,
+            Ok(Err(error)) => tracing::debug!(%peer, %error, "no TLS connection came about"),
+            Err(_) => tracing::debug!(%peer, "the TLS handshake took longer than server.header_timeout"),
+        }
+    }
+
+    async fn serve(
+        self: Arc<Self>,
+        stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+        certificate: Certificate,
+        peer: SocketAddr,
+        watcher: Watcher,
+    ) {
         let mut builder = auto::Builder::new(TokioExecutor::new());
         builder.http1().timer(TokioTimer::new()).header_read_timeout(self.options.header_timeout);
         builder.http2().timer(TokioTimer::new());
         let service = service_fn(move |request| {
-            let server = Arc::clone(&self);
-            async move { Ok::<_, Infallible>(server.answer(request).await) }
+            let (server, certificate) = (Arc::clone(&self), certificate.clone());
+            async move { Ok::<_, Infallible>(server.answer(request, certificate).await) }
         });
-        let connection = builder.serve_connection(TokioIo::new(socket), service).into_owned();
-        let connection = graceful.watch(connection);
-        async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%peer, %error, "a connection ended early");
-            }
+        let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
+        if let Err(error) = watcher.watch(connection).await {
+            tracing::debug!(%peer, %error, "a connection ended early");
         }
     }
 
     /// Answers one request; a panic on the way is an internal error of this request alone.
-    async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Response<Body> {
+    async fn answer(self: Arc<Self>, request: Request<Incoming>, certificate: Certificate) -> Response<Body> {
         // A caller that hangs up takes its waiting with it; what it began is the driver's and goes on.
         let mut answering = JoinSet::new();
-        answering.spawn(async move { self.dispatch(request).await });
+        answering.spawn(async move { self.dispatch(request, certificate.as_ref()).await });
         let answered = answering.join_next().await.unwrap_or_else(|| Ok(not_found()));
         answered.unwrap_or_else(|panicked| {
             tracing::error!(%panicked, "a request could not be answered");
@@ -133,10 +147,17 @@ impl Server {
         })
     }
 
-    async fn dispatch(&self, request: Request<Incoming>) -> Response<Body> {
+    async fn dispatch(
+        &self,
+        request: Request<Incoming>,
+        certificate: Option<&Arc<ClientCertificate>>,
+    ) -> Response<Body> {
         let (head, incoming) = request.into_parts();
         let (method, path) = (head.method.as_str(), head.uri.path());
-        let (headers, query) = (&head.headers, head.uri.query().unwrap_or_default());
+        let headers = &head.headers;
+        let credential = credential::presented(headers, certificate);
+        let query = head.uri.query().unwrap_or_default();
+        let shared = Head { headers, query, credential: credential.as_ref() };
         let route = route(method, path);
         let body = match method {
             "POST" | "PUT" | "PATCH" => {
@@ -145,14 +166,14 @@ impl Server {
             _ => Ok(bytes::Bytes::new()),
         };
         match route {
-            Route::JsonRpc(target) => jsonrpc::serve(&self.context, target, headers, query, body).await,
+            Route::JsonRpc(target) => jsonrpc::serve(&self.context, target, shared, body).await,
             Route::HttpJson(target, path) => {
-                let incoming = http_json::Incoming { method, path: &path, query, headers, body };
+                let incoming = http_json::Incoming { method, path: &path, head: shared, body };
                 http_json::serve(&self.context, target, incoming).await
             }
             Route::Unknown => not_found(),
             Route::Agents | Route::Agent(_) | Route::Tree(_) => {
-                api::serve(&self.context, route, method, headers, body).await
+                api::serve(&self.context, route, method, credential.as_ref(), body).await
             }
             _ if !matches!(method, "GET" | "HEAD") => method_not_allowed("GET, HEAD"),
             Route::Card(target) => card(self.context.broker.agent_card(&target), headers),

@@ -1,38 +1,36 @@
-//! Who calls, and what of the tasks they may see. A call that presents a credential is judged by it alone.
+//! Who calls, and what of the tasks they may see. A call that presents a credential is judged by it alone, and
+//! refused if it is bad: never downgraded to another credential, or to none.
+
+mod issuers;
+mod key_set;
+mod principals;
+mod schemes;
+mod token;
+
+use std::sync::Arc;
 
 use broker_core::{TaskId, Tree};
 use capability::Scope;
 use protocol::A2aError;
-use sha2::{Digest, Sha256};
 
+pub(super) use self::issuers::Issuer;
+pub use self::issuers::IssuerSettings;
+pub use self::principals::{CertificateName, ClientCertificate, Principal, Principals, Proof, Role};
+pub use self::token::Algorithm;
+use self::token::Token;
 use super::{Broker, error};
 
-/// What a call presented as proof of identity: a grant or an API key.
+/// What a call presented as proof of identity.
 #[derive(Clone)]
-pub struct Credential(pub String);
-
-/// Somebody the configuration knows.
-#[derive(Debug, Clone)]
-pub struct Principal {
-    /// Name; owns the trees it begins.
-    pub name: String,
-    /// What it may do here.
-    pub role: Role,
-    /// What its root tasks hold.
-    pub scope: Scope,
-    /// SHA-256 of its API key.
-    pub key_sha256: [u8; 32],
-}
-
-/// What a principal may do here.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Role {
-    /// Sees and steers its own trees.
-    User,
-    /// Sees and steers all trees, and registers agents.
-    Operator,
-    /// Delegates for the tasks the broker gave this agent.
-    Agent(String),
+pub enum Credential {
+    /// `Authorization: Bearer`: an API key, a grant of the broker's, or a token of a foreign issuer.
+    Bearer(String),
+    /// An API key where only an API key can stand.
+    ApiKey(String),
+    /// The client certificate of the connection.
+    Certificate(Arc<ClientCertificate>),
+    /// Something was presented, but not in a form that can be judged: bad, not absent. Why.
+    Unreadable(&'static str),
 }
 
 /// A judged caller.
@@ -57,31 +55,65 @@ pub(super) enum Identity {
 const ANONYMOUS: &str = "anonymous";
 
 impl Broker {
-    /// Judges a credential. Without principals in the configuration the broker is open: then, and only then, a call
-    /// without any credential is `anonymous`.
+    /// Whether anybody may call. With principals or issuers in the configuration, nobody may without a credential.
+    pub(super) fn is_open(&self) -> bool {
+        self.principals.is_empty() && self.issuers.is_empty()
+    }
+
+    /// Judges a credential. In open mode, and only there, a call without any is `anonymous`.
     pub async fn authenticate(&self, credential: Option<&Credential>) -> Result<Caller, A2aError> {
-        let Some(Credential(secret)) = credential else {
-            return if self.principals.is_empty() {
+        let identity = match credential {
+            None if self.is_open() => {
                 let (name, scope) = (ANONYMOUS.to_owned(), Scope::top());
-                Ok(Caller(Identity::Principal { name, role: Role::Operator, scope }))
-            } else {
-                Err(error::unauthenticated(
-                    "a credential is required: Authorization: Bearer <API key or grant>",
-                ))
-            };
+                Identity::Principal { name, role: Role::Operator, scope }
+            }
+            None => return Err(error::credential_required()),
+            Some(Credential::Unreadable(why)) => return Err(error::unauthenticated(why)),
+            Some(Credential::Certificate(certificate)) => {
+                let known = self.principals.by_certificate(certificate);
+                known.map(Identity::of).ok_or_else(|| {
+                    error::unauthenticated("the client certificate belongs to no principal, or to several")
+                })?
+            }
+            Some(Credential::Bearer(text)) if looks_like_token(text) => self.judge_token(text).await?,
+            Some(Credential::Bearer(key) | Credential::ApiKey(key)) => {
+                let known = self.principals.by_proof(&Proof::of_key(key));
+                known
+                    .map(Identity::of)
+                    .ok_or_else(|| error::unauthenticated("the API key is not known here"))?
+            }
         };
-        if looks_like_grant(secret) {
-            return self.judge_grant(secret).await.map(Caller);
+        Ok(Caller(identity))
+    }
+
+    /// What a token says of its issuer decides who judges it, and nothing else; that verifier then decides alone.
+    async fn judge_token(&self, text: &str) -> Result<Identity, A2aError> {
+        let token = Token::read(text).map_err(|problem| error::unauthenticated(&problem.to_string()))?;
+        let claimed = token.claimed_issuer();
+        if claimed == Some(self.public_url.as_str()) {
+            return self.judge_grant(text).await;
         }
-        let digest: [u8; 32] = Sha256::digest(secret.as_bytes()).into();
-        // Digests of high-entropy keys: their comparison reveals nothing of use.
-        let known = self.principals.iter().find(|principal| principal.key_sha256 == digest);
-        let principal = known.ok_or_else(|| error::unauthenticated("the API key is not known here"))?;
-        Ok(Caller(Identity::Principal {
-            name: principal.name.clone(),
-            role: principal.role.clone(),
-            scope: principal.scope.clone(),
-        }))
+        let issuer = self.issuers.iter().find(|issuer| claimed == Some(issuer.settings.issuer.as_str()));
+        let Some(issuer) = issuer else {
+            return Err(error::unauthenticated("the token is from an issuer that is not known here"));
+        };
+        let vouched = issuer.judge(token).await?;
+        let IssuerSettings { name, scope, .. } = &issuer.settings;
+        let proof = Proof::Subject { issuer: name.clone(), subject: vouched.subject.clone() };
+        if let Some(known) = self.principals.by_proof(&proof) {
+            return Ok(Identity::of(known));
+        }
+        let (role, scope) = match (vouched.is_operator, scope) {
+            (true, scope) => (Role::Operator, scope.clone().unwrap_or_else(Scope::top)),
+            (false, Some(scope)) => (Role::User, scope.clone()),
+            (false, None) => {
+                return Err(error::unauthenticated(
+                    "the token is good, but its subject is no principal here",
+                ));
+            }
+        };
+        // Names of the configuration hold no colon, so nobody's is taken.
+        Ok(Identity::Principal { name: format!("{name}:{}", vouched.subject), role, scope })
     }
 
     async fn judge_grant(&self, token: &str) -> Result<Identity, A2aError> {
@@ -95,9 +127,16 @@ impl Broker {
     }
 }
 
-/// Three dots-separated parts: a JWT. API keys hold no dots.
-fn looks_like_grant(secret: &str) -> bool {
+/// Three parts separated by dots: a JWT. API keys hold no dots.
+fn looks_like_token(secret: &str) -> bool {
     secret.split('.').count() == 3
+}
+
+impl Identity {
+    fn of(principal: &Principal) -> Self {
+        let Principal { name, role, scope, .. } = principal.clone();
+        Self::Principal { name, role, scope }
+    }
 }
 
 impl Caller {
@@ -122,7 +161,7 @@ impl Caller {
     }
 
     /// Whether the caller may register agents.
-    pub(super) fn is_operator(&self) -> bool {
+    pub fn is_operator(&self) -> bool {
         matches!(&self.0, Identity::Principal { role: Role::Operator, .. })
     }
 
@@ -135,7 +174,7 @@ impl Caller {
     }
 
     /// How it is named to people.
-    pub(super) fn display_name(&self) -> String {
+    pub fn display_name(&self) -> String {
         match &self.0 {
             Identity::Principal { name, .. } => name.clone(),
             Identity::Delegate { .. } => "the delegating agent".to_owned(),

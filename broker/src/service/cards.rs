@@ -6,7 +6,6 @@ use protocol::{
     A2aError, AgentCapabilities, AgentCard, AgentExtension, AgentInterface, AgentSkill, Fields, Metadata,
     PROTOCOL_VERSION,
 };
-use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::{Broker, Target, error};
@@ -112,25 +111,6 @@ impl Broker {
             unknown: Fields::default(),
         };
         vec![interface("JSONRPC"), interface("HTTP+JSON")]
-    }
-
-    fn security_schemes(&self) -> Fields {
-        let mut schemes = Fields::default();
-        if !self.principals.is_empty() {
-            let bearer = json!({ "httpAuthSecurityScheme": {
-                "scheme": "Bearer", "description": "An API key of this broker, or a grant it gave with a task." } });
-            let _ = schemes.set("bearer", &bearer);
-        }
-        schemes
-    }
-
-    fn security_requirements(&self) -> Fields {
-        let mut members = Fields::default();
-        if !self.principals.is_empty() {
-            let _ =
-                members.set("securityRequirements", &json!([{ "schemes": { "bearer": { "list": [] } } }]));
-        }
-        members
     }
 }
 

@@ -1,6 +1,7 @@
 //! The one mapping of what can go wrong inside to what a caller is told.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use broker_core::{Refusal, extension};
 use protocol::{A2aError, ErrorDetail, ErrorKind};
@@ -9,6 +10,8 @@ use crate::ports::store::StoreError;
 
 /// The domain of the reasons the broker defines.
 const DOMAIN: &str = "bailiwick";
+/// The reason of an error about a credential that was presented and is bad.
+pub const CREDENTIAL_INVALID: &str = "CREDENTIAL_INVALID";
 /// When an overloaded broker may be tried again.
 const OVERLOAD_RETRY_SECONDS: u64 = 1;
 
@@ -67,8 +70,28 @@ pub(super) fn message_id_reused(message_id: &str) -> A2aError {
     A2aError::new(ErrorKind::MessageIdReused, message).with_info(DOMAIN, "MESSAGE_ID_REUSED", BTreeMap::new())
 }
 
+/// A credential is bad. The reason sets it apart from an absent one, on the wire too (RFC 6750 §3.1).
 pub(super) fn unauthenticated(why: &str) -> A2aError {
-    A2aError::new(ErrorKind::Unauthenticated, why)
+    A2aError::new(ErrorKind::Unauthenticated, why).with_info(DOMAIN, CREDENTIAL_INVALID, BTreeMap::new())
+}
+
+/// There is no credential where one is needed.
+pub(super) fn credential_required() -> A2aError {
+    let message = "a credential is required: Authorization: Bearer <API key, token or grant>, or what the agent \
+                   card declares under securitySchemes";
+    A2aError::new(ErrorKind::Unauthenticated, message).with_info(
+        DOMAIN,
+        "CREDENTIAL_REQUIRED",
+        BTreeMap::new(),
+    )
+}
+
+/// The keys a token should be judged by cannot be had: it is neither good nor bad.
+pub(super) fn issuer_unreachable(issuer: &str, retry: Duration) -> A2aError {
+    let message =
+        format!("the keys of issuer {issuer} cannot be fetched, so its tokens cannot be judged; try again");
+    let detail = ErrorDetail::RetryInfo { seconds: retry.as_secs().max(1) };
+    A2aError::new(ErrorKind::Unavailable, message).with(detail)
 }
 
 pub(super) fn forbidden(why: &str) -> A2aError {

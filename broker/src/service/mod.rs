@@ -24,15 +24,21 @@ use broker_core::delegation::input::Input;
 
 use self::agents::Registry;
 pub use self::agents::{AgentView, NewAgent, SkillView, Source, is_agent_name};
-pub use self::caller::{Caller, Credential, Principal, Role};
+use self::caller::Issuer;
+pub use self::caller::{
+    Algorithm, Caller, CertificateName, ClientCertificate, Credential, IssuerSettings, Principal, Principals,
+    Proof, Role,
+};
 pub use self::cards::CardDocument;
 use self::conversation::Conversations;
+pub use self::error::CREDENTIAL_INVALID;
 use self::grants::Grants;
 pub use self::stream::{StreamItem, TaskStream};
 use self::timers::Timers;
 use self::trees::Trees;
 use crate::ports::clock::Clock;
 use crate::ports::downstream::{Discovery, Downstream};
+use crate::ports::fetch::Fetch;
 use crate::ports::store::Store;
 
 /// Trees taken up per read of the store at start.
@@ -55,6 +61,8 @@ pub struct Parts {
     pub downstream: Arc<dyn Downstream>,
     /// Finds agents' cards.
     pub discovery: Arc<dyn Discovery>,
+    /// Fetches the keys of issuers.
+    pub fetch: Arc<dyn Fetch>,
     /// Time and ids.
     pub clock: Arc<dyn Clock>,
 }
@@ -69,8 +77,10 @@ pub struct Settings {
     pub recovery: Recovery,
     /// Finished trees kept in memory.
     pub finished_trees: usize,
-    /// Who may call; none makes the broker open.
-    pub principals: Vec<Principal>,
+    /// Who may call; with neither principals nor issuers the broker is open.
+    pub principals: Principals,
+    /// Whose tokens are believed.
+    pub issuers: Vec<IssuerSettings>,
     /// Where files must be that a registration names as secrets; none, and it may name no file.
     pub secret_dir: Option<PathBuf>,
     /// The 32-byte seed of the key grants are signed with.
@@ -106,7 +116,8 @@ pub struct Broker {
     limits: Limits,
     recovery: Recovery,
     public_url: String,
-    principals: Vec<Principal>,
+    principals: Principals,
+    issuers: Vec<Arc<Issuer>>,
     secret_dir: Option<PathBuf>,
     grants: Grants,
     registry: Registry,
@@ -118,7 +129,8 @@ pub struct Broker {
 impl Broker {
     /// A broker over its parts; [`Self::resume`] takes up what was under way.
     pub fn new(parts: Parts, settings: Settings) -> Arc<Self> {
-        let Parts { store, downstream, discovery, clock } = parts;
+        let Parts { store, downstream, discovery, fetch, clock } = parts;
+        let issuer = |settings| Issuer::new(settings, Arc::clone(&fetch), Arc::clone(&clock));
         Arc::new(Self {
             trees: Trees::new(Arc::clone(&store), settings.finished_trees),
             registry: Registry::new(Arc::clone(&store), discovery, Arc::clone(&clock)),
@@ -130,6 +142,7 @@ impl Broker {
             public_url: settings.public_url,
             principals: settings.principals,
             secret_dir: settings.secret_dir,
+            issuers: settings.issuers.into_iter().map(issuer).collect(),
             store,
             downstream,
             clock,

@@ -25,6 +25,7 @@ fn every_command_has_help_with_an_example() {
         "task tree",
         "task watch",
         "task cancel",
+        "key new",
         "config check",
         "config print",
     ] {
@@ -61,4 +62,16 @@ fn mistakes_get_a_next_step_and_the_right_exit_code() {
     assert_eq!(text(&good.stdout), "{\"ok\":true,\"open\":true}\n");
     let defaults = text(&bailiwick(&["config", "print", "--defaults"]).stdout);
     assert_eq!(defaults.trim(), broker::config::DEFAULT_TOML.trim());
+}
+
+#[test]
+fn a_made_key_is_random_and_fits_its_digest() {
+    let make = || text(&bailiwick(&["key", "new", "--json"]).stdout);
+    let (one, other) = (make(), make());
+    assert_ne!(one, other);
+    let key: serde_json::Value = serde_json::from_str(&one).unwrap();
+    let secret = key["key"].as_str().unwrap();
+    assert!(secret.starts_with("bailiwick_") && secret.len() == 10 + 43 && !secret.contains('.'), "{secret}");
+    let digest = <sha2::Sha256 as sha2::Digest>::digest(secret.as_bytes());
+    assert_eq!(key["key_sha256"], format!("{digest:x}"));
 }

@@ -49,7 +49,10 @@ fn what_is_wrong_is_named() {
             "[[agents]]\nname = \"a\"\nurl = \"x\"\ncaps = [\"mcp:tool/x{\"]\n",
             &["agents.caps of a", "byte 11"],
         ),
-        ("[[principals]]\nname = \"a\"\n", &["exactly one of key_sha256, key_env, key_file"]),
+        (
+            "[[principals]]\nname = \"a\"\n",
+            &["at least one of key_sha256, key_env, key_file", "bailiwick key new"],
+        ),
         ("[[principals]]\nname = \"a\"\nkey_sha256 = \"xyz\"\n", &["64 hexadecimal digits"]),
         ("[[principals]]\nname = \"a\"\nrole = \"agent\"\nkey_sha256 = \"\"\n", &["the agent it is"]),
         (
@@ -65,6 +68,86 @@ fn what_is_wrong_is_named() {
     let missing =
         Config::load(Some(Path::new("/nowhere.toml")), [], Overrides::default()).unwrap_err().to_string();
     assert!(missing.contains("/nowhere.toml") && missing.contains("--config"), "{missing}");
+}
+
+#[test]
+fn what_is_wrong_with_callers_is_named() {
+    let digest = "ab".repeat(32);
+    let alice = |rest: &str| format!("[[principals]]\nname = \"alice\"\n{rest}\n");
+    let issuer =
+        |rest: &str| format!("[[issuers]]\nname = \"corp\"\nissuer = \"https://i.example\"\n{rest}\n");
+    let key = format!("key_sha256 = \"{digest}\"");
+    let bob = format!("[[principals]]\nname = \"bob\"\n{key}\n");
+    for (text, expected) in [
+        (alice("key_env = \"BAILIWICK_TEST_EMPTY\""), &["BAILIWICK_TEST_EMPTY"] as &[&str]),
+        (alice("key_file = \"/dev/null\""), &["/dev/null", "at least 16 bytes"]),
+        (alice("key_sha256 = [1]"), &["a text or a list of texts"]),
+        (alice(&format!("key_sha256 = [\"{digest}\", \"+{}\"]", &digest[1..])), &["64 hexadecimal digits"]),
+        (alice(&key) + &alice("key_sha256 = []"), &["at least one of"]),
+        (alice(&key) + &alice(&format!("key_sha256 = \"{}\"", "cd".repeat(32))), &["alice", "stands twice"]),
+        (alice(&key) + &bob, &["alice", "bob", "same credential"]),
+        (alice("cert_san = \"a.example\""), &["principals.alice", "server.tls.client_ca"]),
+        (alice("cert_san = \"A.example\""), &["lower case"]),
+        (alice("jwt = { issuer = \"corp\", subject = \"a\" }"), &["\"corp\"", "[[issuers]]"]),
+        (issuer("") + &issuer(""), &["issuers.corp", "stands twice"]),
+        (issuer("algorithms = [\"HS256\"]"), &["HS256", "EdDSA"]),
+        (issuer("algorithms = []"), &["at least one of EdDSA"]),
+        (issuer("operator_claim = \"roles\""), &["claim=value"]),
+        (issuer("jwks_url = \"http://i.example/keys\""), &["jwks_url", "https"]),
+        (issuer("jwks_min_refetch = \"2h\""), &["jwks_min_refetch <= jwks_refresh"]),
+        (issuer("scope = [\"x\"]"), &["issuers.corp: scope"]),
+        ("[[issuers]]\nname = \"a\"\nissuer = \"http://127.0.0.1:8420\"".to_owned(), &["broker's own URL"]),
+        ("[[issuers]]\nname = \"a\"\nissuer = \"http://i.example\"".to_owned(), &["issuer", "https"]),
+        ("[server.tls]\ncert = \"a.pem\"\n".to_owned(), &["server.tls.key"]),
+        ("[server.tls]\nclient_ca = \"a.pem\"\n".to_owned(), &["no principal has cert_sha256"]),
+        (
+            "[server.tls]\ncert = \"/nowhere.pem\"\nkey = \"/nowhere.pem\"\n".to_owned(),
+            &["server.tls.cert /nowhere.pem"],
+        ),
+    ] {
+        let problem = load(&text, &[]).expect_err(&text);
+        for word in expected {
+            assert!(problem.contains(word), "{text:?} should mention {word:?}: {problem}");
+        }
+    }
+    let open_to_the_world = "[server]\nlisten = \"0.0.0.0:8420\"\n".to_owned() + &issuer("");
+    assert!(!load(&open_to_the_world, &[]).unwrap().is_open(), "with an issuer nobody is anonymous");
+}
+
+#[test]
+fn certificates_and_keys_must_go_together() {
+    let folder = TempDir::new().unwrap();
+    let write = |name: &str, text: &str| {
+        std::fs::write(folder.path().join(name), text).unwrap();
+        folder.path().join(name).display().to_string()
+    };
+    let [one, other] = ["one.example", "other.example"]
+        .map(|name| rcgen::generate_simple_self_signed([name.to_owned()]).unwrap());
+    let cert = write("one.pem", &one.cert.pem());
+    let own = write("one.key", &one.signing_key.serialize_pem());
+    let foreign = write("other.key", &other.signing_key.serialize_pem());
+    let garbage = write("garbage.pem", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
+    let tls = |cert: &str, key: &str| format!("[server.tls]\ncert = \"{cert}\"\nkey = \"{key}\"\n");
+
+    let config = load(&tls(&cert, &own), &[]).unwrap();
+    assert_eq!(config.public_url(), "https://127.0.0.1:8420");
+    let variables = [("BAILIWICK_SERVER_TLS_CERT", cert.as_str()), ("BAILIWICK_SERVER_TLS_KEY", &own)];
+    assert!(load("", &variables).unwrap().server.tls.is_on());
+    for (cert, key, expected) in [
+        (&cert, &foreign, "do not go together"),
+        (&own, &own, "expected at least one certificate"),
+        (&cert, &cert, "expected a private key"),
+        (&garbage, &own, "do not go together"),
+    ] {
+        let problem = load(&tls(cert, key), &[]).unwrap_err();
+        assert!(problem.contains(expected), "{problem}");
+        assert!(!problem.contains("BEGIN"), "no file's content is shown: {problem}");
+    }
+    let ca = format!(
+        "{}client_ca = \"{own}\"\n[[principals]]\nname = \"a\"\ncert_san = \"a.example\"\n",
+        tls(&cert, &own)
+    );
+    assert!(load(&ca, &[]).unwrap_err().contains("server.tls.client_ca"));
 }
 
 #[test]

@@ -10,6 +10,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod callers;
 mod command_line;
 mod configuration;
 mod house;

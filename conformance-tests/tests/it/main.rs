@@ -11,4 +11,5 @@
 
 mod delegation;
 mod interop;
+mod security;
 mod spec;
