@@ -98,6 +98,7 @@ impl App {
             principals: config.principals()?,
             secret_dir: config.southbound.secret_dir().map(Path::to_owned),
             issuers: config.issuers()?,
+            accounts: config.accounts()?,
             grant_seed,
         };
         let broker = Broker::new(parts, settings);

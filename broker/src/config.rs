@@ -1,6 +1,7 @@
 //! The configuration: one TOML file, every key of which is documented in `config.default.toml`; environment
 //! variables and flags override it. What is wrong is named by file, line, key and what was expected.
 
+mod accounts;
 mod issuers;
 mod principals;
 mod problem;
@@ -15,6 +16,7 @@ use broker_core::Limits;
 use capability::Scope;
 use serde::{Deserialize, Serialize};
 
+pub use self::accounts::AccountConfig;
 pub use self::issuers::IssuerConfig;
 pub use self::principals::{OneOrMany, PrincipalConfig, RoleConfig, SubjectConfig};
 pub(crate) use self::problem::without_value;
@@ -42,6 +44,7 @@ pub struct Config {
     pub log: LogConfig,
     pub principals: Vec<PrincipalConfig>,
     pub issuers: Vec<IssuerConfig>,
+    pub accounts: Vec<AccountConfig>,
     pub agents: Vec<NewAgent>,
 }
 
@@ -224,7 +227,10 @@ impl Config {
             Scope::parse(&agent.caps)
                 .map_err(|error| wrong(format!("agents.caps of {}: {error}", agent.name)))?;
         }
-        self.principals().and_then(|_| self.issuers()).map_err(|error| wrong(error.to_string()))?;
+        self.principals()
+            .and_then(|_| self.issuers())
+            .and_then(|_| self.accounts())
+            .map_err(|error| wrong(error.to_string()))?;
         self.check_certificates().and_then(|()| self.server.tls.load()).map(drop).map_err(wrong)
     }
 

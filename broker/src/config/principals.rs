@@ -22,6 +22,8 @@ pub struct PrincipalConfig {
     pub role: RoleConfig,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
     #[serde(default, skip_serializing_if = "OneOrMany::is_empty")]
     pub key_sha256: OneOrMany,
     #[serde(default, skip_serializing_if = "OneOrMany::is_empty")]

@@ -1,6 +1,7 @@
 //! The broker's operations: each asks the core what should happen and makes it happen through the ports.
 //! Northbound adapters call it; it knows nothing of HTTP, and of storage and agents only their ports.
 
+mod accounts;
 mod agents;
 mod caller;
 mod cards;
@@ -22,6 +23,7 @@ use std::time::Duration;
 use broker_core::Limits;
 use broker_core::delegation::input::Input;
 
+pub use self::accounts::Accounts;
 use self::agents::Registry;
 pub use self::agents::{AgentView, NewAgent, SkillView, Source, is_agent_name};
 use self::caller::Issuer;
@@ -81,6 +83,8 @@ pub struct Settings {
     pub principals: Principals,
     /// Whose tokens are believed.
     pub issuers: Vec<IssuerSettings>,
+    /// Which of them share a policy.
+    pub accounts: Accounts,
     /// Where files must be that a registration names as secrets; none, and it may name no file.
     pub secret_dir: Option<PathBuf>,
     /// The 32-byte seed of the key grants are signed with.
@@ -118,6 +122,7 @@ pub struct Broker {
     public_url: String,
     principals: Principals,
     issuers: Vec<Arc<Issuer>>,
+    accounts: Accounts,
     secret_dir: Option<PathBuf>,
     grants: Grants,
     registry: Registry,
@@ -143,6 +148,7 @@ impl Broker {
             principals: settings.principals,
             secret_dir: settings.secret_dir,
             issuers: settings.issuers.into_iter().map(issuer).collect(),
+            accounts: settings.accounts,
             store,
             downstream,
             clock,

@@ -155,7 +155,7 @@ impl Broker {
             deadline: asked.deadline,
             retry: asked.retry,
             budget: asked.budget,
-            policy: None,
+            policy: self.accounts.policy_of(&owner).cloned(),
         };
         let is_root = lineage.is_none();
         let cell = lineage.map_or_else(|| self.trees.begin(id), |parent| parent.cell);

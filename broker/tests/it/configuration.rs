@@ -95,6 +95,8 @@ fn what_is_wrong_with_callers_is_named() {
         (issuer("operator_claim = \"roles\""), &["claim=value"]),
         (issuer("jwks_url = \"http://i.example/keys\""), &["jwks_url", "https"]),
         (issuer("jwks_min_refetch = \"2h\""), &["jwks_min_refetch <= jwks_refresh"]),
+        (alice(&format!("{key}\naccount = \"acme\"")), &["principals.alice.account", "[[accounts]]", "acme"]),
+        ("[[accounts]]\nname = \"acme\"\npolicy = [\"x\"]\n".to_owned(), &["accounts.acme.policy"]),
         (issuer("scope = [\"x\"]"), &["issuers.corp: scope"]),
         ("[[issuers]]\nname = \"a\"\nissuer = \"http://127.0.0.1:8420\"".to_owned(), &["broker's own URL"]),
         ("[[issuers]]\nname = \"a\"\nissuer = \"http://i.example\"".to_owned(), &["issuer", "https"]),

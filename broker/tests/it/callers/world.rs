@@ -12,7 +12,7 @@ use broker::address::{Destination, GivenBy};
 use broker::ports::clock::Clock;
 use broker::ports::fetch::Fetch;
 use broker::service::{
-    Algorithm, Broker, Credential, IssuerSettings, Parts, Principal, Principals, Recovery, Settings,
+    Accounts, Algorithm, Broker, Credential, IssuerSettings, Parts, Principal, Principals, Recovery, Settings,
 };
 use broker::southbound::client::A2aClient;
 use broker::southbound::connector::{Resolve, SystemResolver};
@@ -204,6 +204,7 @@ impl World {
             finished_trees: 1,
             principals: Principals::new(principals).unwrap(),
             issuers,
+            accounts: Accounts::default(),
             secret_dir: None,
             grant_seed: [7; 32],
         };
