@@ -18,7 +18,8 @@ pub fn policies(atoms: &[Atom]) -> PolicySet {
 
 /// Whether Cedar allows a wish.
 pub fn allows(policies: &PolicySet, wish: &Wish) -> bool {
-    let mut context = vec![("resource".to_owned(), segments_value(&wish.path))];
+    let mut context =
+        vec![("resource".to_owned(), segments_value(&wish.path)), ("now".to_owned(), long(wish.time))];
     context.extend(wish.args.iter().map(|(name, given)| ((*name).to_owned(), value(given))));
     decide(policies, wish.action, r#"Nothing::"""#, context, &Entities::empty())
 }
@@ -77,8 +78,14 @@ fn path_uid(segments: &[String]) -> EntityUid {
 fn policy(atom: &Atom) -> String {
     let mut conditions = fits("context.resource", &atom.resource);
     for (name, bound) in &atom.bounds {
-        let _ =
-            write!(conditions, " && context has {name} && {}", condition(&format!("context.{name}"), bound));
+        let _ = match bound {
+            Bound::From(time) => write!(conditions, " && context.now >= {time}"),
+            Bound::Before(time) => write!(conditions, " && context.now < {time}"),
+            _ => {
+                let condition = condition(&format!("context.{name}"), bound);
+                write!(conditions, " && context has {name} && {condition}")
+            }
+        };
     }
     format!("permit(principal, action == Action::{:?}, resource) when {{ {conditions} }};\n", atom.action)
 }
@@ -94,6 +101,7 @@ fn condition(at: &str, bound: &Bound) -> String {
             lo.into_iter().chain(hi).collect::<Vec<_>>().join(" && ")
         }
         Bound::Path(pattern) | Bound::Host(pattern) => fits(at, pattern),
+        Bound::From(_) | Bound::Before(_) => unreachable!("these are about the time, not about an argument"),
     }
 }
 

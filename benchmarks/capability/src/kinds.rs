@@ -1,5 +1,4 @@
-//! The shared kinds, described once and apart from `capability`, so that what is compared has no code in common. A time
-//! window will be one more [`Bound`]: for Cedar a comparison with `context.now`, for tenuo a `Range` with an exclusive end.
+//! The shared kinds, described once and apart from `capability`, so that what is compared has no code in common.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -41,6 +40,10 @@ pub enum Bound {
     Path(Segments),
     /// Labels outermost first; only the last may be `Any`, and none is a prefix.
     Host(Segments),
+    /// From this second on.
+    From(u64),
+    /// Up to this second, not including it.
+    Before(u64),
 }
 
 /// What somebody wants to do.
@@ -49,6 +52,8 @@ pub struct Wish {
     pub action: &'static str,
     pub path: Vec<String>,
     pub args: BTreeMap<&'static str, Given>,
+    /// When, in seconds since the epoch.
+    pub time: u64,
 }
 
 /// The value of an argument.
@@ -116,6 +121,8 @@ impl Bound {
             }
             Self::Path(path) => format!("{name}~{}", path.text()),
             Self::Host(host) => format!("{name}~{}", host.host_text()),
+            Self::From(time) => format!("{name}>={time}"),
+            Self::Before(time) => format!("{name}<{time}"),
         }
     }
 }
@@ -163,6 +170,7 @@ impl Wish {
             })
             .collect();
         let (space, kind) = self.action.split_once(':').unwrap_or_default();
-        scope.admits(&Request { space, kind, path: &path, args: &args })
+        let Self { time, .. } = *self;
+        scope.admits(&Request { space, kind, path: &path, args: &args, time, hop: 0, recent: &[] })
     }
 }

@@ -1,10 +1,12 @@
 //! What is measured, once, for criterion and for the table of ratios: scopes as they are in practice and at their worst,
 //! and one grant beside a plain token of equal size.
 
+use std::cell::RefCell;
 use std::hint::black_box;
 
 use biscuit_auth::builder::{BiscuitBuilder, fact, string};
 use biscuit_auth::{Biscuit, KeyPair};
+use capability::ledger::{Amounts, Ceilings, Ledger};
 use capability::{Claims, Expected, GrantKey, Scope, mint, verify};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
@@ -12,6 +14,8 @@ use tenuo::{ConstraintSet, Exact, OneOf, Pattern, Range, Subpath};
 
 /// Sizes of the scopes, in capabilities.
 const SIZES: [usize; 3] = [1, 4, 32];
+/// How deep the purse lies that is opened.
+const DEPTH: u64 = 8;
 /// Capabilities in the grant that is minted and verified.
 const GRANTED: usize = 4;
 /// A plain verify within seconds of the grant's own times.
@@ -36,6 +40,7 @@ pub struct Operation {
 /// Everything that is measured.
 pub fn operations() -> Vec<Operation> {
     let mut operations = tokens();
+    operations.push(reserve());
     for size in SIZES {
         let goal = match size {
             32 => Some(2.0),
@@ -108,6 +113,25 @@ fn scopes(size: usize, texts: impl Fn(usize) -> (String, String)) -> (Scope, Sco
     let (wide, narrow): (Vec<String>, Vec<String>) = (0..size).map(texts).unzip();
     let parse = |texts: Vec<String>| Scope::parse(texts).expect("the texts are canonical");
     (parse(wide), parse(narrow))
+}
+
+/// A purse opened and closed under a chain of others.
+fn reserve() -> Operation {
+    let asked = |usd| Ceilings { usd: Some(usd), calls: Some(usd), tokens: Some(usd), fanout: Some(usd) };
+    let fee = Amounts { calls: 1, ..Amounts::default() };
+    let mut ledger = Ledger::default();
+    for depth in 0..DEPTH {
+        let parents: Vec<u64> = depth.checked_sub(1).into_iter().collect();
+        ledger.open(depth, &parents, asked(1 << (40 - depth)), fee).expect("there is enough");
+    }
+    let ledger = RefCell::new(ledger);
+    operation(format!("ledger reserve and return at depth {DEPTH}"), None, move || {
+        let mut ledger = ledger.borrow_mut();
+        // Nothing is charged, so that it can go on for ever.
+        let opened = ledger.open(DEPTH, &[DEPTH - 1], asked(10), Amounts::default());
+        ledger.close(&DEPTH, |_| Some(0));
+        opened.expect("there is enough")
+    })
 }
 
 /// As [`mixed`], each tool by its own name: tenuo finds the parent by it, `capability` searches.

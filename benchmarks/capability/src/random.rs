@@ -80,8 +80,11 @@ pub fn atom() -> impl Strategy<Value = Atom> {
         prop::option::weighted(0.3, region()),
         prop::option::weighted(0.25, pattern().prop_map(Bound::Path)),
         prop::option::weighted(0.25, host().prop_map(Bound::Host)),
+        prop::option::weighted(0.3, window()),
     );
-    (action(), pattern(), bounds).prop_map(|(action, resource, (amount, calls, usd, region, path, host))| {
+    (action(), pattern(), bounds).prop_map(|(action, resource, bounds)| {
+        let (amount, calls, usd, region, path, host, window) = bounds;
+        let (from, before) = window.unwrap_or_default();
         let bounds = [
             ("amount", amount),
             ("calls", calls),
@@ -89,6 +92,8 @@ pub fn atom() -> impl Strategy<Value = Atom> {
             ("region", region),
             ("path", path),
             ("host", host),
+            ("nbf", from),
+            ("exp", before),
         ];
         Atom { action, resource, bounds: given(bounds) }
     })
@@ -117,7 +122,8 @@ pub fn wish() -> impl Strategy<Value = Wish> {
         prop::option::weighted(0.9, path().prop_map(Given::Path)),
         prop::option::weighted(0.9, name().prop_map(Given::Host)),
     );
-    (action(), path(), args).prop_map(|(action, path, (amount, calls, usd, region, file, host))| {
+    (action(), path(), args, 1_u64..8).prop_map(|(action, path, args, time)| {
+        let (amount, calls, usd, region, file, host) = args;
         let args = [
             ("amount", amount),
             ("calls", calls),
@@ -126,7 +132,7 @@ pub fn wish() -> impl Strategy<Value = Wish> {
             ("path", file),
             ("host", host),
         ];
-        Wish { action, path, args: given(args) }
+        Wish { action, path, args: given(args), time }
     })
 }
 
@@ -157,5 +163,14 @@ fn range() -> impl Strategy<Value = Bound> {
         0 => Bound::Range(None, Some(b)),
         1 => Bound::Range(Some(a), None),
         _ => Bound::Range(Some(a.min(b.max(1))), Some(a.max(b))),
+    })
+}
+
+/// One end or both; two ends have something between them, as an empty window is not written.
+fn window() -> impl Strategy<Value = (Option<Bound>, Option<Bound>)> {
+    (1_u64..7, 1_u64..4, 0..3).prop_map(|(from, length, form)| match form {
+        0 => (Some(Bound::From(from)), None),
+        1 => (None, Some(Bound::Before(from + length))),
+        _ => (Some(Bound::From(from)), Some(Bound::Before(from + length))),
     })
 }

@@ -9,7 +9,7 @@ use crate::kinds::{Atom, Bound, Given, Segment, Segments, Wish};
 use crate::random::MAX_PATH;
 
 /// Arguments by their type: `Scalar` is one field, `Segments` is one per segment.
-const SCALARS: [&str; 4] = ["amount", "calls", "usd", "region"];
+const SCALARS: [&str; 6] = ["amount", "calls", "usd", "region", "nbf", "exp"];
 const SEGMENTED: [&str; 2] = ["path", "host"];
 
 /// What an atom admits; arguments it does not name are free.
@@ -54,6 +54,8 @@ pub fn allows(sets: &[ConstraintSet], wish: &Wish) -> bool {
 fn args(wish: &Wish) -> HashMap<String, ConstraintValue> {
     let mut args = HashMap::from([("action".to_owned(), ConstraintValue::from(wish.action))]);
     give_segments(&mut args, "resource", &wish.path);
+    // A warrant has one lifetime for all its tools; the windows of its capabilities are ranges of the time.
+    args.extend(["nbf", "exp"].map(|name| (name.to_owned(), integer(wish.time))));
     for (name, given) in &wish.args {
         match given {
             Given::Int(value) => {
@@ -105,6 +107,8 @@ fn scalar_constraint(bound: &Bound) -> Constraint {
         Bound::In(words) => OneOf::new(words.iter().cloned()).into(),
         Bound::NotIn(words) => NotOneOf::new(words.iter().cloned()).into(),
         Bound::Range(lo, hi) => Range::new(lo.map(number), hi.map(number)).expect("finite").into(),
+        Bound::From(time) => Range::min(number(*time)).expect("finite").into(),
+        Bound::Before(time) => Range::max(number(*time)).expect("finite").max_exclusive().into(),
         Bound::Path(_) | Bound::Host(_) => unreachable!("these are several fields"),
     }
 }

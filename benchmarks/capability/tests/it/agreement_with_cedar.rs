@@ -36,7 +36,7 @@ proptest! {
     #[test]
     fn a_folder_is_a_place_in_the_hierarchy(folder in folder(), path in path()) {
         let atom = Atom { action: "fs:path", resource: folder.clone(), bounds: [].into() };
-        let wish = capability_compared::kinds::Wish { action: "fs:path", path, args: [].into() };
+        let wish = capability_compared::kinds::Wish { action: "fs:path", path, args: [].into(), time: 0 };
         let policies = hierarchy_policy("fs:path", &folder);
         prop_assert_eq!(
             wish.admitted_by(&scope(&[atom])),

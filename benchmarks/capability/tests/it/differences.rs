@@ -10,7 +10,7 @@ use tenuo::{
 };
 
 fn admits(text: &str, args: &[(&str, Arg<'_>)]) -> bool {
-    let request = Request { space: "mcp", kind: "tool", path: &["x"], args };
+    let request = Request { space: "mcp", kind: "tool", path: &["x"], args, time: 0, hop: 0, recent: &[] };
     Scope::parse([text]).unwrap().admits(&request)
 }
 
