@@ -15,6 +15,7 @@ use std::sync::Arc;
 pub(crate) use self::constraint::Constraint;
 pub use self::json::JsonError;
 pub(crate) use self::pattern::Pattern;
+use self::pattern::is_segment;
 pub(crate) use self::rate::Rates;
 pub(crate) use self::text::MAX_TEXT_BYTES;
 pub use self::text::{ParseError, money, parse_money};
@@ -145,8 +146,8 @@ impl Capability {
         self.0.constraints.iter().map(|(_, constraint)| constraint.size()).sum()
     }
 
-    /// Whether everything this admits, `other` admits too. Linear in their size.
-    pub fn le(&self, other: &Self) -> bool {
+    /// Whether everything this admits, `other` admits too (⊑). Linear in their size.
+    pub fn is_within(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
             || (self.is_akin(other)
                 && self.0.resource.le(&other.0.resource)
@@ -166,7 +167,10 @@ impl Capability {
 
     /// Whether it admits a request. A constrained argument must be present.
     pub fn admits(&self, request: &Request<'_>) -> bool {
+        let is_skill = self.family() == ("a2a", "skill");
+        let segment = |(position, text): (usize, &&str)| is_segment(text, is_skill && position == 1);
         self.family() == (request.space, request.kind)
+            && request.path.iter().enumerate().all(segment)
             && self.0.resource.admits(request.path)
             && self.0.constraints.iter().all(|(name, constraint)| constraint.admits(name, request))
     }

@@ -13,6 +13,10 @@ pub const MAX_CAPABILITIES: usize = 32;
 /// Most capabilities a meet may produce; past that it is refused.
 pub const MAX_CAPABILITIES_AFTER_MEET: usize = 64;
 
+/// Most pairwise meets that are compared with each other to find the maximal ones; past that a meet is refused, so that
+/// its work is bounded whoever states the scopes.
+const MAX_CANDIDATES: usize = 4 * MAX_CAPABILITIES_AFTER_MEET;
+
 /// A finite antichain of capabilities, or everything. Canonical: equal scopes are equal values.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Scope(Extent);
@@ -28,9 +32,9 @@ enum Extent {
 /// A meet would need more than a scope may hold. Nothing is cut silently.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum LimitExceeded {
-    /// Too many capabilities.
+    /// Too many capabilities, or so many candidates that they are not even compared.
     #[error(
-        "the scopes meet in {found} capabilities, more than the {MAX_CAPABILITIES_AFTER_MEET} a scope may hold"
+        "the scopes meet in {found} capabilities or more, more than the {MAX_CAPABILITIES_AFTER_MEET} a scope may hold"
     )]
     Capabilities {
         /// How many it would be.
@@ -136,7 +140,7 @@ impl Scope {
 
     /// Whether a capability lies below one of these.
     pub fn covers(&self, capability: &Capability) -> bool {
-        self.is_top() || self.iter().any(|ours| capability.le(ours))
+        self.is_top() || self.iter().any(|ours| capability.is_within(ours))
     }
 
     /// What both admit: the maximal pairwise meets.
@@ -187,7 +191,7 @@ fn meet(ours: &[Capability], theirs: &[Capability]) -> Result<Vec<Capability>, L
     if let Some(found) = met.iter().map(Capability::size).find(|size| *size > MAX_CONSTRAINTS) {
         return Err(LimitExceeded::Constraints { found });
     }
-    let met = maximal(met);
+    let met = if met.len() > MAX_CANDIDATES { met } else { maximal(met) };
     match met.len() {
         0..=MAX_CAPABILITIES_AFTER_MEET => Ok(met),
         found => Err(LimitExceeded::Capabilities { found }),
@@ -197,19 +201,20 @@ fn meet(ours: &[Capability], theirs: &[Capability]) -> Result<Vec<Capability>, L
 /// The meets of capabilities of one family. One that lies below another of the other side meets in itself, and no
 /// other meet of it is maximal; that is the usual case, and spares the others.
 fn meet_akin(ours: &[Capability], theirs: &[Capability], met: &mut Vec<Capability>) {
-    let below = |one: &Capability, others: &[Capability]| others.iter().any(|other| one.le(other));
+    let below = |one: &Capability, others: &[Capability]| others.iter().any(|other| one.is_within(other));
     let (inner, left): (Vec<&Capability>, Vec<&Capability>) = ours.iter().partition(|one| below(one, theirs));
     let (inner_too, right): (Vec<&Capability>, Vec<&Capability>) =
         theirs.iter().partition(|one| below(one, ours));
     met.extend(inner.into_iter().chain(inner_too).cloned());
-    met.extend(left.iter().flat_map(|a| right.iter().filter_map(|b| a.meet(b))));
+    let room = (MAX_CANDIDATES + 1).saturating_sub(met.len());
+    met.extend(left.iter().flat_map(|a| right.iter().filter_map(|b| a.meet(b))).take(room));
 }
 
 /// Sorted, and without what lies below another.
 fn maximal(mut capabilities: Vec<Capability>) -> Vec<Capability> {
     capabilities.sort_unstable();
     capabilities.dedup();
-    let below = |one: &Capability| capabilities.iter().any(|other| one != other && one.le(other));
+    let below = |one: &Capability| capabilities.iter().any(|other| one != other && one.is_within(other));
     let keep: Vec<bool> = capabilities.iter().map(|one| !below(one)).collect();
     let mut keep = keep.into_iter();
     capabilities.retain(|_| keep.next().unwrap_or(true));

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use super::pattern::Pattern;
+use super::pattern::{Pattern, is_segment};
 use super::rate::Rates;
 use super::{Arg, Request, text};
 
@@ -83,8 +83,9 @@ impl Constraint {
             (Self::In(words), Arg::Text(word)) => words.contains(word),
             (Self::NotIn(words), Arg::Text(word)) => !words.contains(word),
             (Self::Range { lo, hi }, Arg::Int(value)) => (*lo..=*hi).contains(&value),
-            (Self::Path(pattern), Arg::Path(path)) => pattern.admits(path),
-            (Self::Host(pattern), Arg::Host(labels)) => pattern.admits(labels),
+            (Self::Path(pattern), Arg::Path(path)) | (Self::Host(pattern), Arg::Host(path)) => {
+                path.iter().all(|segment| is_segment(segment, false)) && pattern.admits(path)
+            }
             _ => false,
         }
     }

@@ -88,11 +88,17 @@ impl Pattern {
         lengths_fit && self.segments.iter().zip(&other.segments).all(|(ours, theirs)| ours.le(theirs))
     }
 
+    /// Whether a path fits. Its segments must be such as a pattern could have (see [`is_segment`]).
     pub(crate) fn admits(&self, path: &[&str]) -> bool {
         let fits =
             if self.rest { path.len() >= self.segments.len() } else { path.len() == self.segments.len() };
         fits && self.segments.iter().zip(path).all(|(pattern, segment)| pattern.admits(segment))
     }
+}
+
+/// Whether a text can be a segment: something, that does not lead elsewhere, and holds no further segment unless `slash`.
+pub(crate) fn is_segment(text: &str, slash: bool) -> bool {
+    !matches!(text, "" | "." | "..") && (slash || !text.contains('/'))
 }
 
 impl fmt::Display for Pattern {

@@ -102,7 +102,7 @@ fn check(capabilities: &[Capability], requests: &[Request<'_>]) {
         for b in capabilities {
             let met = a.meet(b);
             let witness = requests.iter().find(|request| a.admits(request) && !b.admits(request));
-            assert_eq!(a.le(b), witness.is_none(), "{a} ⊑ {b}: {witness:?}");
+            assert_eq!(a.is_within(b), witness.is_none(), "{a} ⊑ {b}: {witness:?}");
             for request in requests {
                 let both = a.admits(request) && b.admits(request);
                 let admitted = met.as_ref().is_some_and(|met| met.admits(request));

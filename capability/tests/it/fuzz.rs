@@ -25,7 +25,7 @@ fn text(input: &[u8]) {
         Ok(capability) => {
             assert_eq!(capability.to_string(), text);
             assert!(text.is_ascii() && !text.contains([' ', '"', '\\']));
-            assert!(capability.le(&capability) && capability.meet(&capability) == Some(capability));
+            assert!(capability.is_within(&capability) && capability.meet(&capability) == Some(capability));
         }
         Err(error) => {
             assert!(error.position <= text.len(), "{error}");

@@ -1,6 +1,6 @@
 //! Failures other libraries had, each kept from happening here.
 
-use capability::{Capability, Scope};
+use capability::{Arg, Capability, LimitExceeded, Request, Scope};
 
 #[test]
 fn disjoint_paths_meet_in_nothing_not_in_everything() {
@@ -36,4 +36,39 @@ fn large_integers_are_exact() {
     let held = Scope::parse(["pay:invoice/x{amount<=9007199254740992}"]).unwrap();
     let more = Scope::parse(["pay:invoice/x{amount<=9007199254740993}"]).unwrap();
     assert!(held.le(&more) && !more.le(&held));
+}
+
+#[test]
+fn a_request_cannot_climb_out_of_a_path() {
+    let held: Capability = "mcp:tool/read{path~/docs/**}".parse().unwrap();
+    let admits = |file: &[&str]| {
+        let args = [("path", Arg::Path(file))];
+        held.admits(&Request {
+            space: "mcp",
+            kind: "tool",
+            path: &["read"],
+            args: &args,
+            time: 0,
+            hop: 0,
+            recent: &[],
+        })
+    };
+    assert!(admits(&["docs", "a"]));
+    for file in [
+        &["docs", "..", "etc"] as &[&str],
+        &["docs", "."],
+        &["docs", ""],
+        &["docs", "../etc"],
+        &["docs", "a/b"],
+    ] {
+        assert!(!admits(file), "{file:?}");
+    }
+}
+
+#[test]
+fn a_meet_that_would_explode_is_refused_before_it_does() {
+    let many = |text: &dyn Fn(usize) -> String| Scope::parse((0..32).map(text)).unwrap();
+    let ends = many(&|index| format!("mcp:tool/*/b{index}/**"));
+    let starts = many(&|index| format!("mcp:tool/a{index}/**"));
+    assert!(matches!(ends.meet(&starts), Err(LimitExceeded::Capabilities { .. })));
 }

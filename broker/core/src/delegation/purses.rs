@@ -236,7 +236,7 @@ fn covering<'a>(
     capability: &'a Capability,
     held: &'a [(Capability, Option<u32>)],
 ) -> impl Iterator<Item = &'a (Capability, Option<u32>)> {
-    held.iter().filter(|(held, _)| capability.le(held))
+    held.iter().filter(|(held, _)| capability.is_within(held))
 }
 
 /// What the delegator has left of the purse, as its own capability says it.
