@@ -11,14 +11,17 @@ use crate::config::{Config, ConfigError};
 use crate::northbound::Server;
 use crate::ports::clock::Clock;
 use crate::ports::fetch::Fetch;
+use crate::ports::store::Store;
 use crate::service::{Broker, Parts, Settings};
 use crate::southbound::client::A2aClient;
 use crate::southbound::connector::{Resolve, SystemResolver};
 use crate::southbound::dialer::Dialer;
 use crate::southbound::discovery::CardFetcher;
 use crate::southbound::tls;
-use crate::store::embedded::EmbeddedStore;
+use crate::store::embedded::{EmbeddedStore, Options};
 
+/// Folder of the store, in the data directory.
+const STORE_FOLDER: &str = "store";
 /// File of the seed of the grant key, in the data directory.
 const SEED_FILE: &str = "grant-key.seed";
 
@@ -74,7 +77,7 @@ impl App {
         let bad_data = |problem: String| AppError::Data { directory: data.display().to_string(), problem };
         std::fs::create_dir_all(data).map_err(|error| bad_data(error.to_string()))?;
         let grant_seed = grant_seed(data).map_err(|error| bad_data(error.to_string()))?;
-        let store = EmbeddedStore::open(&data.join("store"), config.store_options())
+        let store = EmbeddedStore::open(&data.join(STORE_FOLDER), config.store_options())
             .map_err(|failure| bad_data(failure.to_string()))?;
         let tls = tls::client_config(config.southbound.ca_file()).map_err(AppError::Start)?;
         let resolver: Arc<dyn Resolve> = Arc::new(SystemResolver);
@@ -100,6 +103,7 @@ impl App {
             issuers: config.issuers()?,
             accounts: config.accounts()?,
             grant_seed,
+            refusal_window: config.audit.refusal_window.0,
         };
         let broker = Broker::new(parts, settings);
         let start = |error: protocol::A2aError| AppError::Start(error.message);
@@ -115,7 +119,18 @@ impl App {
     /// Serves until `shutdown`.
     pub async fn serve(self, shutdown: impl Future<Output = ()>) {
         self.server.run(self.listener, shutdown).await;
+        self.broker.settle_audit();
     }
+}
+
+/// Opens the store of a data directory that no broker has open.
+pub(crate) fn open_store(data: &Path) -> Result<Arc<dyn Store>, String> {
+    let directory = data.join(STORE_FOLDER);
+    if !directory.is_dir() {
+        return Err(format!("{} is no data directory of a broker (see store.data)", data.display()));
+    }
+    let store = EmbeddedStore::open(&directory, Options::default()).map_err(|failure| failure.to_string())?;
+    Ok(Arc::new(store))
 }
 
 /// The seed of the grant key: made once, readable by its owner only.

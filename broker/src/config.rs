@@ -41,6 +41,7 @@ pub struct Config {
     pub store: StoreConfig,
     pub limits: LimitsConfig,
     pub southbound: SouthboundConfig,
+    pub audit: AuditConfig,
     pub log: LogConfig,
     pub principals: Vec<PrincipalConfig>,
     pub issuers: Vec<IssuerConfig>,
@@ -99,6 +100,10 @@ section! { LimitsConfig {
     max_backoff: Span = Span::seconds(30),
     budget_share: u32 = 50,
     max_late_facts: u32 = 8,
+}}
+
+section! { AuditConfig {
+    refusal_window: Span = Span::seconds(10),
 }}
 
 section! { LogConfig {
@@ -186,7 +191,7 @@ impl Config {
         let Some(rest) = name.strip_prefix(ENV_PREFIX) else { return Ok(self) };
         let lower = rest.to_lowercase();
         let Some((section, key)) = lower.split_once('_') else { return Ok(self) };
-        if !["server", "store", "limits", "southbound", "log"].contains(&section) {
+        if !["server", "store", "limits", "southbound", "audit", "log"].contains(&section) {
             return Ok(self);
         }
         let wrong = |problem: String| ConfigError::Wrong { origin: name.to_owned(), problem };

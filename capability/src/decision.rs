@@ -5,12 +5,14 @@ mod invoke;
 
 pub(crate) use self::invoke::rate_wait;
 
+use serde::{Deserialize, Serialize};
+
 use crate::capability::Capability;
 use crate::ledger::Ceilings;
 use crate::scope::{LimitExceeded, Scope};
 
 /// What a skill requires of whoever works on it. A skill that declares nothing requires nothing.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SkillRequirement {
     /// The skill's id.
     pub id: String,
@@ -20,7 +22,8 @@ pub struct SkillRequirement {
 }
 
 /// Whose hold it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Giver {
     /// A principal's: its root task holds what it holds.
     Principal,
@@ -98,7 +101,8 @@ pub struct Denied {
 }
 
 /// The rules that can say no.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum DenyRule {
     /// More was asked to be passed on than can be.
     AskedExceedsHold,

@@ -4,6 +4,7 @@
 
 mod capability;
 mod decision;
+mod explain;
 mod grant;
 pub mod ledger;
 mod scope;
@@ -14,6 +15,7 @@ pub use capability::{
 pub use decision::{
     Allowed, Decision, Demand, Denied, DenyRule, Giver, Invocation, SkillRequirement, decide, effective,
 };
+pub use explain::{Explanation, Factor, Lack, Step, explain};
 pub use grant::{Actor, Claims, Expected, GrantError, GrantKey, VerifyKey, mint, verify};
 pub use scope::{
     DETAILS_TYPE, LimitExceeded, MAX_CAPABILITIES, MAX_CAPABILITIES_AFTER_MEET, Scope, ScopeError,

@@ -126,6 +126,15 @@ impl Scope {
         self.iter().any(|capability| capability.rates().is_some())
     }
 
+    /// The longest window of its rates, in seconds: what was done before that no longer counts. 0 without rates.
+    pub fn longest_window(&self) -> u64 {
+        self.iter()
+            .filter_map(Capability::rates)
+            .map(crate::capability::Rates::longest_window)
+            .max()
+            .unwrap_or(0)
+    }
+
     /// Seconds until its rates admit one more delegation to a skill (or, with none named, to any of the agent's), given
     /// earlier ones; `None` if they do now. Whether anything else admits it is for [`crate::decide`] to say.
     pub fn rate_wait(

@@ -33,7 +33,8 @@ use self::purses::PurseId;
 use self::slots::Slots;
 use self::state::{Body, Node, Phase, Progress, parts_bytes, status_bytes};
 use crate::TaskId;
-use crate::error::Refusal;
+use crate::audit::Event;
+use crate::error::Refused;
 use crate::journal::{Fact, Outcome, Record};
 use crate::limits::Limits;
 
@@ -62,6 +63,8 @@ pub struct Decision {
     pub changed: Vec<Changed>,
     /// Whether any task of the tree is open after the records.
     pub open: bool,
+    /// For the audit log, to be made durable with the records.
+    pub audit: Vec<Event>,
 }
 
 /// What an index of tasks needs to know about a changed one.
@@ -120,7 +123,7 @@ impl Tree {
     }
 
     /// What follows from an input at a time. Changes nothing.
-    pub fn decide(&self, input: Input, now: Timestamp, limits: &Limits) -> Result<Decision, Refusal> {
+    pub fn decide(&self, input: Input, now: Timestamp, limits: &Limits) -> Result<Decision, Refused> {
         let mut draft = Draft::new(self, now, limits);
         match input {
             Input::Delegate(new) => draft.on_delegate(*new)?,

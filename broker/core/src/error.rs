@@ -1,5 +1,7 @@
 //! Why the core will not do what it was asked. Transport-free; mapped to the wire in one place at the edge.
 
+use crate::audit::Event;
+
 /// A refusal that changes nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
@@ -71,4 +73,38 @@ pub enum Refusal {
         /// Its state, as text.
         state: &'static str,
     },
+}
+
+impl Refusal {
+    /// Its name: the reason given on the wire, and in the audit log.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NotFound => "NOT_FOUND",
+            Self::CapabilityExceeded { .. } => "CAPABILITY_EXCEEDED",
+            Self::BudgetExhausted { .. } => "BUDGET_EXHAUSTED",
+            Self::RateExceeded { .. } => "RATE_EXCEEDED",
+            Self::Cycle { .. } => "CYCLE",
+            Self::DepthExceeded { .. } => "DEPTH_EXCEEDED",
+            Self::FanoutExceeded { .. } => "FANOUT_EXCEEDED",
+            Self::TreeTooLarge { .. } => "TREE_TOO_LARGE",
+            Self::DeadlinePassed { .. } => "DEADLINE_PASSED",
+            Self::NotPossible(_) => "NOT_POSSIBLE",
+            Self::NotCancelable { .. } => "NOT_CANCELABLE",
+        }
+    }
+}
+
+/// A refusal, and what the audit log is to say about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// Why not.
+    pub refusal: Refusal,
+    /// For the audit log, if authority was at issue.
+    pub audit: Option<Box<Event>>,
+}
+
+impl From<Refusal> for Refused {
+    fn from(refusal: Refusal) -> Self {
+        Self { refusal, audit: None }
+    }
 }

@@ -21,6 +21,9 @@ const BROKER_ONLY: [&str; 6] = ["task", "parent", "root", "depth", "grant", "bro
 /// Members defined for a later version: refused rather than ignored, so that nobody relies on them in vain.
 const RESERVED: [&str; 5] = ["mode", "accept", "escalate", "subtasks", "quorum"];
 
+/// Longest name of a skill asked for: it is copied into refusals and the audit log.
+const MAX_SKILL_BYTES: usize = 256;
+
 /// What a delegator may ask for. All members are optional.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -107,6 +110,11 @@ impl Asked {
         refuse_reserved(raw)?;
         let wire: AskedWire = serde_json::from_str(raw.get())
             .map_err(|error| AskedError { member: String::new(), problem: error.to_string() })?;
+        if let Some(length) = wire.skill.as_ref().map(String::len).filter(|length| *length > MAX_SKILL_BYTES)
+        {
+            let problem = format!("expected at most {MAX_SKILL_BYTES} bytes, found {length}");
+            return Err(AskedError { member: ".skill".to_owned(), problem });
+        }
         let scope = wire
             .scope
             .map(Scope::parse)

@@ -4,6 +4,7 @@
 //! arguments; durable facts ([`journal::Record`]) and effects ([`delegation::action::Action`]) go out as data.
 
 mod attempts;
+pub mod audit;
 pub mod delegation;
 mod error;
 pub mod extension;
@@ -12,7 +13,7 @@ pub mod journal;
 mod limits;
 
 pub use delegation::{Changed, Decision, FoldError, Told, Tree};
-pub use error::Refusal;
+pub use error::{Refusal, Refused};
 pub use id::TaskId;
 pub use limits::Limits;
 pub use protocol::Timestamp;

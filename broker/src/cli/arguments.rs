@@ -5,6 +5,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use super::audit::AuditCommand;
+use super::cap::CapCommand;
+
 /// An A2A delegation broker: carries tasks between agents, keeps the tree they grow into, and lets no agent act
 /// outside its bailiwick.
 #[derive(Debug, Parser)]
@@ -78,6 +81,12 @@ pub(super) enum Command {
     /// Make API keys.
     #[command(subcommand)]
     Key(KeyCommand),
+    /// Work out what capabilities come to: meet, order, decision. Asks no broker.
+    #[command(subcommand)]
+    Cap(CapCommand),
+    /// Export the audit log, and judge an exported one.
+    #[command(subcommand)]
+    Audit(AuditCommand),
     /// Check or show the configuration.
     #[command(subcommand)]
     Config(ConfigCommand),

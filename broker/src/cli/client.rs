@@ -66,14 +66,25 @@ impl BrokerClient {
         if let Some(body) = body {
             request = request.json(&body);
         }
+        let body = self.answered(request).await?;
+        Ok(serde_json::from_str(&body).unwrap_or_default())
+    }
+
+    /// Calls the operator API for something that is not one JSON document.
+    pub(super) async fn api_text(&self, method: Method, path: &str) -> Result<String, String> {
+        self.answered(self.request(method, path)).await
+    }
+
+    /// The body of a good answer, or what a bad one says.
+    async fn answered(&self, request: RequestBuilder) -> Result<String, String> {
         let answer = self.send(request).await?;
         let status = answer.status();
-        let bytes = answer.bytes().await.map_err(|error| error.to_string())?;
-        let body: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+        let body = answer.text().await.map_err(|error| error.to_string())?;
         if status.is_success() {
             return Ok(body);
         }
-        let message = body.pointer("/error/message").and_then(Value::as_str).unwrap_or("no explanation");
+        let said: Value = serde_json::from_str(&body).unwrap_or_default();
+        let message = said.pointer("/error/message").and_then(Value::as_str).unwrap_or("no explanation");
         Err(format!("{message} (HTTP {})", status.as_u16()))
     }
 

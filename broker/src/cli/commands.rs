@@ -1,8 +1,11 @@
 //! What each command does.
 
 use std::io::Read;
+use std::path::Path;
 use std::pin::pin;
+use std::process::ExitCode;
 
+use broker_core::audit::Head;
 use broker_core::extension;
 use futures_util::StreamExt;
 use protocol::{
@@ -13,16 +16,18 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::arguments::{AgentCommand, Arguments, Command, ConfigCommand, KeyCommand, Send, TaskCommand};
+use super::audit::AuditCommand;
+use super::cap::CapCommand;
 use super::client::BrokerClient;
 use super::key::NewKey;
-use super::{print, serve};
+use super::{audit, cap, judged, print, serve};
 use crate::config::{self, Config, DEFAULT_TOML, Overrides};
 use crate::ports::agent_auth::AgentAuth;
 use crate::service::NewAgent;
 
-pub(super) async fn execute(arguments: Arguments) -> Result<(), String> {
+pub(super) async fn execute(arguments: Arguments) -> Result<ExitCode, String> {
     let session = Session { broker: BrokerClient::new(&arguments.connection), json: arguments.json };
-    match arguments.command {
+    let done = match arguments.command {
         Command::Serve(arguments) => serve::serve(arguments).await,
         Command::Demo { stay } => crate::demo::run(stay).await,
         Command::Agent(command) => session.agent(command).await,
@@ -32,8 +37,16 @@ pub(super) async fn execute(arguments: Arguments) -> Result<(), String> {
             let key = NewKey::make()?;
             session.show(&key, || key.to_string())
         }
+        Command::Cap(command) => return Ok(judged(session.cap(&command))),
+        Command::Audit(AuditCommand::Export { after, out, data }) => {
+            audit::export(&session.broker, after, out.as_deref(), data.as_deref()).await
+        }
+        Command::Audit(AuditCommand::Verify { file, head, after }) => {
+            return Ok(judged(session.verify(&file, head, after)));
+        }
         Command::Config(command) => session.config(command),
-    }
+    };
+    done.map(|()| ExitCode::SUCCESS)
 }
 
 struct Session {
@@ -127,6 +140,18 @@ impl Session {
                 self.show(&task, || print::task(&task))
             }
         }
+    }
+
+    fn cap(&self, command: &CapCommand) -> Result<bool, String> {
+        let answer = cap::answer(command)?;
+        self.show(&answer.json, || answer.text)?;
+        Ok(answer.is_yes)
+    }
+
+    fn verify(&self, file: &Path, head: Option<Head>, after: Option<Head>) -> Result<bool, String> {
+        let verified = audit::verify(file, head, after)?;
+        self.show(&verified.json, || verified.text)?;
+        Ok(verified.is_good)
     }
 
     fn config(&self, command: ConfigCommand) -> Result<(), String> {

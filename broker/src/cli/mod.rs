@@ -2,6 +2,8 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "printing is what a command line is for")]
 
 mod arguments;
+mod audit;
+mod cap;
 pub(crate) mod client;
 mod commands;
 mod key;
@@ -22,7 +24,7 @@ pub fn run() -> ExitCode {
         Err(error) => return fail(&format!("the runtime cannot start: {error}")),
     };
     match runtime.block_on(commands::execute(arguments)) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(problem) => fail(&problem),
     }
 }
@@ -30,4 +32,16 @@ pub fn run() -> ExitCode {
 fn fail(problem: &str) -> ExitCode {
     eprintln!("bailiwick: {problem}");
     ExitCode::FAILURE
+}
+
+/// The answer to a yes-or-no question as an exit code, as `grep` has it: yes, no, or trouble.
+fn judged(answer: Result<bool, String>) -> ExitCode {
+    match answer {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(1),
+        Err(problem) => {
+            eprintln!("bailiwick: {problem}");
+            ExitCode::from(2)
+        }
+    }
 }

@@ -2,6 +2,7 @@
 //! Everything it knows of tasks it asks the service.
 
 mod api;
+mod audit;
 mod body;
 mod cards;
 mod credential;

@@ -27,6 +27,8 @@ pub(super) enum Route {
     Agent(String),
     /// The tree below a task.
     Tree(String),
+    /// The audit log.
+    Audit,
     /// Nothing is here.
     Unknown,
 }
@@ -44,6 +46,7 @@ pub(super) fn route(method: &str, path: &str) -> Route {
         ["api", "v1", "agents"] => Route::Agents,
         ["api", "v1", "agents", name] => Route::Agent(percent_decode(name).into_owned()),
         ["api", "v1", "tasks", id, "tree"] => Route::Tree(percent_decode(id).into_owned()),
+        ["api", "v1", "audit"] => Route::Audit,
         ["agents", name, rest @ ..] => below_agent(method, &percent_decode(name), rest),
         [] | ["api" | ".well-known", ..] => Route::Unknown,
         // `/{tenant}/…`: the tenant is an agent's name.
@@ -94,6 +97,7 @@ mod tests {
             ("GET", "/agents/a/.well-known/agent-card.json", Route::Card(agent("a"))),
             ("GET", "/agents/a/.well-known/upstream-agent-card.json", Route::UpstreamCard("a".to_owned())),
             ("GET", "/api/v1/tasks/x/tree", Route::Tree("x".to_owned())),
+            ("GET", "/api/v1/audit", Route::Audit),
             ("GET", "/api/v1/nothing", Route::Unknown),
             ("GET", "/agents/UPPER/tasks", Route::Unknown),
             ("GET", "/", Route::Unknown),

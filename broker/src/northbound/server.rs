@@ -21,7 +21,7 @@ use super::operations::{Context, Head};
 use super::reply::{self, Body, method_not_allowed, not_found};
 use super::route::{Route, route};
 use super::tls::Tls;
-use super::{api, body, cards, credential, http_json, jsonrpc};
+use super::{api, audit, body, cards, credential, http_json, jsonrpc};
 use crate::service::{Broker, CardDocument, ClientCertificate};
 
 /// Wait after a failed accept (out of file descriptors, say) before the next.
@@ -175,6 +175,7 @@ impl Server {
             Route::Agents | Route::Agent(_) | Route::Tree(_) => {
                 api::serve(&self.context, route, method, credential.as_ref(), body).await
             }
+            Route::Audit => audit::serve(&self.context, method, credential.as_ref(), query).await,
             _ if !matches!(method, "GET" | "HEAD") => method_not_allowed("GET, HEAD"),
             Route::Card(target) => card(self.context.broker.agent_card(&target), headers),
             Route::UpstreamCard(name) => card(self.context.broker.upstream_card(&name), headers),

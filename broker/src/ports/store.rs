@@ -6,7 +6,7 @@
 //! written in the same atomic append, so that they can never disagree with it.
 
 use async_trait::async_trait;
-use broker_core::{TaskId, Timestamp};
+use broker_core::{TaskId, Timestamp, audit};
 use bytes::Bytes;
 use protocol::TaskState;
 use serde::{Deserialize, Serialize};
@@ -26,6 +26,8 @@ pub struct Append {
     pub rows: Vec<TaskRow>,
     /// Whether any task of the tree is still open afterwards; open trees are resumed at start.
     pub open: bool,
+    /// What the audit log says about the change: there if the change is there, and only then.
+    pub audit: Vec<audit::Entry>,
 }
 
 /// Idempotency: who sent which message id, what it said, and the task it made (design §4, invariant 6).
@@ -153,9 +155,25 @@ pub trait Store: Send + Sync + 'static {
     /// All registered agents as (name, document).
     async fn agents(&self) -> Result<Vec<(String, Bytes)>, StoreError>;
 
-    /// Registers or replaces an agent's document.
-    async fn put_agent(&self, name: &str, document: Bytes) -> Result<(), StoreError>;
+    /// Registers or replaces an agent's document, and says so in the audit log if there is anything to say.
+    async fn put_agent(
+        &self,
+        name: &str,
+        document: Bytes,
+        audit: Option<audit::Entry>,
+    ) -> Result<(), StoreError>;
 
-    /// Forgets an agent; `false` if it was not there.
-    async fn remove_agent(&self, name: &str) -> Result<bool, StoreError>;
+    /// Forgets an agent, and says so in the audit log; `false`, and nothing is said, if it was not there.
+    async fn remove_agent(&self, name: &str, audit: audit::Entry) -> Result<bool, StoreError>;
+
+    /// Hands entries to the audit log and does not wait for the disk: they are written in the order handed over,
+    /// with whatever is written next. Lost with the process, if that dies before.
+    fn note(&self, audit: Vec<audit::Entry>) -> Result<(), StoreError>;
+
+    /// The audit log after entry number `after`: sealed lines in order, at most `limit`. Everything handed over
+    /// before the call is written by then.
+    async fn audit_log(&self, after: u64, limit: usize) -> Result<Vec<Bytes>, StoreError>;
+
+    /// Where the audit log ends.
+    async fn audit_head(&self) -> Result<audit::Head, StoreError>;
 }

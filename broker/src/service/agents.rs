@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use broker_core::Timestamp;
+use broker_core::audit::{By, Event, Registered, Removed};
 use capability::Scope;
 use protocol::{A2aError, AgentCard, ErrorKind};
 use serde::{Deserialize, Serialize};
 
 use super::resolution::{Resolved, Terms, resolve};
-use super::{Broker, Caller, error};
+use super::{Broker, Caller, audit, error};
 use crate::ports::agent_auth::AgentAuth;
 use crate::ports::clock::Clock;
 use crate::ports::downstream::{Discovery, Endpoint, FetchedCard};
@@ -17,6 +18,8 @@ use crate::ports::store::Store;
 
 /// Longest name of an agent.
 const MAX_NAME_CHARS: usize = 63;
+/// What only an operator may do here.
+const CHANGE_REGISTRY: &str = "change the registry";
 /// First path segments the broker serves itself, which therefore name no agent.
 const RESERVED_NAMES: [&str; 12] = [
     "agents",
@@ -158,7 +161,7 @@ impl Registry {
         let card = self.discovery.fetch_card(&agent.url).await;
         let card = card.map_err(|reason| A2aError::new(ErrorKind::Unavailable, reason))?;
         let agent = Agent::clone(&agent).with_card(card, self.clock.now())?;
-        self.put(agent).await
+        self.put(agent, None).await
     }
 
     /// Where to reach an agent, or a sentence why not.
@@ -181,12 +184,13 @@ impl Registry {
             return;
         }
         let learned = Agent { answers_with_tasks: Some(with_task), ..Agent::clone(&agent) };
-        if let Err(error) = self.put(learned).await {
+        if let Err(error) = self.put(learned, None).await {
             tracing::warn!(agent = agent.name, %error, "what was learned of an agent is not stored");
         }
     }
 
-    async fn put(&self, agent: Agent) -> Result<Arc<Agent>, A2aError> {
+    /// Stores an agent; with who registered it, where that is news for the audit log.
+    async fn put(&self, agent: Agent, registered_by: Option<By>) -> Result<Arc<Agent>, A2aError> {
         let document = Document {
             url: agent.url.clone(),
             source: agent.source,
@@ -200,7 +204,9 @@ impl Registry {
             answers_with_tasks: agent.answers_with_tasks,
         };
         let encoded = serde_json::to_vec(&document).map_err(|_| error::internal())?;
-        self.store.put_agent(&agent.name, encoded.into()).await.map_err(|failure| error::store(&failure))?;
+        let registered = registered_by.map(|by| audit::entry(self.clock.now(), &agent.registration(by)));
+        let stored = self.store.put_agent(&agent.name, encoded.into(), registered.transpose()?).await;
+        stored.map_err(|failure| error::store(&failure))?;
         let agent = Arc::new(agent);
         let mut agents = self.agents.write().unwrap_or_else(PoisonError::into_inner);
         agents.insert(agent.name.clone(), Arc::clone(&agent));
@@ -218,7 +224,7 @@ impl Broker {
                 serde_json::from_slice(&bytes).map_err(|damage| error::damaged(&damage))?;
             let still_configured = configured.iter().any(|agent| agent.name == name);
             if document.source == Source::Config && !still_configured {
-                self.store.remove_agent(&name).await.map_err(|failure| error::store(&failure))?;
+                self.forget(&name, By::Configuration).await?;
                 continue;
             }
             let agent = Agent::restored(name, document);
@@ -234,6 +240,8 @@ impl Broker {
     async fn configure_agent(&self, new: NewAgent) -> Result<(), A2aError> {
         let caps = check(&new)?;
         let before = self.registry.get(&new.name).filter(|agent| agent.url == new.url);
+        let is_news =
+            before.as_ref().is_none_or(|agent| agent.caps != caps || agent.source != Source::Config);
         let answers_with_tasks = before.and_then(|agent| agent.answers_with_tasks);
         let mut agent = Agent { answers_with_tasks, ..Agent::registered(new, caps, Source::Config) };
         match self.registry.discovery.fetch_card(&agent.url).await {
@@ -246,12 +254,12 @@ impl Broker {
                 );
             }
         }
-        self.registry.put(agent).await.map(drop)
+        self.registry.put(agent, is_news.then_some(By::Configuration)).await.map(drop)
     }
 
     /// Registers an agent, or replaces its registration. Its card must be there.
     pub async fn register_agent(&self, caller: &Caller, mut new: NewAgent) -> Result<AgentView, A2aError> {
-        require_operator(caller)?;
+        self.require_operator(caller, CHANGE_REGISTRY)?;
         let caps = check(&new)?;
         let confined = new.auth.map(|auth| auth.confined(self.secret_dir.as_deref())).transpose();
         new.auth = confined.map_err(|problem| error::invalid("auth", &problem))?;
@@ -262,7 +270,7 @@ impl Broker {
         let card = self.registry.discovery.fetch_card(&new.url).await;
         let card = card.map_err(|reason| A2aError::new(ErrorKind::BadGateway, reason))?;
         let agent = Agent::registered(new, caps, Source::Api).with_card(card, self.clock.now())?;
-        Ok(view(&*self.registry.put(agent).await?))
+        Ok(view(&*self.registry.put(agent, Some(audit::by(caller))).await?))
     }
 
     /// All agents, by name.
@@ -277,20 +285,28 @@ impl Broker {
 
     /// Forgets an agent. Tasks it works on go on.
     pub async fn remove_agent(&self, caller: &Caller, name: &str) -> Result<(), A2aError> {
-        require_operator(caller)?;
-        let known = self.store.remove_agent(name).await.map_err(|failure| error::store(&failure))?;
+        self.require_operator(caller, CHANGE_REGISTRY)?;
+        let known = self.forget(name, audit::by(caller)).await?;
         let mut agents = self.registry.agents.write().unwrap_or_else(PoisonError::into_inner);
         let held = agents.remove(name).is_some();
         if known || held { Ok(()) } else { Err(error::agent_not_found(name)) }
     }
+
+    async fn forget(&self, name: &str, by: By) -> Result<bool, A2aError> {
+        let removed = Event::AgentRemoved(Removed { by, agent: name.to_owned() });
+        let entry = audit::entry(self.clock.now(), &removed)?;
+        self.store.remove_agent(name, entry).await.map_err(|failure| error::store(&failure))
+    }
 }
 
-fn require_operator(caller: &Caller) -> Result<(), A2aError> {
-    if caller.is_operator() {
-        Ok(())
-    } else {
-        Err(error::forbidden("only an operator may change the registry"))
-    }
+/// Scheme, host, port and path: userinfo and query may be credentials.
+fn without_secrets(url: &str) -> String {
+    let Ok(mut url) = url::Url::parse(url) else { return String::new() };
+    url.set_query(None);
+    url.set_fragment(None);
+    // Only URLs without a host refuse, and those have no userinfo.
+    let _ = url.set_username("").and_then(|()| url.set_password(None));
+    url.into()
 }
 
 fn check(new: &NewAgent) -> Result<Scope, A2aError> {
@@ -309,6 +325,12 @@ impl Agent {
     fn registered(new: NewAgent, caps: Scope, source: Source) -> Self {
         let NewAgent { name, url, auth, .. } = new;
         Self { name, url, source, caps, auth: auth.map(Arc::new), answers_with_tasks: None, resolved: None }
+    }
+
+    /// What the audit log says of its registration.
+    fn registration(&self, by: By) -> Event {
+        let (agent, caps) = (self.name.clone(), self.caps.clone());
+        Event::AgentRegistered(Registered { by, agent, url: without_secrets(&self.url), caps })
     }
 
     /// The same with what follows from its card.

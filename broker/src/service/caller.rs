@@ -61,7 +61,7 @@ impl Broker {
     }
 
     /// Judges a credential. In open mode, and only there, a call without any is `anonymous`.
-    pub async fn authenticate(&self, credential: Option<&Credential>) -> Result<Caller, A2aError> {
+    pub(super) async fn judge_credential(&self, credential: Option<&Credential>) -> Result<Caller, A2aError> {
         let identity = match credential {
             None if self.is_open() => {
                 let (name, scope) = (ANONYMOUS.to_owned(), Scope::top());

@@ -8,13 +8,13 @@ use std::sync::Arc;
 use broker_core::delegation::action::Action;
 use broker_core::delegation::input::Input;
 use broker_core::journal::Record;
-use broker_core::{Decision, Refusal, TaskId};
+use broker_core::{Decision, Refusal, TaskId, Timestamp};
 use bytes::Bytes;
 use protocol::A2aError;
 
 use super::error;
 use super::trees::TreeCell;
-use super::{Broker, conversation};
+use super::{Broker, audit, conversation};
 use crate::ports::store::{Append, Claim, StoreError, TaskRow};
 
 /// Why an input had no effect.
@@ -76,10 +76,14 @@ impl Broker {
         claim: Option<Claim>,
     ) -> Result<(), DriveError> {
         let mut tree = cell.tree.lock().await;
-        let decision = tree.decide(input, self.clock.now(), &self.limits).map_err(DriveError::Refused)?;
+        let now = self.clock.now();
+        let decision = tree.decide(input, now, &self.limits).map_err(|refused| {
+            self.note_refused(&refused, now);
+            DriveError::Refused(refused.refusal)
+        })?;
         if !decision.records.is_empty() {
             let root = tree.root();
-            let append = prepare(root, tree.version(), &decision, claim)?;
+            let append = prepare(root, tree.version(), &decision, claim, now)?;
             if let Err(failure) = self.store.append(append).await {
                 // What is durable now is for the journal to say, not for this copy.
                 self.trees.forget(root);
@@ -124,6 +128,7 @@ fn prepare(
     expected: u64,
     decision: &Decision,
     claim: Option<Claim>,
+    now: Timestamp,
 ) -> Result<Append, DriveError> {
     let records: Result<Vec<Bytes>, _> =
         decision.records.iter().map(|record: &Record| record.encode().map(Bytes::from)).collect();
@@ -141,7 +146,9 @@ fn prepare(
             updated: changed.updated,
         })
         .collect();
-    Ok(Append { root, expected, records, claim, rows, open: decision.open })
+    let audit: Result<Vec<_>, _> = decision.audit.iter().map(|event| audit::entry(now, event)).collect();
+    let audit = audit.map_err(DriveError::Failed)?;
+    Ok(Append { root, expected, records, claim, rows, open: decision.open, audit })
 }
 
 fn not_appended(failure: StoreError) -> DriveError {

@@ -18,23 +18,27 @@ const OVERLOAD_RETRY_SECONDS: u64 = 1;
 /// A refusal of the core.
 pub(super) fn refusal(refusal: &Refusal) -> A2aError {
     let message = refusal.to_string();
-    let denied = |reason: &str, metadata| {
-        A2aError::new(ErrorKind::PermissionDenied, message.clone()).with_info(DOMAIN, reason, metadata)
+    let denied = |metadata| {
+        A2aError::new(ErrorKind::PermissionDenied, message.clone()).with_info(
+            DOMAIN,
+            refusal.code(),
+            metadata,
+        )
     };
     match refusal {
         Refusal::NotFound => task_not_found(),
         Refusal::CapabilityExceeded { missing, .. } => {
             let missing = ("missing".to_owned(), missing.join(" "));
-            denied("CAPABILITY_EXCEEDED", BTreeMap::from([missing]))
+            denied(BTreeMap::from([missing]))
         }
-        Refusal::BudgetExhausted { .. } => exhausted(&message, "BUDGET_EXHAUSTED"),
+        Refusal::BudgetExhausted { .. } => exhausted(refusal),
         Refusal::RateExceeded { retry_after, .. } => {
-            exhausted(&message, "RATE_EXCEEDED").with(ErrorDetail::RetryInfo { seconds: *retry_after })
+            exhausted(refusal).with(ErrorDetail::RetryInfo { seconds: *retry_after })
         }
-        Refusal::Cycle { .. } => denied("CYCLE", BTreeMap::new()),
-        Refusal::DepthExceeded { .. } => denied("DEPTH_EXCEEDED", BTreeMap::new()),
-        Refusal::FanoutExceeded { .. } => denied("FANOUT_EXCEEDED", BTreeMap::new()),
-        Refusal::TreeTooLarge { .. } => denied("TREE_TOO_LARGE", BTreeMap::new()),
+        Refusal::Cycle { .. }
+        | Refusal::DepthExceeded { .. }
+        | Refusal::FanoutExceeded { .. }
+        | Refusal::TreeTooLarge { .. } => denied(BTreeMap::new()),
         Refusal::DeadlinePassed { .. } => {
             invalid(&format!("message.metadata[{}].deadline", extension::URI), &message)
         }
@@ -43,8 +47,9 @@ pub(super) fn refusal(refusal: &Refusal) -> A2aError {
     }
 }
 
-fn exhausted(message: &str, reason: &str) -> A2aError {
-    A2aError::new(ErrorKind::ResourceExhausted, message).with_info(DOMAIN, reason, BTreeMap::new())
+fn exhausted(refusal: &Refusal) -> A2aError {
+    let message = refusal.to_string();
+    A2aError::new(ErrorKind::ResourceExhausted, message).with_info(DOMAIN, refusal.code(), BTreeMap::new())
 }
 
 /// Another principal's task and one that does not exist get the same bytes.

@@ -3,6 +3,7 @@
 
 mod accounts;
 mod agents;
+mod audit;
 mod caller;
 mod cards;
 mod conversation;
@@ -26,6 +27,8 @@ use broker_core::delegation::input::Input;
 pub use self::accounts::Accounts;
 use self::agents::Registry;
 pub use self::agents::{AgentView, NewAgent, SkillView, Source, is_agent_name};
+use self::audit::Audit;
+pub use self::audit::AuditPage;
 use self::caller::Issuer;
 pub use self::caller::{
     Algorithm, Caller, CertificateName, ClientCertificate, Credential, IssuerSettings, Principal, Principals,
@@ -89,6 +92,8 @@ pub struct Settings {
     pub secret_dir: Option<PathBuf>,
     /// The 32-byte seed of the key grants are signed with.
     pub grant_seed: [u8; 32],
+    /// Refusals alike within this long of the first are counted in the audit log; zero: each is recorded.
+    pub refusal_window: Duration,
 }
 
 /// How agents that went quiet are asked.
@@ -125,6 +130,7 @@ pub struct Broker {
     accounts: Accounts,
     secret_dir: Option<PathBuf>,
     grants: Grants,
+    audit: Audit,
     registry: Registry,
     trees: Trees,
     timers: Timers,
@@ -140,6 +146,7 @@ impl Broker {
             trees: Trees::new(Arc::clone(&store), settings.finished_trees),
             registry: Registry::new(Arc::clone(&store), discovery, Arc::clone(&clock)),
             grants: Grants::new(settings.grant_seed, settings.public_url.clone()),
+            audit: Audit::new(Arc::clone(&store), settings.refusal_window),
             timers: Timers::default(),
             conversations: Conversations::default(),
             limits: settings.limits,
@@ -159,6 +166,7 @@ impl Broker {
     /// the configuration are registered.
     pub async fn resume(self: &Arc<Self>) -> Result<usize, protocol::A2aError> {
         tokio::spawn(timers::run(Arc::downgrade(self)));
+        tokio::spawn(audit::run(Arc::downgrade(self)));
         let (mut after, mut resumed) = (None, 0);
         loop {
             let page = self.store.open_trees(after, RESUME_PAGE).await;

@@ -11,10 +11,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use broker_core::TaskId;
+use broker_core::audit::{self, Head};
 use bytes::Bytes;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 
-use self::committer::Committer;
+use self::committer::{Committer, Work};
 use self::rows::Totals;
 use crate::ports::store::{Append, Claim, RowPage, RowQuery, Store, StoreError};
 
@@ -59,6 +60,8 @@ struct Tables {
     open: Keyspace,
     /// name → document.
     agents: Keyspace,
+    /// number → sealed line.
+    audit: Keyspace,
 }
 
 /// A store in a directory.
@@ -66,7 +69,6 @@ pub struct EmbeddedStore {
     tables: Arc<Tables>,
     totals: Arc<Totals>,
     committer: Committer,
-    persist: PersistMode,
 }
 
 impl EmbeddedStore {
@@ -84,7 +86,7 @@ impl EmbeddedStore {
         // The journal file's data and length are what recovery needs; its other metadata can wait.
         let persist = if options.fsync { PersistMode::SyncData } else { PersistMode::Buffer };
         let committer = Committer::start(Arc::clone(&tables), Arc::clone(&totals), options, persist)?;
-        Ok(Self { tables, totals, committer, persist })
+        Ok(Self { tables, totals, committer })
     }
 }
 
@@ -103,6 +105,7 @@ impl Tables {
             contexts: table("contexts")?,
             open: table("open")?,
             agents: table("agents")?,
+            audit: table("audit")?,
             db,
         })
     }
@@ -110,6 +113,16 @@ impl Tables {
     fn head(&self, root: TaskId) -> Result<u64, StoreError> {
         let stored = self.heads.get(keys::task(root)).map_err(|error| engine(&error))?;
         stored.map_or(Ok(0), |bytes| keys::read_number(&bytes))
+    }
+
+    fn audit_head(&self) -> Result<Head, StoreError> {
+        let Some(last) = self.audit.last_key_value() else { return Ok(Head::default()) };
+        let (number, line) = last.into_inner().map_err(|error| engine(&error))?;
+        let number = keys::read_number(&number)?;
+        Head::at(number, &line).ok_or_else(|| {
+            let problem = "is not what was written; `bailiwick audit verify` says more";
+            StoreError::Damaged(format!("entry {number} of the audit log {problem}"))
+        })
     }
 
     fn stored_claim(&self, key: &[u8]) -> Result<Option<Claim>, StoreError> {
@@ -121,7 +134,7 @@ impl Tables {
 #[async_trait]
 impl Store for EmbeddedStore {
     async fn append(&self, change: Append) -> Result<(), StoreError> {
-        self.committer.append(change).await
+        self.committer.commit(Work::Append(change)).await.map(drop)
     }
 
     async fn read(&self, root: TaskId, from: u64) -> Result<Vec<Bytes>, StoreError> {
@@ -159,16 +172,37 @@ impl Store for EmbeddedStore {
         self.tables.agents.iter().map(read).collect()
     }
 
-    async fn put_agent(&self, name: &str, document: Bytes) -> Result<(), StoreError> {
-        self.tables.agents.insert(name, document.as_ref()).map_err(|error| engine(&error))?;
-        self.tables.db.persist(self.persist).map_err(|error| engine(&error))
+    async fn put_agent(
+        &self,
+        name: &str,
+        document: Bytes,
+        audit: Option<audit::Entry>,
+    ) -> Result<(), StoreError> {
+        let (name, document) = (name.to_owned(), Some(document));
+        self.committer.commit(Work::Agent { name, document, audit }).await.map(drop)
     }
 
-    async fn remove_agent(&self, name: &str) -> Result<bool, StoreError> {
-        let known = self.tables.agents.contains_key(name).map_err(|error| engine(&error))?;
-        self.tables.agents.remove(name).map_err(|error| engine(&error))?;
-        self.tables.db.persist(self.persist).map_err(|error| engine(&error))?;
-        Ok(known)
+    async fn remove_agent(&self, name: &str, audit: audit::Entry) -> Result<bool, StoreError> {
+        let (name, audit) = (name.to_owned(), Some(audit));
+        self.committer.commit(Work::Agent { name, document: None, audit }).await
+    }
+
+    fn note(&self, audit: Vec<audit::Entry>) -> Result<(), StoreError> {
+        self.committer.hand_over(Work::Note(audit))
+    }
+
+    async fn audit_log(&self, after: u64, limit: usize) -> Result<Vec<Bytes>, StoreError> {
+        // What is ahead in the queue is written once this is.
+        self.committer.commit(Work::Note(Vec::new())).await?;
+        let value = |guard: fjall::Guard| guard.value().map(|value| Bytes::copy_from_slice(&value));
+        let range = keys::audit(after.saturating_add(1))..;
+        let lines: fjall::Result<Vec<Bytes>> =
+            self.tables.audit.range(range).take(limit).map(value).collect();
+        lines.map_err(|error| engine(&error))
+    }
+
+    async fn audit_head(&self) -> Result<Head, StoreError> {
+        self.tables.audit_head()
     }
 }
 

@@ -26,6 +26,11 @@ fn every_command_has_help_with_an_example() {
         "task watch",
         "task cancel",
         "key new",
+        "cap meet",
+        "cap check",
+        "cap explain",
+        "audit export",
+        "audit verify",
         "config check",
         "config print",
     ] {

@@ -12,8 +12,10 @@
 
 mod callers;
 mod command_line;
+mod command_line_cap;
 mod configuration;
 mod house;
 mod southbound;
+mod store_audit;
 mod store_contract;
 mod store_crash;

@@ -9,6 +9,8 @@ use protocol::TaskState;
 use tempfile::TempDir;
 use uuid::Uuid;
 
+use super::store_audit::entry;
+
 pub(crate) fn open(folder: &TempDir) -> EmbeddedStore {
     EmbeddedStore::open(folder.path(), Options::default()).unwrap()
 }
@@ -25,6 +27,7 @@ pub(crate) fn append(root: u128, expected: u64, records: &[&str]) -> Append {
         claim: None,
         rows: Vec::new(),
         open: true,
+        audit: Vec::new(),
     }
 }
 
@@ -99,10 +102,11 @@ async fn everything_is_there_after_reopening_and_only_one_process_may_open() {
         store.append(Append { rows, claim: Some(claim("m", 1)), ..append(1, 0, &["x"]) }).await.unwrap();
         store.append(append(2, 0, &["y"])).await.unwrap();
         store.append(Append { open: false, ..append(2, 1, &["z"]) }).await.unwrap();
-        store.put_agent("b", Bytes::from("doc")).await.unwrap();
-        store.put_agent("a", Bytes::from("old")).await.unwrap();
-        store.put_agent("a", Bytes::from("new")).await.unwrap();
-        assert!(store.remove_agent("b").await.unwrap() && !store.remove_agent("b").await.unwrap());
+        store.put_agent("b", Bytes::from("doc"), None).await.unwrap();
+        store.put_agent("a", Bytes::from("old"), None).await.unwrap();
+        store.put_agent("a", Bytes::from("new"), None).await.unwrap();
+        assert!(store.remove_agent("b", entry("b")).await.unwrap());
+        assert!(!store.remove_agent("b", entry("b")).await.unwrap());
         let second = EmbeddedStore::open(folder.path(), Options::default());
         assert!(matches!(second, Err(StoreError::Engine(problem)) if problem.contains("in use")));
     }

@@ -4,9 +4,10 @@ use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use broker::ports::store::{RowQuery, Store};
+use broker::ports::store::{Append, RowQuery, Store};
 use tempfile::TempDir;
 
+use super::store_audit::{entry, log, verify};
 use super::store_contract::{append, id, open};
 
 /// Set in the child: where its store is.
@@ -27,7 +28,8 @@ async fn child_that_appends() {
             let root = writer << 64 | u128::from(std::process::id());
             let mut head = 0;
             loop {
-                store.append(append(root, head, &["first", "second"])).await.unwrap();
+                let audit = vec![entry(&format!("{root} {head}"))];
+                store.append(Append { audit, ..append(root, head, &["first", "second"]) }).await.unwrap();
                 head += 2;
                 println!("durable {root} {head}");
             }
@@ -75,6 +77,21 @@ async fn what_was_acknowledged_survives_sigkill() {
             assert!(records.chunks(2).all(|pair| pair[0] == "first" && pair[1] == "second"));
         }
         store.rows(RowQuery { limit: 1, ..RowQuery::default() }).await.unwrap();
+        // The chain is whole, and each change that is there has its entry, and the other way round.
+        verify(&store).await;
+        let mut entries = std::collections::BTreeMap::<u128, u64>::new();
+        for line in log(&store).await {
+            let line: serde_json::Value = serde_json::from_slice(&line).unwrap();
+            let (root, at) =
+                line["event"]["agent_removed"]["agent"].as_str().unwrap().split_once(' ').unwrap();
+            let head = entries.entry(root.parse().unwrap()).or_default();
+            assert_eq!(at.parse::<u64>().unwrap(), *head, "round {round}: {root}: in order, none left out");
+            *head += 2;
+        }
+        for (root, head) in &entries {
+            assert_eq!(store.read(id(*root), 0).await.unwrap().len() as u64, *head, "round {round}: {root}");
+        }
+        assert!(durable.keys().all(|root| entries.contains_key(root)), "round {round}");
     }
     assert!(durable.len() > 8, "the child was alive long enough to write: {durable:?}");
 }

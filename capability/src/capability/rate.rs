@@ -40,6 +40,11 @@ impl Rate {
 }
 
 impl Rates {
+    /// The longest window, in seconds.
+    pub(crate) fn longest_window(&self) -> u64 {
+        self.0.iter().map(|rate| rate.window).max().unwrap_or(0)
+    }
+
     /// The rates that none of the others implies.
     pub(crate) fn of(rates: impl IntoIterator<Item = Rate>) -> Self {
         let mut rates: Vec<Rate> = rates.into_iter().collect();

@@ -10,6 +10,7 @@
 
 mod decision;
 mod exhaustion;
+mod explain;
 mod fuzz;
 mod grant;
 mod laws;

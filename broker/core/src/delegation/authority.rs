@@ -9,6 +9,7 @@ use super::input::NewTask;
 use super::purses;
 use super::state::Node;
 use crate::TaskId;
+use crate::audit::{self, Judged};
 use crate::error::Refusal;
 use crate::journal::{Allotment, Submission};
 
@@ -23,7 +24,7 @@ pub(super) struct Granted {
 
 impl Draft<'_> {
     /// `Effective = pass_on(hold) ∩ asked ∩ caps ∩ policy`, and both gates (design §3).
-    pub(super) fn authorize(&self, new: &NewTask) -> Result<Granted, Refusal> {
+    pub(super) fn authorize(&self, new: &NewTask, audit: &mut audit::Delegation) -> Result<Granted, Refusal> {
         let parent = new.parent.and_then(|parent| self.node(parent));
         let hold = self.hold(parent, new)?;
         let recent = match parent {
@@ -31,7 +32,9 @@ impl Draft<'_> {
             _ => Vec::new(),
         };
         let demand = self.demand(new, &hold, &recent);
-        let allowed = match capability::decide(&demand) {
+        let decision = capability::decide(&demand);
+        audit.judged = Some(Judged::new(&demand, &decision));
+        let allowed = match decision {
             Decision::Allow(allowed) => allowed,
             Decision::Deny(denied) => return Err(refusal(denied, parent, &demand, new)),
         };

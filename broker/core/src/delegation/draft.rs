@@ -13,6 +13,7 @@ use super::purses::PurseId;
 use super::state::{NOTE_PREFIX, Node, Phase};
 use super::{Changed, Decision, Nodes, Tree, apply_to_nodes};
 use crate::TaskId;
+use crate::audit::Event;
 use crate::journal::{ChildNote, Fact, Origin, Outcome, RECORD_VERSION, Record, StatusFact};
 use crate::limits::Limits;
 
@@ -67,6 +68,10 @@ impl<'t> Draft<'t> {
         let record = Record { v: RECORD_VERSION, task, seq, at: self.now, fact };
         apply_to_nodes(self, &record);
         self.decision.records.push(record);
+    }
+
+    pub(super) fn audit(&mut self, event: Event) {
+        self.decision.audit.push(event);
     }
 
     pub(super) fn act(&mut self, action: Action) {

@@ -5,7 +5,8 @@ use super::draft::Draft;
 use super::input::{AgentFacts, AttemptId, NewTask};
 use super::state::{Node, Phase};
 use crate::TaskId;
-use crate::error::Refusal;
+use crate::audit::{self, Event};
+use crate::error::{Refusal, Refused};
 use crate::journal::{Fact, Retry, Submission};
 
 /// What a new task inherits.
@@ -16,9 +17,24 @@ struct Place {
 }
 
 impl Draft<'_> {
-    pub(super) fn on_delegate(&mut self, new: NewTask) -> Result<(), Refusal> {
+    pub(super) fn on_delegate(&mut self, new: NewTask) -> Result<(), Refused> {
+        let mut audit = audit::Delegation::asked(self.tree.root(), &new);
+        match self.delegate(new, &mut audit) {
+            Ok(()) => {
+                self.audit(Event::Delegation(Box::new(audit)));
+                Ok(())
+            }
+            Err(refusal) => {
+                audit.refuse(&refusal);
+                Err(Refused { refusal, audit: Some(Box::new(Event::Delegation(Box::new(audit)))) })
+            }
+        }
+    }
+
+    fn delegate(&mut self, new: NewTask, audit: &mut audit::Delegation) -> Result<(), Refusal> {
         let place = self.place(&new)?;
-        let Granted { scope, skills, purses } = self.authorize(&new)?;
+        audit.owner = Some(place.owner.clone());
+        let Granted { scope, skills, purses } = self.authorize(&new, audit)?;
         self.guard(&new, &place)?;
         let deadline = self.deadline(&new, &place)?;
 

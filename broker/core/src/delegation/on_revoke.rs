@@ -2,6 +2,7 @@
 
 use super::draft::Draft;
 use crate::TaskId;
+use crate::audit::{Event, Revoked};
 use crate::error::Refusal;
 use crate::journal::Fact;
 
@@ -10,6 +11,7 @@ impl Draft<'_> {
     pub(super) fn on_revoke(&mut self, task: TaskId, by: String) -> Result<(), Refusal> {
         let node = self.node(task).ok_or(Refusal::NotFound)?;
         if node.is_granted() {
+            self.audit(Event::Revoked(Revoked { by: by.clone(), root: self.tree.root(), task }));
             self.record(task, Fact::Revoked { by });
         }
         Ok(())

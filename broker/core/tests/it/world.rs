@@ -81,7 +81,7 @@ impl World {
 
     fn decide(&self, input: Input) -> Result<Decision, Refusal> {
         let before = format!("{:?}", self.tree);
-        let decision = self.tree.decide(input, self.now, &self.limits);
+        let decision = self.tree.decide(input, self.now, &self.limits).map_err(|refused| refused.refusal);
         assert_eq!(before, format!("{:?}", self.tree), "deciding changes nothing");
         decision
     }

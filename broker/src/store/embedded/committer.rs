@@ -5,6 +5,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use broker_core::TaskId;
+use broker_core::audit::{Entry, Head};
+use bytes::Bytes;
 use fjall::{OwnedWriteBatch as WriteBatch, PersistMode};
 use tokio::sync::{mpsc, oneshot};
 
@@ -12,10 +14,24 @@ use super::rows::{self, Totals};
 use super::{Options, Tables, engine, keys};
 use crate::ports::store::{Append, Claim, StoreError, TaskRow};
 
-struct Waiting {
-    change: Append,
-    answer: oneshot::Sender<Result<(), StoreError>>,
+/// Something to be written, all of it or nothing.
+pub(super) enum Work {
+    /// A change of a tree.
+    Append(Append),
+    /// An agent's document, or its end.
+    Agent { name: String, document: Option<Bytes>, audit: Option<Entry> },
+    /// Entries of the audit log alone.
+    Note(Vec<Entry>),
 }
+
+struct Waiting {
+    work: Work,
+    /// Absent where nobody waits.
+    answer: Option<Answer>,
+}
+
+/// Told once it is durable: whether there was anything to change.
+type Answer = oneshot::Sender<Result<bool, StoreError>>;
 
 /// The way to the committer thread. The thread ends when this is dropped and its queue is done.
 pub(super) struct Committer {
@@ -32,23 +48,38 @@ impl Committer {
     ) -> Result<Self, StoreError> {
         let (queue, waiting) = mpsc::channel(options.queue);
         let batch = options.batch.max(1);
+        let log = tables.audit_head()?;
+        let committing = Committing { tables, totals, persist, log };
         let thread = std::thread::Builder::new()
             .name("committer".to_owned())
-            .spawn(move || run(&tables, &totals, waiting, batch, persist))
+            .spawn(move || committing.run(waiting, batch))
             .map_err(|error| StoreError::Engine(format!("the committer thread cannot start: {error}")))?;
         Ok(Self { queue: Some(queue), thread: Some(thread) })
     }
 
-    pub(super) async fn append(&self, change: Append) -> Result<(), StoreError> {
-        let stopped = || StoreError::Engine("the committer has stopped; restart the broker".to_owned());
-        let queue = self.queue.as_ref().ok_or_else(stopped)?;
+    /// Makes something durable; `false` if there was nothing to change.
+    pub(super) async fn commit(&self, work: Work) -> Result<bool, StoreError> {
         let (answer, answered) = oneshot::channel();
-        queue.try_send(Waiting { change, answer }).map_err(|refused| match refused {
-            mpsc::error::TrySendError::Full(_) => StoreError::Overloaded { waiting: queue.max_capacity() },
-            mpsc::error::TrySendError::Closed(_) => stopped(),
-        })?;
+        self.queue(Waiting { work, answer: Some(answer) })?;
         answered.await.map_err(|_| stopped())?
     }
+
+    /// Queues something nobody waits for.
+    pub(super) fn hand_over(&self, work: Work) -> Result<(), StoreError> {
+        self.queue(Waiting { work, answer: None })
+    }
+
+    fn queue(&self, waiting: Waiting) -> Result<(), StoreError> {
+        let queue = self.queue.as_ref().ok_or_else(stopped)?;
+        queue.try_send(waiting).map_err(|refused| match refused {
+            mpsc::error::TrySendError::Full(_) => StoreError::Overloaded { waiting: queue.max_capacity() },
+            mpsc::error::TrySendError::Closed(_) => stopped(),
+        })
+    }
+}
+
+fn stopped() -> StoreError {
+    StoreError::Engine("the committer has stopped; restart the broker".to_owned())
 }
 
 impl Drop for Committer {
@@ -61,40 +92,59 @@ impl Drop for Committer {
     }
 }
 
-fn run(
-    tables: &Tables,
-    totals: &Totals,
-    mut waiting: mpsc::Receiver<Waiting>,
-    batch: usize,
+/// What the thread writes to.
+struct Committing {
+    tables: Arc<Tables>,
+    totals: Arc<Totals>,
     persist: PersistMode,
-) {
-    while let Some(first) = waiting.blocking_recv() {
-        let mut group = vec![first];
-        while group.len() < batch
-            && let Ok(next) = waiting.try_recv()
-        {
-            group.push(next);
+    /// Where the audit log ends: only this thread writes it.
+    log: Head,
+}
+
+impl Committing {
+    fn run(mut self, mut waiting: mpsc::Receiver<Waiting>, batch: usize) {
+        while let Some(first) = waiting.blocking_recv() {
+            let mut group = vec![first];
+            while group.len() < batch
+                && let Ok(next) = waiting.try_recv()
+            {
+                group.push(next);
+            }
+            self.commit(group);
         }
-        commit(tables, totals, group, persist);
+    }
+
+    fn commit(&mut self, group: Vec<Waiting>) {
+        let mut pending = Pending::new(&self.tables, self.log);
+        let mut accepted = Vec::with_capacity(group.len());
+        for Waiting { work, answer } in group {
+            match pending.add(work) {
+                Ok(changed) => accepted.push((answer, changed)),
+                Err(refusal) => tell(answer, Err(refusal)),
+            }
+        }
+        let Pending { batch, changed, log, .. } = pending;
+        let written = batch.durability(Some(self.persist)).commit().map_err(|error| engine(&error));
+        match &written {
+            Ok(()) => {
+                for (before, after) in &changed {
+                    self.totals.change(before.as_ref(), after);
+                }
+                self.log = log;
+            }
+            // It may be there all the same; the table knows.
+            Err(_) => self.log = self.tables.audit_head().unwrap_or(self.log),
+        }
+        for (answer, changed) in accepted {
+            let result = written.as_ref().map_err(|error| StoreError::Engine(error.to_string()));
+            tell(answer, result.map(|()| changed));
+        }
     }
 }
 
-fn commit(tables: &Tables, totals: &Totals, group: Vec<Waiting>, persist: PersistMode) {
-    let mut pending = Pending::new(tables);
-    let mut accepted = Vec::with_capacity(group.len());
-    for Waiting { change, answer } in group {
-        match pending.add(change) {
-            Ok(()) => accepted.push(answer),
-            // Whoever asked may have gone; that changes nothing.
-            Err(refusal) => drop(answer.send(Err(refusal))),
-        }
-    }
-    let written = pending.batch.durability(Some(persist)).commit().map_err(|error| engine(&error));
-    if written.is_ok() {
-        pending.changed.iter().for_each(|(before, after)| totals.change(before.as_ref(), after));
-    }
-    for answer in accepted {
-        let result = written.as_ref().copied().map_err(|error| StoreError::Engine(error.to_string()));
+fn tell(answer: Option<Answer>, result: Result<bool, StoreError>) {
+    if let Some(answer) = answer {
+        // Whoever asked may have gone; that changes nothing.
         let _ = answer.send(result);
     }
 }
@@ -107,17 +157,56 @@ struct Pending<'t> {
     claims: HashMap<Vec<u8>, Claim>,
     rows: HashMap<TaskId, TaskRow>,
     changed: Vec<(Option<TaskRow>, TaskRow)>,
+    agents: HashMap<String, bool>,
+    log: Head,
 }
 
 impl<'t> Pending<'t> {
-    fn new(tables: &'t Tables) -> Self {
+    fn new(tables: &'t Tables, log: Head) -> Self {
         let batch = tables.db.batch();
         let (heads, claims, rows) = (HashMap::new(), HashMap::new(), HashMap::new());
-        Self { tables, batch, heads, claims, rows, changed: Vec::new() }
+        Self { tables, batch, heads, claims, rows, changed: Vec::new(), agents: HashMap::new(), log }
     }
 
-    /// Checks a change and adds it. A refused change leaves no trace.
-    fn add(&mut self, change: Append) -> Result<(), StoreError> {
+    /// Checks something and adds it; `false` if it changes nothing. What is refused leaves no trace.
+    fn add(&mut self, work: Work) -> Result<bool, StoreError> {
+        match work {
+            Work::Append(change) => self.add_change(change).map(|()| true),
+            Work::Agent { name, document, audit } => self.add_agent(name, document.as_ref(), audit.as_ref()),
+            Work::Note(entries) => {
+                self.log(&entries);
+                Ok(true)
+            }
+        }
+    }
+
+    /// Numbers entries and chains each to the one before.
+    fn log<'e>(&mut self, entries: impl IntoIterator<Item = &'e Entry>) {
+        for entry in entries {
+            let line = self.log.seal(entry);
+            self.batch.insert(&self.tables.audit, keys::audit(self.log.n), line);
+        }
+    }
+
+    fn add_agent(
+        &mut self,
+        name: String,
+        document: Option<&Bytes>,
+        audit: Option<&Entry>,
+    ) -> Result<bool, StoreError> {
+        let stored = || self.tables.agents.contains_key(&name).map_err(|error| engine(&error));
+        let is_known = self.agents.get(&name).map_or_else(stored, |known| Ok(*known))?;
+        match document {
+            Some(document) => self.batch.insert(&self.tables.agents, name.as_str(), document.as_ref()),
+            None if is_known => self.batch.remove(&self.tables.agents, name.as_str()),
+            None => return Ok(false),
+        }
+        self.agents.insert(name, document.is_some());
+        self.log(audit);
+        Ok(true)
+    }
+
+    fn add_change(&mut self, change: Append) -> Result<(), StoreError> {
         let (root, expected) = (change.root, change.expected);
         let found = self.heads.get(&root).map_or_else(|| self.tables.head(root), |head| Ok(*head))?;
         if found != expected {
@@ -156,6 +245,7 @@ impl<'t> Pending<'t> {
             (true, _) => {}
             (false, _) => self.batch.remove(&self.tables.open, keys::task(root)),
         }
+        self.log(&change.audit);
         Ok(())
     }
 

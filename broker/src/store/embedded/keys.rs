@@ -14,6 +14,11 @@ pub(super) fn record(root: TaskId, number: u64) -> Vec<u8> {
     [task(root).as_slice(), &number.to_be_bytes()].concat()
 }
 
+/// An entry of the audit log.
+pub(super) fn audit(number: u64) -> [u8; 8] {
+    number.to_be_bytes()
+}
+
 pub(super) fn claim(principal: &str, message_id: &str) -> Vec<u8> {
     // The length in front keeps (a, bc) and (ab, c) apart whatever the texts hold.
     let length = u32::try_from(principal.len()).unwrap_or(u32::MAX).to_be_bytes();

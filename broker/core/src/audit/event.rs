@@ -1,0 +1,332 @@
+//! What is recorded. Names, ids, scopes and digests; never a secret, never what a message says.
+//!
+//! Members may be added, optional ones, without a new version of the entry; readers pass over what they do not know.
+
+use capability::Scope;
+use protocol::Timestamp;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::chain::Hash;
+use super::judged::Judged;
+use crate::TaskId;
+use crate::delegation::input::NewTask;
+use crate::error::Refusal;
+
+/// Most characters of a reason that are recorded: parts of it may come from outside.
+const MAX_REASON_CHARS: usize = 200;
+
+/// Something about authority that happened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Event {
+    /// Somebody asked for a task, and was allowed or refused.
+    Delegation(Box<Delegation>),
+    /// A call presented no credential, or none that is good.
+    AuthenticationFailed(AuthenticationFailed),
+    /// A caller that is known asked for what only an operator may have.
+    Forbidden(Forbidden),
+    /// A grant was handed out in answer to a request of its own.
+    Grant(Grant),
+    /// The grants of a task and of everything below it were revoked.
+    Revoked(Revoked),
+    /// An agent was registered, or its registration replaced.
+    AgentRegistered(Registered),
+    /// An agent was forgotten.
+    AgentRemoved(Removed),
+    /// Refusals alike that were counted and not recorded one by one.
+    Repeated(Repeated),
+}
+
+/// Who asked.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum By {
+    /// A principal, by name.
+    Principal(String),
+    /// The agent at work on a task.
+    Task {
+        /// The task.
+        id: TaskId,
+        /// The agent, where it is known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        agent: Option<String>,
+    },
+    /// The configuration file.
+    Configuration,
+}
+
+/// A wish to delegate, and what became of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Delegation {
+    /// Who asked.
+    pub by: By,
+    /// The principal that owns the tree; absent if the delegating task is not there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+    /// The tree.
+    pub root: TaskId,
+    /// The delegating task; absent for a root.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<TaskId>,
+    /// The task; where it was refused, the id it would have had.
+    pub task: TaskId,
+    /// The agent it is for.
+    pub agent: String,
+    /// The skill, if one is named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub skill: Option<String>,
+    /// What authority said, and from what; absent where it was refused before it came to that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub judged: Option<Judged>,
+    /// Why there is no task. Authority may have allowed it and a guard (cycle, depth, …) not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<Refused>,
+}
+
+/// Why not.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refused {
+    /// The reason's name, as on the wire.
+    pub code: String,
+    /// In words, where `judged` does not say it all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+}
+
+/// A failed authentication.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuthenticationFailed {
+    /// What was presented.
+    pub presented: Presented,
+    /// Why it is no good.
+    pub reason: String,
+}
+
+/// What kind of credential a call presented.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Presented {
+    /// None.
+    Nothing,
+    /// A token: a grant, or somebody else's.
+    Token,
+    /// An API key.
+    Key,
+    /// A client certificate.
+    Certificate,
+    /// Something that could not be read as a credential.
+    Unreadable,
+}
+
+/// A call that needs an operator.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Forbidden {
+    /// Who asked.
+    pub by: By,
+    /// For what.
+    pub act: String,
+}
+
+/// A grant handed out. The first grant of a task is not recorded again: it follows from the delegation, whose `task`
+/// is its id and whose effective scope is its scope.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Grant {
+    /// How it came to be.
+    pub act: GrantAct,
+    /// Its id (`jti`).
+    pub id: String,
+    /// The task it acts for.
+    pub task: String,
+    /// The agent that holds it (`client_id`).
+    pub holder: String,
+    /// Whom it is for (`aud`).
+    pub audience: String,
+    /// SHA-256 of its scope's canonical texts joined by one space.
+    pub scope_sha256: Hash,
+    /// When it ends; seconds since the epoch.
+    pub expires: u64,
+}
+
+/// How a grant came to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GrantAct {
+    /// Made for an agent.
+    Minted,
+    /// The same scope again, for longer.
+    Renewed,
+    /// Exchanged for a narrower one, or for one for another audience (RFC 8693).
+    Exchanged,
+}
+
+/// A revocation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Revoked {
+    /// Who revoked, as the caller is named to people.
+    pub by: String,
+    /// The tree.
+    pub root: TaskId,
+    /// The task.
+    pub task: TaskId,
+}
+
+/// A registration.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Registered {
+    /// Who registered it.
+    pub by: By,
+    /// Its name.
+    pub agent: String,
+    /// Where it is: scheme, host, port and path. Userinfo and query may be secrets.
+    pub url: String,
+    /// What the operator lets it hold.
+    pub caps: Scope,
+}
+
+/// A registration taken back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Removed {
+    /// Who removed it.
+    pub by: By,
+    /// Its name.
+    pub agent: String,
+}
+
+/// Refusals that were only counted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Repeated {
+    /// What they have in common with one another, and with an entry shortly before.
+    pub like: Alike,
+    /// How many.
+    pub more: u64,
+    /// When the first of them, or the entry they are like, happened.
+    pub since: Timestamp,
+    /// When the last of them happened.
+    pub until: Timestamp,
+}
+
+/// What makes two refusals alike.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Alike {
+    /// The same asked for a task of the same agent and was refused for the same reason.
+    Delegation {
+        /// The principal that owns the tree.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        owner: Option<String>,
+        /// The principal or the agent that asked.
+        by: String,
+        /// The agent it was for.
+        agent: String,
+        /// Why not.
+        code: String,
+    },
+    /// The same kind of credential failed in the same way.
+    AuthenticationFailed {
+        /// What was presented.
+        presented: Presented,
+        /// The reason up to its first colon: what follows may come from outside.
+        reason: String,
+    },
+    /// The same caller was forbidden the same.
+    Forbidden {
+        /// The principal, or `task`.
+        by: String,
+        /// What.
+        act: String,
+    },
+    /// More kinds of refusals at a time than are told apart.
+    Others,
+}
+
+impl Event {
+    /// What a refusal has in common with others like it; `None` for what is always recorded.
+    pub(super) fn alike(&self) -> Option<Alike> {
+        match self {
+            Self::Delegation(asked) => {
+                let code = asked.refused.as_ref()?.code.clone();
+                let (by, agent) = (asked.by.name().to_owned(), asked.agent.clone());
+                Some(Alike::Delegation { owner: asked.owner.clone(), by, agent, code })
+            }
+            Self::AuthenticationFailed(failed) => {
+                let class = failed.reason.split(':').next().unwrap_or_default();
+                Some(Alike::AuthenticationFailed { presented: failed.presented, reason: class.to_owned() })
+            }
+            Self::Forbidden(forbidden) => {
+                let by = forbidden.by.name().to_owned();
+                Some(Alike::Forbidden { by, act: forbidden.act.clone() })
+            }
+            Self::Grant(_)
+            | Self::Revoked(_)
+            | Self::AgentRegistered(_)
+            | Self::AgentRemoved(_)
+            | Self::Repeated(_) => None,
+        }
+    }
+}
+
+impl By {
+    /// Without ids, of which one caller may have many.
+    fn name(&self) -> &str {
+        match self {
+            Self::Principal(name) => name,
+            Self::Task { agent, .. } => agent.as_deref().unwrap_or("task"),
+            Self::Configuration => "configuration",
+        }
+    }
+}
+
+impl Delegation {
+    /// The wish alone, nothing decided yet.
+    pub(crate) fn asked(root: TaskId, new: &NewTask) -> Self {
+        let by = match new.parent {
+            None => By::Principal(new.caller.clone()),
+            Some(id) => By::Task { id, agent: Some(new.caller.clone()) },
+        };
+        Self {
+            by,
+            owner: None,
+            root,
+            parent: new.parent,
+            task: new.id,
+            agent: new.agent.name.clone(),
+            skill: new.skill.clone(),
+            judged: None,
+            refused: None,
+        }
+    }
+
+    /// What became of it, where nothing did.
+    pub(crate) fn refuse(&mut self, refusal: &Refusal) {
+        let is_told = self.judged.as_ref().is_some_and(|judged| !judged.is_allowed());
+        let why = (!is_told).then(|| shorten(&refusal.to_string()));
+        self.refused = Some(Refused { code: refusal.code().to_owned(), why });
+    }
+}
+
+impl AuthenticationFailed {
+    /// A failure, its reason cut to a bounded length.
+    pub fn new(presented: Presented, reason: &str) -> Self {
+        Self { presented, reason: shorten(reason) }
+    }
+}
+
+impl Grant {
+    /// A grant as its claims describe it.
+    pub fn new(act: GrantAct, claims: &capability::Claims) -> Self {
+        Self {
+            act,
+            id: claims.id.clone(),
+            task: claims.task.clone(),
+            holder: claims.holder.clone(),
+            audience: claims.audience.clone(),
+            scope_sha256: Hash(Sha256::digest(claims.scope.texts().join(" ")).into()),
+            expires: claims.expires,
+        }
+    }
+}
+
+fn shorten(text: &str) -> String {
+    text.chars().take(MAX_REASON_CHARS).collect()
+}
