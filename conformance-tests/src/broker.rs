@@ -1,7 +1,8 @@
 //! A broker as a process, killed and started again at will.
 
 use std::net::TcpListener;
-use std::process::Command;
+use std::path::PathBuf;
+use std::process::{Command, Output};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -109,6 +110,18 @@ impl Broker {
     pub async fn rpc_as(&self, key: Option<&str>, path: &str, method: &str, params: Value) -> Value {
         let body = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
         wire::post(&format!("{}{path}", self.url()), &body, key).await.json()
+    }
+
+    /// Runs a command of the command line against this broker.
+    pub fn command(&self, arguments: &[&str]) -> Output {
+        let mut command = Command::new(binary("broker", "bailiwick"));
+        command.args(["--broker", &self.url()]).args(arguments).output().expect("the command runs")
+    }
+
+    /// SIGKILL, and nothing after it: the data directory it leaves behind.
+    pub fn end(&mut self) -> PathBuf {
+        self.process.kill();
+        self.folder.path().join("data")
     }
 
     /// The tree below a task.

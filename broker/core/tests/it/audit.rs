@@ -110,9 +110,10 @@ enum Mutation {
         line: usize,
         to: usize,
     },
-    /// An entry with a hash of its own that fits, at a place it does not belong.
+    /// An entry with a hash and a predecessor of its own that fit, put in or put in another's place.
     Forge {
         at: usize,
+        instead: bool,
     },
     CutBytes {
         keep: usize,
@@ -128,7 +129,7 @@ fn mutation() -> impl Strategy<Value = Mutation> {
         (at(), 1_usize..4).prop_map(|(from, count)| Mutation::RemoveLines { from, count }),
         (at(), at()).prop_map(|(one, other)| Mutation::Swap { one, other }),
         (at(), at()).prop_map(|(line, to)| Mutation::Repeat { line, to }),
-        at().prop_map(|at| Mutation::Forge { at }),
+        (at(), any::<bool>()).prop_map(|(at, instead)| Mutation::Forge { at, instead }),
         at().prop_map(|keep| Mutation::CutBytes { keep }),
     ]
 }
@@ -158,13 +159,13 @@ fn mutate(lines: &[Vec<u8>], mutation: &Mutation) -> Vec<u8> {
         }
         Mutation::Swap { one, other } => lines.swap(one % count, other % count),
         Mutation::Repeat { line, to } => lines.insert(to % (count + 1), lines[line % count].clone()),
-        Mutation::Forge { at } => {
+        Mutation::Forge { at, instead } => {
             let at = at % count;
             let event =
                 Event::Forbidden(Forbidden { by: By::Principal("x".to_owned()), act: "y".to_owned() });
             let mut head = head_after(&lines, at);
             let forged = head.seal(&Entry::new(Timestamp::from_millis(0), &event).unwrap());
-            lines.insert(at, format!("{forged}\n").into_bytes());
+            lines.splice(at..at + usize::from(instead), [format!("{forged}\n").into_bytes()]);
         }
     }
     lines.concat()

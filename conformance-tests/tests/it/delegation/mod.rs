@@ -1,5 +1,6 @@
 //! What Bailiwick promises beyond A2A.
 
+mod audit;
 mod authority;
 mod budgets;
 mod crash;
