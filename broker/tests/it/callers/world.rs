@@ -207,6 +207,7 @@ impl World {
             accounts: Accounts::default(),
             secret_dir: None,
             grant_seed: [7; 32],
+            refusal_window: Duration::from_secs(10),
         };
         Self { broker: Broker::new(parts, settings), web, clock, _folder: folder }
     }
