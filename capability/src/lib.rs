@@ -16,7 +16,12 @@ pub use decision::{
     Allowed, Decision, Demand, Denied, DenyRule, Giver, Invocation, SkillRequirement, decide, effective,
 };
 pub use explain::{Explanation, Factor, Lack, Step, explain};
-pub use grant::{Actor, Claims, Expected, GrantError, GrantKey, VerifyKey, mint, verify};
+pub use grant::{
+    Actor, Algorithm, CallSeen, Claims, DetailsError, Expected, GrantError, GrantKey, Inspected, KeyError,
+    KeySet, KeySetError, MAX_GRANT_SECONDS, MAX_PROOF_AGE_SECONDS, MAX_PROOF_AHEAD_SECONDS, MAX_TOKEN_BYTES,
+    Possession, Proof, ProofError, ReplayCache, ReplayError, VerifiedGrants, VerifyKey, inspect, mint,
+    read_details, verify, verify_proof, write_details,
+};
 pub use scope::{
     DETAILS_TYPE, LimitExceeded, MAX_CAPABILITIES, MAX_CAPABILITIES_AFTER_MEET, Scope, ScopeError,
 };

@@ -7,7 +7,7 @@ use std::hint::black_box;
 use biscuit_auth::builder::{BiscuitBuilder, fact, string};
 use biscuit_auth::{Biscuit, KeyPair};
 use capability::ledger::{Amounts, Ceilings, Ledger};
-use capability::{Claims, Expected, GrantKey, Scope, mint, verify};
+use capability::{Claims, Expected, GrantKey, KeySet, Possession, Scope, mint, verify};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
 use tenuo::{ConstraintSet, Exact, OneOf, Pattern, Range, Subpath};
@@ -183,13 +183,14 @@ fn tokens() -> Vec<Operation> {
     let mut validation = Validation::new(Algorithm::EdDSA);
     validation.set_issuer(&[ISSUER]);
     validation.set_audience(&[ISSUER]);
-    let keys = [key.verify_key()];
+    let keys = KeySet::from(key.verify_key());
     vec![
         operation(PLAIN_VERIFY.to_owned(), None, move || {
             jsonwebtoken::decode::<Plain>(&plain, &decoding, &validation).expect("a good token").claims.exp
         }),
         operation(format!("grant verify, {GRANTED} capabilities"), Some(1.15), move || {
-            let expected = Expected { issuer: ISSUER, audience: ISSUER, now: NOW };
+            let possession = Possession::Bearer;
+            let expected = Expected { issuer: ISSUER, audience: ISSUER, now: NOW, possession };
             verify(&granted, &keys, &expected).expect("a good grant")
         }),
         operation(format!("grant mint, {GRANTED} capabilities"), None, move || mint(&key, &claims)),
@@ -215,6 +216,7 @@ fn claims() -> Claims {
         parent: Some("0190a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5b".to_owned()),
         depth: 1,
         scope: mixed(GRANTED).1,
+        confirmation: None,
     }
 }
 

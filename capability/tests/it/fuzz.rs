@@ -6,9 +6,11 @@
 
 use std::path::Path;
 
-use capability::{Capability, Claims, Expected, GrantKey, Scope, mint, verify};
+use capability::{Capability, GrantKey, Scope, mint, verify};
 use proptest::prelude::*;
 use proptest::sample::Index;
+
+use super::forge::{NOW, claims, expected, keys};
 
 /// Changes tried per target in a default run.
 const MIN_CASES: u32 = 4_096;
@@ -16,8 +18,6 @@ const MIN_CASES: u32 = 4_096;
 const MAX_INPUT: usize = 8_192;
 /// Longest text of one capability, in bytes.
 const MAX_TEXT: usize = 64 * 1024;
-const NOW: u64 = 1_000_000;
-const BROKER: &str = "https://broker";
 
 fn text(input: &[u8]) {
     let text = String::from_utf8_lossy(input);
@@ -53,33 +53,13 @@ fn details(input: &[u8]) {
 }
 
 fn grant(input: &[u8]) {
-    let (key, expected) = (key(), Expected { issuer: BROKER, audience: BROKER, now: NOW });
-    if let Ok(read) = verify(&String::from_utf8_lossy(input), &[key.verify_key()], &expected) {
+    if let Ok(read) = verify(&String::from_utf8_lossy(input), &keys(&key()), &expected(NOW)) {
         assert_eq!(read, claims(), "only what was minted verifies, and says what was minted");
     }
 }
 
 fn key() -> GrantKey {
     GrantKey::from_seed([7; 32])
-}
-
-fn claims() -> Claims {
-    Claims {
-        issuer: BROKER.to_owned(),
-        subject: "alice".to_owned(),
-        actors: None,
-        holder: "b".to_owned(),
-        audience: BROKER.to_owned(),
-        id: "t2".to_owned(),
-        issued_at: NOW,
-        not_before: NOW,
-        expires: NOW + 900,
-        root: "t1".to_owned(),
-        task: "t2".to_owned(),
-        parent: Some("t1".to_owned()),
-        depth: 1,
-        scope: Scope::parse(["mcp:tool/search{calls<=5}"]).unwrap(),
-    }
 }
 
 /// The committed inputs of a target, in the order of their names.
@@ -267,6 +247,5 @@ fn the_corpus_reaches_what_it_is_for() {
     let longest = format!("mcp:tool/{}", "a".repeat(MAX_TEXT - "mcp:tool/".len()));
     assert!(accepted(&longest) && !accepted(&format!("{longest}a")), "length is bounded");
     let minted = String::from_utf8(grants().pop().unwrap()).unwrap();
-    let expected = Expected { issuer: BROKER, audience: BROKER, now: NOW };
-    assert_eq!(verify(&minted, &[key().verify_key()], &expected), Ok(claims()));
+    assert_eq!(verify(&minted, &keys(&key()), &expected(NOW)), Ok(claims()));
 }

@@ -9,10 +9,13 @@
 )]
 
 mod decision;
+mod dpop;
 mod exhaustion;
 mod explain;
+mod forge;
 mod fuzz;
 mod grant;
+mod keys;
 mod laws;
 mod ledger;
 mod oracle;
