@@ -22,8 +22,6 @@ use crate::store::embedded::{EmbeddedStore, Options};
 
 /// Folder of the store, in the data directory.
 const STORE_FOLDER: &str = "store";
-/// File of the seed of the grant key, in the data directory.
-const SEED_FILE: &str = "grant-key.seed";
 
 /// Why the broker cannot run.
 #[derive(Debug, thiserror::Error)]
@@ -75,9 +73,9 @@ impl App {
 
         let data = &config.store.data;
         let bad_data = |problem: String| AppError::Data { directory: data.display().to_string(), problem };
-        std::fs::create_dir_all(data).map_err(|error| bad_data(error.to_string()))?;
-        let grant_seed = grant_seed(data).map_err(|error| bad_data(error.to_string()))?;
-        let store = EmbeddedStore::open(&data.join(STORE_FOLDER), config.store_options())
+        let folder = data.join(STORE_FOLDER);
+        make_private(&folder).map_err(|error| bad_data(error.to_string()))?;
+        let store = EmbeddedStore::open(&folder, config.store_options())
             .map_err(|failure| bad_data(failure.to_string()))?;
         let tls = tls::client_config(config.southbound.ca_file()).map_err(AppError::Start)?;
         let resolver: Arc<dyn Resolve> = Arc::new(SystemResolver);
@@ -102,11 +100,12 @@ impl App {
             secret_dir: config.southbound.secret_dir().map(Path::to_owned),
             issuers: config.issuers()?,
             accounts: config.accounts()?,
-            grant_seed,
+            grants: config.grant_options(),
             refusal_window: config.audit.refusal_window.0,
         };
         let broker = Broker::new(parts, settings);
         let start = |error: protocol::A2aError| AppError::Start(error.message);
+        broker.load_keys().await.map_err(start)?;
         broker.load_agents(config.agents()).await.map_err(start)?;
         let resumed = broker.resume().await.map_err(start)?;
         if resumed > 0 {
@@ -133,26 +132,11 @@ pub(crate) fn open_store(data: &Path) -> Result<Arc<dyn Store>, String> {
     Ok(Arc::new(store))
 }
 
-/// The seed of the grant key: made once, readable by its owner only.
-fn grant_seed(data: &Path) -> std::io::Result<[u8; 32]> {
-    use std::io::{Error, ErrorKind, Write};
-    use std::os::unix::fs::OpenOptionsExt;
-    let path = data.join(SEED_FILE);
-    match std::fs::read(&path) {
-        Ok(bytes) => bytes
-            .try_into()
-            .map_err(|_| Error::new(ErrorKind::InvalidData, format!("{SEED_FILE} should hold 32 bytes"))),
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            let mut seed = [0; 32];
-            getrandom::fill(&mut seed).map_err(Error::other)?;
-            let mut file =
-                std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
-            file.write_all(&seed)?;
-            file.sync_all()?;
-            Ok(seed)
-        }
-        Err(error) => Err(error),
-    }
+/// Makes a folder for its owner only: the store holds the keys grants are signed with.
+fn make_private(folder: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::create_dir_all(folder)?;
+    std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o700))
 }
 
 /// The machine's clock.
@@ -166,5 +150,11 @@ impl Clock for SystemClock {
 
     fn new_task_id(&self) -> TaskId {
         TaskId(uuid::Uuid::now_v7())
+    }
+
+    fn new_secret(&self) -> Result<[u8; 32], String> {
+        let mut secret = [0; 32];
+        getrandom::fill(&mut secret).map_err(|error| format!("no random numbers: {error}"))?;
+        Ok(secret)
     }
 }

@@ -13,7 +13,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use broker_core::Limits;
-use capability::Scope;
+use capability::{Algorithm, Scope};
 use serde::{Deserialize, Serialize};
 
 pub use self::accounts::AccountConfig;
@@ -24,7 +24,7 @@ pub use self::southbound::SouthboundConfig;
 pub use self::tls::TlsConfig;
 pub use self::units::{ByteSize, Span};
 use crate::ports::agent_auth::AgentAuth;
-use crate::service::{IssuerSettings, NewAgent, Principals, is_agent_name};
+use crate::service::{GrantOptions, IssuerSettings, NewAgent, Principals, is_agent_name};
 use crate::{northbound, store};
 
 /// The commented defaults.
@@ -41,6 +41,7 @@ pub struct Config {
     pub store: StoreConfig,
     pub limits: LimitsConfig,
     pub southbound: SouthboundConfig,
+    pub grants: GrantsConfig,
     pub audit: AuditConfig,
     pub log: LogConfig,
     pub principals: Vec<PrincipalConfig>,
@@ -100,6 +101,11 @@ section! { LimitsConfig {
     max_backoff: Span = Span::seconds(30),
     budget_share: u32 = 50,
     max_late_facts: u32 = 8,
+}}
+
+section! { GrantsConfig {
+    algorithm: Algorithm = Algorithm::EdDsa,
+    rotate_every: Span = Span::seconds(30 * 24 * 3_600),
 }}
 
 section! { AuditConfig {
@@ -191,7 +197,7 @@ impl Config {
         let Some(rest) = name.strip_prefix(ENV_PREFIX) else { return Ok(self) };
         let lower = rest.to_lowercase();
         let Some((section, key)) = lower.split_once('_') else { return Ok(self) };
-        if !["server", "store", "limits", "southbound", "audit", "log"].contains(&section) {
+        if !["server", "store", "limits", "southbound", "grants", "audit", "log"].contains(&section) {
             return Ok(self);
         }
         let wrong = |problem: String| ConfigError::Wrong { origin: name.to_owned(), problem };
@@ -297,6 +303,11 @@ impl Config {
             budget_share: limits.budget_share,
             max_late_facts: limits.max_late_facts,
         }
+    }
+
+    /// How grants are signed.
+    pub fn grant_options(&self) -> GrantOptions {
+        GrantOptions { algorithm: self.grants.algorithm, rotate_every: self.grants.rotate_every.0 }
     }
 
     /// The bounds on callers.

@@ -87,6 +87,9 @@ pub(super) enum Command {
     /// Export the audit log, and judge an exported one.
     #[command(subcommand)]
     Audit(AuditCommand),
+    /// Look at grants, verify them, and look after the keys that sign them.
+    #[command(subcommand)]
+    Grant(GrantCommand),
     /// Check or show the configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -122,6 +125,9 @@ pub(super) enum AgentCommand {
         /// How the broker proves itself to it, as `auth` of [[agents]]; names secrets, never holds one.
         #[arg(long, value_name = "TOML")]
         auth: Option<String>,
+        /// File of its public key (JWK); its grants are then bound to that key (DPoP).
+        #[arg(long, value_name = "FILE")]
+        jwk: Option<PathBuf>,
     },
     /// List the agents.
     #[command(after_help = "Example:\n  bailiwick agent list --json")]
@@ -209,6 +215,49 @@ pub(super) enum KeyCommand {
     /// Make an API key: shown once, kept nowhere; the configuration gets its digest.
     #[command(after_help = "Example:\n  bailiwick key new")]
     New,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum GrantCommand {
+    /// Show what a grant says, without verifying anything.
+    #[command(after_help = "Example:\n  bailiwick grant inspect eyJhbGciOi…")]
+    Inspect {
+        /// The grant.
+        token: String,
+    },
+    /// Verify a grant as a tool would: signature, issuer, audience, times.
+    #[command(after_help = "Examples:
+  bailiwick grant verify eyJhbGciOi… --jwks http://127.0.0.1:8420/.well-known/jwks.json \\
+      --issuer http://127.0.0.1:8420 --audience http://127.0.0.1:9100
+  bailiwick grant verify eyJhbGciOi… --jwks keys.json --issuer https://broker.example --audience https://broker.example")]
+    Verify {
+        /// The grant.
+        token: String,
+        /// URL or file of the key set.
+        #[arg(long, value_name = "URL|FILE")]
+        jwks: String,
+        /// Who it must be for: the tool's URL, or the broker's.
+        #[arg(long, value_name = "URL")]
+        audience: String,
+        /// Who it must be from: the broker's public URL.
+        #[arg(long, value_name = "URL")]
+        issuer: String,
+    },
+    /// Publish the next signing key; it signs ten minutes later, when everybody knows it.
+    #[command(after_help = "Examples:
+  bailiwick grant rotate
+  bailiwick grant rotate --compromised     others know the key: every grant signed so far is dead")]
+    Rotate {
+        /// The next key signs at once, and grants signed before no longer count.
+        #[arg(long)]
+        compromised: bool,
+    },
+    /// Kill the grants of a task and of everything below it; what was begun goes on.
+    #[command(after_help = "Example:\n  bailiwick grant revoke 0190…")]
+    Revoke {
+        /// The task.
+        task: String,
+    },
 }
 
 #[derive(Debug, Subcommand)]

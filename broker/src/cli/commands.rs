@@ -20,7 +20,7 @@ use super::audit::AuditCommand;
 use super::cap::CapCommand;
 use super::client::BrokerClient;
 use super::key::NewKey;
-use super::{audit, cap, judged, print, serve};
+use super::{audit, cap, grant, judged, print, serve};
 use crate::config::{self, Config, DEFAULT_TOML, Overrides};
 use crate::ports::agent_auth::AgentAuth;
 use crate::service::NewAgent;
@@ -44,19 +44,20 @@ pub(super) async fn execute(arguments: Arguments) -> Result<ExitCode, String> {
         Command::Audit(AuditCommand::Verify { file, head, after }) => {
             return Ok(judged(session.verify(&file, head, after)));
         }
+        Command::Grant(command) => grant::execute(&session, command).await,
         Command::Config(command) => session.config(command),
     };
     done.map(|()| ExitCode::SUCCESS)
 }
 
-struct Session {
-    broker: BrokerClient,
+pub(super) struct Session {
+    pub(super) broker: BrokerClient,
     json: bool,
 }
 
 impl Session {
     /// Prints a result: as JSON if asked, else as text.
-    fn show(&self, result: &impl Serialize, text: impl FnOnce() -> String) -> Result<(), String> {
+    pub(super) fn show(&self, result: &impl Serialize, text: impl FnOnce() -> String) -> Result<(), String> {
         let shown = if self.json {
             serde_json::to_string(result).map_err(|error| error.to_string())?
         } else {
@@ -69,9 +70,10 @@ impl Session {
     async fn agent(&self, command: AgentCommand) -> Result<(), String> {
         let path = |name: &str| format!("/api/v1/agents/{name}");
         match command {
-            AgentCommand::Add { name, url, caps, auth } => {
+            AgentCommand::Add { name, url, caps, auth, jwk } => {
                 let auth = auth.as_deref().map(read_auth).transpose()?;
-                let new = NewAgent { name, url, caps, auth };
+                let jwk = jwk.as_deref().map(read_jwk).transpose()?;
+                let new = NewAgent { name, url, caps, auth, jwk };
                 let new = serde_json::to_value(new).map_err(|error| error.to_string())?;
                 let agent = self.broker.api(Method::POST, "/api/v1/agents", Some(new)).await?;
                 self.show(&agent, || print::agent(&agent))
@@ -190,6 +192,12 @@ fn read_auth(text: &str) -> Result<AgentAuth, String> {
     })?;
     written.auth.check().map_err(|problem| format!("--auth: {problem}"))?;
     Ok(written.auth)
+}
+
+fn read_jwk(file: &std::path::Path) -> Result<Value, String> {
+    let problem = |problem: String| format!("--jwk {}: {problem}; expected a public JWK", file.display());
+    let text = std::fs::read(file).map_err(|error| problem(error.to_string()))?;
+    serde_json::from_slice(&text).map_err(|error| problem(error.to_string()))
 }
 
 fn request(arguments: &Send) -> Result<SendMessageRequest, String> {

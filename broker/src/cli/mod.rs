@@ -6,6 +6,7 @@ mod audit;
 mod cap;
 pub(crate) mod client;
 mod commands;
+mod grant;
 mod key;
 pub(crate) mod print;
 mod serve;

@@ -1,4 +1,4 @@
-//! Times and sizes as people write them: `500ms`, `10s`, `5m`, `24h`; `512KiB`, `4MiB`.
+//! Times and sizes as people write them: `500ms`, `10s`, `5m`, `24h`, `30d`; `512KiB`, `4MiB`.
 
 use std::fmt;
 use std::time::Duration;
@@ -13,7 +13,8 @@ pub struct Span(pub Duration);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ByteSize(pub u64);
 
-const SPAN_UNITS: [(&str, u64); 4] = [("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
+const SPAN_UNITS: [(&str, u64); 5] =
+    [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
 const SIZE_UNITS: [(&str, u64); 4] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)];
 
 impl Span {
@@ -84,7 +85,7 @@ impl<'de> Deserialize<'de> for Span {
         let millis = read(&text, &SPAN_UNITS);
         millis.map(Self::millis).ok_or_else(|| {
             serde::de::Error::custom(format!(
-                "expected a time such as \"500ms\", \"10s\", \"5m\" or \"24h\", found {text:?}"
+                "expected a time such as \"500ms\", \"10s\", \"5m\", \"24h\" or \"30d\", found {text:?}"
             ))
         })
     }

@@ -1,8 +1,9 @@
-//! The operator API under `/api/v1`: the registry and the tree, for the CLI and for scripts.
+//! The operator API under `/api/v1`: the registry, trees and keys, for the CLI and for scripts.
 
 use bytes::Bytes;
 use http::{Response, StatusCode};
 use protocol::A2aError;
+use serde::Deserialize;
 use serde_json::json;
 
 use super::body;
@@ -12,6 +13,14 @@ use super::route::Route;
 use crate::service::{Credential, NewAgent};
 
 const JSON: &str = "application/json";
+
+/// What may be asked of a rotation.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Rotation {
+    /// Others know the key that signs: the next one signs at once, and what the old one signed is dead.
+    compromised: bool,
+}
 
 /// Serves one call of the operator API.
 pub(super) async fn serve(
@@ -51,6 +60,21 @@ async fn call(
         ("GET", Route::Tree(id)) => {
             Ok(reply::json(StatusCode::OK, JSON, &json!({ "tasks": broker.tree(&caller, &id).await? })))
         }
+        ("POST", Route::RevokeTask(id)) => {
+            broker.revoke_task(&caller, &id).await?;
+            Ok(reply::json(StatusCode::OK, JSON, &json!({ "revoked": id })))
+        }
+        ("GET", Route::Keys) => {
+            Ok(reply::json(StatusCode::OK, JSON, &json!({ "keys": broker.keys(&caller)? })))
+        }
+        ("POST", Route::RotateKeys) => {
+            let sent = sent?;
+            let rotation: Rotation =
+                if sent.is_empty() { Rotation::default() } else { body::read_json(&sent)? };
+            let keys = broker.rotate_keys(&caller, rotation.compromised).await?;
+            Ok(reply::json(StatusCode::OK, JSON, &json!({ "keys": keys })))
+        }
+        (_, Route::RevokeTask(_) | Route::RotateKeys) => Ok(method_not_allowed("POST")),
         (_, Route::Agents) => Ok(method_not_allowed("GET, POST")),
         (_, Route::Agent(_)) => Ok(method_not_allowed("GET, DELETE")),
         _ => Ok(method_not_allowed("GET")),

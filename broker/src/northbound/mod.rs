@@ -8,6 +8,7 @@ mod cards;
 mod credential;
 mod http_json;
 mod jsonrpc;
+mod oauth;
 mod operations;
 mod reply;
 mod route;

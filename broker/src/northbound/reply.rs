@@ -18,7 +18,8 @@ use crate::service::CREDENTIAL_INVALID;
 pub(super) type Body = UnsyncBoxBody<Bytes, Infallible>;
 
 /// How callers are asked to authenticate.
-const CHALLENGE: &str = "Bearer realm=\"bailiwick\"";
+const CHALLENGES: [&str; 2] =
+    ["Bearer realm=\"bailiwick\"", "DPoP realm=\"bailiwick\", algs=\"EdDSA ES256\""];
 
 /// A whole body.
 pub(super) fn whole(bytes: impl Into<Bytes>) -> Body {
@@ -77,7 +78,9 @@ pub(super) fn add_challenge(response: &mut Response<Body>, error: &A2aError) {
     let headers = response.headers_mut();
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     if error.kind == ErrorKind::Unauthenticated {
-        headers.insert(WWW_AUTHENTICATE, challenge(error));
+        let is_invalid = |detail: &ErrorDetail| matches!(detail, ErrorDetail::ErrorInfo { reason, .. } if reason == CREDENTIAL_INVALID);
+        let invalid = error.details.iter().any(is_invalid);
+        challenge(headers, invalid.then_some(error.message.as_str()));
     }
     let retry = error.details.iter().find_map(|detail| match detail {
         ErrorDetail::RetryInfo { seconds } => Some(*seconds),
@@ -88,18 +91,19 @@ pub(super) fn add_challenge(response: &mut Response<Body>, error: &A2aError) {
     }
 }
 
-/// How to authenticate; where a credential was presented, also what is wrong with it (RFC 6750 §3).
-fn challenge(error: &A2aError) -> HeaderValue {
-    let plain = HeaderValue::from_static(CHALLENGE);
-    let is_invalid = |detail: &ErrorDetail| matches!(detail, ErrorDetail::ErrorInfo { reason, .. } if reason == CREDENTIAL_INVALID);
-    if !error.details.iter().any(is_invalid) {
-        return plain;
-    }
+/// The ways to authenticate (RFC 6750 §3, RFC 9449 §7.1); where a credential was presented, also what is wrong with it.
+pub(super) fn challenge(headers: &mut HeaderMap, problem: Option<&str>) {
     // Quotes, backslashes and what is not ASCII cannot stand in a description.
     let legal = |c: char| if matches!(c, ' '..='~') && !matches!(c, '"' | '\\') { c } else { '\'' };
-    let description: String = error.message.chars().map(legal).collect();
-    let text = format!("{CHALLENGE}, error=\"invalid_token\", error_description=\"{description}\"");
-    HeaderValue::from_str(&text).unwrap_or(plain)
+    let error = problem.map_or_else(String::new, |problem| {
+        let description: String = problem.chars().map(legal).collect();
+        format!(", error=\"invalid_token\", error_description=\"{description}\"")
+    });
+    for scheme in CHALLENGES {
+        if let Ok(value) = HeaderValue::from_str(&format!("{scheme}{error}")) {
+            headers.append(WWW_AUTHENTICATE, value);
+        }
+    }
 }
 
 /// A header's text.

@@ -29,8 +29,24 @@ pub(super) enum Route {
     Tree(String),
     /// The audit log.
     Audit,
+    /// The grants of a task and of what is below it, to be revoked.
+    RevokeTask(String),
+    /// The keys grants are signed with.
+    Keys,
+    /// The next key is to follow.
+    RotateKeys,
+    /// Where grants are exchanged, looked at and given up.
+    Tokens(TokenEndpoint),
     /// Nothing is here.
     Unknown,
+}
+
+/// A token endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum TokenEndpoint {
+    Token,
+    Introspect,
+    Revoke,
 }
 
 /// Finds what a path leads to. A trailing slash changes nothing.
@@ -43,6 +59,12 @@ pub(super) fn route(method: &str, path: &str) -> Route {
         ["readyz"] => Route::Ready,
         [".well-known", "agent-card.json"] => Route::Card(Target::Any),
         [".well-known", "jwks.json"] => Route::Jwks,
+        ["token"] => Route::Tokens(TokenEndpoint::Token),
+        ["introspect"] => Route::Tokens(TokenEndpoint::Introspect),
+        ["revoke"] => Route::Tokens(TokenEndpoint::Revoke),
+        ["api", "v1", "keys"] => Route::Keys,
+        ["api", "v1", "keys", "rotate"] => Route::RotateKeys,
+        ["api", "v1", "tasks", id, "revoke"] => Route::RevokeTask(percent_decode(id).into_owned()),
         ["api", "v1", "agents"] => Route::Agents,
         ["api", "v1", "agents", name] => Route::Agent(percent_decode(name).into_owned()),
         ["api", "v1", "tasks", id, "tree"] => Route::Tree(percent_decode(id).into_owned()),
@@ -98,6 +120,8 @@ mod tests {
             ("GET", "/agents/a/.well-known/upstream-agent-card.json", Route::UpstreamCard("a".to_owned())),
             ("GET", "/api/v1/tasks/x/tree", Route::Tree("x".to_owned())),
             ("GET", "/api/v1/audit", Route::Audit),
+            ("POST", "/api/v1/tasks/x/revoke", Route::RevokeTask("x".to_owned())),
+            ("POST", "/token", Route::Tokens(TokenEndpoint::Token)),
             ("GET", "/api/v1/nothing", Route::Unknown),
             ("GET", "/agents/UPPER/tasks", Route::Unknown),
             ("GET", "/", Route::Unknown),

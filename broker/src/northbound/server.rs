@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderMap, Request, Response};
+use http::{HeaderMap, HeaderValue, Request, Response};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -21,11 +21,14 @@ use super::operations::{Context, Head};
 use super::reply::{self, Body, method_not_allowed, not_found};
 use super::route::{Route, route};
 use super::tls::Tls;
-use super::{api, audit, body, cards, credential, http_json, jsonrpc};
+use super::{api, audit, body, cards, credential, http_json, jsonrpc, oauth};
 use crate::service::{Broker, CardDocument, ClientCertificate};
 
 /// Wait after a failed accept (out of file descriptors, say) before the next.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// How long the key set may be kept; half as long as a key is published before it signs.
+const JWKS_CACHE: &str = "public, max-age=300";
 
 /// Bounds on callers.
 #[derive(Debug, Clone, Copy)]
@@ -155,9 +158,10 @@ impl Server {
         let (head, incoming) = request.into_parts();
         let (method, path) = (head.method.as_str(), head.uri.path());
         let headers = &head.headers;
-        let credential = credential::presented(headers, certificate);
+        let credential = credential::presented(&head, certificate);
+        let credential = credential.as_ref();
         let query = head.uri.query().unwrap_or_default();
-        let shared = Head { headers, query, credential: credential.as_ref() };
+        let shared = Head { headers, query, credential };
         let route = route(method, path);
         let body = match method {
             "POST" | "PUT" | "PATCH" => {
@@ -172,16 +176,19 @@ impl Server {
                 http_json::serve(&self.context, target, incoming).await
             }
             Route::Unknown => not_found(),
-            Route::Agents | Route::Agent(_) | Route::Tree(_) => {
-                api::serve(&self.context, route, method, credential.as_ref(), body).await
-            }
-            Route::Audit => audit::serve(&self.context, method, credential.as_ref(), query).await,
+            Route::Agents
+            | Route::Agent(_)
+            | Route::Tree(_)
+            | Route::RevokeTask(_)
+            | Route::Keys
+            | Route::RotateKeys => api::serve(&self.context, route, method, credential, body).await,
+            Route::Audit => audit::serve(&self.context, method, credential, query).await,
+            Route::Tokens(_) if method != "POST" => method_not_allowed("POST"),
+            Route::Tokens(endpoint) => oauth::serve(&self.context, endpoint, &head, credential, body).await,
             _ if !matches!(method, "GET" | "HEAD") => method_not_allowed("GET, HEAD"),
             Route::Card(target) => card(self.context.broker.agent_card(&target), headers),
             Route::UpstreamCard(name) => card(self.context.broker.upstream_card(&name), headers),
-            Route::Jwks => {
-                reply::json(http::StatusCode::OK, "application/jwk-set+json", &self.context.broker.jwks())
-            }
+            Route::Jwks => jwks(&self.context.broker.jwks()),
             Route::Health => plain(http::StatusCode::OK, "ok\n"),
             Route::Ready => match self.context.broker.ready().await {
                 Ok(()) => plain(http::StatusCode::OK, "ready\n"),
@@ -193,6 +200,12 @@ impl Server {
 
 fn card(card: Result<CardDocument, A2aError>, headers: &HeaderMap) -> Response<Body> {
     card.map_or_else(|error| reply::error(&error), |card| cards::serve(card, headers))
+}
+
+fn jwks(keys: &serde_json::Value) -> Response<Body> {
+    let mut response = reply::json(http::StatusCode::OK, "application/jwk-set+json", keys);
+    response.headers_mut().insert(http::header::CACHE_CONTROL, HeaderValue::from_static(JWKS_CACHE));
+    response
 }
 
 fn plain(status: http::StatusCode, text: &'static str) -> Response<Body> {

@@ -1,12 +1,15 @@
-//! Time and fresh ids, so that everything above them can be driven by a test.
+//! Time, fresh ids and fresh secrets, so that everything above them can be driven by a test.
 
 use broker_core::{TaskId, Timestamp};
 
-/// The wall clock and the source of ids.
+/// The wall clock, and the source of ids and secrets.
 pub trait Clock: Send + Sync + 'static {
     /// Now, in milliseconds since the Unix epoch.
     fn now(&self) -> Timestamp;
 
     /// A new task id (UUIDv7).
     fn new_task_id(&self) -> TaskId;
+
+    /// 32 bytes nobody can guess. Fails where the machine has no such source, with a sentence for people.
+    fn new_secret(&self) -> Result<[u8; 32], String>;
 }

@@ -152,6 +152,12 @@ pub trait Store: Send + Sync + 'static {
     /// Roots of trees with open tasks, in ascending order, after `after`, at most `limit`.
     async fn open_trees(&self, after: Option<TaskId>, limit: usize) -> Result<Vec<TaskId>, StoreError>;
 
+    /// A small document of the broker's own, such as its keys. It may be secret: the engine shows it to nobody else.
+    async fn document(&self, name: &str) -> Result<Option<Bytes>, StoreError>;
+
+    /// Keeps or replaces a document of the broker's own; durable when this returns `Ok`.
+    async fn put_document(&self, name: &str, document: Bytes) -> Result<(), StoreError>;
+
     /// All registered agents as (name, document).
     async fn agents(&self) -> Result<Vec<(String, Bytes)>, StoreError>;
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use broker_core::Timestamp;
 use broker_core::audit::{By, Event, Registered, Removed};
-use capability::Scope;
+use capability::{Scope, VerifyKey};
 use protocol::{A2aError, AgentCard, ErrorKind};
 use serde::{Deserialize, Serialize};
 
@@ -21,7 +21,7 @@ const MAX_NAME_CHARS: usize = 63;
 /// What only an operator may do here.
 const CHANGE_REGISTRY: &str = "change the registry";
 /// First path segments the broker serves itself, which therefore name no agent.
-const RESERVED_NAMES: [&str; 12] = [
+const RESERVED_NAMES: [&str; 13] = [
     "agents",
     "api",
     "console",
@@ -32,6 +32,7 @@ const RESERVED_NAMES: [&str; 12] = [
     "message",
     "metrics",
     "readyz",
+    "revoke",
     "tasks",
     "token",
 ];
@@ -50,6 +51,9 @@ pub struct NewAgent {
     /// How the broker proves itself to the agent; refers to secrets, holds none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub auth: Option<AgentAuth>,
+    /// Its public key (RFC 7517): its grants are bound to it. Wins over the one in its card.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jwk: Option<serde_json::Value>,
 }
 
 /// An agent, as shown.
@@ -77,6 +81,9 @@ pub struct AgentView {
     /// What will probably not work, or not be safe.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
+    /// Thumbprint of the key its grants are bound to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
 }
 
 /// A skill, as shown.
@@ -106,6 +113,7 @@ pub(super) struct Agent {
     source: Source,
     caps: Scope,
     auth: Option<Arc<AgentAuth>>,
+    jwk: Option<serde_json::Value>,
     answers_with_tasks: Option<bool>,
     pub(super) resolved: Option<Resolved>,
 }
@@ -118,6 +126,8 @@ struct Document {
     caps: Scope,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     auth: Option<AgentAuth>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    jwk: Option<serde_json::Value>,
     card: Option<String>,
     fetched: Timestamp,
     answers_with_tasks: Option<bool>,
@@ -196,6 +206,7 @@ impl Registry {
             source: agent.source,
             caps: agent.caps.clone(),
             auth: agent.auth.as_deref().cloned(),
+            jwk: agent.jwk.clone(),
             card: agent
                 .resolved
                 .as_ref()
@@ -317,14 +328,18 @@ fn check(new: &NewAgent) -> Result<Scope, A2aError> {
     if let Some(Err(problem)) = new.auth.as_ref().map(AgentAuth::check) {
         return Err(error::invalid("auth", &problem));
     }
+    if let Some(Err(problem)) = new.jwk.as_ref().map(VerifyKey::from_jwk) {
+        return Err(error::invalid("jwk", &problem.to_string()));
+    }
     Scope::parse(&new.caps).map_err(|problem| error::invalid("caps", &problem.to_string()))
 }
 
 impl Agent {
     /// An agent whose card is not known yet.
     fn registered(new: NewAgent, caps: Scope, source: Source) -> Self {
-        let NewAgent { name, url, auth, .. } = new;
-        Self { name, url, source, caps, auth: auth.map(Arc::new), answers_with_tasks: None, resolved: None }
+        let NewAgent { name, url, auth, jwk, .. } = new;
+        let auth = auth.map(Arc::new);
+        Self { name, url, source, caps, auth, jwk, answers_with_tasks: None, resolved: None }
     }
 
     /// What the audit log says of its registration.
@@ -344,11 +359,18 @@ impl Agent {
         Ok(self)
     }
 
+    /// Thumbprint of the key its grants are bound to: the operator's word, or else its card's.
+    pub(super) fn confirmation(&self) -> Option<String> {
+        let registered = self.jwk.as_ref().and_then(|jwk| VerifyKey::from_jwk(jwk).ok());
+        let declared = || self.resolved.as_ref().and_then(|resolved| resolved.key.clone());
+        registered.or_else(declared).map(|key| key.thumbprint())
+    }
+
     /// An agent as it was stored.
     fn restored(name: String, document: Document) -> Self {
-        let Document { url, source, caps, auth, card, fetched, answers_with_tasks } = document;
+        let Document { url, source, caps, auth, jwk, card, fetched, answers_with_tasks } = document;
         let auth = auth.map(Arc::new);
-        let agent = Self { name, url, source, caps, auth, answers_with_tasks, resolved: None };
+        let agent = Self { name, url, source, caps, auth, jwk, answers_with_tasks, resolved: None };
         let card = card.and_then(|original| {
             let card = serde_json::from_str(&original).ok()?;
             Some(FetchedCard { card, original: original.into(), url: agent.url.clone() })
@@ -371,5 +393,6 @@ fn view(agent: &Agent) -> AgentView {
         streaming: card.is_some_and(AgentCard::streams),
         auth: agent.auth.as_ref().map(|auth| auth.kind_name().to_owned()),
         warnings: agent.resolved.as_ref().map(|resolved| resolved.warnings.clone()).unwrap_or_default(),
+        key: agent.confirmation(),
     }
 }

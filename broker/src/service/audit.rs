@@ -114,7 +114,6 @@ impl Broker {
     }
 
     /// Records a grant that was handed out in answer to a request of its own.
-    #[allow(dead_code, reason = "for the endpoints that hand out grants")]
     pub(super) fn note_grant(&self, act: GrantAct, claims: &capability::Claims) {
         self.audit.note(&Event::Grant(Grant::new(act, claims)), self.clock.now());
     }
@@ -160,6 +159,7 @@ pub(super) fn by(caller: &Caller) -> By {
 fn presented(credential: Option<&Credential>) -> Presented {
     match credential {
         None => Presented::Nothing,
+        Some(Credential::Dpop { .. }) => Presented::Token,
         Some(Credential::Bearer(secret)) if secret.contains('.') => Presented::Token,
         Some(Credential::Bearer(_) | Credential::ApiKey(_)) => Presented::Key,
         Some(Credential::Certificate(_)) => Presented::Certificate,

@@ -18,6 +18,7 @@ pub use self::issuers::IssuerSettings;
 pub use self::principals::{CertificateName, ClientCertificate, Principal, Principals, Proof, Role};
 pub use self::token::Algorithm;
 use self::token::Token;
+use super::grants::SentProof;
 use super::{Broker, error};
 
 /// What a call presented as proof of identity.
@@ -25,6 +26,13 @@ use super::{Broker, error};
 pub enum Credential {
     /// `Authorization: Bearer`: an API key, a grant of the broker's, or a token of a foreign issuer.
     Bearer(String),
+    /// `Authorization: DPoP`: a grant of the broker's that is bound to a key, with a proof of that key.
+    Dpop {
+        /// The grant.
+        grant: String,
+        /// What came with it.
+        proof: SentProof,
+    },
     /// An API key where only an API key can stand.
     ApiKey(String),
     /// The client certificate of the connection.
@@ -48,6 +56,8 @@ pub(super) enum Identity {
     Delegate {
         root: TaskId,
         task: TaskId,
+        /// What its grant says; a narrowed one says less than the task holds.
+        held: Scope,
     },
 }
 
@@ -75,6 +85,7 @@ impl Broker {
                     error::unauthenticated("the client certificate belongs to no principal, or to several")
                 })?
             }
+            Some(Credential::Dpop { grant, proof }) => self.judge_grant(grant, Some(proof)).await?,
             Some(Credential::Bearer(text)) if looks_like_token(text) => self.judge_token(text).await?,
             Some(Credential::Bearer(key) | Credential::ApiKey(key)) => {
                 let known = self.principals.by_proof(&Proof::of_key(key));
@@ -91,7 +102,7 @@ impl Broker {
         let token = Token::read(text).map_err(|problem| error::unauthenticated(&problem.to_string()))?;
         let claimed = token.claimed_issuer();
         if claimed == Some(self.public_url.as_str()) {
-            return self.judge_grant(text).await;
+            return self.judge_grant(text, None).await;
         }
         let issuer = self.issuers.iter().find(|issuer| claimed == Some(issuer.settings.issuer.as_str()));
         let Some(issuer) = issuer else {
@@ -114,16 +125,6 @@ impl Broker {
         };
         // Names of the configuration hold no colon, so nobody's is taken.
         Ok(Identity::Principal { name: format!("{name}:{}", vouched.subject), role, scope })
-    }
-
-    async fn judge_grant(&self, token: &str) -> Result<Identity, A2aError> {
-        let claims = self.grants.verify(token, self.clock.now())?;
-        let revoked =
-            || error::unauthenticated("the grant's task is over or was canceled; the grant opens nothing");
-        let (root, task) = claims.root.parse().ok().zip(claims.task.parse().ok()).ok_or_else(revoked)?;
-        let cell = self.trees.load(root).await?.ok_or_else(revoked)?;
-        let granted = cell.tree.lock().await.is_granted(task);
-        if granted { Ok(Identity::Delegate { root, task }) } else { Err(revoked()) }
     }
 }
 
@@ -148,7 +149,7 @@ impl Caller {
                 owns(tree, task, name) || tree.is_below_agent(task, agent)
             }
             Identity::Principal { name, .. } => owns(tree, task, name),
-            Identity::Delegate { root, task: own } => {
+            Identity::Delegate { root, task: own, .. } => {
                 *root == tree.root() && tree.is_granted(*own) && tree.is_within(task, *own)
             }
         }

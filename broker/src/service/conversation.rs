@@ -140,7 +140,8 @@ impl Conversation {
 
     fn request(&self, dispatch: Dispatch, endpoint: &Endpoint) -> Result<SendMessageRequest, String> {
         let Dispatch { mut message, accepted_output_modes, passport, .. } = dispatch;
-        let grant = self.broker.grants.mint(&passport, self.broker.clock.now());
+        let confirmation = self.broker.registry.get(&self.agent).and_then(|agent| agent.confirmation());
+        let grant = self.broker.grants.mint(&passport, confirmation);
         let grant = grant.map_err(|refused| refused.to_string())?;
         extension::tell(&mut message, &passport, &self.broker.public_url, Some(&grant))
             .map_err(|error| error.to_string())?;

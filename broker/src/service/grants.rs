@@ -1,67 +1,203 @@
-//! Grants as the broker mints and reads them: its own key, its own issuer, the clock as an argument.
+//! Grants as the broker mints, reads, narrows and revokes them: its own keys, its own issuer, the clock a port.
+//! A grant proves what was once granted; whether its task is still open is asked at every use.
 
-use broker_core::Timestamp;
+mod error;
+mod exchange;
+mod introspection;
+mod key_ring;
+mod keys;
+
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
 use broker_core::delegation::action::Passport;
+use broker_core::{TaskId, Timestamp};
 use capability::{
-    Actor, Claims, Expected, GrantError, GrantKey, KeySet, MAX_GRANT_SECONDS, Possession, Scope,
+    Actor, Algorithm, CallSeen, Claims, Expected, GrantError, MAX_GRANT_SECONDS, Possession, Proof,
+    ReplayCache, Scope, VerifiedGrants, verify_proof,
 };
 use protocol::A2aError;
-use serde_json::Value;
 
-use super::error;
+pub use self::error::{OAuthCode, OAuthError};
+pub use self::exchange::{Issued, TokenRequest};
+use self::key_ring::KeyRing;
+pub use self::keys::KeyView;
+pub(super) use self::keys::tend;
+use super::caller::Identity;
+use super::trees::TreeCell;
+use super::{Broker, error as told};
+use crate::ports::clock::Clock;
+use crate::ports::store::Store;
 
+/// Grants whose signatures are remembered.
+const REMEMBERED_GRANTS: usize = 8_192;
+/// DPoP proofs remembered, so that none is used twice: about a thousand a second.
+const REMEMBERED_PROOFS: usize = 65_536;
 const MILLIS_PER_SECOND: i64 = 1_000;
 
+/// How grants are signed.
+#[derive(Debug, Clone, Copy)]
+pub struct GrantOptions {
+    /// What new keys are for.
+    pub algorithm: Algorithm,
+    /// Age of a signing key at which the next one follows; zero is never.
+    pub rotate_every: Duration,
+}
+
+/// A DPoP proof as sent, and the request it came with.
+#[derive(Clone)]
+pub struct SentProof {
+    /// The proof.
+    pub proof: String,
+    /// HTTP method.
+    pub method: String,
+    /// The URL below the broker's own that was asked.
+    pub path: String,
+}
+
 pub(super) struct Grants {
-    key: GrantKey,
-    verify_keys: KeySet,
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
     issuer: String,
+    options: GrantOptions,
+    ring: RwLock<Arc<KeyRing>>,
+    /// Held while the ring changes.
+    changing: tokio::sync::Mutex<()>,
+    verified: VerifiedGrants,
+    proofs: Mutex<ReplayCache>,
+}
+
+/// A grant whose task is open.
+struct Live {
+    root: TaskId,
+    task: TaskId,
+    cell: Arc<TreeCell>,
 }
 
 impl Grants {
-    pub(super) fn new(seed: [u8; 32], issuer: String) -> Self {
-        let key = GrantKey::from_seed(seed);
-        Self { verify_keys: key.verify_key().into(), key, issuer }
+    pub(super) fn new(
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+        issuer: String,
+        options: GrantOptions,
+    ) -> Self {
+        Self {
+            store,
+            clock,
+            issuer,
+            options,
+            ring: RwLock::default(),
+            changing: tokio::sync::Mutex::default(),
+            verified: VerifiedGrants::new(REMEMBERED_GRANTS),
+            proofs: Mutex::new(ReplayCache::new(REMEMBERED_PROOFS)),
+        }
     }
 
-    /// Mints the grant of a task for the agent that works on it.
-    pub(super) fn mint(&self, passport: &Passport, now: Timestamp) -> Result<String, GrantError> {
-        let now = seconds(now);
-        let claims = Claims {
+    /// Mints the grant of a task for the agent that works on it, bound to the agent's key if it has published one.
+    pub(super) fn mint(
+        &self,
+        passport: &Passport,
+        confirmation: Option<String>,
+    ) -> Result<String, GrantError> {
+        let now = self.now();
+        self.sign(&Claims {
             issuer: self.issuer.clone(),
             subject: passport.owner.clone(),
             actors: actors(&passport.chain),
             holder: passport.agent.clone(),
             audience: self.issuer.clone(),
-            id: passport.task.to_string(),
+            id: self.new_id(),
             issued_at: now,
             not_before: now,
-            expires: seconds(passport.deadline).min(now + MAX_GRANT_SECONDS),
+            expires: expiry(passport.deadline, now),
             root: passport.root.to_string(),
             task: passport.task.to_string(),
             parent: passport.parent.map(|parent| parent.to_string()),
             depth: passport.depth,
             // An agent without caps holds nothing, whoever asked; everything is never granted.
             scope: if passport.scope.is_top() { Scope::empty() } else { passport.scope.clone() },
-            confirmation: None,
-        };
-        capability::mint(&self.key, &claims)
+            confirmation,
+        })
     }
 
-    pub(super) fn verify(&self, token: &str, now: Timestamp) -> Result<Claims, A2aError> {
-        let expected = Expected {
-            issuer: &self.issuer,
-            audience: &self.issuer,
-            now: seconds(now),
-            possession: Possession::Bearer,
-        };
-        capability::verify(token, &self.verify_keys, &expected)
-            .map_err(|refused| error::unauthenticated(&refused.to_string()))
+    fn sign(&self, claims: &Claims) -> Result<String, GrantError> {
+        let ring = self.ring();
+        let key = ring.signing(self.now());
+        let key = key.ok_or_else(|| GrantError::Unmintable("the broker has no key yet".to_owned()))?;
+        capability::mint(key, claims)
+    }
+
+    /// Verifies a grant for the broker, with what was shown of its key. A proof is good for one use.
+    fn verify(&self, token: &str, proof: Option<&Proof>) -> Result<Arc<Claims>, GrantError> {
+        let possession = proof.map_or(Possession::Bearer, |proof| Possession::Key(&proof.thumbprint));
+        let expected = self.expected(&self.issuer, possession);
+        let claims = self.verified.verify(token, self.ring().published(), &expected)?;
+        if let Some(proof) = proof {
+            self.use_up(proof)?;
+        }
+        Ok(claims)
+    }
+
+    fn expected<'a>(&'a self, audience: &'a str, possession: Possession<'a>) -> Expected<'a> {
+        Expected { issuer: &self.issuer, audience, now: self.now(), possession }
+    }
+
+    /// Judges a proof against the request it came with, and the token it came with, if one did.
+    fn judge_proof(&self, sent: &SentProof, token: Option<&str>) -> Result<Proof, capability::ProofError> {
+        let url = format!("{}{}", self.issuer, sent.path);
+        verify_proof(&sent.proof, &CallSeen { method: &sent.method, url: &url, token, now: self.now() })
+    }
+
+    /// After the grant is found good, so that nobody without one fills the memory.
+    fn use_up(&self, proof: &Proof) -> Result<(), GrantError> {
+        let mut proofs = self.proofs.lock().unwrap_or_else(PoisonError::into_inner);
+        proofs.first_use(proof, self.now()).map_err(|error| GrantError::Unsupported(error.to_string()))
     }
 
     /// The keys that verify the broker's grants (RFC 7517).
-    pub(super) fn jwks(&self) -> Value {
-        self.verify_keys.to_jwks()
+    pub(super) fn jwks(&self) -> serde_json::Value {
+        self.ring().published().to_jwks()
+    }
+
+    fn ring(&self) -> Arc<KeyRing> {
+        Arc::clone(&self.ring.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn new_id(&self) -> String {
+        self.clock.new_task_id().to_string()
+    }
+
+    /// Seconds since the epoch.
+    fn now(&self) -> u64 {
+        seconds(self.clock.now())
+    }
+}
+
+impl Broker {
+    /// Who calls with a grant: the agent at work on its task, within what the grant says.
+    pub(super) async fn judge_grant(
+        &self,
+        token: &str,
+        proof: Option<&SentProof>,
+    ) -> Result<Identity, A2aError> {
+        let proof = proof.map(|sent| self.grants.judge_proof(sent, Some(token)));
+        let proof = proof.transpose().map_err(|error| told::unauthenticated(&error.to_string()))?;
+        let claims = self.grants.verify(token, proof.as_ref());
+        let claims = claims.map_err(|error| told::unauthenticated(&error.to_string()))?;
+        let live = self.live(&claims).await?.ok_or_else(|| {
+            told::unauthenticated("the grant's task is over, canceled or revoked; the grant opens nothing")
+        })?;
+        Ok(Identity::Delegate { root: live.root, task: live.task, held: claims.scope.clone() })
+    }
+
+    /// The open task of a verified grant; `None` once it is over, canceled or revoked, or anything above it is.
+    async fn live(&self, claims: &Claims) -> Result<Option<Live>, A2aError> {
+        let Some((root, task)) = claims.root.parse().ok().zip(claims.task.parse().ok()) else {
+            return Ok(None);
+        };
+        let Some(cell) = self.trees.load(root).await? else { return Ok(None) };
+        let granted = cell.tree.lock().await.is_granted(task);
+        Ok(granted.then_some(Live { root, task, cell }))
     }
 }
 
@@ -70,6 +206,11 @@ fn actors(chain: &[String]) -> Option<Actor> {
         .iter()
         .rev()
         .fold(None, |before, agent| Some(Actor { sub: agent.clone(), act: before.map(Box::new) }))
+}
+
+/// 15 minutes, and never past the task's deadline.
+fn expiry(deadline: Timestamp, now: u64) -> u64 {
+    seconds(deadline).min(now.saturating_add(MAX_GRANT_SECONDS))
 }
 
 fn seconds(at: Timestamp) -> u64 {

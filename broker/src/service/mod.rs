@@ -38,6 +38,7 @@ pub use self::cards::CardDocument;
 use self::conversation::Conversations;
 pub use self::error::CREDENTIAL_INVALID;
 use self::grants::Grants;
+pub use self::grants::{GrantOptions, Issued, KeyView, OAuthCode, OAuthError, SentProof, TokenRequest};
 pub use self::stream::{StreamItem, TaskStream};
 use self::timers::Timers;
 use self::trees::Trees;
@@ -90,8 +91,8 @@ pub struct Settings {
     pub accounts: Accounts,
     /// Where files must be that a registration names as secrets; none, and it may name no file.
     pub secret_dir: Option<PathBuf>,
-    /// The 32-byte seed of the key grants are signed with.
-    pub grant_seed: [u8; 32],
+    /// How grants are signed.
+    pub grants: GrantOptions,
     /// Refusals alike within this long of the first are counted in the audit log; zero: each is recorded.
     pub refusal_window: Duration,
 }
@@ -145,7 +146,12 @@ impl Broker {
         Arc::new(Self {
             trees: Trees::new(Arc::clone(&store), settings.finished_trees),
             registry: Registry::new(Arc::clone(&store), discovery, Arc::clone(&clock)),
-            grants: Grants::new(settings.grant_seed, settings.public_url.clone()),
+            grants: Grants::new(
+                Arc::clone(&store),
+                Arc::clone(&clock),
+                settings.public_url.clone(),
+                settings.grants,
+            ),
             audit: Audit::new(Arc::clone(&store), settings.refusal_window),
             timers: Timers::default(),
             conversations: Conversations::default(),
@@ -167,6 +173,7 @@ impl Broker {
     pub async fn resume(self: &Arc<Self>) -> Result<usize, protocol::A2aError> {
         tokio::spawn(timers::run(Arc::downgrade(self)));
         tokio::spawn(audit::run(Arc::downgrade(self)));
+        tokio::spawn(grants::tend(Arc::downgrade(self)));
         let (mut after, mut resumed) = (None, 0);
         loop {
             let page = self.store.open_trees(after, RESUME_PAGE).await;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use broker_core::delegation::input::AgentFacts;
 use broker_core::{Timestamp, extension};
 use bytes::Bytes;
-use capability::{Scope, SkillRequirement};
+use capability::{Scope, SkillRequirement, VerifyKey};
 use protocol::{A2aError, AgentCard, ErrorKind};
 use serde::Deserialize;
 use serde_json::Value;
@@ -27,14 +27,18 @@ pub(super) struct Resolved {
     pub(super) facts: AgentFacts,
     /// What will probably not work, or not be safe, for people.
     pub(super) warnings: Vec<String>,
+    /// The key it wants its grants bound to.
+    pub(super) key: Option<VerifyKey>,
 }
 
-/// The parameters of the extension in an agent's card: what it holds at most, and what its skills require.
+/// The parameters of the extension in an agent's card: what it holds at most, what its skills require,
+/// and its public key.
 #[derive(Default, Deserialize)]
 struct CardParams {
     caps: Option<Vec<String>>,
     #[serde(default)]
     requires: BTreeMap<String, Vec<String>>,
+    jwk: Option<Value>,
 }
 
 /// What the operator said of an agent.
@@ -69,7 +73,10 @@ pub(super) fn resolve(terms: Terms<'_>, fetched: FetchedCard, at: Timestamp) -> 
     let identity = endpoint.at.url().trim_end_matches('/').to_owned();
     let facts = AgentFacts { name: terms.name.to_owned(), identity, caps: lowered, skills };
     let warnings = warnings(&fetched.card, &endpoint);
-    Ok(Resolved { card: fetched.card, original: fetched.original, fetched: at, endpoint, facts, warnings })
+    let key = params.jwk.as_ref().map(VerifyKey::from_jwk).transpose();
+    let key = key.map_err(|problem| bad_card(format!("params.jwk: {problem}")))?;
+    let FetchedCard { card, original, .. } = fetched;
+    Ok(Resolved { card, original, fetched: at, endpoint, facts, warnings, key })
 }
 
 fn card_params(card: &AgentCard) -> Result<CardParams, String> {

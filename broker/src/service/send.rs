@@ -144,7 +144,7 @@ impl Broker {
             id,
             parent: lineage.as_ref().map(|parent| parent.task),
             caller: lineage.as_ref().map_or_else(|| owner.clone(), |parent| parent.agent.clone()),
-            held: if lineage.is_some() { capability::Scope::top() } else { caller.scope() },
+            held: caller.held(lineage.is_some()),
             agent: resolved.facts.clone(),
             skill: asked.skill,
             asked: asked.scope,
@@ -192,7 +192,7 @@ impl Broker {
         message: &Message,
     ) -> Result<Option<Parent>, A2aError> {
         match &caller.0 {
-            Identity::Delegate { root, task } => self.parent(*root, *task).await.map(Some),
+            Identity::Delegate { root, task, .. } => self.parent(*root, *task).await.map(Some),
             Identity::Principal { role: Role::Agent(agent), .. } => {
                 let claimed = asked.claimed_task.iter().chain(&message.reference_task_ids);
                 for task in claimed.filter_map(|task| task.parse::<TaskId>().ok()) {
@@ -284,11 +284,13 @@ fn ambiguous(agents: &[Arc<Agent>]) -> A2aError {
 }
 
 impl Caller {
-    /// What a root task of this caller holds. An agent's key opens no root scope unless the configuration gives one.
-    fn scope(&self) -> capability::Scope {
+    /// What the caller's credential admits: for a root task what its principal holds; for a child at most what its
+    /// grant says. A principal that speaks for a task by its key is bounded by what that task holds alone.
+    fn held(&self, for_child: bool) -> capability::Scope {
         match &self.0 {
+            Identity::Principal { .. } if for_child => capability::Scope::top(),
             Identity::Principal { scope, .. } => scope.clone(),
-            Identity::Delegate { .. } => capability::Scope::empty(),
+            Identity::Delegate { held, .. } => held.clone(),
         }
     }
 }

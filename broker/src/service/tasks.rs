@@ -60,7 +60,7 @@ impl Broker {
             limit: page_size as usize,
         };
         let (ids, next, total_size) = match &caller.0 {
-            Identity::Delegate { root, task } => self.list_below(*root, *task, &query).await?,
+            Identity::Delegate { root, task, .. } => self.list_below(*root, *task, &query).await?,
             Identity::Principal { name, role, .. } => {
                 let owner = (*role != Role::Operator).then(|| name.clone());
                 let page = self.store.rows(RowQuery { owner, ..query }).await;

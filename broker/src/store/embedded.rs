@@ -62,6 +62,8 @@ struct Tables {
     agents: Keyspace,
     /// number → sealed line.
     audit: Keyspace,
+    /// name → document of the broker's own.
+    documents: Keyspace,
 }
 
 /// A store in a directory.
@@ -106,6 +108,7 @@ impl Tables {
             open: table("open")?,
             agents: table("agents")?,
             audit: table("audit")?,
+            documents: table("documents")?,
             db,
         })
     }
@@ -161,6 +164,15 @@ impl Store for EmbeddedStore {
         let from = after.map_or_else(Vec::new, |after| [keys::task(after).as_slice(), &[0]].concat());
         let key = |guard: fjall::Guard| keys::read_task(&guard.key().map_err(|error| engine(&error))?);
         self.tables.open.range(from..).take(limit).map(key).collect()
+    }
+
+    async fn document(&self, name: &str) -> Result<Option<Bytes>, StoreError> {
+        let stored = self.tables.documents.get(name).map_err(|error| engine(&error))?;
+        Ok(stored.map(|document| Bytes::copy_from_slice(&document)))
+    }
+
+    async fn put_document(&self, name: &str, document: Bytes) -> Result<(), StoreError> {
+        self.committer.commit(Work::Document { name: name.to_owned(), document }).await.map(drop)
     }
 
     async fn agents(&self) -> Result<Vec<(String, Bytes)>, StoreError> {

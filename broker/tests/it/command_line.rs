@@ -31,6 +31,10 @@ fn every_command_has_help_with_an_example() {
         "cap explain",
         "audit export",
         "audit verify",
+        "grant inspect",
+        "grant verify",
+        "grant rotate",
+        "grant revoke",
         "config check",
         "config print",
     ] {

@@ -102,6 +102,8 @@ async fn everything_is_there_after_reopening_and_only_one_process_may_open() {
         store.append(Append { rows, claim: Some(claim("m", 1)), ..append(1, 0, &["x"]) }).await.unwrap();
         store.append(append(2, 0, &["y"])).await.unwrap();
         store.append(Append { open: false, ..append(2, 1, &["z"]) }).await.unwrap();
+        store.put_document("keys", Bytes::from("old")).await.unwrap();
+        store.put_document("keys", Bytes::from("new")).await.unwrap();
         store.put_agent("b", Bytes::from("doc"), None).await.unwrap();
         store.put_agent("a", Bytes::from("old"), None).await.unwrap();
         store.put_agent("a", Bytes::from("new"), None).await.unwrap();
@@ -118,6 +120,8 @@ async fn everything_is_there_after_reopening_and_only_one_process_may_open() {
     assert_eq!(store.open_trees(None, 10).await.unwrap(), [id(1)], "finished trees are not resumed");
     assert_eq!(store.open_trees(Some(id(1)), 10).await.unwrap(), []);
     assert_eq!(store.agents().await.unwrap(), [("a".to_owned(), Bytes::from("new"))]);
+    assert_eq!(store.document("keys").await.unwrap(), Some(Bytes::from("new")));
+    assert_eq!(store.document("other").await.unwrap(), None);
     assert_eq!(store.rows(RowQuery { limit: 5, ..RowQuery::default() }).await.unwrap().total, 1);
 }
 

@@ -119,6 +119,11 @@ pub enum GrantError {
 }
 
 impl Claims {
+    /// As they stand in a token: what introspection answers, and what people are shown.
+    pub fn to_json(&self) -> serde_json::Value {
+        serde_json::to_value(Wire::from(self)).unwrap_or_default()
+    }
+
     /// Judges what depends on who asks and when: issuer, audience, times, possession. No leeway.
     pub fn judge(&self, expected: &Expected<'_>) -> Result<(), GrantError> {
         if self.issuer != expected.issuer {

@@ -49,6 +49,7 @@ pub enum KeyError {
 }
 
 /// A signing key. Its text form never shows the secret.
+#[derive(Clone)]
 pub struct GrantKey {
     encoding: EncodingKey,
     verify: VerifyKey,

@@ -2,7 +2,7 @@
 //! (time, audience, possession, whether the key still counts) is judged each time.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use sha2::{Digest, Sha256};
 
@@ -13,11 +13,16 @@ use super::token::open;
 
 type Fingerprint = [u8; 32];
 
-/// Grants seen, at most a fixed number. Two generations: when the young one is full it becomes the old one, and what
-/// was not looked at since is forgotten.
+/// Grants seen, at most a fixed number.
 #[derive(Debug)]
 pub struct VerifiedGrants {
     half: usize,
+    seen: Mutex<Generations>,
+}
+
+/// When the young generation is full it becomes the old one, and what was not seen since is forgotten.
+#[derive(Debug, Default)]
+struct Generations {
     young: HashMap<Fingerprint, Seen>,
     old: HashMap<Fingerprint, Seen>,
 }
@@ -31,21 +36,22 @@ struct Seen {
 impl VerifiedGrants {
     /// Remembers at most `capacity` grants.
     pub fn new(capacity: usize) -> Self {
-        Self { half: (capacity / 2).max(1), young: HashMap::new(), old: HashMap::new() }
+        Self { half: (capacity / 2).max(1), seen: Mutex::default() }
     }
 
-    /// As [`super::verify`], quicker for a grant verified before.
+    /// As [`super::verify`], quicker for a grant verified before. Nobody waits for another's verification.
     pub fn verify(
-        &mut self,
+        &self,
         token: &str,
         keys: &KeySet,
         expected: &Expected<'_>,
     ) -> Result<Arc<Claims>, GrantError> {
         let fingerprint: Fingerprint = Sha256::digest(token).into();
-        let known = self.young.get(&fingerprint).or_else(|| self.old.get(&fingerprint));
-        if let Some(seen) = known.filter(|seen| keys.find(seen.key.id()) == Some(&seen.key)) {
+        if let Some(seen) = self.recall(&fingerprint)
+            && keys.find(seen.key.id()) == Some(&seen.key)
+        {
             seen.claims.judge(expected)?;
-            return Ok(Arc::clone(&seen.claims));
+            return Ok(seen.claims);
         }
         let (key, claims) = open(token, keys)?;
         claims.judge(expected)?;
@@ -54,19 +60,24 @@ impl VerifiedGrants {
         Ok(claims)
     }
 
-    fn remember(&mut self, fingerprint: Fingerprint, seen: Seen, now: u64) {
-        if self.young.len() >= self.half {
-            self.young.retain(|_, seen| seen.claims.expires > now);
+    fn recall(&self, fingerprint: &Fingerprint) -> Option<Seen> {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.young.get(fingerprint).or_else(|| seen.old.get(fingerprint)).cloned()
+    }
+
+    fn remember(&self, fingerprint: Fingerprint, grant: Seen, now: u64) {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if seen.young.len() >= self.half {
+            seen.old = std::mem::take(&mut seen.young);
+            seen.old.retain(|_, grant| grant.claims.expires > now);
         }
-        if self.young.len() >= self.half {
-            self.old = std::mem::take(&mut self.young);
-        }
-        self.young.insert(fingerprint, seen);
+        seen.young.insert(fingerprint, grant);
     }
 
     /// How many are remembered.
     pub fn len(&self) -> usize {
-        self.young.len() + self.old.len()
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.young.len() + seen.old.len()
     }
 
     /// Whether none is.

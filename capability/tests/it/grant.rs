@@ -263,7 +263,7 @@ fn a_bound_grant_needs_its_key_and_an_unbound_one_none() {
 fn a_remembered_grant_is_still_judged() {
     let (key, other) = (GrantKey::from_seed(SEED), GrantKey::from_seed([8; 32]));
     let token = mint(&key, &claims()).unwrap();
-    let mut grants = VerifiedGrants::new(8);
+    let grants = VerifiedGrants::new(8);
     let both: KeySet = [key.verify_key(), other.verify_key()].into_iter().collect();
     let first = grants.verify(&token, &both, &expected(NOW)).unwrap();
     let second = grants.verify(&token, &both, &expected(NOW + 1)).unwrap();

@@ -20,6 +20,8 @@ pub(super) enum Work {
     Append(Append),
     /// An agent's document, or its end.
     Agent { name: String, document: Option<Bytes>, audit: Option<Entry> },
+    /// A document of the broker's own.
+    Document { name: String, document: Bytes },
     /// Entries of the audit log alone.
     Note(Vec<Entry>),
 }
@@ -173,6 +175,10 @@ impl<'t> Pending<'t> {
         match work {
             Work::Append(change) => self.add_change(change).map(|()| true),
             Work::Agent { name, document, audit } => self.add_agent(name, document.as_ref(), audit.as_ref()),
+            Work::Document { name, document } => {
+                self.batch.insert(&self.tables.documents, name.as_str(), document.as_ref());
+                Ok(true)
+            }
             Work::Note(entries) => {
                 self.log(&entries);
                 Ok(true)

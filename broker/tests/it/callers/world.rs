@@ -47,6 +47,10 @@ impl Clock for StoppedClock {
     fn new_task_id(&self) -> TaskId {
         TaskId(uuid::Uuid::now_v7())
     }
+
+    fn new_secret(&self) -> Result<[u8; 32], String> {
+        Ok([7; 32])
+    }
 }
 
 /// The documents an issuer publishes.
@@ -206,7 +210,7 @@ impl World {
             issuers,
             accounts: Accounts::default(),
             secret_dir: None,
-            grant_seed: [7; 32],
+            grants: broker::config::Config::default().grant_options(),
             refusal_window: Duration::from_secs(10),
         };
         Self { broker: Broker::new(parts, settings), web, clock, _folder: folder }
