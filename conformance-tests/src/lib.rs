@@ -13,6 +13,7 @@ mod agent;
 mod broker;
 mod build;
 mod issuer;
+pub mod jwt;
 mod process;
 mod python;
 pub mod tls;

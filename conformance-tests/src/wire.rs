@@ -83,6 +83,15 @@ pub async fn post(url: &str, body: &Value, key: Option<&str>) -> Answer {
     answer(request).await
 }
 
+/// POST of a form.
+pub async fn form(url: &str, parameters: &[(&str, &str)], headers: &[(&str, &str)]) -> Answer {
+    let mut request = client().post(url).form(parameters);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    answer(request).await
+}
+
 /// A request with a body and headers of any kind.
 pub async fn request(method: &str, url: &str, headers: &[(&str, &str)], body: Vec<u8>) -> Answer {
     let method = method.parse().expect("a method");
