@@ -50,6 +50,20 @@ impl Agent {
         Self::launch(Command::new(binary("examples", name)))
     }
 
+    /// A tool among the Python examples.
+    pub fn python_tool(file: &str, arguments: &[&str]) -> Self {
+        let mut command = Command::new(interpreter());
+        command.arg(examples_folder().join(file)).args(arguments);
+        Self::launch(command)
+    }
+
+    /// A tool among the Rust examples.
+    pub fn rust_tool(name: &str, arguments: &[&str]) -> Self {
+        let mut command = Command::new(binary("examples", name));
+        command.args(arguments);
+        Self::launch(command)
+    }
+
     fn launch(command: Command) -> Self {
         let folder = TempDir::new().expect("a temporary folder");
         Self { process: Process::start(command), log: folder.path().join("log.jsonl"), _folder: folder }

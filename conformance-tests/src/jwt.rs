@@ -33,7 +33,12 @@ impl Key {
 
     /// Signs whatever it is.
     pub fn sign(&self, header: &Value, claims: &Value) -> String {
-        let message = format!("{}.{}", encode(header.to_string()), encode(claims.to_string()));
+        self.sign_text(&header.to_string(), &claims.to_string())
+    }
+
+    /// The same for what need not be JSON.
+    pub fn sign_text(&self, header: &str, claims: &str) -> String {
+        let message = format!("{}.{}", encode(header), encode(claims));
         let signature = encode(self.0.sign(message.as_bytes()).to_bytes());
         format!("{message}.{signature}")
     }

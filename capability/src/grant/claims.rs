@@ -135,7 +135,7 @@ impl Claims {
         if expected.now >= self.expires {
             return Err(GrantError::Expired);
         }
-        if expected.now < self.not_before {
+        if expected.now < self.not_before.max(self.issued_at) {
             return Err(GrantError::NotYetValid);
         }
         match (self.confirmation.as_deref(), expected.possession) {

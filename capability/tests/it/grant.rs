@@ -50,6 +50,12 @@ fn times_are_exact_and_the_clock_is_the_callers() {
     assert_eq!(at(NOW + 899), Ok(()));
     assert_eq!(at(NOW + 900), Err(GrantError::Expired), "exclusive, and without leeway");
     assert_eq!(at(u64::MAX), Err(GrantError::Expired));
+    let early = mint(&key, &Claims { issued_at: NOW + 1, ..claims() }).unwrap();
+    assert_eq!(
+        verify(&early, &keys(&key), &expected(NOW)),
+        Err(GrantError::NotYetValid),
+        "issued in the future"
+    );
 }
 
 #[test]

@@ -12,7 +12,7 @@ const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
 /// Has an agent begin a long task; the grant it was told, and the task. The stream keeps it under way.
 pub(crate) async fn grant_of(broker: &Broker, agent: &Agent, name: &str) -> (String, String, wire::Stream) {
     let url = broker.agent_url(name);
-    let script = json!({ "delay_ms": 60_000 }).to_string();
+    let script = json!({ "delay_ms": 600_000 }).to_string();
     let message = wire::message(&format!("begin-{name}"), &script);
     let mut stream = wire::stream(&url, "SendStreamingMessage", message, None).await;
     while agent.logged("received").is_empty() {

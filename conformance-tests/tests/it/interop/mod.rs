@@ -1,3 +1,4 @@
 //! The examples, as a newcomer runs them.
 
 mod examples;
+mod tools;
