@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::{Command, Output};
 
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
 use crate::build::binary;
@@ -141,4 +142,9 @@ pub fn command(arguments: &[&str]) -> Command {
 /// The command `bailiwick demo`.
 pub fn demonstration() -> Command {
     command(&["demo"])
+}
+
+/// The digest of an API key as the configuration has it (`key_sha256`).
+pub fn key_digest(key: &str) -> String {
+    format!("{:x}", Sha256::digest(key))
 }

@@ -20,6 +20,6 @@ pub mod tls;
 pub mod wire;
 
 pub use agent::Agent;
-pub use broker::{Broker, command, demonstration};
+pub use broker::{Broker, command, demonstration, key_digest};
 pub use issuer::Issuer;
 pub use python::{Probe, agents_folder, examples_folder, interpreter};

@@ -102,6 +102,30 @@ pub async fn request(method: &str, url: &str, headers: &[(&str, &str)], body: Ve
     answer(request).await
 }
 
+/// A request with a credential; the whole answer, or, of a stream that is opened, only its first event.
+pub async fn first(method: &str, url: &str, key: Option<&str>, body: Option<&Value>) -> Answer {
+    let mut request = client().request(method.parse().expect("a method"), url).header("A2A-Version", "1.0");
+    if let Some(key) = key {
+        request = request.bearer_auth(key);
+    }
+    if let Some(body) = body {
+        request = request.json(body);
+    }
+    let response = request.send().await.expect("the server answers");
+    let status = response.status().as_u16();
+    let is_stream = response
+        .headers()
+        .get("content-type")
+        .is_some_and(|media_type| media_type.as_bytes().starts_with(b"text/event-stream"));
+    let text = if is_stream {
+        let event = Stream { response, buffer: String::new() }.next().await.expect("a first event");
+        event.json.to_string()
+    } else {
+        response.text().await.expect("a body")
+    };
+    Answer { status, headers: Vec::new(), text }
+}
+
 /// A stream being read.
 pub struct Stream {
     response: reqwest::Response,

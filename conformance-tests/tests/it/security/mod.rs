@@ -1,6 +1,7 @@
 //! Who is let in, and who is not.
 
 mod api_keys;
+mod authorization;
 mod certificates;
 mod tokens;
 
