@@ -2,6 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ed25519_dalek::Verifier;
 use jsonwebtoken::{DecodingKey, EncodingKey};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -60,12 +61,13 @@ pub struct GrantKey {
 pub struct VerifyKey {
     id: String,
     public: Public,
-    decoding: DecodingKey,
+    /// ES256 only: an Ed25519 key is kept as the point it is, so that no check has to find it anew.
+    decoding: Option<DecodingKey>,
 }
 
 #[derive(Clone, PartialEq, Eq)]
 enum Public {
-    Ed25519([u8; COORDINATE_BYTES]),
+    Ed25519(ed25519_dalek::VerifyingKey),
     P256 { x: [u8; COORDINATE_BYTES], y: [u8; COORDINATE_BYTES] },
 }
 
@@ -89,7 +91,7 @@ impl Algorithm {
 impl GrantKey {
     /// The Ed25519 key of a 32-byte seed.
     pub fn from_seed(seed: [u8; 32]) -> Self {
-        let public = ed25519_dalek::SigningKey::from_bytes(&seed).verifying_key().to_bytes();
+        let public = ed25519_dalek::SigningKey::from_bytes(&seed).verifying_key();
         let encoding = EncodingKey::from_ed_der(&[PKCS8_ED25519_PREFIX.as_slice(), &seed].concat());
         Self { encoding, verify: VerifyKey::of(None, Public::Ed25519(public)) }
     }
@@ -202,8 +204,10 @@ impl VerifyKey {
 
     fn of(id: Option<String>, public: Public) -> Self {
         let decoding = match &public {
-            Public::Ed25519(x) => DecodingKey::from_ed_der(x),
-            Public::P256 { x, y } => DecodingKey::from_ec_der(&[&[UNCOMPRESSED], x.as_slice(), y].concat()),
+            Public::Ed25519(_) => None,
+            Public::P256 { x, y } => {
+                Some(DecodingKey::from_ec_der(&[&[UNCOMPRESSED], x.as_slice(), y].concat()))
+            }
         };
         let id = id.unwrap_or_else(|| public.thumbprint());
         Self { id, public, decoding }
@@ -230,7 +234,7 @@ impl VerifyKey {
     /// As a JSON Web Key.
     pub fn jwk(&self) -> Value {
         let mut jwk = match &self.public {
-            Public::Ed25519(x) => json!({ "kty": "OKP", "crv": "Ed25519", "x": encode(x) }),
+            Public::Ed25519(x) => json!({ "kty": "OKP", "crv": "Ed25519", "x": encode(x.as_bytes()) }),
             Public::P256 { x, y } => json!({ "kty": "EC", "crv": "P-256", "x": encode(x), "y": encode(y) }),
         };
         if let Some(members) = jwk.as_object_mut() {
@@ -243,8 +247,16 @@ impl VerifyKey {
 
     /// Whether a signature, in base64url, is this key's over a message.
     pub(super) fn verifies(&self, signature: &str, message: &[u8]) -> bool {
-        jsonwebtoken::crypto::verify(signature, message, &self.decoding, self.algorithm().jose())
-            .unwrap_or(false)
+        match (&self.public, &self.decoding) {
+            (Public::Ed25519(point), _) => signature_bytes(signature).is_some_and(|signature| {
+                point.verify(message, &ed25519_dalek::Signature::from_bytes(&signature)).is_ok()
+            }),
+            (Public::P256 { .. }, Some(key)) => {
+                jsonwebtoken::crypto::verify(signature, message, key, self.algorithm().jose())
+                    .unwrap_or(false)
+            }
+            (Public::P256 { .. }, None) => false,
+        }
     }
 }
 
@@ -272,7 +284,7 @@ impl Public {
     /// The members RFC 7638 names, in its order.
     fn thumbprint(&self) -> String {
         let canonical = match self {
-            Self::Ed25519(x) => format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{}"}}"#, encode(x)),
+            Self::Ed25519(x) => format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{}"}}"#, encode(x.as_bytes())),
             Self::P256 { x, y } => {
                 format!(r#"{{"crv":"P-256","kty":"EC","x":"{}","y":"{}"}}"#, encode(x), encode(y))
             }
@@ -285,6 +297,10 @@ fn encode(bytes: impl AsRef<[u8]>) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
+fn signature_bytes(text: &str) -> Option<[u8; ed25519_dalek::SIGNATURE_LENGTH]> {
+    URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok()
+}
+
 fn coordinate(text: Option<&str>, name: &str) -> Result<[u8; COORDINATE_BYTES], KeyError> {
     let bytes = text.and_then(|text| URL_SAFE_NO_PAD.decode(text).ok());
     bytes.and_then(|bytes| bytes.try_into().ok()).ok_or_else(|| {
@@ -295,9 +311,7 @@ fn coordinate(text: Option<&str>, name: &str) -> Result<[u8; COORDINATE_BYTES], 
 /// A point of the curve, and not one of the few under which a signature fits every message.
 fn ed25519(x: &[u8; COORDINATE_BYTES]) -> Result<Public, KeyError> {
     let point = ed25519_dalek::VerifyingKey::from_bytes(x).ok().filter(|point| !point.is_weak());
-    point
-        .map(|_| Public::Ed25519(*x))
-        .ok_or_else(|| KeyError::Malformed("x is no point of Ed25519".to_owned()))
+    point.map(Public::Ed25519).ok_or_else(|| KeyError::Malformed("x is no point of Ed25519".to_owned()))
 }
 
 fn p256_point(x: [u8; COORDINATE_BYTES], y: [u8; COORDINATE_BYTES]) -> Result<Public, KeyError> {
