@@ -166,7 +166,7 @@ pub struct Allotment {
     /// Which purses of the delegating task it is reserved with.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub from: Vec<u32>,
-    /// Which capabilities of the scope share it, by position; none for the purse of the task as a whole.
+    /// Which capabilities of the scope draw on it, by position; none for the purse of the task as a whole.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub capabilities: Vec<u32>,
 }

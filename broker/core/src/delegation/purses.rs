@@ -2,7 +2,8 @@
 //!
 //! A task's first purse is the task's own: it is reserved with the delegator's, and with those of the capabilities it was
 //! invoked under. Each further purse is shared by the capabilities that come from one purse of the delegator, so that
-//! splitting a capability does not multiply its ceiling. Purses are opened by the record that submits a task and closed
+//! splitting a capability does not multiply its ceiling; and each of those that share has one of its own besides, so that
+//! sharing does not let one be used up in the place of another. Purses are opened by the record that submits a task and closed
 //! by the one that ends it: reservation and state are one append.
 
 use std::collections::BTreeMap;
@@ -51,18 +52,19 @@ pub(super) fn left_of(node: &Node, ledger: &Ledger<PurseId>) -> Scope {
     Scope::of(held(node, ledger).map(|(capability, _)| capability))
 }
 
-/// The capabilities a task holds now, each with the purse it draws on.
-fn held<'a>(
-    node: &'a Node,
-    ledger: &'a Ledger<PurseId>,
-) -> impl Iterator<Item = (Capability, Option<u32>)> + 'a {
-    let purse_of = |position: u32| {
+/// A capability, and the purses it draws on.
+type Held = (Capability, Vec<u32>);
+
+/// The capabilities a task holds now, each with the purses it draws on.
+fn held<'a>(node: &'a Node, ledger: &'a Ledger<PurseId>) -> impl Iterator<Item = Held> + 'a {
+    (0..).zip(node.submission.scope.iter()).map(move |(position, capability)| {
         let purses = (0..).zip(&node.submission.purses);
-        purses.into_iter().find(|(_, purse)| purse.capabilities.contains(&position)).map(|(index, _)| index)
-    };
-    (0..).zip(node.submission.scope.iter()).map(move |(position, capability)| match purse_of(position) {
-        None => (capability.clone(), None),
-        Some(index) => (capability.lowered(&ledger.left(&PurseId { task: node.id, index })), Some(index)),
+        let its = purses.filter(|(_, purse)| purse.capabilities.contains(&position));
+        let its: Vec<u32> = its.map(|(index, _)| index).collect();
+        let lower = |capability: Capability, &index: &u32| {
+            capability.lowered(&ledger.left(&PurseId { task: node.id, index }))
+        };
+        (its.iter().fold(capability.clone(), lower), its)
     })
 }
 
@@ -93,8 +95,7 @@ impl Draft<'_> {
         {
             return Ok(Vec::new());
         }
-        let held: Vec<(Capability, Option<u32>)> =
-            parent.map(|parent| held(parent, self.ledger()).collect()).unwrap_or_default();
+        let held: Vec<Held> = parent.map(|parent| held(parent, self.ledger()).collect()).unwrap_or_default();
         let mut trial = Trial { new, ledger: self.ledger().clone(), purses: Vec::new() };
         let mut whole = whole_task(new, limited, &held, allowed);
         let within = whole.from.clone();
@@ -103,7 +104,8 @@ impl Draft<'_> {
             self.share(&mut whole, new, &offer.map_err(exhausted)?);
         }
         trial.reserve(whole)?;
-        for purse in capability_purses(scope, &held, &within) {
+        let left = |index| parent.map(|parent| self.ledger().left(&PurseId { task: parent.id, index }));
+        for purse in capability_purses(scope, &held, &within, |index| left(index).unwrap_or_default()) {
             trial.reserve(purse)?;
         }
         Ok(trial.purses)
@@ -177,12 +179,7 @@ fn exhausted(exhausted: Exhausted) -> Refusal {
 }
 
 /// The purse of the task as a whole: what was asked, and no more than the capabilities it is invoked under allow.
-fn whole_task(
-    new: &NewTask,
-    limited: bool,
-    held: &[(Capability, Option<u32>)],
-    allowed: &Allowed,
-) -> Allotment {
+fn whole_task(new: &NewTask, limited: bool, held: &[Held], allowed: &Allowed) -> Allotment {
     let mut ceilings = new.budget;
     for unit in Unit::ALL {
         let most = allowed.under.iter().filter_map(|under| under.ceilings().get(unit)).min();
@@ -190,69 +187,67 @@ fn whole_task(
         ceilings.set(unit, ceilings.get(unit).into_iter().chain(most).min());
     }
     let mut from: Vec<u32> = if limited { vec![0] } else { Vec::new() };
-    from.extend(allowed.under.iter().filter_map(|under| source(under, held)));
+    from.extend(allowed.under.iter().flat_map(|under| sources(under, held)));
     from.sort_unstable();
     from.dedup();
     Allotment { ceilings, from, capabilities: Vec::new() }
 }
 
-/// One purse for all capabilities that draw on the same purse of the delegator, one for each that draws on none. What is
-/// spent under a capability to delegate is spent by the task itself: a purse the task as a whole is reserved with
-/// (`within`) is not reserved with twice.
-fn capability_purses(scope: &Scope, held: &[(Capability, Option<u32>)], within: &[u32]) -> Vec<Allotment> {
-    let mut shared: BTreeMap<u32, Allotment> = BTreeMap::new();
-    let mut own = Vec::new();
-    for (position, capability) in (0_u32..).zip(scope.iter()) {
-        let ceilings = capability.ceilings();
-        if ceilings.is_unlimited() {
-            continue;
-        }
-        match source(capability, held) {
-            Some(index) if capability.space() != DELEGATION_SPACE || !within.contains(&index) => {
-                let purse = shared.entry(index).or_insert_with(|| Allotment {
-                    ceilings: Ceilings::default(),
-                    from: vec![index],
-                    capabilities: Vec::new(),
-                });
-                purse.ceilings = sum(&purse.ceilings, &ceilings, &source_ceilings(capability, held));
-                purse.capabilities.push(position);
-            }
-            _ => own.push(Allotment { ceilings, from: Vec::new(), capabilities: vec![position] }),
+/// One purse for all capabilities that draw on the same purse of the delegator, and one for each that has none to itself
+/// by that. What is spent under a capability to delegate is spent by the task itself: a purse the task as a whole is
+/// reserved with (`within`) is not reserved with twice.
+fn capability_purses(
+    scope: &Scope,
+    held: &[Held],
+    within: &[u32],
+    left: impl Fn(u32) -> Ceilings,
+) -> Vec<Allotment> {
+    let limited = (0_u32..).zip(scope.iter());
+    let limited: Vec<_> = limited.filter(|(_, capability)| !capability.ceilings().is_unlimited()).collect();
+    let mut sharing: BTreeMap<u32, Vec<(u32, &Capability)>> = BTreeMap::new();
+    for &(position, capability) in &limited {
+        let is_paid = |purse: &u32| capability.space() == DELEGATION_SPACE && within.contains(purse);
+        for &purse in sources(capability, held).iter().filter(|purse| !is_paid(purse)) {
+            sharing.entry(purse).or_default().push((position, capability));
         }
     }
-    shared.into_values().chain(own).collect()
+    let shared = sharing.into_iter().map(|(purse, sharing)| Allotment {
+        ceilings: together(&sharing, &left(purse)),
+        from: vec![purse],
+        capabilities: sharing.iter().map(|(position, _)| *position).collect(),
+    });
+    let mut purses: Vec<Allotment> = shared.collect();
+    for (position, capability) in limited {
+        if !purses.iter().any(|purse| purse.capabilities == [position]) {
+            let (ceilings, capabilities) = (capability.ceilings(), vec![position]);
+            purses.push(Allotment { ceilings, from: Vec::new(), capabilities });
+        }
+    }
+    purses
 }
 
 /// The space of capabilities to delegate.
 const DELEGATION_SPACE: &str = "a2a";
 
-/// The delegator's purse a capability draws on: none if one without a purse covers it.
-fn source(capability: &Capability, held: &[(Capability, Option<u32>)]) -> Option<u32> {
-    let purses: Option<Vec<u32>> = covering(capability, held).map(|(_, purse)| *purse).collect();
-    purses?.first().copied()
-}
-
-fn covering<'a>(
-    capability: &'a Capability,
-    held: &'a [(Capability, Option<u32>)],
-) -> impl Iterator<Item = &'a (Capability, Option<u32>)> {
-    held.iter().filter(|(held, _)| capability.is_within(held))
-}
-
-/// What the delegator has left of the purse, as its own capability says it.
-fn source_ceilings(capability: &Capability, held: &[(Capability, Option<u32>)]) -> Ceilings {
-    covering(capability, held).next().map(|(held, _)| held.ceilings()).unwrap_or_default()
-}
-
-/// The sum of two ceilings, never more than a third.
-fn sum(a: &Ceilings, b: &Ceilings, most: &Ceilings) -> Ceilings {
-    let mut sum = Ceilings::default();
-    for unit in Unit::ALL {
-        let added = match (a.get(unit), b.get(unit)) {
-            (Some(a), Some(b)) => Some(a.saturating_add(b)),
-            (one, other) => one.or(other),
-        };
-        sum.set(unit, added.into_iter().chain(most.get(unit)).min());
+/// The delegator's purses a capability draws on: those of the first that covers it; none if one without a purse does.
+fn sources<'a>(capability: &Capability, held: &'a [Held]) -> &'a [u32] {
+    let covering = || held.iter().filter(|(held, _)| capability.is_within(held));
+    match covering().next() {
+        Some((_, purses)) if covering().all(|(_, purses)| !purses.is_empty()) => purses,
+        _ => &[],
     }
-    sum
+}
+
+/// What capabilities may use up between them: the sum of their ceilings, never more than is left. Where one of them has
+/// no ceiling, only what is left bounds them together.
+fn together(sharing: &[(u32, &Capability)], left: &Ceilings) -> Ceilings {
+    let mut ceilings = Ceilings::default();
+    for unit in Unit::ALL {
+        let sum = sharing
+            .iter()
+            .map(|(_, capability)| capability.ceilings().get(unit))
+            .try_fold(0_u64, |sum, ceiling| Some(sum.saturating_add(ceiling?)));
+        ceilings.set(unit, sum.into_iter().chain(left.get(unit)).min());
+    }
+    ceilings
 }

@@ -177,3 +177,24 @@ fn canceling_what_was_revoked_still_works() {
     world.feed(Input::Tick).unwrap();
     assert_eq!(world.state(root), TaskState::Canceled);
 }
+
+/// Two capabilities that come from one of the delegator's share its ceiling; neither is used up in the other's place.
+#[test]
+fn capabilities_that_share_a_ceiling_keep_their_own() {
+    let mut world = World::new();
+    world.limits.budget_share = 100;
+    let give = |world: &mut World, parent, agent: &str, texts: &[&str]| {
+        let mut new = world.new_task(parent, agent, None);
+        new.agent.caps = Scope::parse(texts.iter().copied()).unwrap();
+        let id = new.id;
+        world.feed(Input::Delegate(Box::new(new))).map(|()| id)
+    };
+    let root = give(&mut world, None, "a", &["a2a:skill/**", "mcp:tool/*{calls<=9}"]).unwrap();
+    let two = ["a2a:skill/**", "mcp:tool/fetch{calls<=3}", "mcp:tool/search{calls<=5}"];
+    let middle = give(&mut world, Some(root), "b", &two).unwrap();
+    give(&mut world, Some(middle), "c", &two).unwrap();
+    let late = give(&mut world, Some(middle), "d", &two).unwrap();
+    let held = world.tree.summary(late).unwrap().scope.join(" ");
+    assert!(!held.contains("calls<=1") && !held.contains("calls<=3"), "the first has it all: {held}");
+    assert!(held.contains("mcp:tool/search{calls<=0}"), "{held}");
+}
