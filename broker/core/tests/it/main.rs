@@ -8,6 +8,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod adversary;
 mod audit;
 mod budgets;
 mod histories;
