@@ -24,6 +24,9 @@ const RESERVED: [&str; 5] = ["mode", "accept", "escalate", "subtasks", "quorum"]
 /// Longest name of a skill asked for: it is copied into refusals and the audit log.
 const MAX_SKILL_BYTES: usize = 256;
 
+/// Up to here every whole number has a floating one of its own: 2^53.
+const MAX_EXACT_FLOAT: f64 = 9_007_199_254_740_992.0;
+
 /// What a delegator may ask for. All members are optional.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -43,11 +46,11 @@ struct AskedWire {
 pub struct AmountsWire {
     #[serde(skip_serializing_if = "Option::is_none")]
     usd: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "whole")]
     calls: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "whole")]
     tokens: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "whole")]
     fanout: Option<u64>,
 }
 
@@ -69,9 +72,24 @@ impl AmountsWire {
 
 #[derive(Debug, Clone, Deserialize)]
 struct RetryWire {
-    max_attempts: Option<u32>,
+    #[serde(default, deserialize_with = "whole")]
+    max_attempts: Option<u64>,
     #[serde(default)]
     idempotent: bool,
+}
+
+/// A whole number, also as `3.0`: SDKs on Protobuf keep metadata in a `Struct`, whose numbers are all floating.
+fn whole<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
+    let Some(number) = Option::<serde_json::Number>::deserialize(from)? else { return Ok(None) };
+    let of_float = || {
+        let (number, text) = (number.as_f64()?, number.to_string());
+        let digits = text.strip_suffix(".0").filter(|_| number <= MAX_EXACT_FLOAT)?;
+        digits.parse().ok()
+    };
+    let whole = number.as_u64().or_else(of_float);
+    whole
+        .map(Some)
+        .ok_or_else(|| serde::de::Error::custom(format!("expected a whole number, found {number}")))
 }
 
 /// A delegator's wishes, checked.
@@ -121,7 +139,9 @@ impl Asked {
             .transpose()
             .map_err(|error| AskedError { member: ".scope".to_owned(), problem: error.to_string() })?;
         let retry = wire.retry.map(|retry| Retry {
-            max_attempts: retry.max_attempts.unwrap_or(default_max_attempts),
+            max_attempts: retry
+                .max_attempts
+                .map_or(default_max_attempts, |most| u32::try_from(most).unwrap_or(u32::MAX)),
             idempotent: retry.idempotent,
         });
         let budget = wire.budget.as_deref().map(read_budget).transpose()?.unwrap_or_default();

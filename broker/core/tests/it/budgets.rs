@@ -198,3 +198,27 @@ fn capabilities_that_share_a_ceiling_keep_their_own() {
     assert!(!held.contains("calls<=1") && !held.contains("calls<=3"), "the first has it all: {held}");
     assert!(held.contains("mcp:tool/search{calls<=0}"), "{held}");
 }
+
+/// Metadata that went through a Protobuf `Struct`, as with the official SDKs, has floating numbers only.
+#[test]
+fn whole_numbers_may_be_written_as_floating_ones_and_no_others() {
+    let asked = |budget: serde_json::Value| {
+        let mut message = protocol::Message::user_text("m", "do it");
+        message.metadata.set(extension::URI, &json!({ "budget": budget })).unwrap();
+        extension::Asked::of(&message, 1).map(|asked| asked.budget.calls)
+    };
+    assert_eq!(asked(json!({ "calls": 150.0 })), Ok(Some(150)));
+    assert_eq!(asked(json!({ "calls": 150 })), Ok(Some(150)));
+    assert_eq!(asked(json!({ "calls": null })), Ok(None));
+    for bad in [json!(1.5), json!(-1.0), json!(-1), json!(1e300), json!("3")] {
+        let refused = asked(json!({ "calls": bad })).unwrap_err();
+        assert!(refused.to_string().contains(".budget: expected {usd"), "{refused}");
+    }
+    let mut event = protocol::Message::agent_text("m", "done");
+    event.metadata.set(extension::URI, &json!({ "cost": { "calls": 2.0 } })).unwrap();
+    assert_eq!(
+        extension::cost_of(&event.metadata).unwrap().calls,
+        Some(2),
+        "and so is what an agent reports"
+    );
+}
