@@ -1,5 +1,6 @@
 //! Who is let in, and who is not.
 
+mod adversary;
 mod api_keys;
 mod authorization;
 mod certificates;
