@@ -1,8 +1,9 @@
-//! The rule: `Effective(A→B) = pass_on(Hold(A's task)) ∩ asked ∩ Caps(B) ∩ policy`, and its two gates: the hold admits
-//! invoking the skill, and what the skill requires is within the effective scope.
+//! The rule: `Effective(A→B) = pass_on(Hold(A's task)) ∩ asked ∩ Caps(B) ∩ policy`, and its two gates: hold and policy
+//! together admit invoking the skill, and what the skill requires is within the effective scope.
 
 mod invoke;
 
+use self::invoke::Gate;
 pub(crate) use self::invoke::rate_wait;
 
 use serde::{Deserialize, Serialize};
@@ -65,7 +66,7 @@ pub struct Demand<'a> {
     pub skills: &'a [SkillRequirement],
     /// Now, in seconds since the epoch.
     pub now: u64,
-    /// Earlier delegations under this hold; needed only if it has rates (see [`Scope::has_rates`]).
+    /// Earlier delegations under this hold; needed only if it or the policy has rates (see [`Scope::has_rates`]).
     pub recent: &'a [Invocation<'a>],
 }
 
@@ -85,7 +86,8 @@ pub struct Allowed {
     pub effective: Scope,
     /// The skills it may use: the one named, or all that are allowed.
     pub skills: Vec<String>,
-    /// The capabilities of the hold that admit invoking them; what they limit is used up by the delegation.
+    /// The capabilities of hold and policy together that admit invoking them; what they limit is used up by the
+    /// delegation.
     pub under: Vec<Capability>,
 }
 
@@ -147,16 +149,18 @@ pub fn decide(demand: &Demand<'_>) -> Decision {
 
 fn judge(demand: &Demand<'_>) -> Result<Allowed, Denied> {
     check_asked(demand)?;
-    let effective = effective(demand).map_err(|limit| Denied {
-        missing: Vec::new(),
-        rule: DenyRule::TooComplex,
-        explanation: format!("{limit}; ask for fewer capabilities"),
-    })?;
+    let effective = effective(demand).map_err(too_complex)?;
+    let gate = Gate::new(demand)?;
     let (skills, under) = match demand.skill {
-        Some(skill) => named_skill(demand, &effective, skill)?,
-        None => usable_skills(demand, &effective)?,
+        Some(skill) => named_skill(&gate, &effective, skill)?,
+        None => usable_skills(&gate, &effective)?,
     };
     Ok(Allowed { effective, skills, under })
+}
+
+fn too_complex(limit: LimitExceeded) -> Denied {
+    let explanation = format!("{limit}; ask for fewer capabilities");
+    Denied { missing: Vec::new(), rule: DenyRule::TooComplex, explanation }
 }
 
 /// Asking for more than can be passed on is refused: nothing is narrowed silently.
@@ -178,8 +182,9 @@ fn check_asked(demand: &Demand<'_>) -> Result<(), Denied> {
 
 type Usable = (Vec<String>, Vec<Capability>);
 
-fn named_skill(demand: &Demand<'_>, effective: &Scope, skill: &str) -> Result<Usable, Denied> {
-    let under = invoke::admit(demand, Some(skill))?;
+fn named_skill(gate: &Gate<'_>, effective: &Scope, skill: &str) -> Result<Usable, Denied> {
+    let demand = gate.demand;
+    let under = gate.admit(Some(skill))?;
     let required = demand.skills.iter().filter(|known| known.id == skill);
     let missing: Vec<String> =
         required.flat_map(|known| lacking(&known.requires, effective, demand.now)).collect();
@@ -191,14 +196,15 @@ fn named_skill(demand: &Demand<'_>, effective: &Scope, skill: &str) -> Result<Us
 }
 
 /// With no skill named, all that are admitted and whose requirements are met; at least one.
-fn usable_skills(demand: &Demand<'_>, effective: &Scope) -> Result<Usable, Denied> {
+fn usable_skills(gate: &Gate<'_>, effective: &Scope) -> Result<Usable, Denied> {
+    let demand = gate.demand;
     if demand.skills.is_empty() {
-        return Ok((Vec::new(), invoke::admit(demand, None)?.into_iter().collect()));
+        return Ok((Vec::new(), gate.admit(None)?.into_iter().collect()));
     }
     let (mut skills, mut all_under) = (Vec::new(), Vec::new());
     let mut refused = None;
     for skill in demand.skills {
-        match invoke::admit(demand, Some(&skill.id)) {
+        match gate.admit(Some(&skill.id)) {
             Err(denied) => refused = refused.or(Some(denied)),
             Ok(_) if lacking(&skill.requires, effective, demand.now).next().is_some() => {}
             Ok(under) => {
@@ -207,7 +213,7 @@ fn usable_skills(demand: &Demand<'_>, effective: &Scope) -> Result<Usable, Denie
             }
         }
     }
-    if skills.is_empty() { Err(none_usable(demand, refused)) } else { Ok((skills, all_under)) }
+    if skills.is_empty() { Err(none_usable(gate, refused)) } else { Ok((skills, all_under)) }
 }
 
 /// What a skill requires and the effective scope does not give.
@@ -219,10 +225,10 @@ fn lacking<'a>(required: &'a Scope, effective: &'a Scope, now: u64) -> impl Iter
 }
 
 /// A rate or a budget says when or how to come back; otherwise what is missing is the right to any skill.
-fn none_usable(demand: &Demand<'_>, refused: Option<Denied>) -> Denied {
+fn none_usable(gate: &Gate<'_>, refused: Option<Denied>) -> Denied {
     match refused {
         Some(denied) if !matches!(denied.rule, DenyRule::MayNotInvoke) => denied,
-        _ => invoke::may_not(demand, &Capability::invoke_any(demand.agent)),
+        _ => gate.refused(&Capability::invoke_any(gate.demand.agent)),
     }
 }
 

@@ -97,16 +97,14 @@ fn lack(demand: &Demand<'_>, rule: DenyRule, text: &str) -> Lack {
         (DenyRule::RequirementUnmet, Some(missing)) => {
             !scope.is_top() && !scope.iter().any(|ours| ours.satisfies(missing, demand.now))
         }
-        // Policy is asked first; what it refuses is not the hold's fault.
-        (DenyRule::MayNotInvoke, Some(missing)) => match factor {
-            Factor::Policy => is_silent(scope, missing),
-            Factor::Hold => !demand.policy.is_some_and(|policy| is_silent(policy, missing)),
-            _ => false,
-        },
         (DenyRule::AskedExceedsHold, Some(missing)) => {
             matches!(factor, Factor::Hold | Factor::Passing) && !scope.covers(missing)
         }
-        _ => factor == Factor::Hold,
+        // What the policy refuses is not the hold's fault.
+        (_, Some(missing)) => {
+            factor == if is_policys_word(demand, rule, missing) { Factor::Policy } else { Factor::Hold }
+        }
+        (_, None) => factor == Factor::Hold,
     };
     let mut factors: Vec<Factor> =
         all.iter().filter(|(factor, scope)| at_fault(*factor, scope)).map(|(factor, _)| *factor).collect();
@@ -119,6 +117,13 @@ fn lack(demand: &Demand<'_>, rule: DenyRule, text: &str) -> Lack {
         factors.extend(all.iter().map(|(factor, _)| *factor));
     }
     Lack { capability: text.to_owned(), factors }
+}
+
+/// Whether the policy does not speak of it, or the hold alone would not be refused like this.
+fn is_policys_word(demand: &Demand<'_>, rule: DenyRule, missing: &Capability) -> bool {
+    let Some(policy) = demand.policy else { return false };
+    let alone = decide(&Demand { policy: None, ..*demand });
+    is_silent(policy, missing) || !matches!(alone, Decision::Deny(denied) if denied.rule == rule)
 }
 
 /// Whether a scope does not speak of a capability at all.

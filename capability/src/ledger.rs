@@ -129,6 +129,16 @@ impl Ceilings {
         } = ceiling;
     }
 
+    /// These, and where they say nothing, those.
+    #[must_use]
+    pub fn or(&self, those: &Self) -> Self {
+        let mut either = *self;
+        for unit in Unit::ALL {
+            either.set(unit, self.get(unit).or(those.get(unit)));
+        }
+        either
+    }
+
     /// Whether there is no ceiling at all.
     pub fn is_unlimited(&self) -> bool {
         *self == Self::default()

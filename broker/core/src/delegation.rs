@@ -280,7 +280,6 @@ fn apply_to_node(node: &mut Node, record: &Record) {
         Fact::Resumed => node.heard = record.at,
         Fact::Status(status) => {
             node.bytes += status_bytes(status);
-            node.cost = status.cost.unwrap_or(node.cost);
             node.set_status(status, record.at);
         }
         Fact::Artifact(piece) => {
@@ -313,6 +312,7 @@ fn apply_to_node(node: &mut Node, record: &Record) {
             node.show(outcome.state, record.at);
         }
         Fact::Revoked { .. } => node.revoked = true,
+        Fact::Cost { number, cost } => node.note_cost(*number, cost),
         Fact::Late { .. } => node.late += 1,
     }
 }

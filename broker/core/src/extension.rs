@@ -4,7 +4,7 @@
 
 use capability::Scope;
 use capability::ledger::Ceilings;
-use protocol::{Artifact, Message, Metadata, Timestamp};
+use protocol::{Artifact, Message, Metadata, StreamResponse, TaskStatus, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -223,14 +223,28 @@ pub fn tell(
     message.metadata.set(URI, &told)
 }
 
-/// What an agent says it used up by itself, if it says so in a form that can be read.
-pub fn cost_of(metadata: &Metadata) -> Option<Cost> {
+/// What an agent says it used up by itself, if it says so in a form that can be read: in the event, or in the message
+/// of the status it reports.
+pub(crate) fn cost_in(event: &StreamResponse) -> Option<Cost> {
+    let of_status = |status: &TaskStatus| cost_of(&status.message.as_ref()?.metadata);
+    match event {
+        StreamResponse::Task(task) => cost_of(&task.metadata).or_else(|| of_status(&task.status)),
+        StreamResponse::StatusUpdate(update) => {
+            cost_of(&update.metadata).or_else(|| of_status(&update.status))
+        }
+        StreamResponse::Message(message) => cost_of(&message.metadata),
+        StreamResponse::ArtifactUpdate(_) => None,
+    }
+}
+
+/// Delegations the broker counts itself, whatever an agent says of them.
+fn cost_of(metadata: &Metadata) -> Option<Cost> {
     #[derive(Deserialize)]
     struct Said {
         cost: Option<AmountsWire>,
     }
     let said: Said = serde_json::from_str(metadata.get(URI)?.get()).ok()?;
-    said.cost?.read()
+    said.cost?.read().map(|cost| Cost { fanout: None, ..cost })
 }
 
 /// Metadata without what only the broker may state.

@@ -106,6 +106,13 @@ pub enum Fact {
         /// Who revoked them, for people.
         by: String,
     },
+    /// The agent says what an attempt has used up so far. Of a unit the last word counts.
+    Cost {
+        /// Attempt number.
+        number: u32,
+        /// The totals it states.
+        cost: Cost,
+    },
     /// The end. Nothing follows.
     Ended(Box<Outcome>),
     /// Something arrived after the end, or from a lost attempt; kept, never shown.
@@ -192,9 +199,6 @@ pub struct StatusFact {
     pub metadata: Metadata,
     /// Who says so.
     pub origin: Origin,
-    /// What the agent says it has used up so far.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cost: Option<Cost>,
 }
 
 /// Who a status comes from.
@@ -253,7 +257,8 @@ pub struct Outcome {
     /// The agent answered with this message and no task, before anything else was shown: it passes as exactly that.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub direct: bool,
-    /// What the agent used up by itself, without its delegations; a unit that is absent is unknown.
+    /// What its agent used up by itself in all attempts, without its delegations; a unit that is absent is unknown.
+    /// Set when it ends.
     #[serde(default, skip_serializing_if = "Cost::is_unlimited")]
     pub cost: Cost,
 }

@@ -157,7 +157,13 @@ impl Caller {
 
     /// Whether the caller may continue or cancel a task: an agent never the one it works on itself.
     pub(super) fn may_steer(&self, tree: &Tree, task: TaskId) -> bool {
-        let is_own = matches!(&self.0, Identity::Delegate { task: own, .. } if *own == task);
+        let is_own = match &self.0 {
+            Identity::Delegate { task: own, .. } => *own == task,
+            Identity::Principal { role: Role::Agent(agent), name, .. } => {
+                tree.agent(task) == Some(agent) && !owns(tree, task, name)
+            }
+            Identity::Principal { .. } => false,
+        };
         self.may_read(tree, task) && !is_own
     }
 
@@ -185,4 +191,60 @@ impl Caller {
 
 fn owns(tree: &Tree, task: TaskId, name: &str) -> bool {
     tree.owner_and_context(task).is_some_and(|(owner, _)| owner == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use broker_core::delegation::input::{AgentFacts, Input, NewTask};
+    use broker_core::{Limits, Timestamp};
+    use capability::ledger::Ceilings;
+    use protocol::Message;
+
+    use super::*;
+
+    /// alice has `a` work, which has `b` work.
+    fn tree() -> (Tree, [TaskId; 2]) {
+        let ids = [1, 2].map(|id| TaskId(uuid::Uuid::from_u128(id)));
+        let mut tree = Tree::new(ids[0]);
+        for (id, parent, agent) in [(ids[0], None, "a"), (ids[1], Some(ids[0]), "b")] {
+            let identity = format!("http://{agent}");
+            let caps = Scope::parse(["a2a:skill/**"]).unwrap();
+            let new = NewTask {
+                id,
+                parent,
+                caller: "alice".to_owned(),
+                held: Scope::top(),
+                agent: AgentFacts { name: agent.to_owned(), identity, caps, skills: Vec::new() },
+                skill: None,
+                asked: None,
+                budget: Ceilings::default(),
+                policy: None,
+                message: Message::user_text("m", "do it"),
+                context_id: "c".to_owned(),
+                agent_context: "c".to_owned(),
+                accepted_output_modes: Vec::new(),
+                deadline: None,
+                retry: None,
+            };
+            let input = Input::Delegate(Box::new(new));
+            let decision = tree.decide(input, Timestamp::from_millis(1_000), &Limits::default()).unwrap();
+            decision.records.iter().for_each(|record| tree.apply(record).unwrap());
+        }
+        (tree, ids)
+    }
+
+    #[test]
+    fn an_agent_steers_what_it_delegated_and_never_its_own_task_however_it_is_known() {
+        let (tree, [own, below]) = tree();
+        let by_key = |name: &str| {
+            let (role, scope) = (Role::Agent("a".to_owned()), Scope::empty());
+            Caller(Identity::Principal { name: name.to_owned(), role, scope })
+        };
+        let by_grant = Caller(Identity::Delegate { root: own, task: own, held: Scope::top() });
+        for caller in [by_key("agent-a"), by_grant] {
+            assert!(caller.may_read(&tree, own) && caller.may_steer(&tree, below), "{caller:?}");
+            assert!(!caller.may_steer(&tree, own), "{caller:?}");
+        }
+        assert!(by_key("alice").may_steer(&tree, own), "the tree is its own");
+    }
 }

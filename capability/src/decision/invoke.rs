@@ -1,36 +1,113 @@
-//! The first gate: does the hold admit invoking this skill, now? Not to be refused for good is a rate that frees up
-//! again, or a ceiling of which too little is left.
+//! The first gate: do hold and policy together admit invoking this skill, now? Not to be refused for good is a rate that
+//! frees up again, or a ceiling of which too little is left.
 
-use super::{Demand, Denied, DenyRule, Invocation};
+use std::borrow::Cow;
+
+use super::{Demand, Denied, DenyRule, Invocation, too_complex};
 use crate::capability::{Arg, Bar, Capability, Request};
 use crate::ledger::Unit;
+use crate::scope::Scope;
 
-/// The capability of the hold that admits it; none if the hold is everything.
-///
-/// # Errors
-/// What is missing, or when it may be tried again.
-pub(super) fn admit(demand: &Demand<'_>, skill: Option<&str>) -> Result<Option<Capability>, Denied> {
-    let wanted = wanted(demand.agent, skill);
-    if demand
-        .policy
-        .is_some_and(|policy| !policy.iter().any(|ours| reaches(ours, &wanted)) && !policy.is_top())
-    {
-        return Err(forbidden_by_policy(demand, &wanted));
+/// A demand, and what of its hold the policy leaves to invoke with. Nothing is passed on by invoking: no hop is spent.
+pub(super) struct Gate<'d> {
+    pub(super) demand: &'d Demand<'d>,
+    within: Cow<'d, Scope>,
+}
+
+impl<'d> Gate<'d> {
+    pub(super) fn new(demand: &'d Demand<'d>) -> Result<Self, Denied> {
+        let within = match demand.policy {
+            None => Cow::Borrowed(demand.hold),
+            Some(policy) => Cow::Owned(demand.hold.meet(policy).map_err(too_complex)?),
+        };
+        Ok(Self { demand, within })
     }
-    if demand.hold.is_top() {
-        return Ok(None);
+
+    /// The capability that admits it; none if everything is admitted.
+    ///
+    /// # Errors
+    /// What is missing, or when it may be tried again.
+    pub(super) fn admit(&self, skill: Option<&str>) -> Result<Option<Capability>, Denied> {
+        let wanted = wanted(self.demand.agent, skill);
+        self.find(&wanted, skill).map_err(|bars| self.denied(&wanted, skill, bars))
     }
-    let candidates = demand.hold.iter().filter(|held| reaches(held, &wanted));
-    let (mut admitted, mut bars) = (Vec::new(), Vec::new());
-    for held in candidates {
-        match bar(demand, held, skill) {
-            None => admitted.push(held),
-            Some(bar) => bars.push(bar),
+
+    /// The same, or what keeps those back that speak of it.
+    fn find(&self, wanted: &Capability, skill: Option<&str>) -> Result<Option<Capability>, Vec<Bar>> {
+        if self.within.is_top() {
+            return Ok(None);
+        }
+        let (mut admitted, mut bars) = (Vec::new(), Vec::new());
+        for held in self.within.iter().filter(|held| reaches(held, wanted)) {
+            match bar(self.demand, held, skill) {
+                None => admitted.push(held),
+                Some(bar) => bars.push(bar),
+            }
+        }
+        // One without ceilings is used before one that is used up by it.
+        let best = admitted.into_iter().min_by_key(|held| !held.ceilings().is_unlimited());
+        best.cloned().map(Some).ok_or(bars)
+    }
+
+    /// Nothing admits it, whenever and for however little.
+    pub(super) fn refused(&self, wanted: &Capability) -> Denied {
+        self.denied(wanted, None, Vec::new())
+    }
+
+    /// Of several capabilities that nearly admit it, the one that will soonest.
+    fn denied(&self, wanted: &Capability, skill: Option<&str>, bars: Vec<Bar>) -> Denied {
+        let missing = vec![wanted.to_string()];
+        match bars.into_iter().min() {
+            Some(Bar::Rate { retry_after }) => Denied {
+                missing,
+                rule: DenyRule::RateExceeded { retry_after },
+                explanation: format!(
+                    "{wanted} was used as often as its rate allows; try again in {retry_after} s"
+                ),
+            },
+            Some(Bar::Ceiling { unit }) => Denied {
+                missing,
+                rule: DenyRule::BudgetExhausted,
+                explanation: format!(
+                    "too little is left of the {} of {wanted}; ask for a smaller budget, or wait until running \
+                     delegations return what they do not use",
+                    unit.name()
+                ),
+            },
+            Some(Bar::Final) | None if self.is_policys_word(wanted, skill) => {
+                forbidden_by_policy(self.demand, wanted)
+            }
+            Some(Bar::Final) | None => self.may_not(wanted),
         }
     }
-    // One without ceilings is used before one that is used up by it.
-    let best = admitted.into_iter().min_by_key(|held| !held.ceilings().is_unlimited());
-    best.cloned().map(Some).ok_or_else(|| denied(demand, &wanted, bars))
+
+    /// Whether it may not be for the policy: it does not speak of it, or the hold alone would do.
+    fn is_policys_word(&self, wanted: &Capability, skill: Option<&str>) -> bool {
+        let Some(policy) = self.demand.policy else { return false };
+        let is_silent = !policy.is_top() && !policy.iter().any(|ours| reaches(ours, wanted));
+        let alone = Demand { policy: None, ..*self.demand };
+        let by_hold =
+            || Gate { demand: &alone, within: Cow::Borrowed(alone.hold) }.find(wanted, skill).is_ok();
+        is_silent || (self.find(wanted, skill).is_err() && by_hold())
+    }
+
+    fn may_not(&self, wanted: &Capability) -> Denied {
+        let demand = self.demand;
+        let hint = if demand.hold.is_empty() {
+            "the delegating task holds no capabilities at all: its agent was registered without any \
+             that reach this far"
+        } else {
+            "the delegating task's scope does not admit it now"
+        };
+        Denied {
+            missing: vec![wanted.to_string()],
+            rule: DenyRule::MayNotInvoke,
+            explanation: format!(
+                "delegating to {} needs {wanted}: {hint}; the operator can add it to the delegating agent's caps",
+                demand.agent
+            ),
+        }
+    }
 }
 
 /// What keeps a capability from admitting this delegation.
@@ -86,53 +163,12 @@ fn uses(recent: &[Invocation<'_>], held: &Capability) -> Vec<u64> {
     used.map(|before| before.at).collect()
 }
 
-/// Of several capabilities that nearly admit it, the one that will soonest.
-fn denied(demand: &Demand<'_>, wanted: &Capability, bars: Vec<Bar>) -> Denied {
-    let missing = vec![wanted.to_string()];
-    match bars.into_iter().min() {
-        Some(Bar::Rate { retry_after }) => Denied {
-            missing,
-            rule: DenyRule::RateExceeded { retry_after },
-            explanation: format!(
-                "{wanted} was used as often as its rate allows; try again in {retry_after} s"
-            ),
-        },
-        Some(Bar::Ceiling { unit }) => Denied {
-            missing,
-            rule: DenyRule::BudgetExhausted,
-            explanation: format!(
-                "too little is left of the {} of {wanted}; ask for a smaller budget, or wait until running \
-                 delegations return what they do not use",
-                unit.name()
-            ),
-        },
-        Some(Bar::Final) | None => may_not(demand, wanted),
-    }
-}
-
-pub(super) fn may_not(demand: &Demand<'_>, wanted: &Capability) -> Denied {
-    let hint = if demand.hold.is_empty() {
-        "the delegating task holds no capabilities at all: its agent was registered without any \
-         that reach this far"
-    } else {
-        "the delegating task's scope does not admit it now"
-    };
-    Denied {
-        missing: vec![wanted.to_string()],
-        rule: DenyRule::MayNotInvoke,
-        explanation: format!(
-            "delegating to {} needs {wanted}: {hint}; the operator can add it to the delegating agent's caps",
-            demand.agent
-        ),
-    }
-}
-
 fn forbidden_by_policy(demand: &Demand<'_>, wanted: &Capability) -> Denied {
     Denied {
         missing: vec![wanted.to_string()],
         rule: DenyRule::MayNotInvoke,
         explanation: format!(
-            "delegating to {} needs {wanted}, which the account's policy does not admit; the operator can change it",
+            "delegating to {} needs {wanted}, which the account's policy does not admit now; the operator can change it",
             demand.agent
         ),
     }

@@ -229,6 +229,26 @@ fn policy_only_narrows() {
     assert_eq!(rule(&Demand { agent: "c", ..base }), Some(DenyRule::MayNotInvoke));
 }
 
+#[test]
+fn what_a_policy_limits_limits_the_first_hop_too() {
+    let hold = Scope::top();
+    let policy = scope(&["a2a:skill/b/*{exp<200;rate<=1/60s;usd<=5.00}"]);
+    let base =
+        Demand { giver: Giver::Principal, policy: Some(&policy), skill: Some("plain"), ..demand(&hold, &[]) };
+    let Decision::Allow(allowed) = decide(&base) else { panic!() };
+    let under: Vec<String> = allowed.under.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        under,
+        ["a2a:skill/b/*{exp<200;rate<=1/60s;usd<=5.00}"],
+        "so that its ceiling is reserved with"
+    );
+    assert_eq!(rule(&Demand { now: 200, ..base }), Some(DenyRule::MayNotInvoke));
+    let budget = Ceilings { usd: Some(5_000_001), ..Ceilings::default() };
+    assert_eq!(rule(&Demand { budget, ..base }), Some(DenyRule::BudgetExhausted));
+    let recent = [Invocation { agent: "b", skill: None, at: 90 }];
+    assert_eq!(rule(&Demand { recent: &recent, ..base }), Some(DenyRule::RateExceeded { retry_after: 50 }));
+}
+
 proptest! {
     #![proptest_config(super::cases())]
 

@@ -117,6 +117,11 @@ fn what_policy_refuses_is_not_the_holds_fault() {
     let (hold, caps, policy) = (scope("a2a:skill/**"), scope(""), scope("a2a:skill/c/*"));
     let why = explain(&Demand { policy: Some(&policy), ..demand(&hold, &caps, &[]) });
     assert_eq!(why.lacks.iter().map(|lack| lack.factors.as_slice()).collect::<Vec<_>>(), [&[Factor::Policy]]);
+    for policy in ["a2a:skill/**{exp<1}", "a2a:skill/**{calls<=0}"] {
+        let why = explain(&Demand { policy: Some(&scope(policy)), ..demand(&hold, &caps, &[]) });
+        let factors: Vec<_> = why.lacks.iter().map(|lack| lack.factors.as_slice()).collect();
+        assert_eq!(factors, [&[Factor::Policy]], "{policy}");
+    }
     let (hold, policy) = (scope("a2a:skill/c/*"), scope("a2a:skill/**"));
     let why = explain(&Demand { policy: Some(&policy), ..demand(&hold, &caps, &[]) });
     assert_eq!(why.lacks.iter().map(|lack| lack.factors.as_slice()).collect::<Vec<_>>(), [&[Factor::Hold]]);

@@ -128,8 +128,8 @@ pub struct Forbidden {
     pub act: String,
 }
 
-/// A grant handed out. The first grant of a task is not recorded again: it follows from the delegation, whose `task`
-/// is its id and whose effective scope is its scope.
+/// A grant handed out. The grants a task's agent is sent with its attempts are not recorded again: they follow from the
+/// delegation, whose `task` they name and whose effective scope is theirs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Grant {
     /// How it came to be.

@@ -73,7 +73,7 @@ impl Judged {
     /// A demand and the decision on it.
     pub(crate) fn new(demand: &Demand<'_>, decision: &Decision) -> Self {
         let matters = |skill: &&SkillRequirement| demand.skill.is_none_or(|named| named == skill.id);
-        let window = demand.hold.longest_window();
+        let window = demand.policy.map_or(0, Scope::longest_window).max(demand.hold.longest_window());
         let counts = |used: &&Invocation<'_>| used.at.saturating_add(window) > demand.now;
         Self {
             hold: demand.hold.clone(),

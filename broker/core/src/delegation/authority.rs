@@ -28,7 +28,9 @@ impl Draft<'_> {
         let parent = new.parent.and_then(|parent| self.node(parent));
         let hold = self.hold(parent, new)?;
         let recent = match parent {
-            Some(parent) if hold.has_rates() => self.invocations_below(parent.id),
+            Some(parent) if hold.has_rates() || new.policy.as_ref().is_some_and(Scope::has_rates) => {
+                self.invocations_below(parent.id)
+            }
             _ => Vec::new(),
         };
         let demand = self.demand(new, &hold, &recent);

@@ -99,13 +99,13 @@ impl<'t> Draft<'t> {
     /// Shows a status of the broker's making.
     fn show_working(&mut self, task: TaskId, message: Option<Message>, origin: Origin) {
         let metadata = protocol::Metadata::default();
-        let status = StatusFact { state: TaskState::Working, message, metadata, origin, cost: None };
+        let status = StatusFact { state: TaskState::Working, message, metadata, origin };
         self.record(task, Fact::Status(Box::new(status)));
     }
 
     /// Ends a task, tells its parent, and lets a parent that waited for it go on.
     pub(super) fn end(&mut self, task: TaskId, outcome: Outcome) {
-        let outcome = Outcome { cost: self.final_cost(task, outcome.cost), ..outcome };
+        let outcome = Outcome { cost: self.final_cost(task), ..outcome };
         self.record(task, Fact::Ended(Box::new(outcome)));
         self.report_to_parent(task);
         let Some(parent) = self.parent(task) else { return };

@@ -8,10 +8,10 @@ use protocol::{
 use super::action::Action;
 use super::draft::{Draft, agent_message_id};
 use super::input::{AttemptId, Failure};
-use super::state::{Phase, Question, message_bytes, parts_bytes};
+use super::state::{Node, Phase, Question, message_bytes, parts_bytes};
 use crate::TaskId;
 use crate::extension;
-use crate::journal::{ArtifactFact, AttemptOutcome, Cost, Fact, Origin, Outcome, StatusFact};
+use crate::journal::{ArtifactFact, AttemptOutcome, Fact, Origin, Outcome, StatusFact};
 
 impl Draft<'_> {
     pub(super) fn on_agent(&mut self, attempt: AttemptId, event: StreamResponse) {
@@ -31,6 +31,7 @@ impl Draft<'_> {
             let reason = format!("the agent answered for task {agent_task}, not for its own task {known}");
             return self.on_failed(attempt, &Failure::Invalid(reason));
         }
+        self.on_cost(attempt, &event);
         if self.is_closing(attempt.task) {
             return self.on_agent_while_closing(attempt, &event);
         }
@@ -39,12 +40,20 @@ impl Draft<'_> {
         }
         match event {
             StreamResponse::Task(task) => self.on_snapshot(attempt, task),
-            StreamResponse::StatusUpdate(update) => {
-                let cost = extension::cost_of(&update.metadata);
-                self.on_status(attempt, update.status, update.metadata, cost);
-            }
+            StreamResponse::StatusUpdate(update) => self.on_status(attempt, update.status, update.metadata),
             StreamResponse::ArtifactUpdate(update) => self.on_artifact(attempt.task, update),
             StreamResponse::Message(message) => self.on_direct_answer(attempt, message),
+        }
+        self.stop_overspending(attempt.task);
+    }
+
+    /// What the agent says of its cost is recorded before anything else: whatever becomes of the event, it was used up.
+    fn on_cost(&mut self, attempt: AttemptId, event: &StreamResponse) {
+        let AttemptId { task, number } = attempt;
+        let Some(said) = extension::cost_in(event) else { return };
+        let known = self.node(task).and_then(|node| node.live(number)).map(|live| live.cost);
+        if known.is_some_and(|known| said.or(&known) != known) {
+            self.record(task, Fact::Cost { number, cost: said });
         }
     }
 
@@ -161,13 +170,12 @@ impl Draft<'_> {
                 self.on_artifact(id, update);
             }
         }
-        let cost = extension::cost_of(&task.metadata);
         let metadata = extension::without_broker_data(task.metadata);
         let known = self.tree.bodies.get(id).map(|body| &body.metadata);
         if !metadata.is_empty() && known != Some(&metadata) {
             self.record(id, Fact::Metadata(Box::new(metadata)));
         }
-        self.on_status(attempt, task.status, Metadata::default(), cost);
+        self.on_status(attempt, task.status, Metadata::default());
     }
 
     /// A message of the agent that neither the history nor a status has shown yet.
@@ -198,34 +206,34 @@ impl Draft<'_> {
         self.record(task, Fact::Artifact(Box::new(piece)));
     }
 
-    fn on_status(&mut self, attempt: AttemptId, status: TaskStatus, metadata: Metadata, cost: Option<Cost>) {
+    fn on_status(&mut self, attempt: AttemptId, status: TaskStatus, metadata: Metadata) {
         let task = attempt.task;
         if self.is_stale_question(task, &status) || self.is_restated(task, &status, &metadata) {
             return;
         }
-        let said = status.message.as_ref().and_then(|message| extension::cost_of(&message.metadata));
-        let cost = cost.or(said);
         let message = status.message.map(|message| self.northbound_message(task, *message));
         let metadata = extension::without_broker_data(metadata);
         match status.state {
             TaskState::Submitted => {}
             TaskState::Working | TaskState::InputRequired | TaskState::AuthRequired => {
-                let fact = StatusFact { metadata, cost, ..agent_status(status.state, message) };
+                let fact = StatusFact { metadata, ..agent_status(status.state, message) };
                 self.record(task, Fact::Status(Box::new(fact)));
                 self.report_to_parent(task);
-                self.stop_overspending(task);
             }
             state => {
-                let cost = cost.unwrap_or_default();
-                let outcome = Outcome { metadata, cost, ..Outcome::new(state, message) };
+                let outcome = Outcome { metadata, ..Outcome::new(state, message) };
                 self.on_reported_end(attempt, outcome);
             }
         }
     }
 
-    /// An agent that says it used up more than the task has left is stopped.
+    /// An agent at work that says it used up more than the task has left is stopped.
     fn stop_overspending(&mut self, task: TaskId) {
-        if let Some(exhausted) = self.is_overspent(task) {
+        let is_at_work =
+            |node: &Node| !matches!(node.phase, Phase::Held(_) | Phase::Closing { .. } | Phase::Ended);
+        if self.node(task).is_some_and(is_at_work)
+            && let Some(exhausted) = self.is_overspent(task)
+        {
             self.fail(task, &format!("the task's budget is used up: {exhausted}"));
         }
     }
@@ -253,9 +261,8 @@ impl Draft<'_> {
             return self.on_failed(attempt, &Failure::Invalid(reason));
         }
         let direct = matches!(node.phase, Phase::Submitted);
-        let cost = extension::cost_of(&message.metadata).unwrap_or_default();
         let message = self.northbound_message(attempt.task, message);
-        let outcome = Outcome { direct, cost, ..Outcome::new(TaskState::Completed, Some(message)) };
+        let outcome = Outcome { direct, ..Outcome::new(TaskState::Completed, Some(message)) };
         self.on_reported_end(attempt, outcome);
     }
 
@@ -295,5 +302,5 @@ impl Draft<'_> {
 }
 
 fn agent_status(state: TaskState, message: Option<Message>) -> StatusFact {
-    StatusFact { state, message, metadata: Metadata::default(), origin: Origin::Agent, cost: None }
+    StatusFact { state, message, metadata: Metadata::default(), origin: Origin::Agent }
 }

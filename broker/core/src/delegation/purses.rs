@@ -14,7 +14,7 @@ use capability::{Allowed, Capability, Scope};
 use super::Nodes;
 use super::draft::Draft;
 use super::input::NewTask;
-use super::state::{Node, Progress};
+use super::state::{Attempt, Node, Progress};
 use crate::TaskId;
 use crate::error::Refusal;
 use crate::journal::{Allotment, AttemptOutcome, Cost, Submission};
@@ -118,14 +118,15 @@ impl Draft<'_> {
         }
     }
 
-    /// What a task that ends used up by itself: nothing if no agent ever had it, else what the agent says or said.
-    pub(super) fn final_cost(&self, task: TaskId, said: Cost) -> Cost {
-        let Some(node) = self.node(task) else { return said };
-        let mut cost = said;
-        for unit in Unit::ALL {
-            let known = said.get(unit).or(node.cost.get(unit));
-            let limited = !node.submission.purses.is_empty();
-            cost.set(unit, known.or((limited && !was_reached(node)).then_some(0)));
+    /// What a task that ends used up by itself: the sum over its attempts, unknown where an agent may have worked on
+    /// one and has not said.
+    pub(super) fn final_cost(&self, task: TaskId) -> Cost {
+        let mut cost = Cost::default();
+        let Some(node) = self.node(task) else { return cost };
+        let is_limited = !node.submission.purses.is_empty();
+        for unit in Unit::ALL.into_iter().filter(|&unit| is_limited || node.cost.get(unit).is_some()) {
+            let mut used = node.attempts.iter().map(|attempt| used_up(attempt, unit));
+            cost.set(unit, used.try_fold(0_u64, |sum, used| Some(sum.saturating_add(used?))));
         }
         cost
     }
@@ -141,14 +142,13 @@ impl Draft<'_> {
     }
 }
 
-/// Whether an agent may have worked on the task.
-fn was_reached(node: &Node) -> bool {
-    node.attempts.iter().any(|attempt| {
-        !matches!(
-            attempt.progress,
-            Progress::Scheduled { .. } | Progress::Ended(AttemptOutcome::NeverSent | AttemptOutcome::Refused)
-        )
-    })
+/// What an attempt used up: what the agent says, else nothing if it never began.
+fn used_up(attempt: &Attempt, unit: Unit) -> Option<u64> {
+    let never_began = matches!(
+        attempt.progress,
+        Progress::Scheduled { .. } | Progress::Ended(AttemptOutcome::NeverSent | AttemptOutcome::Refused)
+    );
+    attempt.cost.get(unit).or(never_began.then_some(0))
 }
 
 /// The purses being reserved for a new task.

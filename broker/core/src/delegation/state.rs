@@ -22,6 +22,7 @@
 
 use std::sync::Arc;
 
+use capability::ledger::Unit;
 use protocol::{Artifact, Message, Metadata, TaskState, Timestamp};
 
 use crate::TaskId;
@@ -57,6 +58,8 @@ pub(super) struct Attempt {
     /// The agent's own id of the task, once it said one.
     pub(super) agent_task: Option<String>,
     pub(super) reason: Option<String>,
+    /// What the agent says it has used up in it so far.
+    pub(super) cost: Cost,
 }
 
 /// How far an attempt has come.
@@ -106,7 +109,7 @@ pub(super) struct Node {
     pub(super) late: u32,
     /// When it was accepted.
     pub(super) submitted: Timestamp,
-    /// What its agent says it has used up so far.
+    /// What its agent says it has used up so far, in all attempts; once it ended, what was settled.
     pub(super) cost: Cost,
     /// Its grants, and those below it, are dead.
     pub(super) revoked: bool,
@@ -183,7 +186,19 @@ impl Node {
         if let Some(attempt) = self.attempt_mut(number) {
             attempt.progress = progress;
         } else {
-            self.attempts.push(Attempt { number, progress, agent_task: None, reason: None });
+            let (agent_task, reason, cost) = Default::default();
+            self.attempts.push(Attempt { number, progress, agent_task, reason, cost });
+        }
+    }
+
+    /// The agent says what an attempt has used up so far: of each unit it names, in place of what it said before.
+    pub(super) fn note_cost(&mut self, number: u32, said: &Cost) {
+        if let Some(attempt) = self.attempt_mut(number) {
+            attempt.cost = said.or(&attempt.cost);
+        }
+        for unit in Unit::ALL {
+            let known = self.attempts.iter().filter_map(|attempt| attempt.cost.get(unit));
+            self.cost.set(unit, known.reduce(u64::saturating_add));
         }
     }
 

@@ -1,5 +1,6 @@
 //! What is shown of a task: the A2A task, its events, and the summary people and tools read.
 
+use capability::Scope;
 use capability::ledger::Ceilings;
 use protocol::{
     Message, Metadata, StreamResponse, Task, TaskArtifactUpdateEvent, TaskState, TaskStatus,
@@ -9,7 +10,7 @@ use serde::Serialize;
 
 use super::Tree;
 use super::input::AttemptId;
-use super::purses::PurseId;
+use super::purses::{self, PurseId};
 use super::state::{Attempt, Node, Phase, Progress};
 use crate::TaskId;
 use crate::extension::{self, AmountsWire};
@@ -144,6 +145,11 @@ impl Tree {
     /// A task's summary.
     pub fn summary(&self, task: TaskId) -> Option<TaskSummary> {
         self.nodes.get(task).map(|node| self.summarize(node))
+    }
+
+    /// What an open task holds, its ceilings lowered to what is left of them.
+    pub fn scope_left(&self, task: TaskId) -> Option<Scope> {
+        self.nodes.get(task).map(|node| purses::left_of(node, &self.ledger))
     }
 
     /// Summaries of `task` and everything below it, each parent before its children.

@@ -1,13 +1,14 @@
 //! What may be used up: escrow, settlement, rates, windows, hops, as a tree of tasks lives them.
 
-use broker_core::delegation::input::{AttemptId, Failure, Input};
+use broker_core::delegation::input::{AttemptId, Failure, Input, NewTask};
+use broker_core::journal::Retry;
 use broker_core::{Refusal, TaskId, extension};
 use capability::Scope;
 use capability::ledger::Ceilings;
 use protocol::{StreamResponse, TaskState};
 use serde_json::json;
 
-use super::world::{World, update};
+use super::world::{World, snapshot, update};
 
 fn first(task: TaskId) -> AttemptId {
     AttemptId { task, number: 1 }
@@ -35,11 +36,15 @@ fn exhausted<T>(outcome: &Result<T, Refusal>) -> bool {
 
 /// The agent reports a state, and what it cost.
 fn report(world: &mut World, task: TaskId, state: TaskState, usd: Option<&str>) {
-    let mut event = update(first(task), state, None);
+    report_of(world, first(task), state, usd);
+}
+
+fn report_of(world: &mut World, attempt: AttemptId, state: TaskState, usd: Option<&str>) {
+    let mut event = update(attempt, state, None);
     if let (StreamResponse::StatusUpdate(update), Some(usd)) = (&mut event, usd) {
         update.metadata.set(extension::URI, &json!({ "cost": { "usd": usd } })).unwrap();
     }
-    world.say(first(task), event);
+    world.say(attempt, event);
 }
 
 fn left(world: &World, task: TaskId) -> serde_json::Value {
@@ -89,6 +94,79 @@ fn a_child_that_spends_what_it_does_not_have_is_stopped() {
     let text = world.tree.task(child, None).unwrap().status.message.unwrap().joined_text();
     assert!(text.contains("budget") && text.contains("usd"), "{text}");
     assert_eq!(left(&world, root), "4.00", "no more than was reserved is charged above");
+}
+
+#[test]
+fn every_attempt_is_paid_for() {
+    let mut world = World::new();
+    let root = delegate(&mut world, None, "a", usd(9_000_000)).unwrap();
+    let tried_again = |world: &mut World, cost: Option<&str>| {
+        let retry = Some(Retry { max_attempts: 3, idempotent: true });
+        let new = NewTask { budget: usd(3_000_000), ..world.new_task(Some(root), "b", retry) };
+        let id = new.id;
+        world.feed(Input::Delegate(Box::new(new))).unwrap();
+        report(world, id, TaskState::Working, cost);
+        let failure = Failure::Errored("500".to_owned());
+        world.feed(Input::Failed { attempt: first(id), failure }).unwrap();
+        world.now = world.now.add_millis(world.limits.max_backoff_ms);
+        world.feed(Input::Tick).unwrap();
+        AttemptId { task: id, number: 2 }
+    };
+    let attempt = tried_again(&mut world, Some("1.00"));
+    report_of(&mut world, attempt, TaskState::Completed, Some("0.50"));
+    assert_eq!(left(&world, root), "7.50", "the failed attempt cost something too");
+    let attempt = tried_again(&mut world, None);
+    report_of(&mut world, attempt, TaskState::Completed, Some("0.50"));
+    assert_eq!(left(&world, root), "4.50", "what the failed attempt cost is unknown");
+    let attempt = tried_again(&mut world, Some("2.00"));
+    report_of(&mut world, attempt, TaskState::Working, Some("1.50"));
+    world.feed(Input::CancelAnswered { attempt, confirmed: true, reason: None }).unwrap();
+    assert_eq!(world.state(attempt.task), TaskState::Failed, "together they have used up more than there is");
+    assert_eq!(left(&world, root), "1.50");
+}
+
+#[test]
+fn what_an_agent_reports_while_its_task_is_taken_down_counts() {
+    let mut world = World::new();
+    let root = delegate(&mut world, None, "a", usd(9_000_000)).unwrap();
+    let child = delegate(&mut world, Some(root), "b", usd(3_000_000)).unwrap();
+    report(&mut world, child, TaskState::Working, Some("0.25"));
+    world.feed(Input::Cancel { task: child, by: "alice".to_owned() }).unwrap();
+    report(&mut world, child, TaskState::Canceled, Some("1.00"));
+    assert_eq!(world.state(child), TaskState::Canceled);
+    assert_eq!(left(&world, root), "8.00");
+
+    let child = delegate(&mut world, Some(root), "b", usd(3_000_000)).unwrap();
+    let below = delegate(&mut world, Some(child), "c", usd(1_000_000)).unwrap();
+    report(&mut world, child, TaskState::Working, Some("0.25"));
+    report(&mut world, child, TaskState::Completed, Some("1.00"));
+    assert_eq!(world.state(child), TaskState::Working, "it is held until its own child is done");
+    world.feed(Input::Cancel { task: child, by: "alice".to_owned() }).unwrap();
+    report(&mut world, below, TaskState::Canceled, Some("0.00"));
+    assert_eq!(world.state(child), TaskState::Canceled);
+    assert_eq!(left(&world, root), "7.00");
+}
+
+#[test]
+fn a_total_is_believed_unit_by_unit_wherever_it_stands() {
+    let mut world = World::new();
+    let budget = Ceilings { usd: Some(3_000_000), tokens: Some(1_000), ..Ceilings::default() };
+    let root = delegate(&mut world, None, "a", budget).unwrap();
+    let spent = |world: &World| serde_json::to_value(world.tree.summary(root).unwrap().cost).unwrap();
+    report(&mut world, root, TaskState::Working, Some("1.00"));
+    let mut task = snapshot(first(root), TaskState::Working, None);
+    task.metadata.set(extension::URI, &json!({ "cost": { "tokens": 7 } })).unwrap();
+    world.say(first(root), StreamResponse::Task(task.clone()));
+    assert_eq!(spent(&world), json!({ "usd": "1.00", "tokens": 7 }), "nothing else in it is new");
+    task.metadata.set(extension::URI, &json!({ "cost": { "fanout": 9_999, "tokens": 1_001 } })).unwrap();
+    world.say(first(root), StreamResponse::Task(task));
+    world.feed(Input::CancelAnswered { attempt: first(root), confirmed: true, reason: None }).unwrap();
+    assert_eq!(world.state(root), TaskState::Failed);
+    assert_eq!(
+        spent(&world),
+        json!({ "usd": "1.00", "tokens": 1_001 }),
+        "delegations the broker counts itself"
+    );
 }
 
 #[test]

@@ -16,6 +16,8 @@ struct Seen {
     revoked: bool,
     /// What it certainly used up by itself, once it ended.
     calls: u64,
+    /// What its agent said it used up, by attempt.
+    said: BTreeMap<u32, u64>,
     scope: Scope,
     state: TaskState,
     ended: bool,
@@ -39,10 +41,10 @@ pub(crate) fn check(journal: &[Record]) {
             }
             let state = TaskState::Submitted;
             let (parent, records, started) = (submission.parent, 0, Vec::new());
-            let (purses, revoked, calls) = (submission.purses.clone(), false, 0);
+            let (purses, revoked, calls, said) = (submission.purses.clone(), false, 0, BTreeMap::new());
             tasks.insert(
                 record.task,
-                Seen { parent, purses, revoked, calls, scope, state, ended: false, records, started },
+                Seen { parent, purses, revoked, calls, said, scope, state, ended: false, records, started },
             );
             nothing_is_overspent(&tasks);
         }
@@ -59,9 +61,14 @@ pub(crate) fn check(journal: &[Record]) {
                 seen.state = status.state;
             }
             Fact::Turn { answers: true, .. } => seen.state = TaskState::Working,
+            Fact::Cost { number, cost } => {
+                cost.calls.map(|calls| seen.said.insert(*number, calls));
+            }
             Fact::Revoked { .. } => seen.revoked = true,
             Fact::Ended(outcome) => {
                 let most = seen.purses.first().and_then(|purse| purse.ceilings.calls).unwrap_or(u64::MAX);
+                let said: u64 = seen.said.values().sum();
+                assert!(outcome.cost.calls.is_none_or(|calls| calls == said), "every attempt is paid for");
                 seen.calls = outcome.cost.calls.unwrap_or(most).min(most);
                 assert!(outcome.state.is_terminal());
                 seen.ended = true;

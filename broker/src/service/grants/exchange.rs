@@ -2,7 +2,7 @@
 //! The grant it shows is its proof of identity.
 
 use broker_core::audit::GrantAct;
-use capability::{Capability, Claims, GrantError, Scope, read_details};
+use capability::{Claims, GrantError, Scope, read_details};
 use serde_json::Value;
 use url::Url;
 
@@ -57,9 +57,16 @@ impl Broker {
             OAuthError::new(OAuthCode::InvalidGrant, problem)
         };
         let Live { task, cell, .. } = self.live(&claims).await?.ok_or_else(over)?;
-        let deadline = cell.tree.lock().await.summary(task).ok_or_else(over)?.deadline;
+        let tree = cell.tree.lock().await;
+        let deadline = tree.summary(task).ok_or_else(over)?.deadline;
+        let left = tree.scope_left(task).ok_or_else(over)?;
+        drop(tree);
         let audience = audience(request.resource.as_deref(), &self.public_url)?;
-        let scope = narrowed(request, &claims.scope, audience != self.public_url)?;
+        let scope = if audience == self.public_url {
+            narrowed(request, &claims.scope, "")?
+        } else {
+            for_tool(request, &claims.scope, &left)?
+        };
         let is_same = audience == claims.audience && scope == claims.scope;
         let now = self.grants.now();
         let issued = Claims {
@@ -119,11 +126,23 @@ fn audience(resource: Option<&str>, broker: &str) -> Result<String, OAuthError> 
     })
 }
 
-/// What the new grant says: the old one's scope, lowered to what is asked for. Computed, then checked.
-fn narrowed(request: &TokenRequest, held: &Scope, for_tool: bool) -> Result<Scope, OAuthError> {
-    let invalid = |problem: String| OAuthError::new(OAuthCode::InvalidScope, problem);
-    let held =
-        if for_tool { Scope::of(held.iter().filter(|one| is_exercise(one)).cloned()) } else { held.clone() };
+/// What a tool may be told of: no delegation, and no more of a ceiling than is left now, which the tool cannot ask. The
+/// broker counts at every use, so a grant for itself keeps its ceilings: what comes back can be used again.
+fn for_tool(request: &TokenRequest, held: &Scope, left: &Scope) -> Result<Scope, OAuthError> {
+    let left = left.meet(held).map_err(|limit| invalid(format!("{limit}; ask for fewer capabilities")))?;
+    let held = Scope::of(left.iter().filter(|one| one.space() != INVOKE_SPACE).cloned());
+    let whom = "for a tool (a2a capabilities are the broker's; ceilings are what is left of them) ";
+    let scope = narrowed(request, &held, whom)?;
+    if scope.is_empty() {
+        return Err(invalid(
+            "the grant holds nothing a tool could admit; the operator can add it to the agent's caps".into(),
+        ));
+    }
+    Ok(scope)
+}
+
+/// What the new grant says: what is held, lowered to what is asked for. Computed, then checked.
+fn narrowed(request: &TokenRequest, held: &Scope, whom: &str) -> Result<Scope, OAuthError> {
     let texts = request.scope.as_deref().map(|scope| Scope::parse(scope.split(' ')));
     let texts = texts.transpose().map_err(|error| invalid(format!("scope: {error}")))?;
     let details = request.authorization_details.as_deref().map(read_details).transpose();
@@ -133,29 +152,23 @@ fn narrowed(request: &TokenRequest, held: &Scope, for_tool: bool) -> Result<Scop
         let missing: Vec<String> =
             asked.iter().filter(|one| !held.covers(one)).map(ToString::to_string).collect();
         if !missing.is_empty() {
-            let whom = if for_tool { "for a tool (a2a capabilities are the broker's) " } else { "" };
             return Err(invalid(format!(
                 "missing: {}; the grant holds {whom}{}; ask for that or less",
                 missing.join(" "),
-                said(&held)
+                said(held)
             )));
         }
         scope =
             scope.meet(&asked).map_err(|limit| invalid(format!("{limit}; ask for fewer capabilities")))?;
     }
-    if !scope.le(&held) {
+    if !scope.le(held) {
         return Err(OAuthError::new(OAuthCode::TemporarilyUnavailable, "internal error"));
-    }
-    if for_tool && scope.is_empty() {
-        return Err(invalid(
-            "the grant holds nothing a tool could admit; the operator can add it to the agent's caps".into(),
-        ));
     }
     Ok(scope)
 }
 
-fn is_exercise(capability: &Capability) -> bool {
-    capability.space() != INVOKE_SPACE
+fn invalid(problem: String) -> OAuthError {
+    OAuthError::new(OAuthCode::InvalidScope, problem)
 }
 
 fn said(scope: &Scope) -> String {

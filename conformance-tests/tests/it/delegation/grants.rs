@@ -85,6 +85,33 @@ async fn an_exchanged_grant_says_what_was_asked_and_never_more() {
     assert_eq!(told["scope"], json!([]), "nothing of the narrowed scope is left's to hold: {told}");
 }
 
+/// A tool cannot ask what is left, so its grant says so. The broker counts at every use: its own says what is held, and
+/// what comes back can be used again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tools_grant_says_what_is_left() {
+    let broker = Broker::start("");
+    let (coordinator, worker) = (Agent::scripted("coordinator"), Agent::scripted("worker"));
+    let caps = ["a2a:skill/worker/*", "mcp:tool/search{calls<=20}"];
+    broker.add_agent("coordinator", coordinator.url(), &caps).await;
+    broker.add_agent("worker", worker.url(), &["mcp:tool/search{calls<=12}"]).await;
+    let (grant, _, _stream) = grant_of(&broker, &coordinator, "coordinator").await;
+    let grant = grant.as_str();
+    let for_tool = async |calls: u32| {
+        let scope = format!("mcp:tool/search{{calls<={calls}}}");
+        exchange(&broker, grant, &[("resource", "http://127.0.0.1:9100"), ("scope", &scope)]).await
+    };
+    token(&for_tool(20).await);
+    // The worker says nothing of what it used up, so all it held is gone.
+    let done = broker.rpc_as(Some(grant), "/agents/worker", "SendMessage", wire::message("w", "{}")).await;
+    assert_eq!(done["result"]["task"]["status"]["state"], "TASK_STATE_COMPLETED", "{done}");
+    refused(&for_tool(9).await, "invalid_scope", "mcp:tool/search{calls<=8}");
+    token(&for_tool(8).await);
+    let all = token(&exchange(&broker, grant, &[("resource", "http://127.0.0.1:9100")]).await);
+    assert_eq!(jwt::part(&all, 1)["scope"], "mcp:tool/search{calls<=8}");
+    let renewed = token(&exchange(&broker, grant, &[]).await);
+    assert_eq!(jwt::part(&renewed, 1)["scope"], caps.join(" "));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tools_grant_holds_what_a_tool_admits_and_opens_nothing_at_the_broker() {
     let fleet = Fleet::start("").await;
