@@ -225,7 +225,7 @@ pub fn tell(
 
 /// What an agent says it used up by itself, if it says so in a form that can be read: in the event, or in the message
 /// of the status it reports.
-pub(crate) fn cost_in(event: &StreamResponse) -> Option<Cost> {
+pub fn cost_in(event: &StreamResponse) -> Option<Cost> {
     let of_status = |status: &TaskStatus| cost_of(&status.message.as_ref()?.metadata);
     match event {
         StreamResponse::Task(task) => cost_of(&task.metadata).or_else(|| of_status(&task.status)),

@@ -292,11 +292,8 @@ fn whole_numbers_may_be_written_as_floating_ones_and_no_others() {
         let refused = asked(json!({ "calls": bad })).unwrap_err();
         assert!(refused.to_string().contains(".budget: expected {usd"), "{refused}");
     }
-    let mut event = protocol::Message::agent_text("m", "done");
-    event.metadata.set(extension::URI, &json!({ "cost": { "calls": 2.0 } })).unwrap();
-    assert_eq!(
-        extension::cost_of(&event.metadata).unwrap().calls,
-        Some(2),
-        "and so is what an agent reports"
-    );
+    let mut done = protocol::Message::agent_text("m", "done");
+    done.metadata.set(extension::URI, &json!({ "cost": { "calls": 2.0 } })).unwrap();
+    let cost = extension::cost_in(&StreamResponse::Message(done)).unwrap();
+    assert_eq!(cost.calls, Some(2), "and so is what an agent reports");
 }

@@ -78,9 +78,10 @@ impl KeyRing {
         self.entries.last().cloned().into_iter().collect()
     }
 
-    /// The key that signs now: the last one whose time has come.
+    /// The key that signs now: the last one whose time has come, or the first should the clock have been set back.
     pub(super) fn signing(&self, now: u64) -> Option<&GrantKey> {
-        self.entries.iter().rfind(|entry| entry.stored.signs_from <= now).map(|entry| &entry.key)
+        let due = self.entries.iter().rfind(|entry| entry.stored.signs_from <= now);
+        due.or(self.entries.first()).map(|entry| &entry.key)
     }
 
     /// All keys, those to come included.
