@@ -7,7 +7,7 @@ use prost::Message;
 use protocol::binding::grpc::{
     MAX_DEPTH, PREFIX_BYTES, read_request, read_response, write_request, write_response,
 };
-use protocol::{ErrorKind, Operation, SendMessageRequest, StreamResponse, Task};
+use protocol::{ErrorKind, Operation, SendMessageRequest, StreamResponse, Task, Timestamp};
 use serde_json::{Map, Value, json};
 
 fn as_request(operation: Operation, json: &Value) -> Vec<u8> {
@@ -28,6 +28,8 @@ fn normal(value: &Value) -> Value {
         Value::Object(members) => {
             Value::Object(members.iter().map(|(name, value)| (name.clone(), normal(value))).collect())
         }
+        // They write the zone as +00:00.
+        Value::String(text) => text.parse::<Timestamp>().map_or_else(|_| value.clone(), |at| json!(at)),
         other => other.clone(),
     }
 }
@@ -50,7 +52,8 @@ fn any_json() -> impl Strategy<Value = Value> {
         any::<bool>().prop_map(Value::from),
         any::<i32>().prop_map(Value::from),
         (-(1_i64 << 53)..(1_i64 << 53)).prop_map(Value::from),
-        any::<i32>().prop_map(|number| Value::from(f64::from(number) / 1024.0)),
+        // Few digits: serde_json reads longer fractions off by a bit now and then.
+        any::<i16>().prop_map(|number| Value::from(f64::from(number) / 8.0)),
         "\\PC{0,12}".prop_map(Value::from),
     ];
     leaf.prop_recursive(4, 24, 4, |inner| {
@@ -115,7 +118,8 @@ fn part() -> BoxedStrategy<Value> {
         "\\PC{0,20}".prop_map(|text| ("text", Value::from(text))),
         prop::collection::vec(any::<u8>(), 0..20).prop_map(move |bytes| ("raw", base64(bytes))),
         "https://[a-z]{1,8}".prop_map(|url| ("url", Value::from(url))),
-        any_json().prop_map(|data| ("data", data)),
+        // Their reading of JSON drops a part that is null; ours is held by an example below.
+        any_json().prop_filter("null", |data| !data.is_null()).prop_map(|data| ("data", data)),
     ];
     let rest = some_of(vec![("metadata", metadata()), ("filename", text()), ("mediaType", text())]);
     (content, rest)
@@ -147,7 +151,7 @@ fn message() -> BoxedStrategy<Value> {
 fn status() -> BoxedStrategy<Value> {
     let state = (1_usize..=8).prop_map(|index| json!(protocol::TaskState::ALL[index - 1])).boxed();
     let time = (-60_000_000_000_000_i64..250_000_000_000_000)
-        .prop_map(|millis| json!(protocol::Timestamp::from_millis(millis)))
+        .prop_map(|millis| json!(Timestamp::from_millis(millis)))
         .boxed();
     with(vec![("state", state)], some_of(vec![("message", message()), ("timestamp", time)]))
 }
@@ -328,11 +332,11 @@ fn a_whole_card_agrees_with_the_official_types() {
 #[test]
 fn what_protobuf_cannot_carry_is_lost_as_documented_and_nothing_else() {
     let message = json!({ "messageId": "m", "role": "ROLE_USER", "new": 1, "parts": [
-        { "data": { "big": 12_345_678_901_234_567_890_u64 }, "new": 1 }, { "raw": "_-8" } ] });
+        { "data": { "big": 12_345_678_901_234_567_890_u64 }, "new": 1 }, { "raw": "_-8" }, { "data": null } ] });
     let bytes = as_request(Operation::SendMessage, &json!({ "message": message, "new": 1 }));
     let back: Value = read_request(Operation::SendMessage, &bytes).unwrap();
     let expected = json!({ "messageId": "m", "role": "ROLE_USER", "parts": [
-        { "data": { "big": 12_345_678_901_234_567_000.0 } }, { "raw": "/+8=" } ] });
+        { "data": { "big": 12_345_678_901_234_567_000.0 } }, { "raw": "/+8=" }, { "data": null } ] });
     assert_eq!(normal(&back), normal(&json!({ "message": expected })));
 
     let nested = |depth: usize| {

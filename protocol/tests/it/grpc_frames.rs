@@ -69,7 +69,9 @@ fn every_row_of_the_error_table_comes_back_with_its_details() {
             },
         );
         let back = there_and_back(&error.clone().with(ErrorDetail::RetryInfo { seconds: 7 }));
-        assert_eq!(back.kind.grpc_status(), kind.grpc_status(), "{kind:?}");
+        // A deadline that passed leaves open what was done.
+        let expected = if kind == ErrorKind::RequestTimeout { ErrorKind::Internal } else { kind };
+        assert_eq!(back.kind.grpc_status(), expected.grpc_status(), "{kind:?}");
         assert_eq!(back.details[..1], error.details[..1]);
         let specified = (-32009..=-32001).contains(&kind.jsonrpc_code());
         let plain = there_and_back(&A2aError::new(kind, "why"));
