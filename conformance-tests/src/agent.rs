@@ -33,6 +33,16 @@ impl Agent {
         Self::start("scripted.py", &["--name", name, "--rest"])
     }
 
+    /// The same over gRPC.
+    pub fn grpc(name: &str) -> Self {
+        Self::start("scripted.py", &["--name", name, "--grpc"])
+    }
+
+    /// The same over gRPC without streaming.
+    pub fn grpc_polled(name: &str) -> Self {
+        Self::start("scripted.py", &["--name", name, "--grpc", "--no-streaming"])
+    }
+
     /// An agent that misbehaves in a way (`agents/misbehaving.py`).
     pub fn misbehaving(mode: &str) -> Self {
         Self::start("misbehaving.py", &["--mode", mode])
