@@ -6,13 +6,13 @@
      "first": 1}                              hang up after so many events
 
 Requests are ProtoJSON; "$task" in them is the task last seen. A result has "events", or "error" with what the trailers
-said. Between "begin" and "end" steps run beside each other: a step with "begin": "x" goes on in the background and
-{"end": "x"} waits for it.
+said. A step with "begin": "x" goes on beside the next ones from its first event on; {"end": "x"} waits for it.
 """
 
 import argparse
 import asyncio
 import json
+import ssl
 import sys
 
 import grpc
@@ -123,7 +123,6 @@ async def main() -> None:
     parser.add_argument("url")
     parser.add_argument("steps")
     parser.add_argument("--ca", help="trust this certificate and use TLS")
-    parser.add_argument("--channel", help="host and port of the stub, if not the URL's")
     arguments = parser.parse_args()
 
     def channel(target: str) -> grpc.aio.Channel:
@@ -132,13 +131,12 @@ async def main() -> None:
         with open(arguments.ca, "rb") as file:
             return grpc.aio.secure_channel(target, grpc.ssl_channel_credentials(file.read()))
 
-    async with httpx.AsyncClient(timeout=None, verify=arguments.ca or True) as http:
+    async with httpx.AsyncClient(timeout=None, verify=ssl.create_default_context(cafile=arguments.ca)) as http:
         config = ClientConfig(
             httpx_client=http, streaming=True, supported_protocol_bindings=["GRPC"], grpc_channel_factory=channel
         )
         client = await create_client(arguments.url, config)
-        authority = arguments.channel or httpx.URL(arguments.url).netloc.decode()
-        probe = Probe(client, channel(authority))
+        probe = Probe(client, channel(httpx.URL(arguments.url).netloc.decode()))
         for step in json.loads(arguments.steps):
             print(json.dumps(await probe.take(step)), flush=True)
 

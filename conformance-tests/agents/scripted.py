@@ -22,6 +22,7 @@ import base64
 import json
 import socket
 import uuid
+from pathlib import Path
 
 import grpc
 import httpx
@@ -231,6 +232,14 @@ class Scripted(AgentExecutor):
         return state
 
 
+def grpc_port(server: grpc.aio.Server, tls: list[str] | None) -> str:
+    """Opens a port; the interface as a card names it."""
+    if not tls:
+        return f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+    cert, key = (Path(file).read_bytes() for file in tls)
+    return f"https://127.0.0.1:{server.add_secure_port('127.0.0.1:0', grpc.ssl_server_credentials([(key, cert)]))}"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--name", required=True)
@@ -239,6 +248,7 @@ def main() -> None:
     parser.add_argument("--no-streaming", action="store_true")
     parser.add_argument("--rest", action="store_true", help="HTTP+JSON instead of JSON-RPC")
     parser.add_argument("--grpc", action="store_true", help="gRPC instead of JSON-RPC")
+    parser.add_argument("--tls", nargs=2, metavar=("CERT", "KEY"), help="with TLS, where it is gRPC")
     arguments = parser.parse_args()
     asyncio.run(serve(arguments))
 
@@ -253,7 +263,7 @@ async def serve(arguments: argparse.Namespace) -> None:
     calls_by_grpc = grpc.aio.server(interceptors=[GrpcCalls(log)])
     binding, at = "HTTP+JSON" if arguments.rest else "JSONRPC", url
     if arguments.grpc:
-        binding, at = "GRPC", f"127.0.0.1:{calls_by_grpc.add_insecure_port('127.0.0.1:0')}"
+        binding, at = "GRPC", grpc_port(calls_by_grpc, arguments.tls)
     card = AgentCard(
         name=arguments.name,
         description="Does what it is told",

@@ -348,11 +348,19 @@ fn what_protobuf_cannot_carry_is_lost_as_documented_and_nothing_else() {
     assert!(official::SendMessageRequest::decode(fits.as_slice()).is_ok());
     let error = write_request(Operation::SendMessage, &nested(MAX_DEPTH / 2)).unwrap_err().to_string();
     assert!(error.contains("nested deeper"), "{error}");
-    let mut deep = Vec::new();
-    for _ in 0..2_000_000 {
-        deep.push(0x32_u8);
-    }
-    assert!(read_request::<Value>(Operation::SendMessage, &deep).is_err());
+    let within = |number: u8, inner: &[u8]| {
+        let mut bytes = vec![
+            number << 3 | 2,
+            inner.len().to_le_bytes()[0] | 0x80,
+            u8::try_from(inner.len() >> 7).unwrap(),
+        ];
+        bytes.extend(inner);
+        bytes
+    };
+    let deep = (0..1_000).fold(Vec::new(), |inner, _| within(6, &within(1, &inner)));
+    let message = within(2, &within(5, &within(4, &deep)));
+    let error = read_request::<Value>(Operation::SendMessage, &message).unwrap_err().message;
+    assert!(error.contains("nested deeper"), "{error}");
 }
 
 #[test]

@@ -248,15 +248,16 @@ async fn an_agent_that_cannot_be_reached_by_grpc_fails_the_task() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn tls_and_the_agents_own_credential_work_over_grpc_too() {
-    let agent = Agent::grpc("worker");
+async fn tls_on_both_sides_and_the_agents_own_credential_work_over_grpc_too() {
     let authority = Authority::new();
+    let agent = Agent::grpc_tls("worker", &authority.sign("agent", &["127.0.0.1"]));
     let own = authority.sign("server", &["127.0.0.1"]);
     let config = format!(
-        "[server.tls]\ncert = \"{}\"\nkey = \"{}\"\n[[agents]]\nname = \"worker\"\nurl = \"{}\"\nauth = {{ bearer = {{ env \
-         = \"WORKER_TOKEN\" }} }}\n",
+        "[server.tls]\ncert = \"{}\"\nkey = \"{}\"\n[southbound]\nca_file = \"{}\"\n[[agents]]\nname = \"worker\"\nurl = \
+         \"{}\"\nauth = {{ bearer = {{ env = \"WORKER_TOKEN\" }} }}\n",
         own.cert_file.display(),
         own.key_file.display(),
+        authority.file().display(),
         agent.url()
     );
     let broker = Broker::start_with(&config, &[("WORKER_TOKEN", "workers-own")]);
