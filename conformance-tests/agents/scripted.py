@@ -4,6 +4,7 @@
      "delegate": [{"to": "left",          then delegate, all at once, through the broker
                    "script": {...}, "skill": "work", "scope": [...],
                    "budget": {...},
+                   "grpc": true,          over gRPC
                    "refused": true,       expect to be refused and go on
                    "detach": true}],      do not wait for it
      "chunks": ["a", "b"],                then make an artifact in these pieces
@@ -21,10 +22,12 @@ import base64
 import json
 import socket
 import uuid
+from pathlib import Path
 
+import grpc
 import httpx
 import uvicorn
-from a2a.client import ClientConfig, create_client
+from a2a.client import ClientCallContext, ClientConfig, create_client
 from a2a.helpers.proto_helpers import (
     get_artifact_text,
     new_task_from_user_message,
@@ -34,6 +37,7 @@ from a2a.helpers.proto_helpers import (
 from a2a.server.agent_execution import AgentExecutor, RequestContext
 from a2a.server.events import EventQueue
 from a2a.server.request_handlers import DefaultRequestHandler
+from a2a.server.request_handlers.grpc_handler import GrpcHandler
 from a2a.server.routes import create_agent_card_routes, create_jsonrpc_routes, create_rest_routes
 from a2a.server.tasks import InMemoryTaskStore, TaskUpdater
 from a2a.types import (
@@ -45,6 +49,7 @@ from a2a.types import (
     SendMessageRequest,
     StreamResponse,
     TaskState,
+    a2a_pb2_grpc,
 )
 from google.protobuf.json_format import MessageToDict
 from starlette.applications import Starlette
@@ -58,6 +63,7 @@ TERMINAL = {
     TaskState.TASK_STATE_CANCELED,
     TaskState.TASK_STATE_REJECTED,
 }
+REFUSALS = ("-31403", "-31429", "PERMISSION_DENIED", "RESOURCE_EXHAUSTED")
 RETRY_SECONDS = 0.1
 RETRIES = 600
 
@@ -88,6 +94,18 @@ class Calls:
             headers = {name.decode(): value.decode() for name, value in scope["headers"]}
             self.log.write("call", path=scope["path"], headers=headers)
         await self.app(scope, receive, send)
+
+
+class GrpcCalls(grpc.aio.ServerInterceptor):
+    """The same for gRPC."""
+
+    def __init__(self, log: WireLog) -> None:
+        self.log = log
+
+    async def intercept_service(self, continuation: object, details: grpc.HandlerCallDetails) -> object:
+        headers = {key: value for key, value in details.invocation_metadata if isinstance(value, str)}
+        self.log.write("call", path=details.method, headers=headers)
+        return await continuation(details)
 
 
 class Scripted(AgentExecutor):
@@ -169,7 +187,7 @@ class Scripted(AgentExecutor):
             try:
                 return await self.try_delegate(told, order, request)
             except Exception as error:  # noqa: BLE001 - whatever the SDK raises
-                if "-31403" in str(error) or "-31429" in str(error):
+                if any(code in str(error) for code in REFUSALS):
                     self.log.write("refused", agent=self.name, to=order["to"], error=str(error))
                     return ""
                 self.log.write("retry", agent=self.name, to=order["to"], error=str(error)[:200])
@@ -179,11 +197,17 @@ class Scripted(AgentExecutor):
     async def try_delegate(self, told: dict, order: dict, request: SendMessageRequest) -> str:
         headers = {"Authorization": f"Bearer {told['grant']}"}
         async with httpx.AsyncClient(headers=headers, timeout=None) as http:
-            config = ClientConfig(httpx_client=http, streaming=not order.get("detach"))
+            config = ClientConfig(
+                httpx_client=http,
+                streaming=not order.get("detach"),
+                supported_protocol_bindings=["GRPC" if order.get("grpc") else "JSONRPC"],
+                grpc_channel_factory=grpc.aio.insecure_channel,
+            )
             client = await create_client(f"{told['broker']}/agents/{order['to']}", config)
+            context = ClientCallContext(service_parameters=headers) if order.get("grpc") else None
             pieces: dict[str, str] = {}
             state = TaskState.TASK_STATE_UNSPECIFIED
-            async for event in client.send_message(request):
+            async for event in client.send_message(request, context=context):
                 state = self.note(event, pieces, state, order["to"])
                 if order.get("detach"):
                     return ""
@@ -208,6 +232,14 @@ class Scripted(AgentExecutor):
         return state
 
 
+def grpc_port(server: grpc.aio.Server, tls: list[str] | None) -> str:
+    """Opens a port; the interface as a card names it."""
+    if not tls:
+        return f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+    cert, key = (Path(file).read_bytes() for file in tls)
+    return f"https://127.0.0.1:{server.add_secure_port('127.0.0.1:0', grpc.ssl_server_credentials([(key, cert)]))}"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--name", required=True)
@@ -215,31 +247,42 @@ def main() -> None:
     parser.add_argument("--log")
     parser.add_argument("--no-streaming", action="store_true")
     parser.add_argument("--rest", action="store_true", help="HTTP+JSON instead of JSON-RPC")
+    parser.add_argument("--grpc", action="store_true", help="gRPC instead of JSON-RPC")
+    parser.add_argument("--tls", nargs=2, metavar=("CERT", "KEY"), help="with TLS, where it is gRPC")
     arguments = parser.parse_args()
+    asyncio.run(serve(arguments))
+
+
+async def serve(arguments: argparse.Namespace) -> None:
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind(("127.0.0.1", arguments.port))
     listener.listen()
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    binding = "HTTP+JSON" if arguments.rest else "JSONRPC"
+    log = WireLog(arguments.log)
+    calls_by_grpc = grpc.aio.server(interceptors=[GrpcCalls(log)])
+    binding, at = "HTTP+JSON" if arguments.rest else "JSONRPC", url
+    if arguments.grpc:
+        binding, at = "GRPC", grpc_port(calls_by_grpc, arguments.tls)
     card = AgentCard(
         name=arguments.name,
         description="Does what it is told",
         version="1.0.0",
-        supported_interfaces=[AgentInterface(url=url, protocol_binding=binding, protocol_version="1.0")],
+        supported_interfaces=[AgentInterface(url=at, protocol_binding=binding, protocol_version="1.0")],
         capabilities=AgentCapabilities(streaming=not arguments.no_streaming),
         default_input_modes=["text/plain"],
         default_output_modes=["text/plain"],
         skills=[AgentSkill(id="work", name="Work", description="Does what it is told", tags=["test"])],
     )
-    log = WireLog(arguments.log)
     executor = Scripted(arguments.name, log)
     handler = DefaultRequestHandler(executor, InMemoryTaskStore(), card)
+    a2a_pb2_grpc.add_A2AServiceServicer_to_server(GrpcHandler(handler), calls_by_grpc)
+    await calls_by_grpc.start()
     calls = create_rest_routes(handler) if arguments.rest else create_jsonrpc_routes(handler, "/")
-    routes = create_agent_card_routes(card) + calls
+    routes = create_agent_card_routes(card) + ([] if arguments.grpc else calls)
     server = uvicorn.Server(uvicorn.Config(Calls(Starlette(routes=routes), log), log_level="error"))
     print(f"listening on {url}", flush=True)
-    asyncio.run(server.serve(sockets=[listener]))
+    await server.serve(sockets=[listener])
 
 
 if __name__ == "__main__":

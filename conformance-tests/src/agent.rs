@@ -1,6 +1,6 @@
 //! Real agents as processes.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
@@ -9,6 +9,7 @@ use tempfile::TempDir;
 use crate::build::binary;
 use crate::process::Process;
 use crate::python::{agents_folder, examples_folder, interpreter};
+use crate::tls::Certified;
 
 /// A running agent and the log of what it saw.
 pub struct Agent {
@@ -31,6 +32,23 @@ impl Agent {
     /// The same over HTTP+JSON.
     pub fn rest(name: &str) -> Self {
         Self::start("scripted.py", &["--name", name, "--rest"])
+    }
+
+    /// The same over gRPC.
+    pub fn grpc(name: &str) -> Self {
+        Self::start("scripted.py", &["--name", name, "--grpc"])
+    }
+
+    /// The same over gRPC without streaming.
+    pub fn grpc_polled(name: &str) -> Self {
+        Self::start("scripted.py", &["--name", name, "--grpc", "--no-streaming"])
+    }
+
+    /// The same over gRPC with TLS.
+    pub fn grpc_tls(name: &str, certified: &Certified) -> Self {
+        let file = |path: &Path| path.to_str().expect("a path").to_owned();
+        let (cert, key) = (file(&certified.cert_file), file(&certified.key_file));
+        Self::start("scripted.py", &["--name", name, "--grpc", "--tls", &cert, &key])
     }
 
     /// An agent that misbehaves in a way (`agents/misbehaving.py`).

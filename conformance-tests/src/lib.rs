@@ -12,6 +12,7 @@
 mod agent;
 mod broker;
 mod build;
+pub mod grpc;
 mod issuer;
 pub mod jwt;
 mod process;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, SanType};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, SanType};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use serde_json::Value;
@@ -60,6 +60,8 @@ impl Authority {
         params
             .subject_alt_names
             .extend(uris.into_iter().map(|uri| SanType::URI(uri.try_into().expect("a URI"))));
+        // OpenSSL takes one that has its issuer's name for its own issuer.
+        params.distinguished_name.push(DnType::CommonName, file);
         let key = KeyPair::generate().expect("a key");
         let certificate = params.signed_by(&key, &self.issuer).expect("a certificate");
         let write = |extension: &str, text: String| -> PathBuf {

@@ -74,12 +74,14 @@ error_table! {
     MethodNotFound: -32601, 404, "NOT_FOUND", "METHOD_NOT_FOUND";
     /// The path exists, the HTTP method does not fit.
     MethodNotAllowed: -32601, 405, "UNIMPLEMENTED", "METHOD_NOT_ALLOWED";
+    /// Nothing here by this name or in this way; what gRPC says where HTTP has no such path.
+    Unimplemented: -32601, 501, "UNIMPLEMENTED", "UNIMPLEMENTED";
     /// The parameters are not what they should be.
     InvalidParams: -32602, 400, "INVALID_ARGUMENT", "INVALID_PARAMS";
     /// The message id belongs to another message.
     MessageIdReused: -32602, 409, "ALREADY_EXISTS", "MESSAGE_ID_REUSED";
     /// The body is larger than allowed.
-    PayloadTooLarge: -32600, 413, "INVALID_ARGUMENT", "PAYLOAD_TOO_LARGE";
+    PayloadTooLarge: -32600, 413, "RESOURCE_EXHAUSTED", "PAYLOAD_TOO_LARGE";
     /// The body did not arrive in time.
     RequestTimeout: -32600, 408, "DEADLINE_EXCEEDED", "REQUEST_TIMEOUT";
     /// Our fault.
@@ -98,7 +100,36 @@ error_table! {
     BadGateway: -31502, 502, "UNAVAILABLE", "BAD_GATEWAY";
 }
 
+/// The gRPC statuses: number, name, and what one means when nothing else is said.
+const GRPC_STATUSES: [(u8, &str, ErrorKind); 16] = [
+    (1, "CANCELLED", ErrorKind::Internal),
+    (2, "UNKNOWN", ErrorKind::Internal),
+    (3, "INVALID_ARGUMENT", ErrorKind::InvalidParams),
+    // Whether it was done in spite of that is not known.
+    (4, "DEADLINE_EXCEEDED", ErrorKind::Internal),
+    (5, "NOT_FOUND", ErrorKind::TaskNotFound),
+    (6, "ALREADY_EXISTS", ErrorKind::MessageIdReused),
+    (7, "PERMISSION_DENIED", ErrorKind::PermissionDenied),
+    (8, "RESOURCE_EXHAUSTED", ErrorKind::ResourceExhausted),
+    (9, "FAILED_PRECONDITION", ErrorKind::UnsupportedOperation),
+    (10, "ABORTED", ErrorKind::Internal),
+    (11, "OUT_OF_RANGE", ErrorKind::InvalidParams),
+    (12, "UNIMPLEMENTED", ErrorKind::Unimplemented),
+    (13, "INTERNAL", ErrorKind::Internal),
+    (14, "UNAVAILABLE", ErrorKind::Unavailable),
+    (15, "DATA_LOSS", ErrorKind::Internal),
+    (16, "UNAUTHENTICATED", ErrorKind::Unauthenticated),
+];
+/// UNKNOWN.
+const GRPC_UNKNOWN: u8 = 2;
+
 impl ErrorKind {
+    /// The number of the gRPC status.
+    pub fn grpc_code(self) -> u8 {
+        let row = GRPC_STATUSES.iter().find(|(_, name, _)| *name == self.grpc_status());
+        row.map_or(GRPC_UNKNOWN, |(code, ..)| *code)
+    }
+
     /// The rows of §5.4, whose errors carry an ErrorInfo of the specification's domain.
     fn is_specified(self) -> bool {
         (-32009..=-32001).contains(&self.jsonrpc_code())
@@ -175,7 +206,8 @@ impl A2aError {
         }})
     }
 
-    fn wire_details(&self) -> Vec<Value> {
+    /// The details as JSON, each with its `@type`.
+    pub(crate) fn wire_details(&self) -> Vec<Value> {
         let has_info = matches!(self.details.first(), Some(ErrorDetail::ErrorInfo { .. }));
         let specified = (!has_info && self.kind.is_specified()).then(|| ErrorDetail::ErrorInfo {
             reason: self.kind.reason().to_owned(),
@@ -202,11 +234,7 @@ impl A2aError {
         let error = body.get("error").unwrap_or(&body);
         let details = error.get("details").and_then(Value::as_array);
         let details = details.map(|details| ErrorDetail::read_all(details)).unwrap_or_default();
-        let reason = details.iter().find_map(|detail| match detail {
-            ErrorDetail::ErrorInfo { reason, .. } => Some(reason.as_str()),
-            _ => None,
-        });
-        let by_reason = ErrorKind::ALL.iter().copied().find(|kind| Some(kind.reason()) == reason);
+        let by_reason = kind_by_reason(&details);
         let by_status = || ErrorKind::ALL.iter().copied().rev().find(|kind| kind.http_status() == status);
         let message = error.get("message").and_then(Value::as_str).unwrap_or("no message");
         Self {
@@ -215,6 +243,30 @@ impl A2aError {
             details,
         }
     }
+}
+
+impl A2aError {
+    /// Reads a gRPC status whose details are JSON with their `@type`.
+    pub(crate) fn from_grpc(code: u8, message: &str, details: &[Value]) -> Self {
+        let details = ErrorDetail::read_all(details);
+        let row = GRPC_STATUSES.iter().find(|(known, ..)| *known == code);
+        let (name, by_status) =
+            row.map_or(("UNKNOWN", ErrorKind::Internal), |(_, name, kind)| (*name, *kind));
+        Self {
+            kind: kind_by_reason(&details).unwrap_or(by_status),
+            message: format!("{message} (gRPC {name})"),
+            details,
+        }
+    }
+}
+
+/// The row an ErrorInfo names.
+fn kind_by_reason(details: &[ErrorDetail]) -> Option<ErrorKind> {
+    let reason = details.iter().find_map(|detail| match detail {
+        ErrorDetail::ErrorInfo { reason, .. } => Some(reason.as_str()),
+        _ => None,
+    });
+    ErrorKind::ALL.iter().copied().find(|kind| Some(kind.reason()) == reason)
 }
 
 impl ErrorDetail {

@@ -1,4 +1,4 @@
-//! Towards callers: an HTTP server that speaks both JSON bindings of A2A, serves cards and the operator API.
+//! Towards callers: an HTTP server that speaks the bindings of A2A, serves cards and the operator API.
 //! Everything it knows of tasks it asks the service.
 
 mod api;
@@ -6,6 +6,7 @@ mod audit;
 mod body;
 mod cards;
 mod credential;
+mod grpc;
 mod http_json;
 mod jsonrpc;
 mod oauth;

@@ -7,6 +7,8 @@ use crate::service::{Target, is_agent_name};
 /// What a path leads to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Route {
+    /// A call by gRPC, whatever its path.
+    Grpc,
     /// A JSON-RPC endpoint.
     JsonRpc(Target),
     /// An HTTP+JSON operation, its path below the target.

@@ -21,7 +21,7 @@ use super::operations::{Context, Head};
 use super::reply::{self, Body, method_not_allowed, not_found};
 use super::route::{Route, route};
 use super::tls::Tls;
-use super::{api, audit, body, cards, credential, http_json, jsonrpc, oauth};
+use super::{api, audit, body, cards, credential, grpc, http_json, jsonrpc, oauth};
 use crate::service::{Broker, CardDocument, ClientCertificate};
 
 /// Wait after a failed accept (out of file descriptors, say) before the next.
@@ -162,7 +162,7 @@ impl Server {
         let credential = credential.as_ref();
         let query = head.uri.query().unwrap_or_default();
         let shared = Head { headers, query, credential };
-        let route = route(method, path);
+        let route = if grpc::is_grpc(headers) { Route::Grpc } else { route(method, path) };
         let body = match method {
             "POST" | "PUT" | "PATCH" => {
                 body::read(incoming, self.options.body_limit, self.options.body_timeout).await
@@ -170,6 +170,7 @@ impl Server {
             _ => Ok(bytes::Bytes::new()),
         };
         match route {
+            Route::Grpc => grpc::serve(&self.context, &head, shared, body).await,
             Route::JsonRpc(target) => jsonrpc::serve(&self.context, target, shared, body).await,
             Route::HttpJson(target, path) => {
                 let incoming = http_json::Incoming { method, path: &path, head: shared, body };

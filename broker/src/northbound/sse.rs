@@ -17,7 +17,8 @@ use crate::service::TaskStream;
 /// Silence after which a comment keeps the connection alive.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
-async fn over(shutdown: &mut watch::Receiver<bool>) {
+/// Waits until the server shuts down.
+pub(super) async fn over(shutdown: &mut watch::Receiver<bool>) {
     // A server that is gone is over too.
     let _ = shutdown.wait_for(|over| *over).await;
 }

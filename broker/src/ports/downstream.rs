@@ -36,6 +36,8 @@ pub enum Binding {
     JsonRpc,
     /// HTTP+JSON (spec §11).
     HttpJson,
+    /// gRPC (spec §10).
+    Grpc,
 }
 
 /// What an agent says, in order. Ends after an error.

@@ -77,7 +77,7 @@ impl Broker {
             name: "bailiwick".to_owned(),
             description: "A delegation broker: reaches every registered agent, within what each task may do."
                 .to_owned(),
-            supported_interfaces: self.interfaces(""),
+            supported_interfaces: self.interfaces(None),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             capabilities: Some(Box::new(capabilities(Vec::new()))),
             security_schemes: self.security_schemes(),
@@ -92,7 +92,7 @@ impl Broker {
     fn fronted(&self, mut card: AgentCard, name: &str) -> AgentCard {
         let extensions = card.capabilities.map(|capabilities| capabilities.extensions).unwrap_or_default();
         card.capabilities = Some(Box::new(capabilities(extensions)));
-        card.supported_interfaces = self.interfaces(&format!("/agents/{name}"));
+        card.supported_interfaces = self.interfaces(Some(name));
         card.security_schemes = self.security_schemes();
         card.unknown.take("signatures");
         card.unknown.take("securityRequirements");
@@ -102,15 +102,27 @@ impl Broker {
         card
     }
 
-    fn interfaces(&self, path: &str) -> Vec<AgentInterface> {
-        let interface = |binding: &str| AgentInterface {
-            url: format!("{}{path}", self.public_url),
+    /// Where an agent is reached through the broker, or the broker's own. The JSON bindings name it in the URL, gRPC,
+    /// whose interfaces are a host and a port, by its tenant.
+    fn interfaces(&self, agent: Option<&str>) -> Vec<AgentInterface> {
+        let interface = |binding: &str, url: String, tenant: Option<&str>| AgentInterface {
+            url,
             protocol_binding: binding.to_owned(),
-            tenant: None,
+            tenant: tenant.map(ToOwned::to_owned),
             protocol_version: PROTOCOL_VERSION.to_owned(),
             unknown: Fields::default(),
         };
-        vec![interface("JSONRPC"), interface("HTTP+JSON")]
+        let below = agent.map(|name| format!("/agents/{name}")).unwrap_or_default();
+        let url = format!("{}{below}", self.public_url);
+        let mut interfaces = vec![interface("JSONRPC", url.clone(), None), interface("HTTP+JSON", url, None)];
+        interfaces.extend(self.grpc_authority().map(|authority| interface("GRPC", authority, agent)));
+        interfaces
+    }
+
+    /// Host and port of the public URL; none where there is a path before the broker's, which gRPC cannot name.
+    fn grpc_authority(&self) -> Option<String> {
+        let url = url::Url::parse(&self.public_url).ok().filter(|url| url.path() == "/")?;
+        Some(format!("{}:{}", url.host_str()?, url.port_or_known_default()?))
     }
 }
 

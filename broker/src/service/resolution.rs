@@ -1,5 +1,6 @@
 //! What follows from an agent's card: where to reach it, what it may hold at most, what its skills require.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -94,9 +95,14 @@ fn choose_endpoint(terms: Terms<'_>, card: &AgentCard) -> Result<Endpoint, Strin
         let binding = match interface.protocol_binding.as_str() {
             "JSONRPC" => Binding::JsonRpc,
             "HTTP+JSON" => Binding::HttpJson,
+            "GRPC" => Binding::Grpc,
             _ => continue,
         };
-        let at = Destination::judge(&interface.url, &given_by)
+        let url = match binding {
+            Binding::Grpc => grpc_url(&interface.url, terms.url),
+            Binding::JsonRpc | Binding::HttpJson => Cow::Borrowed(interface.url.as_str()),
+        };
+        let at = Destination::judge(&url, &given_by)
             .map_err(|refused| format!("its {} interface {refused}", interface.protocol_binding))?;
         if terms.auth.is_some() && !at.host().eq_ignore_ascii_case(&trusted) {
             return Err(format!(
@@ -114,7 +120,18 @@ fn choose_endpoint(terms: Terms<'_>, card: &AgentCard) -> Result<Endpoint, Strin
             streaming: card.streams(),
         });
     }
-    Err("it offers no A2A 1.0 interface over JSONRPC or HTTP+JSON; the broker speaks no other yet".to_owned())
+    Err("it offers no A2A 1.0 interface over JSONRPC, HTTP+JSON or GRPC; the broker speaks no other"
+        .to_owned())
+}
+
+/// A gRPC interface is a host and a port; with TLS where the URL by which the operator knows the agent has it. Cards
+/// that write an URL mean what it says.
+fn grpc_url<'i>(interface: &'i str, registered: &str) -> Cow<'i, str> {
+    if interface.contains("://") {
+        return Cow::Borrowed(interface);
+    }
+    let scheme = registered.split_once("://").map_or("https", |(scheme, _)| scheme);
+    Cow::Owned(format!("{scheme}://{interface}"))
 }
 
 /// What an operator should know of an agent that can be registered all the same.
@@ -196,13 +213,27 @@ mod tests {
 
     #[test]
     fn the_first_interface_that_can_be_spoken_is_chosen() {
-        let both = card(&[("GRPC", "http://h:1"), ("HTTP+JSON", "http://h:2"), ("JSONRPC", "http://h:3")]);
-        let chosen = choose(&both, "http://h:9").unwrap();
+        let three = card(&[("SOAP", "http://h:1"), ("HTTP+JSON", "http://h:2"), ("JSONRPC", "http://h:3")]);
+        let chosen = choose(&three, "http://h:9").unwrap();
         assert_eq!((chosen.binding, chosen.at.url()), (Binding::HttpJson, "http://h:2/"));
-        assert!(
-            choose(&card(&[("GRPC", "http://h:1")]), "http://h:9")
-                .unwrap_err()
-                .contains("no A2A 1.0 interface")
-        );
+        let none = choose(&card(&[("SOAP", "http://h:1")]), "http://h:9");
+        assert!(none.unwrap_err().contains("no A2A 1.0 interface"));
+    }
+
+    #[test]
+    fn a_grpc_interface_is_a_host_and_a_port_of_the_agents_own_scheme() {
+        for (interface, registered, expected) in [
+            ("h:1", "http://h:9", "http://h:1/"),
+            ("h:1", "https://h:9", "https://h:1/"),
+            ("[2606:4700::1]:1", "https://h", "https://[2606:4700::1]:1/"),
+            ("https://h:1", "http://h:9", "https://h:1/"),
+            ("http://h:1", "https://h:9", "http://h:1/"),
+        ] {
+            let chosen = choose(&card(&[("GRPC", interface)]), registered).unwrap();
+            assert_eq!((chosen.binding, chosen.at.url()), (Binding::Grpc, expected));
+        }
+        for elsewhere in ["127.0.0.1:1", "localhost:1", "dns:///h:1", "user@h:1", ""] {
+            assert!(choose(&card(&[("GRPC", elsewhere)]), "http://h:9").is_err(), "{elsewhere}");
+        }
     }
 }

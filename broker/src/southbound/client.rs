@@ -9,10 +9,11 @@ use broker_core::delegation::input::Failure;
 use broker_core::extension;
 use bytes::Bytes;
 use futures_util::stream;
-use http::header::{ACCEPT, CONTENT_TYPE};
-use http::{Method, Request, Response, StatusCode};
+use http::header::{ACCEPT, CONTENT_TYPE, TE};
+use http::{HeaderValue, Method, Request, Response, Version};
 use http_body_util::Full;
 use hyper::body::Incoming;
+use protocol::binding::grpc::{MEDIA_TYPE, path_of, write_request};
 use protocol::binding::http_json::{self, percent_encode};
 use protocol::binding::jsonrpc::{self, ResponseError};
 use protocol::{
@@ -26,7 +27,7 @@ use serde_json::{Value, json};
 use super::credentials::Credentials;
 use super::dialer::Dialer;
 use super::failure::Trouble;
-use super::{body, stream as events};
+use super::{body, grpc, stream as events};
 use crate::ports::downstream::{AskError, Binding, Downstream, Endpoint, EventStream};
 
 /// Most pages of an agent's tasks read to find one.
@@ -79,7 +80,7 @@ impl A2aClient {
         params: &impl Serialize,
         patience: Option<Duration>,
     ) -> Result<Response<Incoming>, Trouble> {
-        let mut request = self.request(to, operation, task, params).map_err(Trouble::Connect)?;
+        let mut request = self.request(to, operation, task, params)?;
         let Some(auth) = &to.auth else {
             return self.dialer.send(to.at.reach(), request, patience).await;
         };
@@ -87,10 +88,10 @@ impl A2aClient {
         let (name, value) = self.credentials.header(auth).await.map_err(without)?;
         request.headers_mut().insert(name.clone(), value.clone());
         let answer = self.dialer.send(to.at.reach(), request.clone(), patience).await?;
-        if answer.status() != StatusCode::UNAUTHORIZED {
+        if !grpc::is_unauthenticated(&answer) {
             return Ok(answer);
         }
-        // 401 says that nothing was done, so asking again with another credential repeats nothing.
+        // It says that nothing was done, so asking again with another credential repeats nothing.
         let Some((name, value)) = self.credentials.other_than(&(name, value), auth).await else {
             return Ok(answer);
         };
@@ -104,8 +105,11 @@ impl A2aClient {
         operation: Operation,
         task: &str,
         params: &impl Serialize,
-    ) -> Result<Request<Full<Bytes>>, String> {
-        let encode = |result: Result<Vec<u8>, serde_json::Error>| result.map_err(|error| error.to_string());
+    ) -> Result<Request<Full<Bytes>>, Trouble> {
+        let encode = |result: Result<Vec<u8>, serde_json::Error>| {
+            result.map_err(|error| Trouble::Connect(error.to_string()))
+        };
+        let mut version = Version::default();
         let (method, uri, body, media_type) = match to.binding {
             Binding::JsonRpc => {
                 let id = self.next_id.fetch_add(1, Ordering::Relaxed);
@@ -120,18 +124,32 @@ impl A2aClient {
                 };
                 (method, uri, body, http_json::MEDIA_TYPE)
             }
+            Binding::Grpc => {
+                version = Version::HTTP_2;
+                let uri = format!("{}{}", to.at.url().trim_end_matches('/'), path_of(operation));
+                let body = write_request(operation, params).map_err(Trouble::Inexpressible)?;
+                (Method::POST, uri, body, MEDIA_TYPE)
+            }
         };
         let accept =
             if operation.streams() { "text/event-stream, application/json" } else { "application/json" };
-        Request::builder()
+        let mut request = Request::builder()
             .method(method)
             .uri(uri)
+            .version(version)
             .header(CONTENT_TYPE, media_type)
             .header(ACCEPT, accept)
             .header(VERSION_HEADER, PROTOCOL_VERSION)
             .header(EXTENSIONS_HEADER, extension::URI)
             .body(Full::new(Bytes::from(body)))
-            .map_err(|error| format!("the interface URL {:?} cannot be used: {error}", to.at.url()))
+            .map_err(|error| {
+                Trouble::Connect(format!("the interface URL {:?} cannot be used: {error}", to.at.url()))
+            })?;
+        if to.binding == Binding::Grpc {
+            // What gRPC finds proxies by that would lose the status.
+            request.headers_mut().insert(TE, HeaderValue::from_static("trailers"));
+        }
+        Ok(request)
     }
 
     async fn ask<T: DeserializeOwned>(
@@ -143,15 +161,19 @@ impl A2aClient {
     ) -> Result<T, Trouble> {
         let patience = Some(self.options.response_timeout);
         let answer = self.call(to, operation, task, params, patience).await?;
-        self.read(to.binding, answer).await
+        self.read(to.binding, operation, answer).await
     }
 
     /// Reads an answer that is no stream.
     async fn read<T: DeserializeOwned>(
         &self,
         binding: Binding,
+        operation: Operation,
         answer: Response<Incoming>,
     ) -> Result<T, Trouble> {
+        if binding == Binding::Grpc {
+            return grpc::read(operation, answer, self.options.max_response_bytes).await;
+        }
         let status = answer.status();
         let bytes = body::read(answer.into_body(), self.options.max_response_bytes).await?;
         match binding {
@@ -164,7 +186,7 @@ impl A2aClient {
             Binding::HttpJson if serde_json::from_slice::<Value>(&bytes).is_ok() => {
                 Err(Trouble::Answered(A2aError::from_http(status.as_u16(), &bytes)))
             }
-            Binding::HttpJson => Err(Trouble::Status(status)),
+            _ => Err(Trouble::Status(status)),
         }
     }
 
@@ -177,13 +199,16 @@ impl A2aClient {
         params: &impl Serialize,
     ) -> Result<EventStream, Trouble> {
         let answer = self.call(to, operation, task, params, None).await?;
+        if to.binding == Binding::Grpc {
+            return grpc::open(operation, answer, self.options.max_event_bytes).await;
+        }
         let media_type = answer.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
         if answer.status().is_success()
             && media_type.is_some_and(|value| value.starts_with("text/event-stream"))
         {
             return Ok(events::events(answer.into_body(), to.binding, self.options.max_event_bytes));
         }
-        let response: SendMessageResponse = self.read(to.binding, answer).await?;
+        let response: SendMessageResponse = self.read(to.binding, operation, answer).await?;
         Ok(Box::pin(stream::iter([Ok(response.into())])))
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::header::{ACCEPT, LOCATION};
-use http::{Request, Response};
+use http::{Request, Response, Version};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper_util::client::legacy::Client;
@@ -32,40 +32,64 @@ pub struct Options {
 /// An HTTP client with pooled connections. Pools are apart by reach: a connection that an operator's URL may use is
 /// never lent to one a card or a caller gave.
 pub struct Dialer {
-    anywhere: Client<Connector, Full<Bytes>>,
-    public: Client<Connector, Full<Bytes>>,
-    public_or_loopback: Client<Connector, Full<Bytes>>,
+    negotiated: Pools,
+    /// HTTP/2 without asking: what gRPC speaks, and in clear text nobody could be asked.
+    http2: Pools,
     options: Options,
+}
+
+type Pool = Client<Connector, Full<Bytes>>;
+
+struct Pools {
+    anywhere: Pool,
+    public: Pool,
+    public_or_loopback: Pool,
+}
+
+impl Pools {
+    fn new(pool: impl Fn(Reach) -> Pool) -> Self {
+        Self {
+            anywhere: pool(Reach::Anywhere),
+            public: pool(Reach::Public),
+            public_or_loopback: pool(Reach::PublicOrLoopback),
+        }
+    }
+
+    fn within(&self, reach: Reach) -> &Pool {
+        match reach {
+            Reach::Anywhere => &self.anywhere,
+            Reach::Public => &self.public,
+            Reach::PublicOrLoopback => &self.public_or_loopback,
+        }
+    }
 }
 
 impl Dialer {
     /// A client that believes what `tls` believes.
     pub fn new(options: Options, tls: &ClientConfig, resolver: &Arc<dyn Resolve>) -> Self {
-        let client = |reach| {
-            let connector = Connector::new(reach, Arc::clone(resolver), tls.clone(), options.connect_timeout);
-            Client::builder(TokioExecutor::new()).pool_timer(TokioTimer::new()).build(connector)
+        let pools = |http2_only| {
+            Pools::new(|reach| {
+                let connector =
+                    Connector::new(reach, Arc::clone(resolver), tls.clone(), options.connect_timeout);
+                Client::builder(TokioExecutor::new())
+                    .pool_timer(TokioTimer::new())
+                    .http2_only(http2_only)
+                    .build(connector)
+            })
         };
-        Self {
-            anywhere: client(Reach::Anywhere),
-            public: client(Reach::Public),
-            public_or_loopback: client(Reach::PublicOrLoopback),
-            options,
-        }
+        Self { negotiated: pools(false), http2: pools(true), options }
     }
 
-    /// Makes a request and waits for the head of the answer. `patience` bounds the wait, where there is a bound.
+    /// Makes a request and waits for the head of the answer. `patience` bounds the wait, where there is a bound. A
+    /// request of HTTP/2 is spoken in nothing else.
     pub(super) async fn send(
         &self,
         reach: Reach,
         request: Request<Full<Bytes>>,
         patience: Option<Duration>,
     ) -> Result<Response<Incoming>, Trouble> {
-        let client = match reach {
-            Reach::Anywhere => &self.anywhere,
-            Reach::Public => &self.public,
-            Reach::PublicOrLoopback => &self.public_or_loopback,
-        };
-        let sent = client.request(request);
+        let pools = if request.version() == Version::HTTP_2 { &self.http2 } else { &self.negotiated };
+        let sent = pools.within(reach).request(request);
         let answered = match patience {
             None => sent.await,
             Some(patience) => tokio::time::timeout(patience, sent)

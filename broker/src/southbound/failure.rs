@@ -2,19 +2,22 @@
 
 use broker_core::delegation::input::Failure;
 use http::StatusCode;
-use protocol::{A2aError, ErrorKind};
+use protocol::{A2aError, ErrorKind, Invalid};
 
 use crate::ports::downstream::AskError;
 
 /// Longest text of an agent repeated to people, in characters.
 const QUOTE_CHARS: usize = 500;
 
-/// An answer that is an error, from either binding.
+/// An answer that is an error, from any binding.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Trouble {
     /// No connection, so the agent has seen nothing.
     #[error("{0}")]
     Connect(String),
+    /// The request cannot be said in the agent's binding.
+    #[error("the request cannot be written as the agent's binding wants it: {0}")]
+    Inexpressible(Invalid),
     /// The connection broke after the request was on its way.
     #[error("{0}")]
     Transport(String),
@@ -38,6 +41,7 @@ impl Trouble {
         match self {
             Self::Connect(reason) => Failure::NeverSent(reason),
             Self::Transport(reason) | Self::Timeout(reason) => Failure::Broken(reason),
+            Self::Inexpressible(_) => Failure::Refused(self.to_string()),
             Self::Garbage(reason) => Failure::Invalid(quote(&reason)),
             Self::Status(status) => of_status(status),
             Self::Answered(error) => match error.kind {
@@ -58,6 +62,7 @@ impl Trouble {
             Self::Connect(reason) | Self::Transport(reason) | Self::Timeout(reason) => {
                 AskError::Unreachable(reason)
             }
+            Self::Inexpressible(_) => AskError::Unsupported(self.to_string()),
             Self::Garbage(reason) => AskError::Invalid(quote(&reason)),
             Self::Status(status) if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => {
                 AskError::Unreachable(format!("HTTP {status}"))

@@ -1,4 +1,4 @@
-//! Towards agents: an A2A client over JSON-RPC and HTTP+JSON, and the discovery of cards.
+//! Towards agents: an A2A client over all bindings, and the discovery of cards.
 
 mod body;
 pub mod client;
@@ -7,5 +7,6 @@ mod credentials;
 pub mod dialer;
 pub mod discovery;
 mod failure;
+mod grpc;
 mod stream;
 pub mod tls;

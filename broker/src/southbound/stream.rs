@@ -55,7 +55,8 @@ fn read(event: &Event, binding: Binding) -> Result<StreamResponse, Trouble> {
             ResponseError::Garbage(problem) => Trouble::Garbage(problem),
         }),
         Binding::HttpJson if is_error => Err(Trouble::Answered(A2aError::from_http(500, data))),
-        Binding::HttpJson => read_json(data),
+        // gRPC has streams of its own.
+        Binding::HttpJson | Binding::Grpc => read_json(data),
     }
 }
 

@@ -9,6 +9,8 @@
 )]
 
 mod errors;
+mod grpc;
+mod grpc_frames;
 mod operations;
 mod passing_through;
 mod strange_input;

@@ -41,6 +41,15 @@ fn deep_nesting_is_refused_and_shallow_is_not() {
     );
 }
 
+#[test]
+fn an_object_of_very_many_members_is_read_in_one_go() {
+    let members: Vec<String> = (0..200_000).map(|number| format!("\"k{number}\":0")).collect();
+    let read = |members: &str| serde_json::from_str::<protocol::Metadata>(&format!("{{{members}}}"));
+    assert!(read(&members.join(",")).is_ok());
+    let twice = read(&format!("{},\"k7\":1", members.join(","))).unwrap_err().to_string();
+    assert!(twice.contains("`k7` appears twice"), "{twice}");
+}
+
 fn json_like() -> impl Strategy<Value = String> {
     let token = prop_oneof![
         Just("{"),

@@ -3,3 +3,4 @@
 mod s03_operations;
 mod s05_bad_input;
 mod s08_cards;
+mod s10_grpc;
