@@ -16,6 +16,7 @@ mod issuer;
 pub mod jwt;
 mod process;
 mod python;
+mod receiver;
 pub mod tls;
 pub mod wire;
 
@@ -23,3 +24,4 @@ pub use agent::Agent;
 pub use broker::{Broker, command, demonstration, key_digest};
 pub use issuer::Issuer;
 pub use python::{Probe, agents_folder, examples_folder, interpreter};
+pub use receiver::{Posted, Receiver, Reply};

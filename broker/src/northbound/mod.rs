@@ -10,6 +10,7 @@ mod http_json;
 mod jsonrpc;
 mod oauth;
 mod operations;
+mod push;
 mod reply;
 mod route;
 mod server;

@@ -112,6 +112,7 @@ fn choose_endpoint(terms: Terms<'_>, card: &AgentCard) -> Result<Endpoint, Strin
             binding,
             tenant: interface.tenant.clone(),
             streaming: card.streams(),
+            pushes: card.pushes() && !card.streams(),
         });
     }
     Err("it offers no A2A 1.0 interface over JSONRPC or HTTP+JSON; the broker speaks no other yet".to_owned())

@@ -9,3 +9,4 @@ pub mod discovery;
 mod failure;
 mod stream;
 pub mod tls;
+pub mod webhook;
