@@ -126,9 +126,7 @@ impl Receiver {
     pub async fn until(&self, what: &str, mut condition: impl FnMut(&[Posted]) -> bool) {
         let mut posted = self.posted.subscribe();
         let waited = tokio::time::timeout(PATIENCE, posted.wait_for(|posted| condition(posted))).await;
-        if waited.is_err() {
-            panic!("{what}: not within {PATIENCE:?}; it was sent {:#?}", self.posted());
-        }
+        assert!(waited.is_ok(), "{what}: not within {PATIENCE:?}; it was sent {:#?}", self.posted());
     }
 
     /// Waits until it has confirmed the end of a task.
