@@ -321,19 +321,20 @@ impl World {
     }
 
     pub(super) fn breathe(&self) {
-        self.life().runtime.block_on(tokio::time::sleep(MOMENT));
+        self.life().runtime.block_on(async { tokio::time::sleep(MOMENT).await });
     }
 
     /// Until the task is over and every push with it.
     pub(super) fn until_all_is_sent(&self) {
         let Life { runtime, store, .. } = self.life();
-        let waited = runtime.block_on(tokio::time::timeout(PATIENCE, async {
+        let all_is_sent = async {
             while !store.open_trees(None, 1).await.unwrap().is_empty()
                 || !store.outbox(None, 1).await.unwrap().is_empty()
             {
                 tokio::time::sleep(MOMENT).await;
             }
-        }));
+        };
+        let waited = runtime.block_on(async { tokio::time::timeout(PATIENCE, all_is_sent).await });
         let left = runtime.block_on(store.outbox(None, 10));
         waited.unwrap_or_else(|_| panic!("not everything was sent: {left:?}; {:#?}", self.receivers.tried()));
     }

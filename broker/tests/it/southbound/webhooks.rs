@@ -13,7 +13,7 @@ use broker::southbound::connector::Resolve;
 use broker::southbound::webhook::Webhooks;
 use bytes::Bytes;
 use protocol::Secret;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use super::web::{Web, dialer, plain_dialer};
@@ -112,6 +112,8 @@ async fn an_answer_without_end_is_an_answer() {
     let url = format!("http://{}/", listener.local_addr().unwrap());
     tokio::spawn(async move {
         let (mut socket, _) = listener.accept().await.unwrap();
+        let mut asked = [0; 4096];
+        assert!(socket.read(&mut asked).await.unwrap() > 0);
         let _ = socket.write_all(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n").await;
         std::future::pending::<()>().await;
     });
