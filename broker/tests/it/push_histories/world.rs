@@ -112,7 +112,7 @@ impl Agent {
         task
     }
 
-    fn say(&self, event: StreamResponse) {
+    fn say(&self, event: &StreamResponse) {
         self.said.lock().unwrap().push(event.clone());
         self.listeners.lock().unwrap().retain(|listener| listener.send(event.clone()).is_ok());
     }
@@ -298,14 +298,14 @@ impl World {
         let artifact = json!({ "artifactId": format!("x{number}"), "parts": [{ "text": "x" }] });
         let update: TaskArtifactUpdateEvent =
             serde_json::from_value(json!({ "taskId": "t", "contextId": "c", "artifact": artifact })).unwrap();
-        self.agent.say(StreamResponse::ArtifactUpdate(update));
+        self.agent.say(&StreamResponse::ArtifactUpdate(update));
     }
 
     /// The agent is done.
     pub(super) fn end(&self) {
         let status = json!({ "state": TaskState::Completed.as_str() });
         let update = json!({ "taskId": "t", "contextId": "c", "status": status });
-        self.agent.say(StreamResponse::StatusUpdate(serde_json::from_value(update).unwrap()));
+        self.agent.say(&StreamResponse::StatusUpdate(serde_json::from_value(update).unwrap()));
     }
 
     pub(super) fn set(&self, task: TaskId, id: &str) {
