@@ -13,10 +13,10 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use broker_core::TaskId;
 use broker_core::delegation::Push;
 use broker_core::delegation::input::Input;
 use broker_core::journal::PushConfig;
-use broker_core::{TaskId, Tree};
 use protocol::{
     A2aError, AuthenticationInfo, DeleteTaskPushNotificationConfigRequest, Fields,
     GetTaskPushNotificationConfigRequest, ListTaskPushNotificationConfigsRequest,
@@ -25,7 +25,7 @@ use protocol::{
 
 pub use self::dead_letters::DeadLetter;
 pub(super) use self::outbox::{Outbox, changes};
-use super::caller::{Caller, Identity, Role};
+use super::caller::Caller;
 use super::trees::TreeCell;
 use super::{Broker, Target, error};
 use crate::address::GivenBy;
@@ -128,7 +128,8 @@ impl Broker {
         GivenBy::Caller { loopback: self.outbox.options.loopback }
     }
 
-    /// The task a caller names, if its configurations are the caller's business.
+    /// The task a caller names, if its configurations are the caller's business: whoever may steer it, and so not the
+    /// agent that works on it, which is told nothing of its delegator's receivers.
     async fn find_pushed(
         &self,
         caller: &Caller,
@@ -136,23 +137,8 @@ impl Broker {
         id: &str,
     ) -> Result<(Arc<TreeCell>, TaskId), A2aError> {
         let (cell, task) = self.find_readable(caller, target, id).await?;
-        let may = caller.may_push(&*cell.tree.lock().await, task);
+        let may = caller.may_steer(&*cell.tree.lock().await, task);
         if may { Ok((cell, task)) } else { Err(error::task_not_found()) }
-    }
-}
-
-impl Caller {
-    /// Whether the caller may set and see where a task's events are pushed: whoever may continue the task, but not the
-    /// agent that works on it, which is told nothing of its delegator's receivers.
-    fn may_push(&self, tree: &Tree, task: TaskId) -> bool {
-        let works_on_it = match &self.0 {
-            Identity::Principal { role: Role::Agent(agent), name, .. } => {
-                let owner = tree.owner_and_context(task).map(|(owner, _)| owner);
-                tree.agent(task) == Some(agent) && owner != Some(name)
-            }
-            _ => false,
-        };
-        self.may_steer(tree, task) && !works_on_it
     }
 }
 
