@@ -92,12 +92,16 @@ impl Destination {
 
     /// Whether what is sent there can be read on its way: no TLS, and not this machine.
     pub fn is_clear_text(&self) -> bool {
-        let stays = match self.url.host() {
+        self.url.scheme() == "http" && !self.is_this_machine()
+    }
+
+    /// Whether it names this machine as such.
+    pub fn is_this_machine(&self) -> bool {
+        match self.url.host() {
             Some(Host::Ipv4(address)) => address.is_loopback(),
             Some(Host::Ipv6(address)) => address.is_loopback(),
             _ => is_localhost(&self.host()),
-        };
-        self.url.scheme() == "http" && !stays
+        }
     }
 
     /// How far a connection for it may go.

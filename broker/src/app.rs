@@ -18,6 +18,7 @@ use crate::southbound::connector::{Resolve, SystemResolver};
 use crate::southbound::dialer::Dialer;
 use crate::southbound::discovery::CardFetcher;
 use crate::southbound::tls;
+use crate::southbound::webhook::Webhooks;
 use crate::store::embedded::{EmbeddedStore, Options};
 
 /// Folder of the store, in the data directory.
@@ -86,6 +87,7 @@ impl App {
 
         let parts = Parts {
             store: Arc::new(store),
+            notifier: Arc::new(Webhooks::new(Arc::clone(&dialer), config.push.timeout.0)),
             downstream: Arc::new(A2aClient::new(dialer, config.southbound.client_options())),
             discovery: Arc::new(CardFetcher::new(Arc::clone(&web))),
             fetch: web,
@@ -102,10 +104,12 @@ impl App {
             accounts: config.accounts()?,
             grants: config.grant_options(),
             refusal_window: config.audit.refusal_window.0,
+            push: config.push_options(),
         };
         let broker = Broker::new(parts, settings);
         let start = |error: protocol::A2aError| AppError::Start(error.message);
         broker.load_keys().await.map_err(start)?;
+        broker.load_push_key().await.map_err(start)?;
         broker.load_agents(config.agents()).await.map_err(start)?;
         let resumed = broker.resume().await.map_err(start)?;
         if resumed > 0 {

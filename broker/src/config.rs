@@ -20,11 +20,12 @@ pub use self::accounts::AccountConfig;
 pub use self::issuers::IssuerConfig;
 pub use self::principals::{OneOrMany, PrincipalConfig, RoleConfig, SubjectConfig};
 pub(crate) use self::problem::without_value;
+pub use self::push::PushConfig;
 pub use self::southbound::SouthboundConfig;
 pub use self::tls::TlsConfig;
 pub use self::units::{ByteSize, Span};
 use crate::ports::agent_auth::AgentAuth;
-use crate::service::{GrantOptions, IssuerSettings, NewAgent, Principals, is_agent_name};
+use crate::service::{GrantOptions, IssuerSettings, NewAgent, Principals, PushOptions, is_agent_name};
 use crate::{northbound, store};
 
 /// The commented defaults.
@@ -43,6 +44,7 @@ pub struct Config {
     pub southbound: SouthboundConfig,
     pub grants: GrantsConfig,
     pub audit: AuditConfig,
+    pub push: PushConfig,
     pub log: LogConfig,
     pub principals: Vec<PrincipalConfig>,
     pub issuers: Vec<IssuerConfig>,
@@ -65,6 +67,7 @@ macro_rules! section {
     };
 }
 
+mod push;
 mod southbound;
 
 section! { ServerConfig {
@@ -197,7 +200,7 @@ impl Config {
         let Some(rest) = name.strip_prefix(ENV_PREFIX) else { return Ok(self) };
         let lower = rest.to_lowercase();
         let Some((section, key)) = lower.split_once('_') else { return Ok(self) };
-        if !["server", "store", "limits", "southbound", "grants", "audit", "log"].contains(&section) {
+        if !["server", "store", "limits", "southbound", "grants", "audit", "push", "log"].contains(&section) {
             return Ok(self);
         }
         let wrong = |problem: String| ConfigError::Wrong { origin: name.to_owned(), problem };
@@ -302,7 +305,13 @@ impl Config {
             max_backoff_ms: limits.max_backoff.as_millis(),
             budget_share: limits.budget_share,
             max_late_facts: limits.max_late_facts,
+            max_push_configs: self.push.max_configs,
         }
+    }
+
+    /// How events are pushed. In open mode on loopback everybody who can call is on this machine.
+    pub fn push_options(&self) -> PushOptions {
+        self.push.options(self.is_open() && self.server.listen.ip().is_loopback())
     }
 
     /// How grants are signed.

@@ -8,6 +8,7 @@
                    "refused": true,       expect to be refused and go on
                    "detach": true}],      do not wait for it
      "chunks": ["a", "b"],                then make an artifact in these pieces
+     "pace_ms": 20,                       with this much time before each
      "ask": "colour?",                    then ask, and finish with the answer
      "cost": {"usd": "0.10"},             say at the end what it cost
      "message": "hi",                     or answer with one direct message and no task
@@ -23,6 +24,7 @@ import json
 import socket
 import uuid
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import grpc
 import httpx
@@ -39,7 +41,12 @@ from a2a.server.events import EventQueue
 from a2a.server.request_handlers import DefaultRequestHandler
 from a2a.server.request_handlers.grpc_handler import GrpcHandler
 from a2a.server.routes import create_agent_card_routes, create_jsonrpc_routes, create_rest_routes
-from a2a.server.tasks import InMemoryTaskStore, TaskUpdater
+from a2a.server.tasks import (
+    BasePushNotificationSender,
+    InMemoryPushNotificationConfigStore,
+    InMemoryTaskStore,
+    TaskUpdater,
+)
 from a2a.types import (
     AgentCapabilities,
     AgentCard,
@@ -125,6 +132,9 @@ class Scripted(AgentExecutor):
             told=told,
             claims=claims(told["grant"]) if "grant" in told else None,
         )
+        push = context.configuration and context.configuration.task_push_notification_config
+        if push and push.url:
+            self.log.write("hook", path=urlsplit(push.url).path, task=context.task_id)
         if context.current_task is not None:
             await self.finish_answer(context, event_queue)
             return
@@ -143,6 +153,7 @@ class Scripted(AgentExecutor):
         artifact_id = str(uuid.uuid4())
         chunks = script.get("chunks", []) + results
         for index, chunk in enumerate(chunks):
+            await asyncio.sleep(script.get("pace_ms", 0) / 1000)
             await updates.add_artifact(
                 [new_text_part(chunk)],
                 artifact_id=artifact_id,
@@ -246,6 +257,8 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--log")
     parser.add_argument("--no-streaming", action="store_true")
+    parser.add_argument("--push", action="store_true", help="push instead of streaming")
+    parser.add_argument("--lose-pushes", action="store_true", help="send none of them")
     parser.add_argument("--rest", action="store_true", help="HTTP+JSON instead of JSON-RPC")
     parser.add_argument("--grpc", action="store_true", help="gRPC instead of JSON-RPC")
     parser.add_argument("--tls", nargs=2, metavar=("CERT", "KEY"), help="with TLS, where it is gRPC")
@@ -269,13 +282,20 @@ async def serve(arguments: argparse.Namespace) -> None:
         description="Does what it is told",
         version="1.0.0",
         supported_interfaces=[AgentInterface(url=at, protocol_binding=binding, protocol_version="1.0")],
-        capabilities=AgentCapabilities(streaming=not arguments.no_streaming),
+        capabilities=AgentCapabilities(
+            streaming=not (arguments.no_streaming or arguments.push), push_notifications=arguments.push
+        ),
         default_input_modes=["text/plain"],
         default_output_modes=["text/plain"],
         skills=[AgentSkill(id="work", name="Work", description="Does what it is told", tags=["test"])],
     )
     executor = Scripted(arguments.name, log)
-    handler = DefaultRequestHandler(executor, InMemoryTaskStore(), card)
+    pushes = InMemoryPushNotificationConfigStore() if arguments.push else None
+    is_sent = arguments.push and not arguments.lose_pushes
+    sender = BasePushNotificationSender(httpx.AsyncClient(), pushes) if is_sent else None
+    handler = DefaultRequestHandler(
+        executor, InMemoryTaskStore(), card, push_config_store=pushes, push_sender=sender
+    )
     a2a_pb2_grpc.add_A2AServiceServicer_to_server(GrpcHandler(handler), calls_by_grpc)
     await calls_by_grpc.start()
     calls = create_rest_routes(handler) if arguments.rest else create_jsonrpc_routes(handler, "/")

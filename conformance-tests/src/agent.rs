@@ -29,6 +29,16 @@ impl Agent {
         Self::start("scripted.py", &["--name", name, "--no-streaming"])
     }
 
+    /// The same without streaming, but with push notifications.
+    pub fn pushing(name: &str) -> Self {
+        Self::start("scripted.py", &["--name", name, "--push"])
+    }
+
+    /// The same, but its pushes go nowhere.
+    pub fn pushing_nowhere(name: &str) -> Self {
+        Self::start("scripted.py", &["--name", name, "--push", "--lose-pushes"])
+    }
+
     /// The same over HTTP+JSON.
     pub fn rest(name: &str) -> Self {
         Self::start("scripted.py", &["--name", name, "--rest"])

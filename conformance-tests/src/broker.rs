@@ -1,5 +1,6 @@
 //! A broker as a process, killed and started again at will.
 
+use std::fs::File;
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Command, Output};
@@ -19,6 +20,10 @@ pub struct Broker {
     folder: TempDir,
     env: Vec<(String, String)>,
 }
+
+/// Sets how much is logged; where a test sets it, the log is kept.
+const LOG_LEVEL: &str = "BAILIWICK_LOG_LEVEL";
+const LOG_FILE: &str = "log.txt";
 
 impl Broker {
     /// Starts a broker with a configuration (TOML; the address and the data directory are set for it).
@@ -48,8 +53,12 @@ impl Broker {
             .arg(folder.path().join("data"))
             .arg("--config")
             .arg(folder.path().join("bailiwick.toml"))
-            .env("BAILIWICK_LOG_LEVEL", "error")
+            .env(LOG_LEVEL, "error")
             .envs(env.iter().cloned());
+        if env.iter().any(|(name, _)| name == LOG_LEVEL) {
+            let log = File::options().create(true).append(true).open(folder.path().join(LOG_FILE));
+            command.stderr(log.expect("a file for the log"));
+        }
         Process::start(command)
     }
 
@@ -82,6 +91,11 @@ impl Broker {
             }
         }
         bytes
+    }
+
+    /// What it logged, if the test set `BAILIWICK_LOG_LEVEL`.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join(LOG_FILE)).expect("a log that was asked for")
     }
 
     /// The process id.

@@ -17,6 +17,7 @@ mod issuer;
 pub mod jwt;
 mod process;
 mod python;
+mod receiver;
 pub mod tls;
 pub mod wire;
 
@@ -24,3 +25,4 @@ pub use agent::Agent;
 pub use broker::{Broker, command, demonstration, key_digest};
 pub use issuer::Issuer;
 pub use python::{Probe, agents_folder, examples_folder, interpreter};
+pub use receiver::{Posted, Receiver, Reply};

@@ -103,6 +103,11 @@ impl AgentCard {
         self.capabilities.as_ref().and_then(|capabilities| capabilities.streaming).unwrap_or(false)
     }
 
+    /// Whether the agent sends push notifications.
+    pub fn pushes(&self) -> bool {
+        self.capabilities.as_ref().and_then(|capabilities| capabilities.push_notifications).unwrap_or(false)
+    }
+
     /// The parameters under which it supports an extension.
     pub fn extension(&self, uri: &str) -> Option<&AgentExtension> {
         self.capabilities.as_ref()?.extensions.iter().find(|extension| extension.uri.as_deref() == Some(uri))

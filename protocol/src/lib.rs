@@ -12,6 +12,7 @@ mod fields;
 mod message;
 mod operation;
 mod part;
+mod push;
 mod request;
 mod service_parameters;
 mod task;
@@ -26,8 +27,13 @@ pub use fields::{Fields, Invalid, Metadata};
 pub use message::{Message, Role};
 pub use operation::Operation;
 pub use part::Part;
+pub use push::{
+    AuthenticationInfo, DeleteTaskPushNotificationConfigRequest, GetTaskPushNotificationConfigRequest,
+    ListTaskPushNotificationConfigsRequest, ListTaskPushNotificationConfigsResponse, PUSH_TOKEN_HEADER,
+    Secret, TaskPushNotificationConfig,
+};
 pub use request::{
-    CancelTaskRequest, GetTaskRequest, ListTasksRequest, ListTasksResponse, MAX_PAGE_SIZE, RawHolder,
+    CancelTaskRequest, GetTaskRequest, ListTasksRequest, ListTasksResponse, MAX_PAGE_SIZE,
     SendMessageConfiguration, SendMessageRequest, SubscribeToTaskRequest, invalid_params, read_pairs,
     read_params,
 };

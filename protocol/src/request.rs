@@ -6,8 +6,9 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::error::{A2aError, ErrorDetail, ErrorKind};
-use crate::fields::{Member, wire_object};
-use crate::{Fields, Invalid, Message, Metadata, Task, TaskState, Timestamp};
+use crate::fields::wire_object;
+use crate::push::TaskPushNotificationConfig;
+use crate::{Fields, Message, Metadata, Task, TaskState, Timestamp};
 
 /// Most tasks a page of ListTasks may hold (spec §3.1.4).
 pub const MAX_PAGE_SIZE: u32 = 100;
@@ -21,28 +22,11 @@ wire_object! {
         /// Media types the caller accepts.
         accepted_output_modes: Vec<String> = "acceptedOutputModes",
         /// A push configuration to create with the task.
-        push: Option<Box<RawHolder>> = "taskPushNotificationConfig",
+        push: Option<Box<TaskPushNotificationConfig>> = "taskPushNotificationConfig",
         /// How many of the latest messages to return.
         history_length: Option<u32> = "historyLength",
         /// Answer as soon as the task exists.
         return_immediately: bool = "returnImmediately",
-    }
-}
-
-/// A raw value that can be compared and stand as a member.
-#[derive(Debug, Clone, Serialize)]
-#[serde(transparent)]
-pub struct RawHolder(pub Box<RawValue>);
-
-impl PartialEq for RawHolder {
-    fn eq(&self, other: &Self) -> bool {
-        self.0.get() == other.0.get()
-    }
-}
-
-impl Member for RawHolder {
-    fn read(raw: Option<&RawValue>) -> Result<Self, Invalid> {
-        raw.map(|raw| Self(raw.to_owned())).ok_or_else(|| Invalid::new("required, but missing"))
     }
 }
 

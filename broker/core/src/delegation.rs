@@ -13,6 +13,7 @@ mod on_agent;
 mod on_cancel;
 mod on_delegate;
 mod on_failed;
+mod on_push;
 mod on_revoke;
 mod on_time;
 mod on_turn;
@@ -38,6 +39,7 @@ use crate::error::Refused;
 use crate::journal::{Fact, Outcome, Record};
 use crate::limits::Limits;
 
+pub use self::on_push::Push;
 pub use self::view::{AttemptSummary, TaskSummary, Told};
 
 /// One root task and everything below it. The unit of decision, locking and journalling.
@@ -133,6 +135,8 @@ impl Tree {
             Input::Failed { attempt, failure } => draft.on_failed(attempt, &failure),
             Input::Cancel { task, by } => draft.on_cancel(task, &by)?,
             Input::Revoke { task, by } => draft.on_revoke(task, by)?,
+            Input::SetPush { task, config } => draft.on_set_push(task, *config)?,
+            Input::DeletePush { task, id } => draft.on_delete_push(task, id)?,
             Input::CancelAnswered { attempt, confirmed, reason } => {
                 draft.on_cancel_answered(attempt, confirmed, reason);
             }
@@ -310,6 +314,9 @@ fn apply_to_node(node: &mut Node, record: &Record) {
             node.cost = outcome.cost;
             node.phase = Phase::Ended;
             node.show(outcome.state, record.at);
+        }
+        Fact::PushSet(_) | Fact::PushDeleted { .. } => {
+            on_push::apply(&mut node.pushes, record.seq, &record.fact);
         }
         Fact::Revoked { .. } => node.revoked = true,
         Fact::Cost { number, cost } => node.note_cost(*number, cost),

@@ -6,7 +6,7 @@
 
 use capability::Scope;
 use capability::ledger::Ceilings;
-use protocol::{Artifact, Message, Metadata, TaskState, Timestamp};
+use protocol::{Artifact, Message, Metadata, Secret, TaskState, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::TaskId;
@@ -113,7 +113,14 @@ pub enum Fact {
         /// The totals it states.
         cost: Cost,
     },
-    /// The end. Nothing follows.
+    /// The task's events are to be pushed somewhere, from here on; replaces the configuration of the same id.
+    PushSet(Box<PushConfig>),
+    /// They are no longer to be pushed there.
+    PushDeleted {
+        /// The configuration.
+        id: String,
+    },
+    /// The end. Nothing that is shown follows.
     Ended(Box<Outcome>),
     /// Something arrived after the end, or from a lost attempt; kept, never shown.
     Late {
@@ -176,6 +183,24 @@ pub struct Allotment {
     /// Which capabilities of the scope draw on it, by position; none for the purse of the task as a whole.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub capabilities: Vec<u32>,
+}
+
+/// Where a task's events are pushed. Its secrets are stored with the task and shown to nobody.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PushConfig {
+    /// Unique among the task's own.
+    pub id: String,
+    /// Where to post; judged when it was given, and again at each connection.
+    pub url: String,
+    /// What the receiver knows its task by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<Secret>,
+    /// The scheme of the `Authorization` header.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scheme: Option<String>,
+    /// What follows the scheme.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credentials: Option<Secret>,
 }
 
 /// What a delegator says about trying again.

@@ -36,6 +36,8 @@ pub struct Limits {
     pub budget_share: u32,
     /// Most facts recorded about events that came too late.
     pub max_late_facts: u32,
+    /// Most push configurations one task may have.
+    pub max_push_configs: u32,
 }
 
 impl Default for Limits {
@@ -54,6 +56,7 @@ impl Default for Limits {
             max_backoff_ms: 30 * SECOND,
             budget_share: 50,
             max_late_facts: 8,
+            max_push_configs: 16,
         }
     }
 }

@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand};
 
 use super::audit::AuditCommand;
 use super::cap::CapCommand;
+use super::push::PushCommand;
 
 /// An A2A delegation broker: carries tasks between agents, keeps the tree they grow into, and lets no agent act
 /// outside its bailiwick.
@@ -90,6 +91,9 @@ pub(super) enum Command {
     /// Look at grants, verify them, and look after the keys that sign them.
     #[command(subcommand)]
     Grant(GrantCommand),
+    /// Look at push notifications that could not be delivered, and send them after all.
+    #[command(subcommand)]
+    Push(PushCommand),
     /// Check or show the configuration.
     #[command(subcommand)]
     Config(ConfigCommand),

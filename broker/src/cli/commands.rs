@@ -20,7 +20,7 @@ use super::audit::AuditCommand;
 use super::cap::CapCommand;
 use super::client::BrokerClient;
 use super::key::NewKey;
-use super::{audit, cap, grant, judged, print, serve};
+use super::{audit, cap, grant, judged, print, push, serve};
 use crate::config::{self, Config, DEFAULT_TOML, Overrides};
 use crate::ports::agent_auth::AgentAuth;
 use crate::service::NewAgent;
@@ -45,6 +45,7 @@ pub(super) async fn execute(arguments: Arguments) -> Result<ExitCode, String> {
             return Ok(judged(session.verify(&file, head, after)));
         }
         Command::Grant(command) => grant::execute(&session, command).await,
+        Command::Push(command) => push::execute(&session, command).await,
         Command::Config(command) => session.config(command),
     };
     done.map(|()| ExitCode::SUCCESS)

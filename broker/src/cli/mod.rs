@@ -9,6 +9,7 @@ mod commands;
 mod grant;
 mod key;
 pub(crate) mod print;
+mod push;
 mod serve;
 
 use std::process::ExitCode;

@@ -18,12 +18,20 @@ section! { SouthboundConfig {
     absent_after: Span = Span::seconds(3),
     ca_file: PathBuf = PathBuf::new(),
     secret_dir: PathBuf = PathBuf::new(),
+    push: bool = true,
+    push_backstop: Span = Span::seconds(30),
 }}
 
 impl SouthboundConfig {
     /// How quiet agents are asked.
     pub fn recovery(&self) -> Recovery {
-        Recovery { ask_every: self.ask_every.0, give_up: self.give_up.0, absent_after: self.absent_after.0 }
+        Recovery {
+            ask_every: self.ask_every.0,
+            give_up: self.give_up.0,
+            absent_after: self.absent_after.0,
+            push: self.push,
+            backstop: self.push_backstop.0,
+        }
     }
 
     /// The bounds on connections.

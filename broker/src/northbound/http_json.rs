@@ -5,8 +5,9 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode};
 use protocol::binding::http_json::{MEDIA_TYPE, Matched, Unmatched, match_path, query_pairs};
-use protocol::{A2aError, Operation, VERSION_HEADER, read_pairs};
+use protocol::{A2aError, Fields, Operation, VERSION_HEADER, read_pairs, read_params};
 use serde::de::DeserializeOwned;
+use serde_json::value::to_raw_value;
 
 use super::operations::{Answer, Call, Context, Head, Parameters};
 use super::reply::{self, Body};
@@ -23,16 +24,22 @@ pub(super) struct Incoming<'r> {
 
 /// Serves one call.
 pub(super) async fn serve(context: &Context, addressed: Target, incoming: Incoming<'_>) -> Response<Body> {
-    let Matched { operation, task_id } = match match_path(incoming.method, incoming.path) {
+    let Matched { operation, task_id, config_id } = match match_path(incoming.method, incoming.path) {
         Ok(matched) => matched,
         Err(Unmatched::NotFound) => return reply::not_found(),
         Err(Unmatched::MethodNotAllowed { allow }) => return reply::method_not_allowed(allow),
     };
     let Incoming { head, body, .. } = incoming;
     let parameters = match operation {
-        Operation::SendMessage | Operation::SendStreamingMessage => Source::Body(head.headers, body),
+        Operation::SendMessage | Operation::SendStreamingMessage => Source::Body(head.headers, body, None),
+        Operation::CreateTaskPushNotificationConfig => Source::Body(head.headers, body, task_id),
+        Operation::GetTaskPushNotificationConfig
+        | Operation::ListTaskPushNotificationConfigs
+        | Operation::DeleteTaskPushNotificationConfig => {
+            Source::Query(head.query, vec![("taskId", task_id), ("id", config_id)])
+        }
         // The id in the path decides; a body may be absent.
-        _ => Source::Query(head.query, task_id),
+        _ => Source::Query(head.query, vec![("id", task_id)]),
     };
     let call = Call { operation, addressed, head };
     match context.perform(&call, &parameters).await {
@@ -44,22 +51,30 @@ pub(super) async fn serve(context: &Context, addressed: Target, incoming: Incomi
 
 /// Where an operation's parameters are (spec §11.5).
 enum Source<'r> {
-    Body(&'r HeaderMap, Result<Bytes, A2aError>),
-    Query(&'r str, Option<String>),
+    /// In the body, but for the task, which the path names.
+    Body(&'r HeaderMap, Result<Bytes, A2aError>, Option<String>),
+    /// In the query, and these in the path.
+    Query(&'r str, Vec<(&'static str, Option<String>)>),
 }
 
 impl Parameters for Source<'_> {
     fn read<T: DeserializeOwned>(&self) -> Result<T, A2aError> {
         match self {
-            Source::Body(headers, body) => {
+            Source::Body(headers, body, task) => {
                 body::check_media_type(headers)?;
-                body::read_json(body.as_ref().map_err(Clone::clone)?)
+                let body = body.as_ref().map_err(Clone::clone)?;
+                let Some(task) = task else { return body::read_json(body) };
+                let mut members: Fields = body::read_json(body)?;
+                let whole = members.set("taskId", task).and_then(|()| to_raw_value(&members));
+                read_params(whole.ok().as_deref())
             }
-            Source::Query(query, id) => {
-                let is_own = |name: &str| name.eq_ignore_ascii_case(VERSION_HEADER) || name == "id";
+            Source::Query(query, path) => {
+                let in_path = |name: &str| path.iter().any(|(known, _)| *known == name);
+                let is_own = |name: &str| name.eq_ignore_ascii_case(VERSION_HEADER) || in_path(name);
                 let pairs = query_pairs(query).filter(|(name, _)| !is_own(name));
-                let id = id.as_deref().map(|id| (Cow::Borrowed("id"), Cow::Borrowed(id)));
-                read_pairs(pairs.chain(id))
+                let path = path.iter().filter_map(|(name, value)| Some((*name, value.as_deref()?)));
+                let path = path.map(|(name, value)| (Cow::Borrowed(name), Cow::Borrowed(value)));
+                read_pairs(pairs.chain(path))
             }
         }
     }

@@ -11,6 +11,7 @@ mod http_json;
 mod jsonrpc;
 mod oauth;
 mod operations;
+mod push;
 mod reply;
 mod route;
 mod server;

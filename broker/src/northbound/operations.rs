@@ -96,7 +96,31 @@ impl Context {
                 let after = last_event_id(call.head.headers)?;
                 broker.subscribe(&caller, &target, request, after).await.map(Answer::Stream)
             }
-            not_offered => Err(refuse(not_offered)),
+            Operation::CreateTaskPushNotificationConfig => {
+                let request: protocol::TaskPushNotificationConfig = parameters.read()?;
+                let target = target(&call.addressed, request.tenant.as_deref())?;
+                json(&broker.create_push(&caller, &target, request).await?)
+            }
+            Operation::GetTaskPushNotificationConfig => {
+                let request: protocol::GetTaskPushNotificationConfigRequest = parameters.read()?;
+                let target = target(&call.addressed, request.tenant.as_deref())?;
+                json(&broker.get_push(&caller, &target, request).await?)
+            }
+            Operation::ListTaskPushNotificationConfigs => {
+                let request: protocol::ListTaskPushNotificationConfigsRequest = parameters.read()?;
+                let target = target(&call.addressed, request.tenant.as_deref())?;
+                json(&broker.list_push(&caller, &target, request).await?)
+            }
+            Operation::DeleteTaskPushNotificationConfig => {
+                let request: protocol::DeleteTaskPushNotificationConfigRequest = parameters.read()?;
+                let target = target(&call.addressed, request.tenant.as_deref())?;
+                broker.delete_push(&caller, &target, request).await?;
+                json(&protocol::Fields::default())
+            }
+            Operation::GetExtendedAgentCard => {
+                let message = "there is no extended agent card here";
+                Err(A2aError::new(ErrorKind::UnsupportedOperation, message))
+            }
         }
     }
 
@@ -110,15 +134,6 @@ fn json(result: &impl Serialize) -> Result<Answer, A2aError> {
     let json = serde_json::to_vec(result);
     json.map(|json| Answer::Json(json.into()))
         .map_err(|error| A2aError::new(ErrorKind::Internal, error.to_string()))
-}
-
-/// Operations this version does not offer.
-fn refuse(operation: Operation) -> A2aError {
-    if operation == Operation::GetExtendedAgentCard {
-        return A2aError::new(ErrorKind::UnsupportedOperation, "there is no extended agent card here");
-    }
-    let message = "push notifications are not supported by this version; poll or subscribe";
-    A2aError::new(ErrorKind::PushNotificationNotSupported, message)
 }
 
 /// The protocol version, from the header or the query (spec §3.6).

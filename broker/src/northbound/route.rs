@@ -39,6 +39,12 @@ pub(super) enum Route {
     RotateKeys,
     /// Where grants are exchanged, looked at and given up.
     Tokens(TokenEndpoint),
+    /// Receivers of push notifications that were given up.
+    DeadLetters,
+    /// One of them, to be taken up again: a task and a configuration.
+    RetryDeadLetter(String, String),
+    /// Where an agent pushes to, with the token that proves it.
+    Push(String),
     /// Nothing is here.
     Unknown,
 }
@@ -71,8 +77,13 @@ pub(super) fn route(method: &str, path: &str) -> Route {
         ["api", "v1", "agents", name] => Route::Agent(percent_decode(name).into_owned()),
         ["api", "v1", "tasks", id, "tree"] => Route::Tree(percent_decode(id).into_owned()),
         ["api", "v1", "audit"] => Route::Audit,
+        ["api", "v1", "push", "dead-letters"] => Route::DeadLetters,
+        ["api", "v1", "push", "dead-letters", task, config, "retry"] => {
+            Route::RetryDeadLetter(percent_decode(task).into_owned(), percent_decode(config).into_owned())
+        }
+        ["push", token] => Route::Push((*token).to_owned()),
         ["agents", name, rest @ ..] => below_agent(method, &percent_decode(name), rest),
-        [] | ["api" | ".well-known", ..] => Route::Unknown,
+        [] | ["api" | "push" | ".well-known", ..] => Route::Unknown,
         // `/{tenant}/…`: the tenant is an agent's name.
         [tenant, rest @ ..] if !rest.is_empty() && is_agent_name(tenant) => {
             Route::HttpJson(Target::Agent((*tenant).to_owned()), format!("/{}", rest.join("/")))
@@ -124,6 +135,9 @@ mod tests {
             ("GET", "/api/v1/audit", Route::Audit),
             ("POST", "/api/v1/tasks/x/revoke", Route::RevokeTask("x".to_owned())),
             ("POST", "/token", Route::Tokens(TokenEndpoint::Token)),
+            ("GET", "/api/v1/push/dead-letters", Route::DeadLetters),
+            ("POST", "/push/x", Route::Push("x".to_owned())),
+            ("POST", "/push/x/y", Route::Unknown),
             ("GET", "/api/v1/nothing", Route::Unknown),
             ("GET", "/agents/UPPER/tasks", Route::Unknown),
             ("GET", "/", Route::Unknown),

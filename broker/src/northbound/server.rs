@@ -21,7 +21,7 @@ use super::operations::{Context, Head};
 use super::reply::{self, Body, method_not_allowed, not_found};
 use super::route::{Route, route};
 use super::tls::Tls;
-use super::{api, audit, body, cards, credential, grpc, http_json, jsonrpc, oauth};
+use super::{api, audit, body, cards, credential, grpc, http_json, jsonrpc, oauth, push};
 use crate::service::{Broker, CardDocument, ClientCertificate};
 
 /// Wait after a failed accept (out of file descriptors, say) before the next.
@@ -184,6 +184,10 @@ impl Server {
             | Route::Keys
             | Route::RotateKeys => api::serve(&self.context, route, method, credential, body).await,
             Route::Audit => audit::serve(&self.context, method, credential, query).await,
+            Route::DeadLetters | Route::RetryDeadLetter(..) => {
+                push::serve(&self.context, route, method, credential).await
+            }
+            Route::Push(token) => push::receive(&self.context, &token, method, body).await,
             Route::Tokens(_) if method != "POST" => method_not_allowed("POST"),
             Route::Tokens(endpoint) => oauth::serve(&self.context, endpoint, &head, credential, body).await,
             _ if !matches!(method, "GET" | "HEAD") => method_not_allowed("GET, HEAD"),

@@ -27,6 +27,8 @@ pub struct Endpoint {
     pub auth: Option<Arc<AgentAuth>>,
     /// The card offers streaming.
     pub streaming: bool,
+    /// The card offers push notifications and no streaming.
+    pub pushes: bool,
 }
 
 /// A protocol binding the broker speaks to agents.

@@ -4,4 +4,5 @@ pub mod agent_auth;
 pub mod clock;
 pub mod downstream;
 pub mod fetch;
+pub mod notifier;
 pub mod store;

@@ -5,11 +5,15 @@
 //! The journal is the only source of truth. Rows, claims and the open set are derived from it and are
 //! written in the same atomic append, so that they can never disagree with it.
 
+mod outbox;
+
 use async_trait::async_trait;
 use broker_core::{TaskId, Timestamp, audit};
 use bytes::Bytes;
 use protocol::TaskState;
 use serde::{Deserialize, Serialize};
+
+pub use self::outbox::{OutboxChange, OutboxKey, OutboxRow, Trouble};
 
 /// One atomic change of one delegation tree. Either all of it is durable or none of it is.
 #[derive(Debug, Clone)]
@@ -28,6 +32,8 @@ pub struct Append {
     pub open: bool,
     /// What the audit log says about the change: there if the change is there, and only then.
     pub audit: Vec<audit::Entry>,
+    /// Pushes that begin or end with the change.
+    pub outbox: Vec<OutboxChange>,
 }
 
 /// Idempotency: who sent which message id, what it said, and the task it made (design §4, invariant 6).
@@ -140,6 +146,9 @@ pub trait Store: Send + Sync + 'static {
     /// The records of a tree from record number `from` on, in order. Empty if there is no such tree.
     async fn read(&self, root: TaskId, from: u64) -> Result<Vec<Bytes>, StoreError>;
 
+    /// At most `limit` of them, so that a reader of a long journal need not hold all of it.
+    async fn read_page(&self, root: TaskId, from: u64, limit: usize) -> Result<Vec<Bytes>, StoreError>;
+
     /// The tree a task belongs to.
     async fn locate(&self, task: TaskId) -> Result<Option<TaskId>, StoreError>;
 
@@ -151,6 +160,16 @@ pub trait Store: Send + Sync + 'static {
 
     /// Roots of trees with open tasks, in ascending order, after `after`, at most `limit`.
     async fn open_trees(&self, after: Option<TaskId>, limit: usize) -> Result<Vec<TaskId>, StoreError>;
+
+    /// Pushes that are not over, after `after`, at most `limit`, in the order of their keys.
+    async fn outbox(&self, after: Option<OutboxKey>, limit: usize) -> Result<Vec<OutboxRow>, StoreError>;
+
+    /// Moves a push on: replaces its row, if that is still of the same setting; `false` and nothing if it is not.
+    /// Durable when this returns `Ok`.
+    async fn move_outbox(&self, row: OutboxRow) -> Result<bool, StoreError>;
+
+    /// Ends a push that has said all there was to say, under the same condition.
+    async fn end_outbox(&self, key: OutboxKey, set: u64) -> Result<bool, StoreError>;
 
     /// A small document of the broker's own, such as its keys. It may be secret: the engine shows it to nobody else.
     async fn document(&self, name: &str) -> Result<Option<Bytes>, StoreError>;

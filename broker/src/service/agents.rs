@@ -21,7 +21,7 @@ const MAX_NAME_CHARS: usize = 63;
 /// What only an operator may do here.
 const CHANGE_REGISTRY: &str = "change the registry";
 /// First path segments the broker serves itself, which therefore name no agent.
-const RESERVED_NAMES: [&str; 13] = [
+const RESERVED_NAMES: [&str; 14] = [
     "agents",
     "api",
     "console",
@@ -31,6 +31,7 @@ const RESERVED_NAMES: [&str; 13] = [
     "mcp",
     "message",
     "metrics",
+    "push",
     "readyz",
     "revoke",
     "tasks",

@@ -219,6 +219,7 @@ mod tests {
                 asked: None,
                 budget: Ceilings::default(),
                 policy: None,
+                push: None,
                 message: Message::user_text("m", "do it"),
                 context_id: "c".to_owned(),
                 agent_context: "c".to_owned(),

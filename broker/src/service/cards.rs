@@ -139,7 +139,7 @@ fn capabilities(mut extensions: Vec<AgentExtension>) -> AgentCapabilities {
     }
     AgentCapabilities {
         streaming: Some(true),
-        push_notifications: Some(false),
+        push_notifications: Some(true),
         extensions,
         extended_agent_card: Some(false),
         unknown: Fields::default(),

@@ -120,7 +120,7 @@ impl Conversation {
             Ok(request) => request,
             Err(reason) => return self.fail(Failure::NeverSent(reason)).await,
         };
-        let ended = match self.broker.downstream.send(&endpoint, request).await {
+        let ended = match self.dispatch(&endpoint, request).await {
             Ok(events) => self.listen(events).await,
             Err(failure) => Ended::Failed(failure),
         };
@@ -136,6 +136,30 @@ impl Conversation {
                 }
             },
         }
+    }
+
+    /// Sends, with an address to push to where the agent takes one. An agent that refuses may have refused just that.
+    async fn dispatch(
+        &self,
+        endpoint: &Endpoint,
+        mut request: SendMessageRequest,
+    ) -> Result<EventStream, Failure> {
+        let downstream = &self.broker.downstream;
+        let hook = self.broker.is_pushed_by(endpoint).then(|| self.broker.hook(self.attempt)).flatten();
+        let (Some(hook), Some(configuration)) = (hook, request.configuration.as_mut()) else {
+            return downstream.send(endpoint, request).await;
+        };
+        configuration.push = Some(hook);
+        let answer = downstream.send(endpoint, request.clone()).await;
+        let Err(Failure::Refused(_)) = &answer else { return answer };
+        if let Some(configuration) = request.configuration.as_mut() {
+            configuration.push = None;
+        }
+        let again = downstream.send(endpoint, request).await;
+        if again.is_ok() {
+            self.broker.hooks.decline(&endpoint.agent);
+        }
+        again
     }
 
     fn request(&self, dispatch: Dispatch, endpoint: &Endpoint) -> Result<SendMessageRequest, String> {
@@ -223,14 +247,18 @@ impl Conversation {
         Conversations::start(&broker, attempt, async move { self.follow(&endpoint, &agent_task).await });
     }
 
-    /// Keeps up with a task the agent has: by its stream where it has one, by asking where it has not.
+    /// Keeps up with a task the agent has: by its stream where it has one, by asking where it has not; of an agent that
+    /// pushes, whenever it has pushed.
     async fn follow(&self, endpoint: &Endpoint, agent_task: &str) {
         let recovery = self.broker.recovery;
         let (mut heard, mut pause) = (Instant::now(), recovery.ask_every);
+        let listening = self.broker.hooks.listen(self.attempt);
+        let is_pushed = self.broker.is_pushed_by(endpoint);
         loop {
+            let mut is_in_touch = false;
             match self.broker.downstream.get_task(endpoint, agent_task).await {
                 Ok(task) => {
-                    heard = Instant::now();
+                    (heard, is_in_touch) = (Instant::now(), true);
                     if !self.feed_found(task).await {
                         return;
                     }
@@ -252,8 +280,12 @@ impl Conversation {
                 }
                 Err(AskError::Unreachable(_)) => {}
             }
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
+            // Pushes are hints to look at once; a look now and then makes up for those that were lost.
+            let wait = if is_pushed && is_in_touch { recovery.backstop } else { pause };
+            tokio::select! {
+                () = tokio::time::sleep(wait) => pause = (pause * 2).min(LONGEST_PAUSE),
+                () = listening.hint() => pause = recovery.ask_every,
+            }
         }
     }
 

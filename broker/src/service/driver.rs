@@ -14,7 +14,7 @@ use protocol::A2aError;
 
 use super::error;
 use super::trees::TreeCell;
-use super::{Broker, audit, conversation};
+use super::{Broker, audit, conversation, push};
 use crate::ports::store::{Append, Claim, StoreError, TaskRow};
 
 /// Why an input had no effect.
@@ -96,6 +96,7 @@ impl Broker {
                 }
                 cell.publish(&tree, record);
             }
+            self.push_records(&tree, &decision.records);
             self.timers.set(root, tree.next_timer(&self.limits));
             if !tree.is_open() {
                 self.trees.retire(root);
@@ -148,7 +149,8 @@ fn prepare(
         .collect();
     let audit: Result<Vec<_>, _> = decision.audit.iter().map(|event| audit::entry(now, event)).collect();
     let audit = audit.map_err(DriveError::Failed)?;
-    Ok(Append { root, expected, records, claim, rows, open: decision.open, audit })
+    let outbox = push::changes(&decision.records);
+    Ok(Append { root, expected, records, claim, rows, open: decision.open, audit, outbox })
 }
 
 fn not_appended(failure: StoreError) -> DriveError {

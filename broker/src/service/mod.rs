@@ -10,6 +10,7 @@ mod conversation;
 mod driver;
 mod error;
 mod grants;
+mod push;
 mod resolution;
 mod send;
 mod stream;
@@ -39,12 +40,16 @@ use self::conversation::Conversations;
 pub use self::error::CREDENTIAL_INVALID;
 use self::grants::Grants;
 pub use self::grants::{GrantOptions, Issued, KeyView, OAuthCode, OAuthError, SentProof, TokenRequest};
+use self::push::Outbox;
+use self::push::hooks::Hooks;
+pub use self::push::{DeadLetter, PushOptions};
 pub use self::stream::{StreamItem, TaskStream};
 use self::timers::Timers;
 use self::trees::Trees;
 use crate::ports::clock::Clock;
 use crate::ports::downstream::{Discovery, Downstream};
 use crate::ports::fetch::Fetch;
+use crate::ports::notifier::Notifier;
 use crate::ports::store::Store;
 
 /// Trees taken up per read of the store at start.
@@ -69,6 +74,8 @@ pub struct Parts {
     pub discovery: Arc<dyn Discovery>,
     /// Fetches the keys of issuers.
     pub fetch: Arc<dyn Fetch>,
+    /// Posts events to receivers.
+    pub notifier: Arc<dyn Notifier>,
     /// Time and ids.
     pub clock: Arc<dyn Clock>,
 }
@@ -95,6 +102,8 @@ pub struct Settings {
     pub grants: GrantOptions,
     /// Refusals alike within this long of the first are counted in the audit log; zero: each is recorded.
     pub refusal_window: Duration,
+    /// How events are pushed.
+    pub push: PushOptions,
 }
 
 /// How agents that went quiet are asked.
@@ -106,6 +115,10 @@ pub struct Recovery {
     pub give_up: Duration,
     /// An agent that keeps saying it does not have a task is believed after this long.
     pub absent_after: Duration,
+    /// Agents that offer to push instead of streaming are asked to.
+    pub push: bool,
+    /// Between two polls of an agent that pushes.
+    pub backstop: Duration,
 }
 
 impl Default for Recovery {
@@ -114,6 +127,8 @@ impl Default for Recovery {
             ask_every: Duration::from_millis(500),
             give_up: Duration::from_mins(1),
             absent_after: Duration::from_secs(3),
+            push: true,
+            backstop: Duration::from_secs(30),
         }
     }
 }
@@ -136,12 +151,14 @@ pub struct Broker {
     trees: Trees,
     timers: Timers,
     conversations: Conversations,
+    outbox: Outbox,
+    hooks: Hooks,
 }
 
 impl Broker {
     /// A broker over its parts; [`Self::resume`] takes up what was under way.
     pub fn new(parts: Parts, settings: Settings) -> Arc<Self> {
-        let Parts { store, downstream, discovery, fetch, clock } = parts;
+        let Parts { store, downstream, discovery, fetch, notifier, clock } = parts;
         let issuer = |settings| Issuer::new(settings, Arc::clone(&fetch), Arc::clone(&clock));
         Arc::new(Self {
             trees: Trees::new(Arc::clone(&store), settings.finished_trees),
@@ -155,6 +172,8 @@ impl Broker {
             audit: Audit::new(Arc::clone(&store), settings.refusal_window),
             timers: Timers::default(),
             conversations: Conversations::default(),
+            outbox: Outbox::new(settings.push, notifier),
+            hooks: Hooks::default(),
             limits: settings.limits,
             recovery: settings.recovery,
             public_url: settings.public_url,
@@ -174,6 +193,7 @@ impl Broker {
         tokio::spawn(timers::run(Arc::downgrade(self)));
         tokio::spawn(audit::run(Arc::downgrade(self)));
         tokio::spawn(grants::tend(Arc::downgrade(self)));
+        self.resume_pushes().await?;
         let (mut after, mut resumed) = (None, 0);
         loop {
             let page = self.store.open_trees(after, RESUME_PAGE).await;

@@ -118,6 +118,7 @@ fn choose_endpoint(terms: Terms<'_>, card: &AgentCard) -> Result<Endpoint, Strin
             binding,
             tenant: interface.tenant.clone(),
             streaming: card.streams(),
+            pushes: card.pushes() && !card.streams(),
         });
     }
     Err("it offers no A2A 1.0 interface over JSONRPC, HTTP+JSON or GRPC; the broker speaks no other"

@@ -6,7 +6,10 @@ use std::sync::Arc;
 use broker_core::TaskId;
 use broker_core::delegation::input::{Input, NewTask};
 use broker_core::extension::{self, Asked};
-use protocol::{A2aError, ErrorKind, Message, SendMessageRequest, SendMessageResponse};
+use broker_core::journal::PushConfig;
+use protocol::{
+    A2aError, ErrorKind, Message, SendMessageRequest, SendMessageResponse, TaskPushNotificationConfig,
+};
 use sha2::{Digest, Sha256};
 
 use super::agents::Agent;
@@ -61,25 +64,35 @@ impl Broker {
     ) -> Result<Accepted, A2aError> {
         request.validate()?;
         let configuration = request.configuration.map(|configuration| *configuration).unwrap_or_default();
-        if configuration.push.is_some() {
-            let message = "push notifications are not supported by this version; poll or subscribe";
-            return Err(A2aError::new(ErrorKind::PushNotificationNotSupported, message));
-        }
-        let message = request.message;
+        let (message, modes) = (request.message, configuration.accepted_output_modes);
+        let push = configuration.push.map(|push| self.read_pushed(*push, &message)).transpose()?;
         let key = Key { principal: caller.claim_name(), digest: digest(target, &message)? };
         let claimed = self.store.claim(&key.principal, &message.message_id).await;
         if let Some(claim) = claimed.map_err(|failure| error::store(&failure))? {
             return self.join(&key, &claim).await;
         }
         let begun = if message.task_id.is_some() {
-            self.go_on(caller, target, message, &key).await
+            self.go_on(caller, target, message, push, &key).await
         } else {
-            self.begin(caller, target, message, configuration.accepted_output_modes, &key).await
+            self.begin(caller, target, message, (modes, push), &key).await
         };
         match begun {
             Err(DriveError::Claimed(claim)) => self.join(&key, &claim).await,
             begun => Ok(begun?),
         }
+    }
+
+    /// A push configuration that comes with a message; it can be for the message's own task only.
+    fn read_pushed(
+        &self,
+        sent: TaskPushNotificationConfig,
+        message: &Message,
+    ) -> Result<PushConfig, A2aError> {
+        if sent.task_id.is_some() && sent.task_id != message.task_id {
+            let field = "configuration.taskPushNotificationConfig.taskId";
+            return Err(error::invalid(field, "names another task than the message; leave it out"));
+        }
+        self.read_push(sent)
     }
 
     /// The same message again: the same task, open or done. Another message under its id is refused.
@@ -97,6 +110,7 @@ impl Broker {
         caller: &Caller,
         target: &Target,
         message: Message,
+        push: Option<PushConfig>,
         key: &Key,
     ) -> Result<Accepted, DriveError> {
         let failed = DriveError::Failed;
@@ -115,6 +129,10 @@ impl Broker {
         }
         let claim = key.claim(&message, task, cell.tree.lock().await.root());
         let message = Box::new(without_broker_data(message));
+        if let Some(config) = push {
+            // Ahead of the turn, so that nothing that comes of it is missed.
+            self.set_push(Arc::clone(&cell), task, config).await.map_err(failed)?;
+        }
         self.drive_cell(Arc::clone(&cell), Input::Turn { task, message }, Some(claim)).await?;
         Ok(Accepted { cell, task })
     }
@@ -125,7 +143,7 @@ impl Broker {
         caller: &Caller,
         target: &Target,
         message: Message,
-        accepted_output_modes: Vec<String>,
+        (accepted_output_modes, push): (Vec<String>, Option<PushConfig>),
         key: &Key,
     ) -> Result<Accepted, DriveError> {
         let failed = DriveError::Failed;
@@ -156,6 +174,7 @@ impl Broker {
             retry: asked.retry,
             budget: asked.budget,
             policy: self.accounts.policy_of(&owner).cloned(),
+            push,
         };
         let is_root = lineage.is_none();
         let cell = lineage.map_or_else(|| self.trees.begin(id), |parent| parent.cell);

@@ -4,6 +4,7 @@
 
 mod committer;
 mod keys;
+mod outbox;
 mod rows;
 
 use std::path::Path;
@@ -17,7 +18,7 @@ use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 
 use self::committer::{Committer, Work};
 use self::rows::Totals;
-use crate::ports::store::{Append, Claim, RowPage, RowQuery, Store, StoreError};
+use crate::ports::store::{Append, Claim, OutboxKey, OutboxRow, RowPage, RowQuery, Store, StoreError};
 
 /// Written data each table may hold in memory before it goes to a file of its own.
 const MEMTABLE_BYTES: u64 = 8 * 1024 * 1024;
@@ -64,6 +65,8 @@ struct Tables {
     audit: Keyspace,
     /// name → document of the broker's own.
     documents: Keyspace,
+    /// (task, configuration) → how far its push has come.
+    outbox: Keyspace,
 }
 
 /// A store in a directory.
@@ -109,6 +112,7 @@ impl Tables {
             agents: table("agents")?,
             audit: table("audit")?,
             documents: table("documents")?,
+            outbox: table("outbox")?,
             db,
         })
     }
@@ -141,10 +145,14 @@ impl Store for EmbeddedStore {
     }
 
     async fn read(&self, root: TaskId, from: u64) -> Result<Vec<Bytes>, StoreError> {
+        self.read_page(root, from, usize::MAX).await
+    }
+
+    async fn read_page(&self, root: TaskId, from: u64, limit: usize) -> Result<Vec<Bytes>, StoreError> {
         let range = keys::record(root, from)..=keys::record(root, u64::MAX);
         let value = |guard: fjall::Guard| guard.value().map(|value| Bytes::copy_from_slice(&value));
-        let records: fjall::Result<Vec<Bytes>> = self.tables.journal.range(range).map(value).collect();
-        records.map_err(|error| engine(&error))
+        let records = self.tables.journal.range(range).take(limit).map(value);
+        records.collect::<fjall::Result<Vec<Bytes>>>().map_err(|error| engine(&error))
     }
 
     async fn locate(&self, task: TaskId) -> Result<Option<TaskId>, StoreError> {
@@ -164,6 +172,19 @@ impl Store for EmbeddedStore {
         let from = after.map_or_else(Vec::new, |after| [keys::task(after).as_slice(), &[0]].concat());
         let key = |guard: fjall::Guard| keys::read_task(&guard.key().map_err(|error| engine(&error))?);
         self.tables.open.range(from..).take(limit).map(key).collect()
+    }
+
+    async fn outbox(&self, after: Option<OutboxKey>, limit: usize) -> Result<Vec<OutboxRow>, StoreError> {
+        outbox::page(&self.tables, after.as_ref(), limit)
+    }
+
+    async fn move_outbox(&self, row: OutboxRow) -> Result<bool, StoreError> {
+        let (key, set) = (row.key.clone(), row.set);
+        self.committer.commit(Work::Outbox { key, set, row: Some(row) }).await
+    }
+
+    async fn end_outbox(&self, key: OutboxKey, set: u64) -> Result<bool, StoreError> {
+        self.committer.commit(Work::Outbox { key, set, row: None }).await
     }
 
     async fn document(&self, name: &str) -> Result<Option<Bytes>, StoreError> {

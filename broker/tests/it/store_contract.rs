@@ -28,6 +28,7 @@ pub(crate) fn append(root: u128, expected: u64, records: &[&str]) -> Append {
         rows: Vec::new(),
         open: true,
         audit: Vec::new(),
+        outbox: Vec::new(),
     }
 }
 

@@ -14,6 +14,15 @@ pub struct Matched {
     pub operation: Operation,
     /// The task in the path.
     pub task_id: Option<String>,
+    /// The push configuration in the path.
+    pub config_id: Option<String>,
+}
+
+/// The ids in a path, in order.
+#[derive(Debug, Default)]
+struct Ids {
+    task: Option<String>,
+    config: Option<String>,
 }
 
 /// Why a path is no operation.
@@ -34,29 +43,32 @@ pub fn match_path(method: &str, path: &str) -> Result<Matched, Unmatched> {
     let mut other_method = None;
     for &operation in Operation::ALL {
         let (expected, template) = operation.route();
-        let Some(task_id) = match_template(template, path) else { continue };
+        let Some(Ids { task, config }) = match_template(template, path) else { continue };
         if method == expected || (method == "POST" && operation == Operation::SubscribeToTask) {
-            return Ok(Matched { operation, task_id });
+            return Ok(Matched { operation, task_id: task, config_id: config });
         }
         other_method = Some(expected);
     }
     Err(other_method.map_or(Unmatched::NotFound, |allow| Unmatched::MethodNotAllowed { allow }))
 }
 
-/// `Some(task id)` where the path fits; the inner option is `None` where the template names no task.
-#[allow(clippy::option_option, reason = "whether it fits and whether it names a task are two questions")]
-fn match_template(template: &str, path: &str) -> Option<Option<String>> {
+/// What the path names, if it fits.
+fn match_template(template: &str, path: &str) -> Option<Ids> {
     let Some((before, after)) = template.split_once("{id}") else {
-        return (template == path).then_some(None);
+        return (template == path).then(Ids::default);
     };
     let rest = path.strip_prefix(before)?;
-    let id = match after.split_once("{configId}") {
-        None => rest.strip_suffix(after)?,
-        Some((between, _)) => rest.split_once(between).filter(|(_, config)| is_segment(config))?.0,
+    let (id, config) = match after.split_once("{configId}") {
+        None => (rest.strip_suffix(after)?, None),
+        Some((between, _)) => rest
+            .split_once(between)
+            .filter(|(_, config)| is_segment(config))
+            .map(|(id, config)| (id, Some(config)))?,
     };
     // `/tasks/x:cancel` is not the task named "x:cancel".
     let is_verb = after.is_empty() && (id.ends_with(":cancel") || id.ends_with(":subscribe"));
-    (is_segment(id) && !is_verb).then(|| Some(percent_decode(id).into_owned()))
+    let decode = |id: &str| percent_decode(id).into_owned();
+    (is_segment(id) && !is_verb).then(|| Ids { task: Some(decode(id)), config: config.map(decode) })
 }
 
 fn is_segment(text: &str) -> bool {

@@ -9,7 +9,8 @@ fn every_operation_is_found_at_its_own_path() {
         let (method, _) = operation.route();
         let path = path_for(operation, "an id/ü").replace("{configId}", "c");
         let task_id = path.contains("/tasks/").then(|| "an id/ü".to_owned());
-        assert_eq!(match_path(method, &path), Ok(Matched { operation, task_id }), "{path}");
+        let config_id = path.ends_with("/c").then(|| "c".to_owned());
+        assert_eq!(match_path(method, &path), Ok(Matched { operation, task_id, config_id }), "{path}");
         assert_eq!(Operation::of_method(operation.method()), Some(operation));
     }
 }

@@ -5,7 +5,7 @@ use capability::{Scope, SkillRequirement};
 use protocol::{Message, StreamResponse, Task, Timestamp};
 
 use crate::TaskId;
-use crate::journal::Retry;
+use crate::journal::{PushConfig, Retry};
 
 /// One attempt of one task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -50,6 +50,8 @@ pub struct NewTask {
     pub budget: Ceilings,
     /// What the policy of the owner's account admits; `None` is everything.
     pub policy: Option<Scope>,
+    /// Where its events are to be pushed from the beginning.
+    pub push: Option<PushConfig>,
 }
 
 /// What the registry knows of an agent, as far as deciding needs it.
@@ -111,6 +113,20 @@ pub enum Input {
         task: TaskId,
         /// Who revokes, for people.
         by: String,
+    },
+    /// A task's events are to be pushed somewhere.
+    SetPush {
+        /// The task.
+        task: TaskId,
+        /// Where, under which id.
+        config: Box<PushConfig>,
+    },
+    /// A task's events are no longer to be pushed somewhere.
+    DeletePush {
+        /// The task.
+        task: TaskId,
+        /// The configuration.
+        id: String,
     },
     /// The agent answered a cancel request, or could not be asked.
     CancelAnswered {

@@ -60,6 +60,9 @@ impl Draft<'_> {
             purses,
         };
         self.record(task, Fact::Submitted(Box::new(submission)));
+        if let Some(push) = new.push {
+            self.record(task, Fact::PushSet(Box::new(push)));
+        }
         self.report_to_parent(task);
         self.start_attempt(AttemptId { task, number: 1 });
         Ok(())

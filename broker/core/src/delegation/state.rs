@@ -25,6 +25,7 @@ use std::sync::Arc;
 use capability::ledger::Unit;
 use protocol::{Artifact, Message, Metadata, TaskState, Timestamp};
 
+use super::on_push::Push;
 use crate::TaskId;
 use crate::journal::{AttemptOutcome, Cost, Origin, Outcome, StatusFact, Submission};
 
@@ -119,6 +120,8 @@ pub(super) struct Node {
     pub(super) turn: Option<Arc<Message>>,
     /// What the agent last asked, to tell a new question from an old one restated.
     pub(super) question: Option<Question>,
+    /// Where its events are pushed, by id.
+    pub(super) pushes: Vec<Arc<Push>>,
 }
 
 /// Identifies a question of the agent.
@@ -159,6 +162,7 @@ impl Node {
             direct: false,
             turn: None,
             question: None,
+            pushes: Vec::new(),
         }
     }
 

@@ -173,6 +173,11 @@ impl Tree {
         self.nodes.get(attempt.task)?.live(attempt.number)?.agent_task.as_deref()
     }
 
+    /// Whether an attempt is under way.
+    pub fn is_live(&self, attempt: AttemptId) -> bool {
+        self.nodes.get(attempt.task).is_some_and(|node| node.live(attempt.number).is_some())
+    }
+
     /// Whether an agent works, with its grant alive, on the task or on one above it.
     pub fn is_below_agent(&self, task: TaskId, agent: &str) -> bool {
         self.lineage(task).any(|node| node.submission.agent == agent && self.is_granted(node.id))

@@ -14,5 +14,6 @@ mod budgets;
 mod histories;
 mod model;
 mod purity;
+mod push;
 mod scenarios;
 mod world;

@@ -141,6 +141,7 @@ impl World {
             asked: None,
             budget: Ceilings::default(),
             policy: None,
+            push: None,
             message: Message::user_text(format!("m{id}"), "do it"),
             context_id: "context".to_owned(),
             agent_context: format!("context-{agent}"),

@@ -11,8 +11,8 @@ use fjall::{OwnedWriteBatch as WriteBatch, PersistMode};
 use tokio::sync::{mpsc, oneshot};
 
 use super::rows::{self, Totals};
-use super::{Options, Tables, engine, keys};
-use crate::ports::store::{Append, Claim, StoreError, TaskRow};
+use super::{Options, Tables, engine, keys, outbox};
+use crate::ports::store::{Append, Claim, OutboxKey, OutboxRow, StoreError, TaskRow};
 
 /// Something to be written, all of it or nothing.
 pub(super) enum Work {
@@ -22,6 +22,8 @@ pub(super) enum Work {
     Agent { name: String, document: Option<Bytes>, audit: Option<Entry> },
     /// A document of the broker's own.
     Document { name: String, document: Bytes },
+    /// How far a push of that setting has come, or its end.
+    Outbox { key: OutboxKey, set: u64, row: Option<OutboxRow> },
     /// Entries of the audit log alone.
     Note(Vec<Entry>),
 }
@@ -160,6 +162,7 @@ struct Pending<'t> {
     rows: HashMap<TaskId, TaskRow>,
     changed: Vec<(Option<TaskRow>, TaskRow)>,
     agents: HashMap<String, bool>,
+    outbox: outbox::Pending,
     log: Head,
 }
 
@@ -167,7 +170,8 @@ impl<'t> Pending<'t> {
     fn new(tables: &'t Tables, log: Head) -> Self {
         let batch = tables.db.batch();
         let (heads, claims, rows) = (HashMap::new(), HashMap::new(), HashMap::new());
-        Self { tables, batch, heads, claims, rows, changed: Vec::new(), agents: HashMap::new(), log }
+        let (changed, agents, outbox) = (Vec::new(), HashMap::new(), HashMap::new());
+        Self { tables, batch, heads, claims, rows, changed, agents, outbox, log }
     }
 
     /// Checks something and adds it; `false` if it changes nothing. What is refused leaves no trace.
@@ -178,6 +182,9 @@ impl<'t> Pending<'t> {
             Work::Document { name, document } => {
                 self.batch.insert(&self.tables.documents, name.as_str(), document.as_ref());
                 Ok(true)
+            }
+            Work::Outbox { key, set, row } => {
+                outbox::advance(self.tables, &mut self.batch, &mut self.outbox, (key, set, row))
             }
             Work::Note(entries) => {
                 self.log(&entries);
@@ -231,6 +238,8 @@ impl<'t> Pending<'t> {
         }
         let before: Vec<Option<TaskRow>> =
             change.rows.iter().map(|row| self.row(row.task)).collect::<Result<_, _>>()?;
+        let after = expected + change.records.len() as u64;
+        let pushes = outbox::prepare(self.tables, &self.outbox, (root, after), change.outbox)?;
 
         if let Some((key, claim)) = claim {
             self.batch.insert(&self.tables.claims, key.clone(), encode(&claim)?);
@@ -251,6 +260,7 @@ impl<'t> Pending<'t> {
             (true, _) => {}
             (false, _) => self.batch.remove(&self.tables.open, keys::task(root)),
         }
+        outbox::write(self.tables, &mut self.batch, &mut self.outbox, pushes)?;
         self.log(&change.audit);
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use broker_core::{TaskId, Timestamp};
 
-use crate::ports::store::{RowCursor, StoreError};
+use crate::ports::store::{OutboxKey, RowCursor, StoreError};
 
 const ID_BYTES: usize = 16;
 
@@ -17,6 +17,11 @@ pub(super) fn record(root: TaskId, number: u64) -> Vec<u8> {
 /// An entry of the audit log.
 pub(super) fn audit(number: u64) -> [u8; 8] {
     number.to_be_bytes()
+}
+
+/// The push of a task's configuration.
+pub(super) fn outbox(key: &OutboxKey) -> Vec<u8> {
+    [task(key.task).as_slice(), key.config.as_bytes()].concat()
 }
 
 pub(super) fn claim(principal: &str, message_id: &str) -> Vec<u8> {

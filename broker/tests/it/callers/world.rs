@@ -19,6 +19,7 @@ use broker::southbound::connector::{Resolve, SystemResolver};
 use broker::southbound::dialer::Dialer;
 use broker::southbound::discovery::CardFetcher;
 use broker::southbound::tls;
+use broker::southbound::webhook::Webhooks;
 use broker::store::embedded::EmbeddedStore;
 use broker_core::{Limits, TaskId, Timestamp};
 use bytes::Bytes;
@@ -196,6 +197,7 @@ impl World {
         let dialer = Arc::new(Dialer::new(southbound.dialer_options(), &tls, &resolver));
         let parts = Parts {
             store: Arc::new(store),
+            notifier: Arc::new(Webhooks::new(Arc::clone(&dialer), Duration::from_secs(1))),
             downstream: Arc::new(A2aClient::new(dialer, southbound.client_options())),
             discovery: Arc::new(CardFetcher::new(Arc::clone(&web) as Arc<dyn Fetch>)),
             fetch: Arc::clone(&web) as Arc<dyn Fetch>,
@@ -212,6 +214,7 @@ impl World {
             secret_dir: None,
             grants: broker::config::Config::default().grant_options(),
             refusal_window: Duration::from_secs(10),
+            push: broker::config::Config::default().push_options(),
         };
         Self { broker: Broker::new(parts, settings), web, clock, _folder: folder }
     }

@@ -347,6 +347,7 @@ async fn redirects_lead_nowhere_for_documents_cards_and_calls() {
                     tenant: None,
                     auth: None,
                     streaming: false,
+                    pushes: false,
                 };
                 assert!(client.send(&to, a_message()).await.is_err(), "{status}");
                 assert!(client.get_task(&to, "t").await.is_err(), "{status}");

@@ -31,6 +31,7 @@ fn endpoint(web: &Web, auth: AgentAuth) -> Endpoint {
         tenant: None,
         auth: Some(Arc::new(auth)),
         streaming: false,
+        pushes: false,
     }
 }
 

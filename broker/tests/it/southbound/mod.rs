@@ -4,3 +4,4 @@ mod addresses;
 mod credentials;
 mod tls;
 mod web;
+mod webhooks;

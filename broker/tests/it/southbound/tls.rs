@@ -103,6 +103,7 @@ async fn cards_and_calls_go_over_tls_with_a_ca_of_ones_own_and_http_2_where_offe
             tenant: None,
             auth: None,
             streaming: false,
+            pushes: false,
         };
         let request = SendMessageRequest::new(Message::user_text("m".to_owned(), "hello"));
         let mut events = A2aClient::new(web, Options::default()).send(&to, request).await.unwrap();

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::{assert_let_in, assert_shut_out, bearer};
 
 /// A key as an operator makes it: (the key, its digest).
-pub(super) fn made_key() -> (String, String) {
+pub(crate) fn made_key() -> (String, String) {
     let output = command(&["key", "new", "--json"]).output().expect("the command runs");
     let key: Value = serde_json::from_slice(&output.stdout).expect("JSON");
     let text = |name: &str| key[name].as_str().expect("text").to_owned();

@@ -1,7 +1,7 @@
 //! Who is let in, and who is not.
 
 mod adversary;
-mod api_keys;
+pub(crate) mod api_keys;
 mod authorization;
 mod certificates;
 mod tokens;

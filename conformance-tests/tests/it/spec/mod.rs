@@ -1,5 +1,8 @@
 //! What the A2A specification asks of a server, files named by section.
 
+mod push;
+mod push_agents;
+mod push_delivery;
 mod s03_operations;
 mod s05_bad_input;
 mod s08_cards;

@@ -89,7 +89,11 @@ async fn json_rpc_answers_bad_input_with_the_code_the_specification_names() {
         ("a page too large", call("ListTasks", &json!({ "pageSize": 101 })), -32602),
         ("an empty page", call("ListTasks", &json!({ "pageSize": 0 })), -32602),
         ("an unknown state", call("ListTasks", &json!({ "status": "working" })), -32602),
-        ("a push configuration", call("ListTaskPushNotificationConfigs", &json!({ "taskId": "x" })), -32003),
+        (
+            "configurations of no task",
+            call("ListTaskPushNotificationConfigs", &json!({ "taskId": "x" })),
+            -32001,
+        ),
         ("an extended card", call("GetExtendedAgentCard", &json!({})), -32004),
         ("a body too large", vec![b' '; 5 << 20], -32600),
     ];
@@ -123,7 +127,7 @@ async fn http_json_answers_bad_input_with_the_status_the_specification_names() {
         ("a parameter given twice", "GET", "/tasks?pageSize=1&pageSize=2", Vec::new(), 400),
         ("a negative history", "GET", "/tasks/nope?historyLength=-1", Vec::new(), 400),
         ("a body too large", "POST", send, vec![b' '; 5 << 20], 413),
-        ("push", "GET", "/tasks/x/pushNotificationConfigs", Vec::new(), 400),
+        ("configurations of no task", "GET", "/tasks/x/pushNotificationConfigs", Vec::new(), 404),
     ];
     let messages = bad_messages()
         .into_iter()
