@@ -10,3 +10,4 @@ mod failure;
 mod grpc;
 mod stream;
 pub mod tls;
+mod wire;
