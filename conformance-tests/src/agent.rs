@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use crate::build::binary;
 use crate::process::Process;
-use crate::python::{agents_folder, examples_folder, interpreter};
+use crate::python::{agents_folder, examples_folder, interpreter, interpreter_v03};
 use crate::tls::Certified;
 
 /// A running agent and the log of what it saw.
@@ -61,6 +61,13 @@ impl Agent {
         Self::start("scripted.py", &["--name", name, "--grpc", "--tls", &cert, &key])
     }
 
+    /// The same on the official SDK of A2A 0.3 (`agents/scripted_v03.py`), with arguments for it: `--rest`,
+    /// `--no-streaming`.
+    pub fn scripted_v03(name: &str, arguments: &[&str]) -> Self {
+        let arguments = [&["--name", name], arguments].concat();
+        Self::start_with(interpreter_v03(), "scripted_v03.py", &arguments)
+    }
+
     /// An agent that misbehaves in a way (`agents/misbehaving.py`).
     pub fn misbehaving(mode: &str) -> Self {
         Self::start("misbehaving.py", &["--mode", mode])
@@ -98,9 +105,13 @@ impl Agent {
     }
 
     fn start(file: &str, arguments: &[&str]) -> Self {
+        Self::start_with(interpreter(), file, arguments)
+    }
+
+    fn start_with(interpreter: PathBuf, file: &str, arguments: &[&str]) -> Self {
         let folder = TempDir::new().expect("a temporary folder");
         let log = folder.path().join("log.jsonl");
-        let mut command = Command::new(interpreter());
+        let mut command = Command::new(interpreter);
         command.arg(agents_folder().join(file)).args(arguments).arg("--log").arg(&log);
         Self { process: Process::start(command), log, _folder: folder }
     }

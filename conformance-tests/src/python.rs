@@ -1,4 +1,4 @@
-//! A Python environment of the tests' own, under the target folder, with pinned versions.
+//! Python environments of the tests' own, under the target folder, with pinned versions: one for each version of A2A.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -21,20 +21,25 @@ pub fn examples_folder() -> PathBuf {
 /// The interpreter of an environment in which the requirements are installed; made at first use.
 pub fn interpreter() -> PathBuf {
     static INTERPRETER: OnceLock<PathBuf> = OnceLock::new();
-    INTERPRETER.get_or_init(install).clone()
+    INTERPRETER.get_or_init(|| install("python", "requirements.txt")).clone()
 }
 
-fn install() -> PathBuf {
-    let requirements =
-        std::fs::read_to_string(agents_folder().join("requirements.txt")).expect("requirements");
-    let folder = target_folder().join("python");
+/// The same with the SDK of A2A 0.3, which cannot be installed beside that of 1.0.
+pub(crate) fn interpreter_v03() -> PathBuf {
+    static INTERPRETER: OnceLock<PathBuf> = OnceLock::new();
+    INTERPRETER.get_or_init(|| install("python-v03", "requirements-v03.txt")).clone()
+}
+
+fn install(folder: &str, requirements: &str) -> PathBuf {
+    let file = agents_folder().join(requirements);
+    let requirements = std::fs::read_to_string(&file).expect("requirements");
+    let folder = target_folder().join(folder);
     let (interpreter, marker) = (folder.join("bin/python"), folder.join("installed.txt"));
     if std::fs::read_to_string(&marker).is_ok_and(|installed| installed == requirements) {
         return interpreter;
     }
     eprintln!("making a Python environment in {} (once)", folder.display());
     run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder));
-    let file = agents_folder().join("requirements.txt");
     run(Command::new(&interpreter).args(["-m", "pip", "install", "--quiet", "--requirement"]).arg(file));
     std::fs::write(&marker, requirements).expect("the marker is written");
     interpreter
@@ -63,5 +68,68 @@ impl Probe {
         let text = String::from_utf8(output.stdout).expect("the client prints text");
         assert!(output.status.success(), "the client failed; it had printed {text}");
         text.lines().map(|line| serde_json::from_str(line).expect("a JSON line")).collect()
+    }
+}
+
+/// An SDK client that plays rounds (`agents/rounds.py`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Player {
+    /// On the SDK of A2A 1.0.
+    V1,
+    /// On the SDK of A2A 0.3.
+    V03,
+}
+
+/// What a client saw in a round.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Round {
+    /// The round's name.
+    pub round: String,
+    /// The task's states, in order, as 0.3 names them.
+    pub states: Vec<String>,
+    /// The results' text.
+    pub text: String,
+}
+
+impl Player {
+    /// Plays rounds against an agent, with arguments for the script.
+    pub fn play(self, url: &str, rest: bool, arguments: &[(&str, String)]) -> Vec<Round> {
+        let file = match self {
+            Self::V1 => "rounds.py",
+            Self::V03 => "rounds_v03.py",
+        };
+        let mut command = Command::new(self.interpreter());
+        command.arg(agents_folder().join(file)).arg(url).args(rest.then_some("--rest"));
+        for (name, value) in arguments {
+            command.arg(format!("--{name}")).arg(value);
+        }
+        let output = command.stderr(Stdio::inherit()).output().expect("the client starts");
+        let text = String::from_utf8(output.stdout).expect("the client prints text");
+        assert!(output.status.success(), "{self:?} at {url} (rest: {rest}) failed; it had printed {text}");
+        text.lines().map(|line| Round::read(&serde_json::from_str(line).expect("a JSON line"))).collect()
+    }
+
+    /// What its SDK makes of a card (`agents/card.py`).
+    pub fn read_card(self, url: &str) -> Value {
+        let mut command = Command::new(self.interpreter());
+        command.arg(agents_folder().join("card.py")).arg(url);
+        let output = command.stderr(Stdio::inherit()).output().expect("the reader starts");
+        assert!(output.status.success(), "{self:?} cannot read the card at {url}");
+        serde_json::from_slice(&output.stdout).expect("JSON")
+    }
+
+    fn interpreter(self) -> PathBuf {
+        match self {
+            Self::V1 => interpreter(),
+            Self::V03 => interpreter_v03(),
+        }
+    }
+}
+
+impl Round {
+    fn read(line: &Value) -> Self {
+        let text = |value: &Value| value.as_str().expect("a string").to_owned();
+        let states = line["states"].as_array().expect("states").iter().map(text).collect();
+        Self { round: text(&line["round"]), states, text: text(&line["text"]) }
     }
 }

@@ -1,8 +1,7 @@
 //! Agent cards (spec §4.4): what the broker reads is typed, everything else is kept as it came.
 
 use crate::fields::wire_object;
-use crate::service_parameters::is_v1;
-use crate::{Fields, Metadata};
+use crate::{Fields, Metadata, Version};
 
 wire_object! {
     /// One way to reach an agent.
@@ -91,9 +90,9 @@ wire_object! {
 }
 
 impl AgentInterface {
-    /// Whether A2A 1.0 is spoken there; "1.0" and "1.0.0" both say so.
-    pub fn speaks_v1(&self) -> bool {
-        is_v1(&self.protocol_version)
+    /// The version spoken there, if it is understood; "1.0" and "1.0.0" say the same.
+    pub fn version(&self) -> Option<Version> {
+        Version::read(&self.protocol_version)
     }
 }
 

@@ -74,12 +74,21 @@ impl Fields {
 
     /// Sets a member, in place if it is there.
     pub fn set(&mut self, name: &str, value: &impl Serialize) -> Result<(), serde_json::Error> {
-        let value = serde_json::value::to_raw_value(value)?;
+        self.put(name, serde_json::value::to_raw_value(value)?);
+        Ok(())
+    }
+
+    /// Sets a member to a value that is JSON already, in place if it is there.
+    pub(crate) fn put(&mut self, name: &str, value: Box<RawValue>) {
         match self.0.iter_mut().find(|(known, _)| known == name) {
             Some((_, known)) => *known = value,
             None => self.0.push((name.to_owned(), value)),
         }
-        Ok(())
+    }
+
+    /// The object as raw JSON.
+    pub(crate) fn into_raw(self) -> Result<Box<RawValue>, Invalid> {
+        serde_json::value::to_raw_value(&self).map_err(|error| Invalid::new(strip_position(&error)))
     }
 
     /// The members in order.

@@ -1,4 +1,4 @@
-//! The A2A v1.0 wire, sans-I/O: bytes ⇄ types, in both directions.
+//! The A2A v1.0 wire, sans-I/O: bytes ⇄ types, in both directions; and v0.3, translated to it and back.
 //!
 //! What passes through keeps what it does not know: every object holds its unknown members, and payloads nobody
 //! here needs to look into stay the bytes they were. Nothing in this package knows of delegation.
@@ -18,6 +18,7 @@ mod service_parameters;
 mod task;
 mod task_state;
 mod timestamp;
+pub mod v03;
 
 pub use agent_card::{AgentCapabilities, AgentCard, AgentExtension, AgentInterface, AgentSkill};
 pub use artifact::{Artifact, merge_artifact};
@@ -37,7 +38,7 @@ pub use request::{
     SendMessageConfiguration, SendMessageRequest, SubscribeToTaskRequest, invalid_params, read_pairs,
     read_params,
 };
-pub use service_parameters::{EXTENSIONS_HEADER, PROTOCOL_VERSION, VERSION_HEADER, check_version};
+pub use service_parameters::{EXTENSIONS_HEADER, PROTOCOL_VERSION, VERSION_HEADER, Version, check_version};
 pub use task::{Task, TaskStatus};
 pub use task_state::TaskState;
 pub use timestamp::Timestamp;

@@ -9,23 +9,49 @@ pub const EXTENSIONS_HEADER: &str = "A2A-Extensions";
 /// The version spoken here.
 pub const PROTOCOL_VERSION: &str = "1.0";
 
-/// Accepts `1.0` and its patches. Empty or absent means 0.3 (spec §3.6.2), which is not spoken here.
+/// A version of the protocol that is understood.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Version {
+    /// 1.0.
+    #[default]
+    V1,
+    /// 0.3, translated at the edge (see [`crate::v03`]).
+    V03,
+}
+
+impl Version {
+    /// The version a request asks for, by header or query; none means 0.3 (spec §3.6.2).
+    pub fn asked(header: Option<&str>, query: Option<&str>) -> Result<Self, A2aError> {
+        let asked = header.or(query).map(str::trim).filter(|version| !version.is_empty()).unwrap_or("0.3");
+        Self::read(asked).ok_or_else(|| {
+            let message = format!(
+                "A2A version {asked} is not supported; send the header {VERSION_HEADER}: {PROTOCOL_VERSION}"
+            );
+            A2aError::new(ErrorKind::VersionNotSupported, message)
+        })
+    }
+
+    /// Reads `Major.Minor`, whatever its patch.
+    pub(crate) fn read(text: &str) -> Option<Self> {
+        let mut numbers = text.split('.');
+        let version = match (numbers.next(), numbers.next()) {
+            (Some("1"), Some("0")) => Self::V1,
+            (Some("0"), Some("3")) => Self::V03,
+            _ => return None,
+        };
+        let patch = numbers.next().is_none_or(|patch| patch.bytes().all(|byte| byte.is_ascii_digit()));
+        (patch && numbers.next().is_none()).then_some(version)
+    }
+}
+
+/// Accepts 1.0 and its patches, for what is named as in 1.0; 0.3 has other names.
 pub fn check_version(header: Option<&str>, query: Option<&str>) -> Result<(), A2aError> {
-    let asked = header.or(query).map(str::trim).filter(|version| !version.is_empty()).unwrap_or("0.3");
-    if is_v1(asked) {
+    if Version::asked(header, query)? == Version::V1 {
         return Ok(());
     }
     let message = format!(
-        "A2A version {asked} is not supported; send the header {VERSION_HEADER}: {PROTOCOL_VERSION} \
-         (an absent header means 0.3)"
+        "this is an operation of A2A 1.0, and the request asks for 0.3 (as one without a version does); send the \
+         header {VERSION_HEADER}: {PROTOCOL_VERSION}, or call it as in 0.3: message/send, /v1/message:send and so on"
     );
     Err(A2aError::new(ErrorKind::VersionNotSupported, message))
-}
-
-/// Whether a version is 1.0, whatever its patch.
-pub(crate) fn is_v1(version: &str) -> bool {
-    let mut numbers = version.split('.');
-    (numbers.next(), numbers.next()) == (Some("1"), Some("0"))
-        && numbers.next().is_none_or(|patch| patch.bytes().all(|byte| byte.is_ascii_digit()))
-        && numbers.next().is_none()
 }

@@ -94,7 +94,8 @@ impl BrokerClient {
         operation: Operation,
         params: &impl Serialize,
     ) -> Result<Response, String> {
-        let body = jsonrpc::write_request(1, operation, params).map_err(|error| error.to_string())?;
+        let body =
+            jsonrpc::write_request(1, operation.method(), params).map_err(|error| error.to_string())?;
         let request = self.request(Method::POST, path).header("Content-Type", "application/json").body(body);
         self.send(request).await
     }

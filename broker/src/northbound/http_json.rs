@@ -3,15 +3,17 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use http::{HeaderMap, Response, StatusCode};
+use http::header::ALLOW;
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use protocol::binding::http_json::{MEDIA_TYPE, Matched, Unmatched, match_path, query_pairs};
-use protocol::{A2aError, Fields, Operation, VERSION_HEADER, read_pairs, read_params};
+use protocol::v03::{Dialect, path_in_v1};
+use protocol::{A2aError, ErrorKind, Fields, Operation, VERSION_HEADER, Version, read_pairs, read_params};
 use serde::de::DeserializeOwned;
 use serde_json::value::to_raw_value;
 
 use super::operations::{Answer, Call, Context, Head, Parameters};
 use super::reply::{self, Body};
-use super::{body, sse};
+use super::{body, sse, v03};
 use crate::service::Target;
 
 /// One call, as it came.
@@ -24,10 +26,13 @@ pub(super) struct Incoming<'r> {
 
 /// Serves one call.
 pub(super) async fn serve(context: &Context, addressed: Target, incoming: Incoming<'_>) -> Response<Body> {
-    let Matched { operation, task_id, config_id } = match match_path(incoming.method, incoming.path) {
+    let (path, version) = match path_in_v1(incoming.path) {
+        Some(path) => (path, Version::V03),
+        None => (incoming.path, Version::V1),
+    };
+    let Matched { operation, task_id, config_id } = match match_path(incoming.method, path) {
         Ok(matched) => matched,
-        Err(Unmatched::NotFound) => return reply::not_found(),
-        Err(Unmatched::MethodNotAllowed { allow }) => return reply::method_not_allowed(allow),
+        Err(unmatched) => return refuse(version, unmatched),
     };
     let Incoming { head, body, .. } = incoming;
     let parameters = match operation {
@@ -42,10 +47,32 @@ pub(super) async fn serve(context: &Context, addressed: Target, incoming: Incomi
         _ => Source::Query(head.query, vec![("id", task_id)]),
     };
     let call = Call { operation, addressed, head };
-    match context.perform(&call, &parameters).await {
-        Ok(Answer::Json(json)) => reply::answer(StatusCode::OK, MEDIA_TYPE, reply::whole(json)),
+    let (answered, media_type) = match version {
+        Version::V1 => (context.perform(&call, &parameters).await, MEDIA_TYPE),
+        Version::V03 => (v03::perform(context, &call, &parameters, Dialect::HttpJson).await, v03::MEDIA_TYPE),
+    };
+    match answered {
+        Ok(Answer::Json(json)) => reply::answer(StatusCode::OK, media_type, reply::whole(json)),
         Ok(Answer::Stream(events)) => sse::serve(events, None, context.shutdown()),
+        Err(error) if version == Version::V03 => v03::error(&error),
         Err(error) => reply::error(&error),
+    }
+}
+
+/// Says that a path is no operation, in the words of the version the path is of.
+fn refuse(version: Version, unmatched: Unmatched) -> Response<Body> {
+    match (version, unmatched) {
+        (Version::V1, Unmatched::NotFound) => reply::not_found(),
+        (Version::V1, Unmatched::MethodNotAllowed { allow }) => reply::method_not_allowed(allow),
+        (Version::V03, Unmatched::NotFound) => {
+            v03::error(&A2aError::new(ErrorKind::MethodNotFound, "there is nothing at this path"))
+        }
+        (Version::V03, Unmatched::MethodNotAllowed { allow }) => {
+            let message = format!("this path answers {allow} only");
+            let mut response = v03::error(&A2aError::new(ErrorKind::MethodNotAllowed, message));
+            response.headers_mut().insert(ALLOW, HeaderValue::from_static(allow));
+            response
+        }
     }
 }
 

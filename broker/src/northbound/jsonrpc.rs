@@ -3,13 +3,14 @@
 use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode};
 use protocol::binding::jsonrpc::{self, Rejected, Request, RequestId};
-use protocol::{A2aError, ErrorKind, read_params};
+use protocol::v03::Dialect;
+use protocol::{A2aError, ErrorKind, Version, read_params};
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 use super::operations::{Answer, Call, Context, Head, Parameters};
 use super::reply::{self, Body};
-use super::{body, sse};
+use super::{body, sse, v03};
 use crate::service::Target;
 
 /// Serves one call. Errors go out with HTTP 200, except a missing or bad credential.
@@ -19,12 +20,16 @@ pub(super) async fn serve(
     head: Head<'_>,
     body: Result<Bytes, A2aError>,
 ) -> Response<Body> {
-    let Request { id, operation, params } = match read(head.headers, body) {
+    let Request { id, operation, version, params } = match read(head.headers, body) {
         Ok(request) => request,
         Err(Rejected { id, error }) => return refuse(&id, &error),
     };
     let call = Call { operation, addressed, head };
-    match context.perform(&call, &Params(params)).await {
+    let answered = match version {
+        Version::V1 => context.perform(&call, &Params(params)).await,
+        Version::V03 => v03::perform(context, &call, &Params(params), Dialect::JsonRpc).await,
+    };
+    match answered {
         Ok(Answer::Json(json)) => {
             let body = reply::whole(jsonrpc::wrap_result(&id, &json));
             reply::answer(StatusCode::OK, "application/json", body)

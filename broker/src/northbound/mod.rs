@@ -17,6 +17,7 @@ mod route;
 mod server;
 mod sse;
 mod tls;
+mod v03;
 
 pub use self::server::{Options, Server};
 pub use self::tls::{Tls, TlsFiles};

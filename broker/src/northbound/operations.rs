@@ -40,6 +40,13 @@ pub(super) struct Head<'r> {
     pub(super) credential: Option<&'r Credential>,
 }
 
+impl Head<'_> {
+    /// The protocol version asked for, in the header and in the query (spec §3.6).
+    pub(super) fn asked_version(&self) -> (Option<&str>, Option<String>) {
+        (reply::header(self.headers, VERSION_HEADER), reply::query_parameter(self.query, VERSION_HEADER))
+    }
+}
+
 /// Where a binding has its parameters.
 pub(super) trait Parameters {
     /// Reads them as an operation's request.
@@ -55,13 +62,23 @@ pub(super) enum Answer {
 }
 
 impl Context {
-    /// Serves a call.
+    /// Serves a call of A2A 1.0.
     pub(super) async fn perform(
         &self,
         call: &Call<'_>,
         parameters: &impl Parameters,
     ) -> Result<Answer, A2aError> {
-        check_call_version(call)?;
+        let (header, query) = call.head.asked_version();
+        check_version(header, query.as_deref())?;
+        self.perform_unversioned(call, parameters).await
+    }
+
+    /// Serves a call whose version its caller has judged.
+    pub(super) async fn perform_unversioned(
+        &self,
+        call: &Call<'_>,
+        parameters: &impl Parameters,
+    ) -> Result<Answer, A2aError> {
         let broker = &self.broker;
         let caller = broker.authenticate(call.head.credential).await?;
         match call.operation {
@@ -134,12 +151,6 @@ fn json(result: &impl Serialize) -> Result<Answer, A2aError> {
     let json = serde_json::to_vec(result);
     json.map(|json| Answer::Json(json.into()))
         .map_err(|error| A2aError::new(ErrorKind::Internal, error.to_string()))
-}
-
-/// The protocol version, from the header or the query (spec §3.6).
-fn check_call_version(call: &Call<'_>) -> Result<(), A2aError> {
-    let in_query = reply::query_parameter(call.head.query, VERSION_HEADER);
-    check_version(reply::header(call.head.headers, VERSION_HEADER), in_query.as_deref())
 }
 
 /// Whom a request is for: its address, or at `/` the tenant it names.

@@ -65,7 +65,8 @@ pub(super) fn route(method: &str, path: &str) -> Route {
         [] if method == "POST" => Route::JsonRpc(Target::Any),
         ["healthz"] => Route::Health,
         ["readyz"] => Route::Ready,
-        [".well-known", "agent-card.json"] => Route::Card(Target::Any),
+        // The second is where agents before 0.3 had it, and some of 0.3's clients still look.
+        [".well-known", "agent-card.json" | "agent.json"] => Route::Card(Target::Any),
         [".well-known", "jwks.json"] => Route::Jwks,
         ["token"] => Route::Tokens(TokenEndpoint::Token),
         ["introspect"] => Route::Tokens(TokenEndpoint::Introspect),
@@ -99,7 +100,7 @@ fn below_agent(method: &str, name: &str, rest: &[&str]) -> Route {
     let target = Target::Agent(name.to_owned());
     match rest {
         [] if method == "POST" => Route::JsonRpc(target),
-        [".well-known", "agent-card.json"] => Route::Card(target),
+        [".well-known", "agent-card.json" | "agent.json"] => Route::Card(target),
         [".well-known", "upstream-agent-card.json"] => Route::UpstreamCard(name.to_owned()),
         [] | [".well-known", ..] => Route::Unknown,
         rest => Route::HttpJson(target, format!("/{}", rest.join("/"))),
@@ -125,6 +126,8 @@ mod tests {
             ("POST", "/a/message:send", rest(agent("a"), "/message:send")),
             ("POST", "/agents/a/message:send", rest(agent("a"), "/message:send")),
             ("GET", "/tasks", rest(Target::Any, "/tasks")),
+            ("POST", "/v1/message:send", rest(Target::Any, "/v1/message:send")),
+            ("POST", "/agents/a/v1/message:send", rest(agent("a"), "/v1/message:send")),
             ("GET", "/tasks/x", rest(Target::Any, "/tasks/x")),
             ("GET", "/a/tasks/x", rest(agent("a"), "/tasks/x")),
             ("GET", "/agents/a/tasks/x:subscribe", rest(agent("a"), "/tasks/x:subscribe")),

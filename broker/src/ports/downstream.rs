@@ -7,7 +7,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use broker_core::delegation::input::Failure;
 use futures_util::Stream;
-use protocol::{AgentCard, SendMessageRequest, StreamResponse, Task};
+use protocol::{AgentCard, SendMessageRequest, StreamResponse, Task, Version};
 
 use super::agent_auth::AgentAuth;
 use crate::address::Destination;
@@ -21,6 +21,8 @@ pub struct Endpoint {
     pub at: Destination,
     /// The interface's binding.
     pub binding: Binding,
+    /// The version spoken there.
+    pub version: Version,
     /// The tenant the interface declares; echoed in every request.
     pub tenant: Option<String>,
     /// What the broker shows the agent to prove itself; nothing a caller presented ever goes there.

@@ -6,6 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use broker_core::Timestamp;
 use broker_core::audit::{By, Event, Registered, Removed};
 use capability::{Scope, VerifyKey};
+use protocol::v03::read_card;
 use protocol::{A2aError, AgentCard, ErrorKind};
 use serde::{Deserialize, Serialize};
 
@@ -21,7 +22,7 @@ const MAX_NAME_CHARS: usize = 63;
 /// What only an operator may do here.
 const CHANGE_REGISTRY: &str = "change the registry";
 /// First path segments the broker serves itself, which therefore name no agent.
-const RESERVED_NAMES: [&str; 14] = [
+const RESERVED_NAMES: [&str; 15] = [
     "agents",
     "api",
     "console",
@@ -36,6 +37,7 @@ const RESERVED_NAMES: [&str; 14] = [
     "revoke",
     "tasks",
     "token",
+    "v1",
 ];
 
 /// A registration, as asked for.
@@ -373,7 +375,7 @@ impl Agent {
         let auth = auth.map(Arc::new);
         let agent = Self { name, url, source, caps, auth, jwk, answers_with_tasks, resolved: None };
         let card = card.and_then(|original| {
-            let card = serde_json::from_str(&original).ok()?;
+            let card = read_card(original.as_bytes()).ok()?;
             Some(FetchedCard { card, original: original.into(), url: agent.url.clone() })
         });
         card.and_then(|card| agent.clone().with_card(card, fetched).ok()).unwrap_or(agent)

@@ -36,7 +36,7 @@ impl CardDocument {
 impl Broker {
     /// The card of the broker's own agent, or of an agent as reached through the broker.
     pub fn agent_card(&self, target: &Target) -> Result<CardDocument, A2aError> {
-        let (card, modified) = match target {
+        let (mut card, modified) = match target {
             Target::Any => (self.own_card(), Timestamp::default()),
             Target::Agent(name) => {
                 let agent = self.registry.get(name).ok_or_else(|| error::agent_not_found(name))?;
@@ -44,6 +44,7 @@ impl Broker {
                 (self.fronted(resolved.card.clone(), name), resolved.fetched)
             }
         };
+        protocol::v03::add_to_card(&mut card).map_err(|_| error::internal())?;
         let json = serde_json::to_vec(&card).map_err(|_| error::internal())?;
         Ok(CardDocument::new(json.into(), modified))
     }

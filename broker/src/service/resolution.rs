@@ -8,7 +8,7 @@ use broker_core::delegation::input::AgentFacts;
 use broker_core::{Timestamp, extension};
 use bytes::Bytes;
 use capability::{Scope, SkillRequirement, VerifyKey};
-use protocol::{A2aError, AgentCard, ErrorKind};
+use protocol::{A2aError, AgentCard, AgentInterface, ErrorKind, Version};
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -86,16 +86,20 @@ fn card_params(card: &AgentCard) -> Result<CardParams, String> {
     serde_json::from_str(&params).map_err(|error| format!("params of {}: {error}", extension::URI))
 }
 
-/// The first interface that can be spoken to, at the registered host or at a public address.
+/// The first interface that can be spoken to, of 1.0 rather than of 0.3, at the registered host or at a public address.
 fn choose_endpoint(terms: Terms<'_>, card: &AgentCard) -> Result<Endpoint, String> {
     let registered_host = Url::parse(terms.url).ok().as_ref().and_then(address::host).unwrap_or_default();
     let trusted = terms.auth.and_then(|auth| auth.host.clone()).unwrap_or_else(|| registered_host.clone());
     let given_by = GivenBy::Card { registered_host };
-    for interface in card.supported_interfaces.iter().filter(|interface| interface.speaks_v1()) {
+    let speaking = |version| {
+        let speaks = move |interface: &&AgentInterface| interface.version() == Some(version);
+        card.supported_interfaces.iter().filter(speaks).map(move |interface| (interface, version))
+    };
+    for (interface, version) in speaking(Version::V1).chain(speaking(Version::V03)) {
         let binding = match interface.protocol_binding.as_str() {
             "JSONRPC" => Binding::JsonRpc,
             "HTTP+JSON" => Binding::HttpJson,
-            "GRPC" => Binding::Grpc,
+            "GRPC" if version == Version::V1 => Binding::Grpc,
             _ => continue,
         };
         let url = match binding {
@@ -116,12 +120,14 @@ fn choose_endpoint(terms: Terms<'_>, card: &AgentCard) -> Result<Endpoint, Strin
             auth: terms.auth.map(Arc::clone),
             at,
             binding,
+            version,
             tenant: interface.tenant.clone(),
             streaming: card.streams(),
             pushes: card.pushes() && !card.streams(),
         });
     }
-    Err("it offers no A2A 1.0 interface over JSONRPC, HTTP+JSON or GRPC; the broker speaks no other"
+    Err("it offers no interface of A2A 1.0 over JSONRPC, HTTP+JSON or GRPC, nor of 0.3 over the first two; the \
+         broker speaks no other"
         .to_owned())
 }
 
@@ -218,7 +224,7 @@ mod tests {
         let chosen = choose(&three, "http://h:9").unwrap();
         assert_eq!((chosen.binding, chosen.at.url()), (Binding::HttpJson, "http://h:2/"));
         let none = choose(&card(&[("SOAP", "http://h:1")]), "http://h:9");
-        assert!(none.unwrap_err().contains("no A2A 1.0 interface"));
+        assert!(none.unwrap_err().contains("no interface of A2A 1.0"));
     }
 
     #[test]

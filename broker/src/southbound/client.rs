@@ -13,13 +13,10 @@ use http::header::{ACCEPT, CONTENT_TYPE, TE};
 use http::{HeaderValue, Method, Request, Response, Version};
 use http_body_util::Full;
 use hyper::body::Incoming;
-use protocol::binding::grpc::{MEDIA_TYPE, path_of, write_request};
-use protocol::binding::http_json::{self, percent_encode};
-use protocol::binding::jsonrpc::{self, ResponseError};
-use protocol::{
-    A2aError, EXTENSIONS_HEADER, Operation, PROTOCOL_VERSION, SendMessageRequest, SendMessageResponse, Task,
-    VERSION_HEADER,
-};
+use protocol::binding::grpc::{path_of, write_request};
+use protocol::binding::http_json::percent_encode;
+use protocol::binding::jsonrpc;
+use protocol::{Operation, SendMessageRequest, SendMessageResponse, Task, VERSION_HEADER};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -27,6 +24,7 @@ use serde_json::{Value, json};
 use super::credentials::Credentials;
 use super::dialer::Dialer;
 use super::failure::Trouble;
+use super::wire::Wire;
 use super::{body, grpc, stream as events};
 use crate::ports::downstream::{AskError, Binding, Downstream, Endpoint, EventStream};
 
@@ -106,29 +104,30 @@ impl A2aClient {
         task: &str,
         params: &impl Serialize,
     ) -> Result<Request<Full<Bytes>>, Trouble> {
+        let wire = Wire::of(to, operation);
         let encode = |result: Result<Vec<u8>, serde_json::Error>| {
             result.map_err(|error| Trouble::Connect(error.to_string()))
         };
         let mut version = Version::default();
-        let (method, uri, body, media_type) = match to.binding {
+        let (method, uri, body) = match to.binding {
             Binding::JsonRpc => {
                 let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-                let body = encode(jsonrpc::write_request(id, operation, params))?;
-                (Method::POST, to.at.url().to_owned(), body, "application/json")
+                let body = encode(jsonrpc::write_request(id, wire.method(), &wire.params(params)?))?;
+                (Method::POST, to.at.url().to_owned(), body)
             }
             Binding::HttpJson => {
                 let uri = http_json_uri(to, operation, task, params);
                 let (method, body) = match operation.route().0 {
                     "GET" => (Method::GET, Vec::new()),
-                    _ => (Method::POST, encode(serde_json::to_vec(params))?),
+                    _ => (Method::POST, encode(serde_json::to_vec(&wire.params(params)?))?),
                 };
-                (method, uri, body, http_json::MEDIA_TYPE)
+                (method, uri, body)
             }
             Binding::Grpc => {
                 version = Version::HTTP_2;
                 let uri = format!("{}{}", to.at.url().trim_end_matches('/'), path_of(operation));
                 let body = write_request(operation, params).map_err(Trouble::Inexpressible)?;
-                (Method::POST, uri, body, MEDIA_TYPE)
+                (Method::POST, uri, body)
             }
         };
         let accept =
@@ -137,10 +136,10 @@ impl A2aClient {
             .method(method)
             .uri(uri)
             .version(version)
-            .header(CONTENT_TYPE, media_type)
+            .header(CONTENT_TYPE, wire.media_type())
             .header(ACCEPT, accept)
-            .header(VERSION_HEADER, PROTOCOL_VERSION)
-            .header(EXTENSIONS_HEADER, extension::URI)
+            .header(VERSION_HEADER, wire.version_name())
+            .header(wire.extensions_header(), extension::URI)
             .body(Full::new(Bytes::from(body)))
             .map_err(|error| {
                 Trouble::Connect(format!("the interface URL {:?} cannot be used: {error}", to.at.url()))
@@ -161,33 +160,17 @@ impl A2aClient {
     ) -> Result<T, Trouble> {
         let patience = Some(self.options.response_timeout);
         let answer = self.call(to, operation, task, params, patience).await?;
-        self.read(to.binding, operation, answer).await
+        self.read(Wire::of(to, operation), answer).await
     }
 
     /// Reads an answer that is no stream.
-    async fn read<T: DeserializeOwned>(
-        &self,
-        binding: Binding,
-        operation: Operation,
-        answer: Response<Incoming>,
-    ) -> Result<T, Trouble> {
-        if binding == Binding::Grpc {
+    async fn read<T: DeserializeOwned>(&self, wire: Wire, answer: Response<Incoming>) -> Result<T, Trouble> {
+        if let Some(operation) = wire.grpc_operation() {
             return grpc::read(operation, answer, self.options.max_response_bytes).await;
         }
         let status = answer.status();
         let bytes = body::read(answer.into_body(), self.options.max_response_bytes).await?;
-        match binding {
-            Binding::JsonRpc => jsonrpc::read_response(&bytes).map_err(|error| match error {
-                ResponseError::Answered(error) => Trouble::Answered(error),
-                ResponseError::Garbage(_) if !status.is_success() => Trouble::Status(status),
-                ResponseError::Garbage(problem) => Trouble::Garbage(problem),
-            }),
-            Binding::HttpJson if status.is_success() => events::read_json(&bytes),
-            Binding::HttpJson if serde_json::from_slice::<Value>(&bytes).is_ok() => {
-                Err(Trouble::Answered(A2aError::from_http(status.as_u16(), &bytes)))
-            }
-            _ => Err(Trouble::Status(status)),
-        }
+        wire.read_answer(status, &bytes)
     }
 
     /// Opens a stream; an agent that answers with one object instead is heard out all the same.
@@ -206,9 +189,10 @@ impl A2aClient {
         if answer.status().is_success()
             && media_type.is_some_and(|value| value.starts_with("text/event-stream"))
         {
-            return Ok(events::events(answer.into_body(), to.binding, self.options.max_event_bytes));
+            let wire = Wire::of(to, operation);
+            return Ok(events::events(answer.into_body(), wire, self.options.max_event_bytes));
         }
-        let response: SendMessageResponse = self.read(to.binding, operation, answer).await?;
+        let response: SendMessageResponse = self.read(Wire::of(to, operation), answer).await?;
         Ok(Box::pin(stream::iter([Ok(response.into())])))
     }
 
@@ -241,6 +225,9 @@ impl Downstream for A2aClient {
         agent_context: &str,
         message_id: &str,
     ) -> Result<Option<Task>, AskError> {
+        if to.version == protocol::Version::V03 {
+            return Err(AskError::Unsupported("A2A 0.3 cannot list tasks".to_owned()));
+        }
         let mut page_token = String::new();
         for _ in 0..FIND_PAGES {
             let params =
@@ -297,8 +284,8 @@ fn with_tenant(to: &Endpoint, mut params: Value) -> Value {
 fn http_json_uri(to: &Endpoint, operation: Operation, task: &str, params: &impl Serialize) -> String {
     let tenant =
         to.tenant.as_deref().map(|tenant| format!("/{}", percent_encode(tenant))).unwrap_or_default();
-    let mut uri =
-        format!("{}{tenant}{}", to.at.url().trim_end_matches('/'), http_json::path_for(operation, task));
+    let path = Wire::of(to, operation).path(task);
+    let mut uri = format!("{}{tenant}{path}", to.at.url().trim_end_matches('/'));
     if operation == Operation::ListTasks {
         let members = serde_json::to_value(params).unwrap_or_default();
         let pairs: Vec<String> = members

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use protocol::AgentCard;
+use protocol::v03::read_card;
 
 use crate::address::GivenBy;
 use crate::ports::downstream::{Discovery, FetchedCard};
@@ -36,8 +36,8 @@ impl Discovery for CardFetcher {
             format!("no card at {url}: {reason}; check the URL and that the agent is running")
         };
         let original = self.web.get(&url, &GivenBy::Operator, MAX_CARD_BYTES).await.map_err(failed)?;
-        let card: AgentCard = serde_json::from_slice(&original)
-            .map_err(|error| failed(format!("expected an A2A 1.0 agent card: {error}")))?;
+        let card = read_card(&original)
+            .map_err(|error| failed(format!("expected an agent card of A2A 1.0 or 0.3: {error}")))?;
         Ok(FetchedCard { card, original, url })
     }
 }

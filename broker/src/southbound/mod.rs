@@ -11,3 +11,4 @@ mod grpc;
 mod stream;
 pub mod tls;
 pub mod webhook;
+mod wire;

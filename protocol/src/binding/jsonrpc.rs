@@ -5,9 +5,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::Operation;
 use crate::error::{A2aError, ErrorKind};
 use crate::fields::{excerpt, strip_position};
+use crate::{Operation, Version, v03};
 
 /// Deepest nesting of arrays and objects read, in either direction.
 pub const MAX_NESTING: usize = 128;
@@ -35,6 +35,8 @@ pub struct Request {
     pub id: RequestId,
     /// What is asked.
     pub operation: Operation,
+    /// The version whose name the method is.
+    pub version: Version,
     /// The parameters, if any.
     pub params: Option<Box<RawValue>>,
 }
@@ -85,7 +87,9 @@ pub fn read_request(body: &[u8]) -> Result<Request, Rejected> {
     let Some(method) = method else {
         return Err(rejected(&id, ErrorKind::InvalidRequest, "expected \"method\": a string".to_owned()));
     };
-    let Some(operation) = Operation::of_method(&method) else {
+    let named = Operation::of_method(&method).map(|operation| (operation, Version::V1));
+    let named = named.or_else(|| Some((v03::operation_of(&method)?, Version::V03)));
+    let Some((operation, version)) = named else {
         let known: Vec<&str> = Operation::ALL.iter().map(|operation| operation.method()).collect();
         let message =
             format!("Method not found: \"{}\"; known methods: {}", excerpt(&method), known.join(", "));
@@ -95,8 +99,8 @@ pub fn read_request(body: &[u8]) -> Result<Request, Rejected> {
         Some(params) if !params.starts_with('{') && params != "null" => {
             Err(rejected(&id, ErrorKind::InvalidParams, "expected \"params\": an object".to_owned()))
         }
-        Some("null") | None => Ok(Request { id, operation, params: None }),
-        Some(_) => Ok(Request { id, operation, params: envelope.params.map(ToOwned::to_owned) }),
+        Some("null") | None => Ok(Request { id, operation, version, params: None }),
+        Some(_) => Ok(Request { id, operation, version, params: envelope.params.map(ToOwned::to_owned) }),
     }
 }
 
@@ -149,11 +153,7 @@ pub fn write_error(id: &RequestId, error: &A2aError) -> Vec<u8> {
 }
 
 /// A request of our own.
-pub fn write_request(
-    id: u64,
-    operation: Operation,
-    params: &impl Serialize,
-) -> Result<Vec<u8>, serde_json::Error> {
+pub fn write_request(id: u64, method: &str, params: &impl Serialize) -> Result<Vec<u8>, serde_json::Error> {
     #[derive(Serialize)]
     struct Outgoing<'a, P> {
         jsonrpc: &'a str,
@@ -161,7 +161,7 @@ pub fn write_request(
         method: &'a str,
         params: &'a P,
     }
-    serde_json::to_vec(&Outgoing { jsonrpc: "2.0", id, method: operation.method(), params })
+    serde_json::to_vec(&Outgoing { jsonrpc: "2.0", id, method, params })
 }
 
 /// What is wrong with a response.

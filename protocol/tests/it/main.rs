@@ -15,3 +15,4 @@ mod operations;
 mod passing_through;
 mod strange_input;
 mod streams;
+mod v03;

@@ -13,7 +13,7 @@ use broker::ports::fetch::Fetch;
 use broker::southbound::client::{A2aClient, Options};
 use broker::southbound::connector::Resolve;
 use broker::southbound::discovery::CardFetcher;
-use protocol::{Message, SendMessageRequest};
+use protocol::{Message, SendMessageRequest, Version};
 use tokio::net::UdpSocket;
 
 use super::web::{Web, dialer, plain_dialer};
@@ -344,6 +344,7 @@ async fn redirects_lead_nowhere_for_documents_cards_and_calls() {
                     agent: "door".to_owned(),
                     at: Destination::judge(&door.url(), &GivenBy::Operator).unwrap(),
                     binding,
+                    version: Version::V1,
                     tenant: None,
                     auth: None,
                     streaming: false,

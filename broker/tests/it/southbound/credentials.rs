@@ -11,7 +11,7 @@ use broker::ports::agent_auth::AgentAuth;
 use broker::ports::downstream::{Binding, Downstream, Endpoint};
 use broker::southbound::client::{A2aClient, Options};
 use broker_core::delegation::input::Failure;
-use protocol::{Message, SendMessageRequest};
+use protocol::{Message, SendMessageRequest, Version};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -28,6 +28,7 @@ fn endpoint(web: &Web, auth: AgentAuth) -> Endpoint {
         agent: "a".to_owned(),
         at: Destination::judge(&web.url(), &GivenBy::Operator).unwrap(),
         binding: Binding::JsonRpc,
+        version: Version::V1,
         tenant: None,
         auth: Some(Arc::new(auth)),
         streaming: false,

@@ -17,7 +17,7 @@ use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
-use protocol::{Message, SendMessageRequest, StreamResponse};
+use protocol::{Message, SendMessageRequest, StreamResponse, Version};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use rustls::ServerConfig;
 use rustls::pki_types::PrivateKeyDer;
@@ -100,6 +100,7 @@ async fn cards_and_calls_go_over_tls_with_a_ca_of_ones_own_and_http_2_where_offe
             agent: "tls".to_owned(),
             at: Destination::judge(&url, &GivenBy::Operator).unwrap(),
             binding: Binding::JsonRpc,
+            version: Version::V1,
             tenant: None,
             auth: None,
             streaming: false,

@@ -1,5 +1,6 @@
-//! The examples, as a newcomer runs them, and the official SDKs, unmodified.
+//! The examples, as a newcomer runs them, and the official SDKs of both versions of A2A, unmodified.
 
 mod examples;
 mod grpc;
 mod tools;
+mod v03;
