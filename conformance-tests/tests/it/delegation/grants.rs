@@ -1,7 +1,7 @@
 //! The life of a grant: narrowed, renewed, made for a tool, looked at, given up, bound to a key, and outliving the
 //! key it is signed with.
 
-use conformance_tests::{Agent, Broker, jwt, wire};
+use conformance_tests::{Agent, Broker, grpc, jwt, wire};
 use serde_json::{Value, json};
 
 use super::tree::Fleet;
@@ -295,6 +295,16 @@ async fn a_grant_bound_to_a_key_is_worth_nothing_without_it() {
         }
         assert_eq!(call("DPoP", &[good("once")]).await.status, 200);
         assert_eq!(call("DPoP", &[good("once")]).await.status, 401, "a proof is good once");
+
+        let path = format!("{}/ListTasks", grpc::SERVICE);
+        let mut connection = grpc::Connection::open(broker.address()).await;
+        for (address, code) in [(format!("{}{path}", broker.url()), 0), (url.clone(), 16)] {
+            let (authorization, proof) =
+                (format!("DPoP {grant}"), key.proof(&address, Some(&grant), &address));
+            let headers = [("authorization", authorization.as_str()), ("dpop", proof.as_str())];
+            let answer = connection.call(&path, &headers, grpc::frame(&[])).await;
+            assert_eq!(answer.code(), Some(code), "over gRPC with a proof for {address}: {answer:?}");
+        }
 
         let at = format!("{}/token", broker.url());
         let form = [

@@ -117,11 +117,11 @@ impl Schema {
                 }
                 "rpc" => {
                     let signature = tokens.until(&["{", ";"]);
-                    let types: Vec<_> = signature
-                        .split(|token| *token == "(")
-                        .filter_map(|part| part.iter().position(|token| *token == ")").zip(Some(part)))
-                        .filter_map(|(end, part)| part.get(end.checked_sub(1)?).map(|name| unqualified(name)))
-                        .collect();
+                    let named = |pair: &[&'static str]| match pair {
+                        [name, ")"] => Some(unqualified(name)),
+                        _ => None,
+                    };
+                    let types: Vec<_> = signature.windows(2).filter_map(named).collect();
                     if let [request, response] = types.as_slice() {
                         self.methods.insert(name, (request, response));
                     }
@@ -228,5 +228,48 @@ impl Tokens {
         self.until(&["{"]);
         let body = self.until(&["}"]);
         body.split(|token| *token == ";").map(<[_]>::to_vec).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Operation;
+
+    #[test]
+    fn nothing_of_the_files_is_left_out() {
+        let count = |what: &str| {
+            [A2A, STATUS].iter().flat_map(|file| file.lines()).filter(|line| line.starts_with(what)).count()
+        };
+        assert_eq!(SCHEMA.messages.len(), count("message "));
+        assert_eq!(SCHEMA.enums.len(), count("enum "));
+        for file in [A2A, STATUS] {
+            let code = file.lines().map(|line| line.split("//").next().unwrap_or_default().trim());
+            for line in
+                code.filter(|line| line.contains(" = ") && !line.contains('"') && !line.starts_with("option"))
+            {
+                let name = line
+                    .split(" = ")
+                    .next()
+                    .and_then(|before| before.split(' ').next_back())
+                    .unwrap_or_default();
+                let is_field = SCHEMA.messages.values().flatten().any(|field| field.name == json_name(name));
+                let is_value = SCHEMA.enums.values().flatten().any(|(_, value)| *value == name);
+                assert!(is_field || is_value, "{line}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_name_leads_to_its_message() {
+        for field in SCHEMA.messages.values().flatten() {
+            if let Kind::Message(name) = field.kind {
+                assert!(SCHEMA.message(name).is_some(), "{}: {name}", field.name);
+            }
+        }
+        for operation in Operation::ALL {
+            let (request, response) = SCHEMA.method(operation.method()).unwrap_or_default();
+            assert!(SCHEMA.message(request).is_some() && SCHEMA.message(response).is_some(), "{operation:?}");
+        }
     }
 }
