@@ -1,12 +1,19 @@
 //! gRPC with the official Python SDK, unmodified, on both sides of the broker.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use conformance_tests::tls::Authority;
 use conformance_tests::{Agent, Broker, grpc, wire};
 use serde_json::{Value, json};
 
 const EXTENSION: &str = "urn:bailiwick:ext:delegation:v1";
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// Looks at what is awaited, for two minutes.
+fn wait() -> std::ops::Range<u32> {
+    0..2_400
+}
 
 fn message(id: &str, script: &Value) -> Value {
     wire::message(id, &script.to_string())
@@ -218,17 +225,22 @@ async fn a_broker_killed_in_the_middle_asks_its_grpc_agents_and_sends_nothing_tw
     params["configuration"] = json!({ "returnImmediately": true });
     let begun = broker.rpc("/agents/root", "SendMessage", params).await;
     let id = begun["result"]["task"]["id"].as_str().expect("a task").to_owned();
-    while agents["left"].logged("received").is_empty() || agents["slow"].logged("received").is_empty() {
-        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    let heard = |name: &str| !agents[name].logged("received").is_empty();
+    for _ in wait() {
+        if heard("left") && heard("slow") {
+            break;
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
     }
     broker.crash();
-    let end = loop {
-        let answer = broker.rpc("", "GetTask", json!({ "id": id })).await["result"].clone();
-        if ["COMPLETED", "FAILED", "CANCELED"].iter().any(|end| state(&answer).ends_with(end)) {
-            break answer;
+    let mut end = Value::Null;
+    for _ in wait() {
+        end = broker.rpc("", "GetTask", json!({ "id": id })).await["result"].clone();
+        if ["COMPLETED", "FAILED", "CANCELED"].iter().any(|end_state| state(&end).ends_with(end_state)) {
+            break;
         }
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-    };
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
     assert_eq!(state(&end), "TASK_STATE_COMPLETED", "{end:#}");
     for (name, agent) in &agents {
         let received = agent.logged("received");
