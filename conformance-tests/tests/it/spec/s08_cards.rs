@@ -14,9 +14,19 @@ async fn cards_name_the_broker_and_can_be_cached() {
     let card = wire::get(&url).await;
     let json = card.json();
     assert_eq!(json["name"], "worker");
-    for interface in json["supportedInterfaces"].as_array().unwrap() {
-        assert_eq!(interface["url"], broker.agent_url("worker"));
-        assert!(interface.get("tenant").is_none());
+    let interfaces = json["supportedInterfaces"].as_array().unwrap();
+    assert_eq!(interfaces.len(), 3, "{interfaces:?}");
+    for interface in interfaces {
+        if interface["protocolBinding"] == "GRPC" {
+            // Its interfaces are a host and a port, so the tenant names the agent.
+            assert_eq!(
+                (&interface["url"], &interface["tenant"]),
+                (&broker.address().into(), &"worker".into())
+            );
+        } else {
+            assert_eq!(interface["url"], broker.agent_url("worker"));
+            assert!(interface.get("tenant").is_none());
+        }
     }
     assert!(card.text.contains("urn:bailiwick:ext:delegation:v1"));
     assert!(card.header("cache-control").unwrap().contains("max-age"));
