@@ -137,6 +137,13 @@ pub enum StoreError {
     Damaged(String),
 }
 
+impl StoreError {
+    /// Whether the writer may go on with what it knows: nothing was written, and nothing of its own is out of date.
+    pub fn wrote_nothing(&self) -> bool {
+        matches!(self, Self::Claimed(_) | Self::Overloaded { .. })
+    }
+}
+
 /// The journal, its indexes and the registry.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {

@@ -85,8 +85,10 @@ impl Broker {
             let root = tree.root();
             let append = prepare(root, tree.version(), &decision, claim, now)?;
             if let Err(failure) = self.store.append(append).await {
-                // What is durable now is for the journal to say, not for this copy.
-                self.trees.forget(root);
+                if !failure.wrote_nothing() {
+                    // What is durable now is for the journal to say, not for this copy.
+                    self.trees.forget(root);
+                }
                 return Err(not_appended(failure));
             }
             for record in &decision.records {
