@@ -15,7 +15,7 @@ pub enum Stop {
 }
 
 /// What a check found: what was seen where it passed.
-pub type Finding = Result<String, Stop>;
+pub type Finding<T = String> = Result<T, Stop>;
 
 /// On which bindings a check runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -88,6 +88,12 @@ impl Fault {
         Ok(())
     }
 
+    /// Whether it is the error of bad parameters, and no other that shares its HTTP status.
+    pub fn is_about_parameters(&self) -> bool {
+        let reason = self.info().and_then(|info| info["reason"].as_str());
+        self.must_be_invalid_params().is_ok() && reason.is_none_or(|reason| reason == "INVALID_PARAMS")
+    }
+
     /// It refuses for want of (good) credentials: 401 or 403, or a JSON-RPC error that is the server's own.
     pub fn is_refusal_of_credentials(&self) -> bool {
         match self.kind {

@@ -50,7 +50,10 @@ async fn what_an_agent_does_right_is_right_through_the_broker() {
         if let Verdict::Pass(seen) = verdict {
             match &through[&check] {
                 Verdict::Pass(_) => {}
-                Verdict::Skip(why) => assert!(why.contains("the card does"), "{check:?} is skipped: {why}"),
+                Verdict::Skip(why) => {
+                    let declared = why.contains("the card does") || why == "the server also serves 0.3";
+                    assert!(declared, "{check:?} is skipped: {why}");
+                }
                 Verdict::Fail(instead) => panic!("{check:?}: directly {seen}; through the broker {instead}"),
             }
         }
@@ -64,8 +67,9 @@ async fn a_broker_with_principals_shows_nobody_anothers_tasks() {
     let principal = |name: &str, role: &str| {
         format!("[[principals]]\nname = \"{name}\"\nrole = \"{role}\"\nkey_sha256 = \"{}\"\n", hash(name))
     };
-    let config =
-        ["user", "other"].map(|name| principal(name, "user")).concat() + &principal("root", "operator");
+    let config = ["user", "other"].map(|name| principal(name, "user")).concat()
+        + &principal("root", "operator")
+        + "[push]\nallow_loopback = true\n";
     let broker = Broker::start(&config);
     let agent = Agent::for_the_suite("worker");
     let body = json!({ "name": "worker", "url": agent.url(), "caps": [] });
