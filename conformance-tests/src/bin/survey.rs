@@ -30,7 +30,9 @@ Every MUST and SHOULD of the specification is traced to its checks, or to the re
 [`conformance-tests/requirements.toml`](../conformance-tests/requirements.toml). A requirement that could not be seen
 (no credentials to judge with, no signature on the card, a capability the card does not declare) counts as skipped.
 What is counted here was judged on one machine, without TLS and without credentials; the tests judge the broker with
-principals too. Each SDK has its defaults, and an agent that does nothing but what its messages say.
+principals too. The Python agent follows scripts (`agents/scripted.py`), so more of it can be seen than of the Rust
+example. It has the SDK's defaults but for one: a validator of ours takes webhooks on loopback only, so 13.2-3 (SSRF)
+passing there says nothing of the SDK. Signatures of cards are judged by their form; they are not verified.
 ";
 
 /// Whether a requirement is of a kind.
