@@ -1,6 +1,7 @@
 """An agent on the official SDK that does what the message tells it: the text of a message is a JSON script.
 
     {"delay_ms": 50,                      work this long first
+     "gate": "http://…",                  then ask for this URL, and go on when it answers
      "delegate": [{"to": "left",          then delegate, all at once, through the broker
                    "script": {...}, "skill": "work", "scope": [...],
                    "budget": {...},
@@ -9,10 +10,12 @@
                    "detach": true}],      do not wait for it
      "chunks": ["a", "b"],                then make an artifact in these pieces
      "pace_ms": 20,                       with this much time before each
+     "echo": true,                        then make an artifact of all parts of the message but its first
      "ask": "colour?",                    then ask, and finish with the answer
+     "ask_auth": "log in",                then ask for authorization, and finish with the answer
      "cost": {"usd": "0.10"},             say at the end what it cost
      "message": "hi",                     or answer with one direct message and no task
-     "end": "completed"}                  completed or failed
+     "end": "completed"}                  completed, failed or rejected
 
 Text that is no JSON is echoed. A broken connection to the broker is retried under the same message id.
 """
@@ -21,6 +24,7 @@ import argparse
 import asyncio
 import base64
 import json
+import logging
 import socket
 import uuid
 from pathlib import Path
@@ -138,7 +142,7 @@ class Scripted(AgentExecutor):
         if context.current_task is not None:
             await self.finish_answer(context, event_queue)
             return
-        script = read_script(context.get_user_input())
+        script = read_script(message.parts[0].text if message.parts else "")
         if "message" in script:
             await event_queue.enqueue_event(new_text_message(script["message"], context_id=context.context_id))
             return
@@ -146,10 +150,18 @@ class Scripted(AgentExecutor):
         updates = TaskUpdater(event_queue, context.task_id, context.context_id)
         await updates.start_work()
         await asyncio.sleep(script.get("delay_ms", 0) / 1000)
+        if "gate" in script:
+            async with httpx.AsyncClient(timeout=None) as http:
+                await http.get(script["gate"])
         results = await self.delegate_all(told, script.get("delegate", []))
         if "ask" in script:
             await updates.requires_input(updates.new_agent_message([new_text_part(script["ask"])]))
             return
+        if "ask_auth" in script:
+            await updates.requires_auth(updates.new_agent_message([new_text_part(script["ask_auth"])]))
+            return
+        if script.get("echo"):
+            await updates.add_artifact(list(message.parts)[1:], name="echo")
         artifact_id = str(uuid.uuid4())
         chunks = script.get("chunks", []) + results
         for index, chunk in enumerate(chunks):
@@ -164,6 +176,8 @@ class Scripted(AgentExecutor):
         self.log.write("ended", agent=self.name, task=told.get("task"))
         if script.get("end") == "failed":
             await updates.failed(updates.new_agent_message([new_text_part("told to fail")]))
+        elif script.get("end") == "rejected":
+            await updates.reject(updates.new_agent_message([new_text_part("told to reject")]))
         else:
             metadata = {DELEGATION: {"cost": script["cost"]}} if "cost" in script else None
             await updates.update_status(TaskState.TASK_STATE_COMPLETED, metadata=metadata)
@@ -251,6 +265,20 @@ def grpc_port(server: grpc.aio.Server, tls: list[str] | None) -> str:
     return f"https://127.0.0.1:{server.add_secure_port('127.0.0.1:0', grpc.ssl_server_credentials([(key, cert)]))}"
 
 
+def pushing(arguments: argparse.Namespace) -> dict:
+    """What makes the SDK's handler push: to loopback, where the tests listen, and nowhere else."""
+    if not (arguments.push or arguments.all):
+        return {}
+
+    async def on_loopback(url: str) -> bool:
+        return httpx.URL(url).host == "127.0.0.1"
+
+    store = InMemoryPushNotificationConfigStore()
+    sender = BasePushNotificationSender(httpx.AsyncClient(), store, push_url_validator=on_loopback)
+    sends = {} if arguments.lose_pushes else {"push_sender": sender}
+    return {"push_config_store": store, "push_url_validator": on_loopback, **sends}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--name", required=True)
@@ -260,9 +288,13 @@ def main() -> None:
     parser.add_argument("--push", action="store_true", help="push instead of streaming")
     parser.add_argument("--lose-pushes", action="store_true", help="send none of them")
     parser.add_argument("--rest", action="store_true", help="HTTP+JSON instead of JSON-RPC")
+    parser.add_argument("--all", action="store_true", help="JSON-RPC and HTTP+JSON, streaming and push")
     parser.add_argument("--grpc", action="store_true", help="gRPC instead of JSON-RPC")
     parser.add_argument("--tls", nargs=2, metavar=("CERT", "KEY"), help="with TLS, where it is gRPC")
+    parser.add_argument("--quiet", action="store_true", help="no word of the SDK about what callers do wrong")
     arguments = parser.parse_args()
+    if arguments.quiet:
+        logging.disable()
     asyncio.run(serve(arguments))
 
 
@@ -274,32 +306,36 @@ async def serve(arguments: argparse.Namespace) -> None:
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     log = WireLog(arguments.log)
     calls_by_grpc = grpc.aio.server(interceptors=[GrpcCalls(log)])
-    binding, at = "HTTP+JSON" if arguments.rest else "JSONRPC", url
+    interfaces = {"HTTP+JSON": url} if arguments.rest else {"JSONRPC": url}
+    if arguments.all:
+        interfaces = {"JSONRPC": url, "HTTP+JSON": url}
     if arguments.grpc:
-        binding, at = "GRPC", grpc_port(calls_by_grpc, arguments.tls)
+        interfaces = {"GRPC": grpc_port(calls_by_grpc, arguments.tls)}
     card = AgentCard(
         name=arguments.name,
         description="Does what it is told",
         version="1.0.0",
-        supported_interfaces=[AgentInterface(url=at, protocol_binding=binding, protocol_version="1.0")],
+        supported_interfaces=[
+            AgentInterface(url=at, protocol_binding=binding, protocol_version="1.0")
+            for binding, at in interfaces.items()
+        ],
         capabilities=AgentCapabilities(
-            streaming=not (arguments.no_streaming or arguments.push), push_notifications=arguments.push
+            streaming=not (arguments.no_streaming or arguments.push),
+            push_notifications=arguments.push or arguments.all,
         ),
         default_input_modes=["text/plain"],
         default_output_modes=["text/plain"],
         skills=[AgentSkill(id="work", name="Work", description="Does what it is told", tags=["test"])],
     )
     executor = Scripted(arguments.name, log)
-    pushes = InMemoryPushNotificationConfigStore() if arguments.push else None
-    is_sent = arguments.push and not arguments.lose_pushes
-    sender = BasePushNotificationSender(httpx.AsyncClient(), pushes) if is_sent else None
-    handler = DefaultRequestHandler(
-        executor, InMemoryTaskStore(), card, push_config_store=pushes, push_sender=sender
-    )
+    handler = DefaultRequestHandler(executor, InMemoryTaskStore(), card, **pushing(arguments))
     a2a_pb2_grpc.add_A2AServiceServicer_to_server(GrpcHandler(handler), calls_by_grpc)
     await calls_by_grpc.start()
-    calls = create_rest_routes(handler) if arguments.rest else create_jsonrpc_routes(handler, "/")
-    routes = create_agent_card_routes(card) + ([] if arguments.grpc else calls)
+    routes = create_agent_card_routes(card)
+    if "JSONRPC" in interfaces:
+        routes += create_jsonrpc_routes(handler, "/")
+    if "HTTP+JSON" in interfaces:
+        routes += create_rest_routes(handler)
     server = uvicorn.Server(uvicorn.Config(Calls(Starlette(routes=routes), log), log_level="error"))
     print(f"listening on {url}", flush=True)
     await server.serve(sockets=[listener])

@@ -68,6 +68,11 @@ impl Agent {
         Self::start_with(interpreter_v03(), "scripted_v03.py", &arguments)
     }
 
+    /// The same with all it can: both JSON bindings under one URL, and push notifications.
+    pub fn for_the_suite(name: &str) -> Self {
+        Self::start("scripted.py", &["--name", name, "--all", "--quiet"])
+    }
+
     /// An agent that misbehaves in a way (`agents/misbehaving.py`).
     pub fn misbehaving(mode: &str) -> Self {
         Self::start("misbehaving.py", &["--mode", mode])

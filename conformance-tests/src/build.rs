@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Mutex;
 
-/// The folder cargo builds into, found from the running test.
+/// The folder cargo builds into, found from the running test or program in it.
 pub(crate) fn target_folder() -> PathBuf {
     let exe = std::env::current_exe().expect("the test has a path");
-    exe.ancestors().nth(3).expect("target/debug/deps/test").to_path_buf()
+    let built_into = |folder: &&std::path::Path| folder.join("debug").is_dir();
+    exe.ancestors().find(built_into).expect("target/debug/deps/test").to_path_buf()
 }
 
 /// A binary of a package.

@@ -1,5 +1,5 @@
 //! What the tests need to judge a running broker from outside: the broker and real agents as processes, and the
-//! wire as raw JSON.
+//! wire as raw JSON; and the suite that judges any A2A server ([`suite`]).
 #![allow(
     clippy::expect_used,
     clippy::unwrap_used,
@@ -18,6 +18,7 @@ pub mod jwt;
 mod process;
 mod python;
 mod receiver;
+pub mod suite;
 pub mod tls;
 pub mod wire;
 

@@ -13,3 +13,4 @@ mod delegation;
 mod interop;
 mod security;
 mod spec;
+mod suite;
