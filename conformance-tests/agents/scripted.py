@@ -65,9 +65,9 @@ from a2a.types import (
 from google.protobuf.json_format import MessageToDict
 from starlette.applications import Starlette
 
+from script import DELEGATION, read_script
 from wire_log import WireLog
 
-DELEGATION = "urn:bailiwick:ext:delegation:v1"
 TERMINAL = {
     TaskState.TASK_STATE_COMPLETED,
     TaskState.TASK_STATE_FAILED,
@@ -77,15 +77,6 @@ TERMINAL = {
 REFUSALS = ("-31403", "-31429", "PERMISSION_DENIED", "RESOURCE_EXHAUSTED")
 RETRY_SECONDS = 0.1
 RETRIES = 600
-
-
-def read_script(text: str) -> dict:
-    """The script, or one that echoes the text."""
-    try:
-        script = json.loads(text)
-    except ValueError:
-        script = None
-    return script if isinstance(script, dict) else {"chunks": [text]}
 
 
 def claims(grant: str) -> dict:

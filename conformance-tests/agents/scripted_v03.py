@@ -31,18 +31,8 @@ from a2a.types import (
 )
 from a2a.utils import new_agent_text_message, new_task
 
+from script import DELEGATION, read_script
 from wire_log import WireLog
-
-DELEGATION = "urn:bailiwick:ext:delegation:v1"
-
-
-def read_script(text: str) -> dict:
-    """The script, or one that echoes the text."""
-    try:
-        script = json.loads(text)
-    except ValueError:
-        script = None
-    return script if isinstance(script, dict) else {"chunks": [text]}
 
 
 def text_part(text: str) -> Part:

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::Duration;
 
-use conformance_tests::{Agent, Broker, interpreter, wire};
+use conformance_tests::{Agent, Broker, interpreter, key_digest, wire};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -119,11 +119,7 @@ fn recipe_of_the_documentation_agrees(file: &Path) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn only_an_operator_reads_the_log_and_repeated_refusals_are_counted() {
-    let digests = ["user-key", "operator-key"].map(|key| {
-        let program = "import hashlib, sys; print(hashlib.sha256(sys.argv[1].encode()).hexdigest())";
-        let output = Command::new(interpreter()).args(["-c", program, key]).output().unwrap();
-        text(&output.stdout).trim().to_owned()
-    });
+    let digests = ["user-key", "operator-key"].map(key_digest);
     let principals = PRINCIPALS.replace("USER", &digests[0]).replace("OPERATOR", &digests[1]);
     let broker = Broker::start(&format!("[audit]\nrefusal_window = \"300ms\"\n{principals}"));
     let url = format!("{}/api/v1/audit", broker.url());

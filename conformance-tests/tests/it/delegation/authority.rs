@@ -1,6 +1,6 @@
 //! Who may delegate what, and who may see what.
 
-use conformance_tests::{Agent, Broker, wire};
+use conformance_tests::{Agent, Broker, key_digest, wire};
 use serde_json::{Value, json};
 
 use super::tree::Fleet;
@@ -101,16 +101,11 @@ async fn tampered_grants_and_claimed_lineage_are_worth_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn another_principals_task_is_indistinguishable_from_none() {
     let keys = ["alice", "bob"].map(|name| (name, format!("{name}-key")));
-    let hash = |key: &str| {
-        let output = std::process::Command::new("sh")
-            .args(["-c", "printf %s \"$0\" | sha256sum", key])
-            .output()
-            .unwrap();
-        String::from_utf8(output.stdout).unwrap()[..64].to_owned()
-    };
     let config: String = keys
         .iter()
-        .map(|(name, key)| format!("[[principals]]\nname = \"{name}\"\nkey_sha256 = \"{}\"\n", hash(key)))
+        .map(|(name, key)| {
+            format!("[[principals]]\nname = \"{name}\"\nkey_sha256 = \"{}\"\n", key_digest(key))
+        })
         .collect::<Vec<_>>()
         .concat();
     let agent = Agent::scripted("worker");

@@ -1,7 +1,9 @@
 //! A2A 0.3 at the edge: official SDKs of both versions talk to each other through the broker, and notice nothing.
 
-use conformance_tests::{Agent, Broker, Player, Round, command, wire};
+use conformance_tests::{Agent, Broker, Player, Round, wire};
 use serde_json::{Value, json};
+
+use crate::security::api_keys::made_key;
 
 const ROUNDS: &str = "send,stream,poll,subscribe,cancel,ask,direct,unknown";
 
@@ -301,9 +303,7 @@ async fn one_card_serves_both_versions_and_a_card_of_0_3_is_shown_as_both() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sdks_of_both_versions_read_what_the_card_demands() {
-    let made = command(&["key", "new", "--json"]).output().expect("the command runs");
-    let made: Value = serde_json::from_slice(&made.stdout).expect("JSON");
-    let hash = made["key_sha256"].as_str().expect("text");
+    let (_, hash) = made_key();
     let broker = Broker::start(&format!(
         "[[principals]]\nname = \"alice\"\nrole = \"operator\"\nkey_sha256 = [\"{hash}\"]\n"
     ));

@@ -4,24 +4,10 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use conformance_tests::wire::{self, Answer};
+use conformance_tests::wire::{self, Answer, OPERATIONS};
 use conformance_tests::{Agent, Broker, jwt, key_digest};
 use serde_json::{Value, json};
 
-/// All operations of the specification (§5.3).
-const OPERATIONS: [&str; 11] = [
-    "SendMessage",
-    "SendStreamingMessage",
-    "GetTask",
-    "ListTasks",
-    "CancelTask",
-    "SubscribeToTask",
-    "CreateTaskPushNotificationConfig",
-    "GetTaskPushNotificationConfig",
-    "ListTaskPushNotificationConfigs",
-    "DeleteTaskPushNotificationConfig",
-    "GetExtendedAgentCard",
-];
 /// Those that use up the task they are allowed on.
 const CHANGING: [&str; 3] = ["SendMessage", "SendStreamingMessage", "CancelTask"];
 const CALLERS: [&str; 7] =

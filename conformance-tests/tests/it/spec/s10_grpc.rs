@@ -5,6 +5,8 @@ use conformance_tests::grpc::{Connection, SERVICE, field, frame, send_request};
 use conformance_tests::{Agent, Broker, wire};
 use serde_json::json;
 
+use crate::security::api_keys::made_key;
+
 const INVALID_ARGUMENT: u32 = 3;
 const DEADLINE_EXCEEDED: u32 = 4;
 const NOT_FOUND: u32 = 5;
@@ -12,20 +14,6 @@ const RESOURCE_EXHAUSTED: u32 = 8;
 const FAILED_PRECONDITION: u32 = 9;
 const UNIMPLEMENTED: u32 = 12;
 const UNAUTHENTICATED: u32 = 16;
-
-const METHODS: [&str; 11] = [
-    "SendMessage",
-    "SendStreamingMessage",
-    "GetTask",
-    "ListTasks",
-    "CancelTask",
-    "SubscribeToTask",
-    "CreateTaskPushNotificationConfig",
-    "GetTaskPushNotificationConfig",
-    "ListTaskPushNotificationConfigs",
-    "DeleteTaskPushNotificationConfig",
-    "GetExtendedAgentCard",
-];
 
 fn method(name: &str) -> String {
     format!("{SERVICE}/{name}")
@@ -74,7 +62,7 @@ async fn malformed_frames_and_messages_are_refused_and_the_connection_lives_on()
 async fn the_version_is_enforced_on_every_method_and_unknown_methods_are_unimplemented() {
     let broker = Broker::start("");
     let mut connection = Connection::open(broker.address()).await;
-    for name in METHODS {
+    for name in wire::OPERATIONS {
         for version in ["", "0.3", "2.0"] {
             let answer = connection.call(&method(name), &[("a2a-version", version)], frame(&[])).await;
             assert_eq!(answer.code(), Some(FAILED_PRECONDITION), "{name} {version:?}: {answer:?}");
@@ -147,18 +135,16 @@ async fn deadlines_end_the_call_and_not_the_task() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn credentials_are_metadata_and_judged_like_everywhere() {
-    let output = conformance_tests::command(&["key", "new", "--json"]).output().unwrap();
-    let made: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    let (key, hash) = (made["key"].as_str().unwrap(), made["key_sha256"].as_str().unwrap());
+    let (key, hash) = made_key();
     let broker = Broker::start(&format!("[[principals]]\nname = \"alice\"\nkey_sha256 = [\"{hash}\"]\n"));
     let mut connection = Connection::open(broker.address()).await;
     let (good, bad) = (format!("Bearer {key}"), format!("Bearer {key}x"));
     for (headers, code) in [
         (vec![("authorization", good.as_str())], 0),
-        (vec![("x-api-key", key)], 0),
+        (vec![("x-api-key", &key)], 0),
         (vec![], UNAUTHENTICATED),
         (vec![("authorization", bad.as_str())], UNAUTHENTICATED),
-        (vec![("authorization", bad.as_str()), ("x-api-key", key)], UNAUTHENTICATED),
+        (vec![("authorization", bad.as_str()), ("x-api-key", &key)], UNAUTHENTICATED),
         (vec![("authorization", good.as_str()), ("authorization", good.as_str())], UNAUTHENTICATED),
     ] {
         let answer = connection.call(&method("ListTasks"), &headers, frame(&[])).await;

@@ -8,9 +8,8 @@ use conformance_tests::suite::report::{Report, Verdict};
 use conformance_tests::suite::requirement::Level;
 use conformance_tests::suite::server::Subject;
 use conformance_tests::suite::{self, Order};
-use conformance_tests::{Agent, Broker, wire};
+use conformance_tests::{Agent, Broker, key_digest, wire};
 use serde_json::json;
-use sha2::{Digest, Sha256};
 
 async fn judged(subject: Subject) -> Report {
     suite::judge(Order { subject, kinds: Kind::ALL.to_vec(), only: String::new() }).await.unwrap()
@@ -62,10 +61,11 @@ async fn what_an_agent_does_right_is_right_through_the_broker() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broker_with_principals_shows_nobody_anothers_tasks() {
-    let hash =
-        |key: &str| Sha256::digest(key).iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
     let principal = |name: &str, role: &str| {
-        format!("[[principals]]\nname = \"{name}\"\nrole = \"{role}\"\nkey_sha256 = \"{}\"\n", hash(name))
+        format!(
+            "[[principals]]\nname = \"{name}\"\nrole = \"{role}\"\nkey_sha256 = \"{}\"\n",
+            key_digest(name)
+        )
     };
     let config = ["user", "other"].map(|name| principal(name, "user")).concat()
         + &principal("root", "operator")
