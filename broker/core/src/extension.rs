@@ -10,7 +10,8 @@ use serde_json::value::RawValue;
 
 use crate::TaskId;
 use crate::delegation::action::Passport;
-use crate::journal::{Cost, Retry};
+use crate::delegation::input::RetryWish;
+use crate::journal::{Cost, Fallback};
 
 /// The extension's URI, and the metadata key its data lives under.
 pub const URI: &str = "urn:bailiwick:ext:delegation:v1";
@@ -74,8 +75,30 @@ impl AmountsWire {
 struct RetryWire {
     #[serde(default, deserialize_with = "whole")]
     max_attempts: Option<u64>,
-    #[serde(default)]
-    idempotent: bool,
+    idempotent: Option<bool>,
+    fallback: Option<FallbackWire>,
+}
+
+/// `true`: any agent that can; or names, in order.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged, expecting = "expected true, false, or a list of agents' names")]
+enum FallbackWire {
+    Any(bool),
+    Agents(Vec<String>),
+}
+
+impl RetryWire {
+    fn read(self) -> RetryWish {
+        RetryWish {
+            max_attempts: self.max_attempts.map(|most| u32::try_from(most).unwrap_or(u32::MAX)),
+            idempotent: self.idempotent,
+            fallback: self.fallback.map(|fallback| match fallback {
+                FallbackWire::Any(true) => Fallback::Any,
+                FallbackWire::Any(false) => Fallback::None,
+                FallbackWire::Agents(agents) => Fallback::Agents(agents),
+            }),
+        }
+    }
 }
 
 /// A whole number, also as `3.0`: SDKs on Protobuf keep metadata in a `Struct`, whose numbers are all floating.
@@ -103,8 +126,8 @@ pub struct Asked {
     pub scope: Option<Scope>,
     /// When it must be over.
     pub deadline: Option<Timestamp>,
-    /// How often it may be tried.
-    pub retry: Option<Retry>,
+    /// What is said about trying it again.
+    pub retry: RetryWish,
     /// What it may use up at most.
     pub budget: Ceilings,
     /// The task the caller says it works on. Only a claim: see `service` for who may make it.
@@ -123,7 +146,7 @@ pub struct AskedError {
 
 impl Asked {
     /// Reads the wishes out of a message's metadata.
-    pub fn of(message: &Message, default_max_attempts: u32) -> Result<Self, AskedError> {
+    pub fn of(message: &Message) -> Result<Self, AskedError> {
         let Some(raw) = message.metadata.get(URI) else { return Ok(Self::default()) };
         refuse_reserved(raw)?;
         let wire: AskedWire = serde_json::from_str(raw.get())
@@ -138,12 +161,7 @@ impl Asked {
             .map(Scope::parse)
             .transpose()
             .map_err(|error| AskedError { member: ".scope".to_owned(), problem: error.to_string() })?;
-        let retry = wire.retry.map(|retry| Retry {
-            max_attempts: retry
-                .max_attempts
-                .map_or(default_max_attempts, |most| u32::try_from(most).unwrap_or(u32::MAX)),
-            idempotent: retry.idempotent,
-        });
+        let retry = wire.retry.map(RetryWire::read).unwrap_or_default();
         let budget = wire.budget.as_deref().map(read_budget).transpose()?.unwrap_or_default();
         Ok(Self {
             budget,

@@ -42,6 +42,18 @@ pub enum Fact {
         /// Not sent before this.
         not_before: Timestamp,
     },
+    /// The attempt waits for a place at its agent, in order; nothing was sent.
+    AttemptQueued {
+        /// Attempt number, from 1.
+        number: u32,
+    },
+    /// The attempt waits until another delegate is chosen; nothing was sent.
+    DelegateSought {
+        /// Attempt number.
+        number: u32,
+    },
+    /// The task is another agent's from this attempt on, on terms of its own.
+    Reassigned(Box<Reassignment>),
     /// The attempt is about to be sent: from here on the agent may have it.
     AttemptStarted {
         /// Attempt number.
@@ -60,6 +72,24 @@ pub enum Fact {
         number: u32,
         /// What happened, for people.
         reason: String,
+    },
+    /// What the agent did cannot be known, and it must not be sent again unasked: an operator may decide.
+    OutcomeUnknown {
+        /// Attempt number.
+        number: u32,
+        /// What happened, for people.
+        reason: String,
+        /// When nobody is waited for any longer.
+        until: Timestamp,
+    },
+    /// An operator decided about an attempt whose outcome is unknown.
+    Resolved {
+        /// Attempt number.
+        number: u32,
+        /// Who decided, for people.
+        by: String,
+        /// What to do.
+        resolution: Resolution,
     },
     /// The agent was asked to cancel.
     CancelRequested {
@@ -142,6 +172,28 @@ pub struct Submission {
     pub owner: String,
     /// Who asked: a principal's name for a root, the delegating agent's name for a child.
     pub caller: String,
+    /// With whom it is, and what it may do there.
+    #[serde(flatten)]
+    pub terms: Terms,
+    /// Northbound context id.
+    pub context_id: String,
+    /// The message as the caller sent it.
+    pub message: Message,
+    /// Output modes the caller accepts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub accepted_output_modes: Vec<String>,
+    /// When the task must be over.
+    pub deadline: Timestamp,
+    /// How often and when it may be tried again.
+    pub retry: Retry,
+    /// What was asked for, where other terms may have to be worked out later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wish: Option<Box<Wish>>,
+}
+
+/// With whom a task is, and what it may do there: what another delegate has terms of its own for.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Terms {
     /// The agent chosen.
     pub agent: String,
     /// The agent's canonical identity (what cycles are judged by).
@@ -151,25 +203,57 @@ pub struct Submission {
     /// The skills that may be used when none was named.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub skills: Vec<String>,
-    /// Northbound context id.
-    pub context_id: String,
     /// Southbound context id.
     pub agent_context: String,
-    /// The message as the caller sent it.
-    pub message: Message,
-    /// Output modes the caller accepts.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub accepted_output_modes: Vec<String>,
     /// The effective scope: what the agent may do with this task.
     pub scope: Scope,
-    /// When the task must be over.
-    pub deadline: Timestamp,
-    /// How often and when it may be tried again.
-    pub retry: Retry,
     /// What it may use up, and with whom that is reserved: first the purse of the task as a whole, then those of its
     /// capabilities with ceilings. Empty if nothing limits it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub purses: Vec<Allotment>,
+}
+
+/// What a delegator asked for, as far as terms follow from it.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Wish {
+    /// What the caller's credential admitted; absent if everything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held: Option<Scope>,
+    /// The scope asked for; absent if all that can be passed on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked: Option<Scope>,
+}
+
+impl Wish {
+    /// What was asked for, and what the caller's credential admits.
+    pub(crate) fn of(held: Scope, asked: Option<Scope>) -> Self {
+        Self { held: (held != Scope::top()).then_some(held), asked }
+    }
+}
+
+/// A task goes to another agent.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Reassignment {
+    /// The first attempt on the new terms.
+    pub number: u32,
+    /// The terms.
+    #[serde(flatten)]
+    pub terms: Terms,
+    /// What the new agent is sent; absent if the task's own first message.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<Message>,
+}
+
+/// What an operator decides about an attempt whose outcome is unknown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Resolution {
+    /// Ask the agent once more.
+    Ask,
+    /// It was not done, or doing it twice is harmless: another attempt.
+    Retry,
+    /// Let the task fail.
+    Fail,
 }
 
 /// A purse of a task.
@@ -203,13 +287,36 @@ pub struct PushConfig {
     pub credentials: Option<Secret>,
 }
 
-/// What a delegator says about trying again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// What is known about trying again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Retry {
-    /// Attempts in all, at least 1.
+    /// Attempts with one delegate, at least 1.
     pub max_attempts: u32,
     /// Doing it twice is harmless.
     pub idempotent: bool,
+    /// Who else may do it.
+    #[serde(default, skip_serializing_if = "Fallback::is_none")]
+    pub fallback: Fallback,
+}
+
+/// Who may be given a task that its first delegate did not do.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fallback {
+    /// Nobody.
+    #[default]
+    None,
+    /// Any agent that can.
+    Any,
+    /// These, in this order.
+    Agents(Vec<String>),
+}
+
+impl Fallback {
+    /// Whether nobody else may have it.
+    pub fn is_none(&self) -> bool {
+        *self == Self::None
+    }
 }
 
 /// A northbound status.
@@ -282,8 +389,8 @@ pub struct Outcome {
     /// The agent answered with this message and no task, before anything else was shown: it passes as exactly that.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub direct: bool,
-    /// What its agent used up by itself in all attempts, without its delegations; a unit that is absent is unknown.
-    /// Set when it ends.
+    /// What its agent used up by itself in all attempts on the terms it ended on, without its delegations; a unit that is
+    /// absent is unknown. Set when it ends.
     #[serde(default, skip_serializing_if = "Cost::is_unlimited")]
     pub cost: Cost,
 }

@@ -3,6 +3,7 @@
 //! Pure: no async runtime, clock, random source, file or socket. Inputs, the time and fresh ids come in as
 //! arguments; durable facts ([`journal::Record`]) and effects ([`delegation::action::Action`]) go out as data.
 
+pub mod admission;
 mod attempts;
 pub mod audit;
 pub mod delegation;

@@ -11,7 +11,7 @@ use super::state::Node;
 use crate::TaskId;
 use crate::audit::{self, Judged};
 use crate::error::Refusal;
-use crate::journal::{Allotment, Submission};
+use crate::journal::{Allotment, Terms};
 
 const MILLIS_PER_SECOND: i64 = 1_000;
 
@@ -70,9 +70,9 @@ impl Draft<'_> {
     /// A rate holds for everything below the task that holds it, however far down.
     fn keep_rates_above(&self, new: &NewTask) -> Result<(), Refusal> {
         let Some(parent) = new.parent else { return Ok(()) };
-        for above in self.lineage(parent).skip(1).filter(|above| above.submission.scope.has_rates()) {
+        for above in self.lineage(parent).skip(1).filter(|above| above.terms().scope.has_rates()) {
             let (recent, skill) = (self.invocations_below(above.id), new.skill.as_deref());
-            let wait = above.submission.scope.rate_wait(&new.agent.name, skill, seconds(self.now), &recent);
+            let wait = above.terms().scope.rate_wait(&new.agent.name, skill, seconds(self.now), &recent);
             if let Some(retry_after) = wait {
                 let explanation = format!(
                     "delegations to {} below task {} have reached its rate; try again in {retry_after} s",
@@ -93,7 +93,7 @@ impl Draft<'_> {
 }
 
 fn invocation(node: &Node) -> Invocation<'_> {
-    let Submission { agent, skill, .. } = &*node.submission;
+    let Terms { agent, skill, .. } = node.terms();
     Invocation { agent, skill: skill.as_deref(), at: seconds(node.submitted) }
 }
 
@@ -113,8 +113,8 @@ fn refusal(denied: Denied, parent: Option<&Node>, demand: &Demand<'_>, new: &New
 
 /// Whether the same would be allowed had nothing been used up yet.
 fn is_used_up(parent: &Node, demand: &Demand<'_>, new: &NewTask) -> bool {
-    let Ok(hold) = parent.submission.scope.meet(&new.held) else { return false };
-    !parent.submission.purses.is_empty()
+    let Ok(hold) = parent.terms().scope.meet(&new.held) else { return false };
+    !parent.terms().purses.is_empty()
         && matches!(capability::decide(&Demand { hold: &hold, ..*demand }), Decision::Allow(_))
 }
 

@@ -29,14 +29,14 @@ impl Draft<'_> {
         {
             let known = self.agent_task(attempt).unwrap_or_default();
             let reason = format!("the agent answered for task {agent_task}, not for its own task {known}");
-            return self.on_failed(attempt, &Failure::Invalid(reason));
+            return self.on_failed(attempt, &Failure::Invalid(reason), 0);
         }
         self.on_cost(attempt, &event);
         if self.is_closing(attempt.task) {
             return self.on_agent_while_closing(attempt, &event);
         }
         if let Some(excess) = self.excess_bytes(attempt.task, &event) {
-            return self.on_failed(attempt, &Failure::Invalid(excess));
+            return self.on_failed(attempt, &Failure::Invalid(excess), 0);
         }
         match event {
             StreamResponse::Task(task) => self.on_snapshot(attempt, task),
@@ -258,7 +258,7 @@ impl Draft<'_> {
         let Some(node) = self.node(attempt.task) else { return };
         if let Some(agent_task) = node.live(attempt.number).and_then(|live| live.agent_task.as_ref()) {
             let reason = format!("the agent sent a bare message although it works on task {agent_task}");
-            return self.on_failed(attempt, &Failure::Invalid(reason));
+            return self.on_failed(attempt, &Failure::Invalid(reason), 0);
         }
         let direct = matches!(node.phase, Phase::Submitted);
         let message = self.northbound_message(attempt.task, message);
@@ -296,7 +296,7 @@ impl Draft<'_> {
     /// The agent is to stop: its own id of the task is known.
     pub(super) fn ask_to_cancel(&mut self, attempt: AttemptId) {
         let Some(agent_task) = self.agent_task(attempt) else { return };
-        let Some(agent) = self.node(attempt.task).map(|node| node.submission.agent.clone()) else { return };
+        let Some(agent) = self.node(attempt.task).map(|node| node.terms().agent.clone()) else { return };
         self.act(Action::Cancel { attempt, agent, agent_task });
     }
 }

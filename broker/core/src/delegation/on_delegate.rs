@@ -1,13 +1,14 @@
 //! A task is asked for: authority first, then the guards, then it exists.
 
+use super::action::Action;
 use super::authority::Granted;
 use super::draft::Draft;
 use super::input::{AgentFacts, AttemptId, NewTask};
-use super::state::{Node, Phase};
+use super::state::{Node, Phase, Progress};
 use crate::TaskId;
 use crate::audit::{self, Event};
 use crate::error::{Refusal, Refused};
-use crate::journal::{Fact, Retry, Submission};
+use crate::journal::{Fact, Submission, Terms, Wish};
 
 /// What a new task inherits.
 struct Place {
@@ -18,8 +19,17 @@ struct Place {
 
 impl Draft<'_> {
     pub(super) fn on_delegate(&mut self, new: NewTask) -> Result<(), Refused> {
+        self.judged(new, Self::delegate)
+    }
+
+    /// Does what is asked, and says in the audit log what was asked and what became of it.
+    pub(super) fn judged(
+        &mut self,
+        new: NewTask,
+        what: impl FnOnce(&mut Self, NewTask, &mut audit::Delegation) -> Result<(), Refusal>,
+    ) -> Result<(), Refused> {
         let mut audit = audit::Delegation::asked(self.tree.root(), &new);
-        match self.delegate(new, &mut audit) {
+        match what(self, new, &mut audit) {
             Ok(()) => {
                 self.audit(Event::Delegation(Box::new(audit)));
                 Ok(())
@@ -38,34 +48,64 @@ impl Draft<'_> {
         self.guard(&new, &place)?;
         let deadline = self.deadline(&new, &place)?;
 
-        let retry = self.retry_policy(&new);
+        let of_agent = new.agent.retry_of(new.skill.as_deref());
+        let retry = new.retry.or(&of_agent).settle(self.limits);
+        // Only another delegate needs terms of its own.
+        let wish = (!retry.fallback.is_none()).then(|| Wish::of(new.held, new.asked)).map(Box::new);
         let task = new.id;
-        let named = new.skill.is_some();
+        let terms = Terms {
+            agent: new.agent.name,
+            identity: new.agent.identity,
+            skills: if new.skill.is_some() { Vec::new() } else { skills },
+            skill: new.skill,
+            agent_context: new.agent_context,
+            scope,
+            purses,
+        };
         let submission = Submission {
             parent: new.parent,
             depth: place.depth,
             owner: place.owner,
             caller: new.caller,
-            agent: new.agent.name,
-            identity: new.agent.identity,
-            skill: new.skill,
-            skills: if named { Vec::new() } else { skills },
+            terms,
             context_id: new.context_id,
-            agent_context: new.agent_context,
             message: new.message,
             accepted_output_modes: new.accepted_output_modes,
-            scope,
             deadline,
             retry,
-            purses,
+            wish,
         };
         self.record(task, Fact::Submitted(Box::new(submission)));
         if let Some(push) = new.push {
             self.record(task, Fact::PushSet(Box::new(push)));
         }
         self.report_to_parent(task);
-        self.start_attempt(AttemptId { task, number: 1 });
+        self.begin_attempt(AttemptId { task, number: 1 }, new.admitted);
         Ok(())
+    }
+
+    /// An attempt goes out if there is a place for it, and else waits for one.
+    pub(super) fn begin_attempt(&mut self, attempt: AttemptId, admitted: bool) {
+        if admitted { self.start_attempt(attempt) } else { self.queue_attempt(attempt) }
+    }
+
+    pub(super) fn queue_attempt(&mut self, attempt: AttemptId) {
+        self.record(attempt.task, Fact::AttemptQueued { number: attempt.number });
+        self.ask_for_place(attempt);
+    }
+
+    pub(super) fn ask_for_place(&mut self, attempt: AttemptId) {
+        let Some(node) = self.node(attempt.task) else { return };
+        let (agent, owner) = (node.terms().agent.clone(), node.submission.owner.clone());
+        self.act(Action::Admit { attempt, agent, owner });
+    }
+
+    /// There is a place for the attempt.
+    pub(super) fn on_admitted(&mut self, attempt: AttemptId) {
+        let live = self.node(attempt.task).and_then(|node| node.live(attempt.number));
+        if live.is_some_and(|live| live.progress == Progress::Queued) {
+            self.start_attempt(attempt);
+        }
     }
 
     pub(super) fn start_attempt(&mut self, attempt: AttemptId) {
@@ -109,8 +149,8 @@ impl Draft<'_> {
         Ok(())
     }
 
-    fn works_above(&self, parent: TaskId, agent: &AgentFacts) -> bool {
-        self.lineage(parent).any(|node| node.submission.identity == agent.identity)
+    pub(super) fn works_above(&self, parent: TaskId, agent: &AgentFacts) -> bool {
+        self.lineage(parent).any(|node| node.terms().identity == agent.identity)
     }
 
     /// The deadline asked for, never later than the parent's.
@@ -121,12 +161,6 @@ impl Draft<'_> {
             return Err(Refusal::DeadlinePassed { deadline: asked });
         }
         Ok(place.deadline_limit.map_or(asked, |limit| asked.min(limit)))
-    }
-
-    fn retry_policy(&self, new: &NewTask) -> Retry {
-        let asked =
-            new.retry.unwrap_or(Retry { max_attempts: self.limits.default_max_attempts, idempotent: false });
-        Retry { max_attempts: asked.max_attempts.clamp(1, self.limits.max_attempts), ..asked }
     }
 }
 

@@ -82,7 +82,10 @@ pub struct TaskSummary {
 pub struct AttemptSummary {
     /// From 1.
     pub number: u32,
-    /// `scheduled`, `sent`, `accepted`, `lost`, `canceling`, or how it ended.
+    /// The agent it was with, where the task is another's since.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub agent: Option<String>,
+    /// `scheduled`, `queued`, `seeking`, `sent`, `accepted`, `lost`, `unknown_outcome`, `canceling`, or how it ended.
     pub state: &'static str,
     /// Why, where there is more to say.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -165,12 +168,20 @@ impl Tree {
 
     /// The agent an open task was dispatched to.
     pub fn agent(&self, task: TaskId) -> Option<&str> {
-        self.nodes.get(task).map(|node| node.submission.agent.as_str())
+        self.nodes.get(task).map(|node| node.terms().agent.as_str())
     }
 
     /// The agent's own id of the task an attempt made there.
     pub fn agent_task(&self, attempt: AttemptId) -> Option<&str> {
         self.nodes.get(attempt.task)?.live(attempt.number)?.agent_task.as_deref()
+    }
+
+    /// The agent a task keeps busy: sent, not over, and not waiting for its children, its caller or somebody's decision.
+    pub fn busy_agent(&self, task: TaskId) -> Option<&str> {
+        let node = self.nodes.get(task).filter(|node| node.open_children == 0)?;
+        let is_idle = matches!(node.phase, Phase::Asking(_) | Phase::Held(_) | Phase::Ended);
+        let attempt = node.live_attempt().filter(|attempt| !is_idle && !attempt.progress.is_waiting());
+        attempt.map(|_| node.terms().agent.as_str())
     }
 
     /// Whether an attempt is under way.
@@ -180,7 +191,7 @@ impl Tree {
 
     /// Whether an agent works, with its grant alive, on the task or on one above it.
     pub fn is_below_agent(&self, task: TaskId, agent: &str) -> bool {
-        self.lineage(task).any(|node| node.submission.agent == agent && self.is_granted(node.id))
+        self.lineage(task).any(|node| node.terms().agent == agent && self.is_granted(node.id))
     }
 
     /// The owner and the northbound context of a task.
@@ -229,20 +240,20 @@ impl Tree {
     }
 
     fn summarize(&self, node: &Node) -> TaskSummary {
-        let submission = &node.submission;
-        let budget = submission.purses.first().map(|purse| purse.ceilings).unwrap_or_default();
+        let (submission, terms) = (&node.submission, node.terms());
+        let budget = terms.purses.first().map(|purse| purse.ceilings).unwrap_or_default();
         TaskSummary {
             task: node.id,
             parent: submission.parent,
             root: self.root,
             depth: submission.depth,
             owner: submission.owner.clone(),
-            agent: submission.agent.clone(),
-            skill: submission.skill.clone(),
+            agent: terms.agent.clone(),
+            skill: terms.skill.clone(),
             context_id: submission.context_id.clone(),
             state: node.state,
             held: matches!(node.phase, Phase::Held(_)),
-            scope: submission.scope.texts(),
+            scope: terms.scope.texts(),
             deadline: submission.deadline,
             budget: amounts(&budget),
             left: amounts(&self.ledger.left(&PurseId { task: node.id, index: 0 })),
@@ -257,8 +268,8 @@ impl Tree {
         let node = self.nodes.get(child)?;
         Some(ChildNote {
             task: child,
-            agent: node.submission.agent.clone(),
-            skill: node.submission.skill.clone(),
+            agent: node.terms().agent.clone(),
+            skill: node.terms().skill.clone(),
             state: node.state,
         })
     }
@@ -279,6 +290,8 @@ fn with_child(mut metadata: Metadata, origin: &Origin) -> Metadata {
 fn summarize_attempt(attempt: &Attempt) -> AttemptSummary {
     let state = match attempt.progress {
         Progress::Scheduled { .. } => "scheduled",
+        Progress::Queued => "queued",
+        Progress::Seeking => "seeking",
         Progress::Started => "sent",
         Progress::Accepted => "accepted",
         Progress::Lost => "lost",
@@ -287,11 +300,12 @@ fn summarize_attempt(attempt: &Attempt) -> AttemptSummary {
         Progress::Ended(AttemptOutcome::NeverSent) => "never_sent",
         Progress::Ended(AttemptOutcome::Refused) => "refused",
         Progress::Ended(AttemptOutcome::Failed) => "failed",
-        Progress::Ended(AttemptOutcome::Unknown) => "unknown_outcome",
+        Progress::Unknown { .. } | Progress::Ended(AttemptOutcome::Unknown) => "unknown_outcome",
         Progress::Ended(AttemptOutcome::Canceled) => "canceled",
         Progress::Ended(AttemptOutcome::CancelUnconfirmed) => "cancel_unconfirmed",
     };
-    AttemptSummary { number: attempt.number, state, reason: attempt.reason.clone() }
+    let agent = attempt.former.as_deref().map(ToOwned::to_owned);
+    AttemptSummary { number: attempt.number, agent, state, reason: attempt.reason.clone() }
 }
 
 /// Amounts as they are shown; nothing where there is nothing to show.

@@ -4,20 +4,24 @@
 use std::collections::BTreeMap;
 
 use broker_core::TaskId;
-use broker_core::delegation::input::{AttemptId, Failure, Input, NewTask};
+use broker_core::delegation::input::{AttemptId, Candidate, Failure, Input, NewTask, RetryWish};
 use broker_core::extension;
-use broker_core::journal::{Fact, Retry};
+use broker_core::journal::{Fact, Fallback, Resolution};
 use capability::ledger::Ceilings;
 use proptest::prelude::*;
 use protocol::{Message, StreamResponse, TaskState};
 use serde_json::json;
 
 use super::model;
-use super::world::{AGENTS, World, artifact, snapshot, update};
+use super::world::{AGENTS, World, artifact, candidate, retries, snapshot, update};
 
 #[derive(Debug, Clone)]
 enum Step {
-    Delegate { parent: usize, agent: usize, idempotent: bool, budget: Ceilings },
+    Delegate { parent: usize, agent: usize, how: How, budget: Ceilings },
+    Admit { attempt: usize },
+    Reassign { attempt: usize, agent: usize, admitted: bool },
+    NoDelegate { attempt: usize },
+    Resolve { task: usize, how: usize },
     Say { attempt: usize, what: usize, cost: Option<u64> },
     Fail { attempt: usize, how: usize },
     Found { attempt: usize, what: usize },
@@ -30,14 +34,32 @@ enum Step {
     CrashDuring { step: Box<Step>, durable: bool },
 }
 
+/// How a task is delegated.
+#[derive(Debug, Clone, Copy)]
+struct How {
+    idempotent: bool,
+    elsewhere: bool,
+    admitted: bool,
+}
+
+fn how() -> impl Strategy<Value = How> {
+    (any::<bool>(), any::<bool>(), prop::bool::weighted(0.8))
+        .prop_map(|(idempotent, elsewhere, admitted)| How { idempotent, elsewhere, admitted })
+}
+
 fn simple_step() -> impl Strategy<Value = Step> {
     let some = 0_usize..64;
     prop_oneof![
-        5 => (some.clone(), 0..AGENTS.len(), any::<bool>(), budget())
-            .prop_map(|(parent, agent, idempotent, budget)| Step::Delegate { parent, agent, idempotent, budget }),
+        5 => (some.clone(), 0..AGENTS.len(), how(), budget())
+            .prop_map(|(parent, agent, how, budget)| Step::Delegate { parent, agent, how, budget }),
+        3 => some.clone().prop_map(|attempt| Step::Admit { attempt }),
+        3 => (some.clone(), 0..AGENTS.len(), any::<bool>())
+            .prop_map(|(attempt, agent, admitted)| Step::Reassign { attempt, agent, admitted }),
+        1 => some.clone().prop_map(|attempt| Step::NoDelegate { attempt }),
+        1 => (some.clone(), 0_usize..3).prop_map(|(task, how)| Step::Resolve { task, how }),
         10 => (some.clone(), 0_usize..10, prop::option::weighted(0.5, 0_u64..6))
             .prop_map(|(attempt, what, cost)| Step::Say { attempt, what, cost }),
-        3 => (some.clone(), 0_usize..10).prop_map(|(attempt, how)| Step::Fail { attempt, how }),
+        3 => (some.clone(), 0_usize..12).prop_map(|(attempt, how)| Step::Fail { attempt, how }),
         2 => (some.clone(), 0_usize..8).prop_map(|(attempt, what)| Step::Found { attempt, what }),
         2 => some.clone().prop_map(|task| Step::Turn { task }),
         1 => some.clone().prop_map(|task| Step::Cancel { task }),
@@ -95,6 +117,8 @@ fn failure(how: usize) -> Failure {
         6 => Failure::Gone(reason),
         7 => Failure::Unreachable(reason),
         8 => Failure::Absent { conclusive: true },
+        9 => Failure::Busy { reason, retry_after_ms: Some(700) },
+        10 => Failure::Silent { seconds: 5 },
         _ => Failure::Absent { conclusive: false },
     }
 }
@@ -106,14 +130,32 @@ fn attempt(world: &World, index: usize) -> Option<AttemptId> {
     pick(&known, index)
 }
 
+fn sought(world: &World, index: usize) -> Option<AttemptId> {
+    let sought: Vec<AttemptId> = world.seeking.iter().map(|search| search.attempt).collect();
+    pick(&sought, index)
+}
+
 fn input(world: &mut World, step: &Step) -> Option<Input> {
     let tasks = world.tasks();
     Some(match step {
-        Step::Delegate { parent, agent, idempotent, budget } => {
+        Step::Delegate { parent, agent, how, budget } => {
             let parent = pick(&tasks, *parent);
-            let retry = Some(Retry { max_attempts: 2, idempotent: *idempotent });
-            let new = world.new_task(parent, AGENTS[*agent], retry);
-            Input::Delegate(Box::new(NewTask { budget: *budget, ..new }))
+            let fallback = if how.elsewhere { Fallback::Any } else { Fallback::None };
+            let new = world.new_task(parent, AGENTS[*agent], retries(2, how.idempotent, fallback));
+            Input::Delegate(Box::new(NewTask { budget: *budget, admitted: how.admitted, ..new }))
+        }
+        Step::Admit { attempt } => Input::Admitted { attempt: pick(&world.queued, *attempt)? },
+        Step::Reassign { attempt, agent, admitted } => {
+            let attempt = sought(world, *attempt)?;
+            let to = Candidate { admitted: *admitted, ..candidate(AGENTS[*agent]) };
+            Input::Reassign { attempt, to: Box::new(to) }
+        }
+        Step::NoDelegate { attempt } => {
+            Input::NoDelegate { attempt: sought(world, *attempt)?, reason: "nobody can".to_owned() }
+        }
+        Step::Resolve { task, how } => {
+            let resolution = [Resolution::Ask, Resolution::Retry, Resolution::Fail][*how];
+            Input::Resolve { task: pick(&tasks, *task)?, resolution, by: "operator".to_owned() }
         }
         Step::Say { attempt: index, what, cost } => {
             let attempt = attempt(world, *index)?;
@@ -126,7 +168,7 @@ fn input(world: &mut World, step: &Step) -> Option<Input> {
             Input::Agent { attempt, event: Box::new(event) }
         }
         Step::Fail { attempt: index, how } => {
-            Input::Failed { attempt: attempt(world, *index)?, failure: failure(*how) }
+            Input::Failed { attempt: attempt(world, *index)?, failure: failure(*how), jitter: 9 }
         }
         Step::Found { attempt: index, what } => {
             let attempt = attempt(world, *index)?;
@@ -202,7 +244,7 @@ proptest! {
     fn every_history_keeps_the_invariants(steps in prop::collection::vec(step(), 1..60)) {
         let mut world = World::new();
         let budget = Ceilings { calls: Some(12), fanout: Some(9), ..Ceilings::default() };
-        let root = NewTask { budget, ..world.new_task(None, "a", None) };
+        let root = NewTask { budget, ..world.new_task(None, "a", RetryWish::default()) };
         let _ = world.feed(Input::Delegate(Box::new(root)));
         for step in &steps {
             take(&mut world, step);

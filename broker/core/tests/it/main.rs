@@ -8,7 +8,9 @@
     reason = "a test fails by panicking"
 )]
 
+mod admission;
 mod adversary;
+mod attempts;
 mod audit;
 mod budgets;
 mod histories;

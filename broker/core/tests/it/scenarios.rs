@@ -1,6 +1,6 @@
 //! Named scenarios: one rule each, where a history would hide it.
 
-use broker_core::delegation::input::{AttemptId, Failure, Input};
+use broker_core::delegation::input::{AttemptId, Failure, Input, RetryWish};
 use broker_core::{Refusal, Told};
 use capability::Scope;
 use protocol::{Message, StreamResponse, TaskState};
@@ -67,12 +67,12 @@ fn one_revocation_kills_the_grants_of_the_whole_subtree_and_nothing_else() {
 fn a_narrowed_grant_bounds_what_its_holder_can_pass_on() {
     let mut world = World::new();
     let root = world.delegate(None, "a").unwrap();
-    let mut new = world.new_task(Some(root), "b", None);
+    let mut new = world.new_task(Some(root), "b", RetryWish::default());
     new.held = Scope::parse(["a2a:skill/b/*", "mcp:tool/search{calls<=2}"]).unwrap();
     let child = new.id;
     world.feed(Input::Delegate(Box::new(new))).unwrap();
     assert_eq!(world.tree.summary(child).unwrap().scope, ["a2a:skill/b/*", "mcp:tool/search{calls<=2}"]);
-    let mut new = world.new_task(Some(root), "c", None);
+    let mut new = world.new_task(Some(root), "c", RetryWish::default());
     new.held = Scope::parse(["a2a:skill/b/*"]).unwrap();
     let refused = world.feed(Input::Delegate(Box::new(new)));
     assert!(matches!(refused, Err(Refusal::CapabilityExceeded { .. })), "{refused:?}");
@@ -170,6 +170,7 @@ fn an_answered_question_is_not_asked_again_and_a_lost_answer_is_sent_again() {
 #[test]
 fn unknown_is_not_sent_again_unless_declared_idempotent() {
     let mut world = World::new();
+    world.limits.unknown_hold_ms = 0;
     let root = world.delegate(None, "a").unwrap();
     world.fail(first(root), Failure::Broken("reset".to_owned()));
     assert!(world.tree.is_open(), "a transport error is not the task's failure");
