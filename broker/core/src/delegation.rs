@@ -7,6 +7,7 @@
 
 pub mod action;
 mod authority;
+mod bubbles;
 mod draft;
 pub mod input;
 mod on_agent;
@@ -14,6 +15,8 @@ mod on_cancel;
 mod on_delegate;
 mod on_failed;
 mod on_fallback;
+mod on_group;
+mod on_handoff;
 mod on_push;
 mod on_resolve;
 mod on_revoke;
@@ -41,6 +44,7 @@ use crate::error::Refused;
 use crate::journal::{Fact, Outcome, Record};
 use crate::limits::Limits;
 
+pub use self::on_group::BROKER_AGENT;
 pub use self::on_push::Push;
 pub use self::view::{AttemptSummary, TaskSummary, Told};
 
@@ -131,6 +135,8 @@ impl Tree {
         let mut draft = Draft::new(self, now, limits);
         match input {
             Input::Delegate(new) => draft.on_delegate(*new)?,
+            Input::Group(group) => draft.on_group(*group)?,
+            Input::HandOff(handoff) => draft.on_hand_off(*handoff)?,
             Input::Turn { task, message } => draft.on_turn(task, &message)?,
             Input::Agent { attempt, event } => draft.on_agent(attempt, *event),
             Input::Found { attempt, task } => draft.on_found(attempt, *task),
@@ -317,6 +323,16 @@ fn apply_to_node(node: &mut Node, record: &Record) {
                 node.show(TaskState::Working, record.at);
             }
         }
+        Fact::Bubbled(bubble) => {
+            node.show(bubble.asks.state, record.at);
+            node.bubbled = Some(bubble.asks.task);
+        }
+        Fact::PassedOn { message, .. } => {
+            node.heard = record.at;
+            node.bytes += state::message_bytes(message);
+            node.bubbled = None;
+            node.show(TaskState::Working, record.at);
+        }
         Fact::Held(outcome) => {
             node.end_live_attempt();
             node.phase = Phase::Held(Arc::new((**outcome).clone()));
@@ -352,7 +368,10 @@ fn apply_to_body(bodies: &mut Slots<Body>, record: &Record) {
     match &record.fact {
         Fact::Status(status) => body.set_status(status.message.as_ref()),
         Fact::Ended(outcome) => body.set_status(outcome.message.as_ref()),
-        Fact::Said(message) | Fact::Turn { message, .. } => body.say(message),
+        Fact::Bubbled(bubble) => body.set_status(bubble.message.as_ref()),
+        Fact::Said(message) | Fact::Turn { message, .. } | Fact::PassedOn { message, .. } => {
+            body.say(message);
+        }
         Fact::Artifact(piece) => {
             protocol::merge_artifact(&mut body.artifacts, &piece.artifact, piece.append);
         }

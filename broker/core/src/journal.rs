@@ -122,6 +122,15 @@ pub enum Fact {
         /// It answers a question, so the task is WORKING again.
         answers: bool,
     },
+    /// A task below asks, and its delegator cannot hear it: the question is shown here, to be answered here.
+    Bubbled(Box<Bubble>),
+    /// The answer to that question was passed on to the task that asks.
+    PassedOn {
+        /// What the caller said.
+        message: Box<Message>,
+        /// The task that asks.
+        to: TaskId,
+    },
     /// The agent says COMPLETED, but children are open: the end waits for them.
     Held(Box<Outcome>),
     /// The task will end like this once its subtree is cancelled. Its grants are dead from here on.
@@ -189,6 +198,50 @@ pub struct Submission {
     /// What was asked for, where other terms may have to be worked out later.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wish: Option<Box<Wish>>,
+    /// The task is the broker's own: it is done when so many of its sub-tasks are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<Group>,
+}
+
+/// When a task of several sub-tasks is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Group {
+    /// How its sub-tasks go together.
+    pub mode: GroupMode,
+    /// How many of them must be completed.
+    pub need: u32,
+}
+
+/// How sub-tasks go together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GroupMode {
+    /// All are wanted; what some achieve is kept where others fail.
+    Parallel,
+    /// The first to be completed wins; the others are cancelled.
+    Race,
+    /// So many are enough; the others are cancelled then.
+    Quorum,
+}
+
+impl GroupMode {
+    /// Its name, as requests and people have it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Parallel => "parallel",
+            Self::Race => "race",
+            Self::Quorum => "quorum",
+        }
+    }
+}
+
+/// A question shown where it can be answered.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Bubble {
+    /// The task that asks.
+    pub asks: ChildNote,
+    /// What it asks.
+    pub message: Option<Message>,
 }
 
 /// With whom a task is, and what it may do there: what another delegate has terms of its own for.
@@ -413,6 +466,8 @@ pub enum AttemptOutcome {
     Canceled,
     /// Cancellation was requested, not confirmed.
     CancelUnconfirmed,
+    /// The agent handed the task over to another.
+    HandedOff,
 }
 
 /// Why a record cannot be read.

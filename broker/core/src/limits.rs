@@ -20,6 +20,9 @@ pub struct Limits {
     pub max_task_bytes: u64,
     /// Deadline of a task nobody gave one, milliseconds after it is accepted.
     pub default_deadline_ms: i64,
+    /// How long before its delegator's deadline a delegation's is at the latest, or a tenth of the time left if that is
+    /// less; milliseconds.
+    pub hop_reserve_ms: i64,
     /// Silence of a working agent, without open children, after which its task fails; milliseconds.
     pub silence_ms: i64,
     /// How long one level of a cancellation waits for the agent's confirmation; milliseconds.
@@ -50,6 +53,7 @@ impl Default for Limits {
             max_live_tasks: 1_024,
             max_task_bytes: 64 * 1024 * 1024,
             default_deadline_ms: 24 * 60 * MINUTE,
+            hop_reserve_ms: SECOND,
             silence_ms: 30 * MINUTE,
             cancel_ms: 10 * SECOND,
             default_max_attempts: 3,

@@ -46,7 +46,7 @@ impl Draft<'_> {
     }
 
     /// What the delegator holds now: its ceilings lowered to what is left, and no more than its credential admits.
-    fn hold(&self, parent: Option<&Node>, new: &NewTask) -> Result<Scope, Refusal> {
+    pub(super) fn hold(&self, parent: Option<&Node>, new: &NewTask) -> Result<Scope, Refusal> {
         let Some(parent) = parent else { return Ok(new.held.clone()) };
         purses::left_of(parent, self.ledger()).meet(&new.held).map_err(too_complex)
     }
@@ -54,7 +54,7 @@ impl Draft<'_> {
     fn demand<'a>(&self, new: &'a NewTask, hold: &'a Scope, recent: &'a [Invocation<'a>]) -> Demand<'a> {
         Demand {
             hold,
-            giver: if new.parent.is_some() { Giver::Task } else { Giver::Principal },
+            giver: self.giver(new.parent),
             asked: new.asked.as_ref(),
             budget: new.budget,
             caps: &new.agent.caps,
@@ -65,6 +65,13 @@ impl Draft<'_> {
             now: seconds(self.now),
             recent,
         }
+    }
+
+    /// Whose hold it is: a root of the broker's own stands for its principal.
+    fn giver(&self, parent: Option<TaskId>) -> Giver {
+        let parent = parent.and_then(|parent| self.node(parent));
+        let is_principals = |node: &Node| node.submission.group.is_some() && node.submission.parent.is_none();
+        if parent.is_none_or(is_principals) { Giver::Principal } else { Giver::Task }
     }
 
     /// A rate holds for everything below the task that holds it, however far down.

@@ -33,7 +33,8 @@ impl<'t> Draft<'t> {
         Self { tree, now, limits, touched, open: tree.open, ledger: Cow::Borrowed(&tree.ledger), decision }
     }
 
-    pub(super) fn finish(self) -> Decision {
+    pub(super) fn finish(mut self) -> Decision {
+        self.bubble();
         let changed = self.touched.values().filter(|node| self.is_shown_differently(node));
         let changed = changed.map(index_entry).collect();
         Decision { changed, open: self.open > 0, ..self.decision }
@@ -70,6 +71,16 @@ impl<'t> Draft<'t> {
         self.decision.records.push(record);
     }
 
+    /// Whether a task was changed so far.
+    pub(super) fn changed(&self) -> impl Iterator<Item = &Node> {
+        self.touched.values()
+    }
+
+    /// What was recorded so far.
+    pub(super) fn records(&self) -> &[Record] {
+        &self.decision.records
+    }
+
     pub(super) fn audit(&mut self, event: Event) {
         self.decision.audit.push(event);
     }
@@ -97,7 +108,7 @@ impl<'t> Draft<'t> {
     }
 
     /// Shows a status of the broker's making.
-    fn show_working(&mut self, task: TaskId, message: Option<Message>, origin: Origin) {
+    pub(super) fn show_working(&mut self, task: TaskId, message: Option<Message>, origin: Origin) {
         let metadata = protocol::Metadata::default();
         let status = StatusFact { state: TaskState::Working, message, metadata, origin };
         self.record(task, Fact::Status(Box::new(status)));
@@ -116,6 +127,7 @@ impl<'t> Draft<'t> {
                 self.end(parent, outcome);
             }
             Phase::Closing { .. } => self.finish_closing(parent),
+            _ if node.submission.group.is_some() => self.settle_group(parent),
             _ => self.look_for_delegate(parent),
         }
     }
@@ -124,15 +136,12 @@ impl<'t> Draft<'t> {
     pub(super) fn report_to_parent(&mut self, child: TaskId) {
         let Some(node) = self.node(child) else { return };
         let Some(parent) = node.submission.parent else { return };
-        let progress = ChildNote {
-            task: child,
-            agent: node.terms().agent.clone(),
-            skill: node.terms().skill.clone(),
-            state: node.state,
-        };
+        let progress = node.child_note();
         let reports = self
             .node(parent)
-            .is_some_and(|node| matches!(node.phase, Phase::Submitted | Phase::Working | Phase::Held(_)));
+            .filter(|node| matches!(node.phase, Phase::Submitted | Phase::Working | Phase::Held(_)))
+            // A question that is shown stands until it is answered.
+            .is_some_and(|node| node.bubbled.is_none_or(|asks| asks == child));
         if reports {
             let message = self.note(parent, &child_text(&progress));
             self.show_working(parent, Some(message), Origin::Child(progress));

@@ -7,7 +7,7 @@ use capability::{Scope, SkillRequirement};
 use protocol::{Message, StreamResponse, Task, Timestamp};
 
 use crate::TaskId;
-use crate::journal::{Fallback, PushConfig, Resolution, Retry};
+use crate::journal::{Fallback, Group, PushConfig, Resolution, Retry};
 use crate::limits::Limits;
 
 /// One attempt of one task.
@@ -130,11 +130,43 @@ pub struct Candidate {
     pub admitted: bool,
 }
 
+/// A request for several sub-tasks.
+#[derive(Debug, Clone)]
+pub struct NewGroup {
+    /// The task they make up, which is the broker's own; its agent's facts are of no account.
+    pub task: NewTask,
+    /// When it is done.
+    pub group: Group,
+    /// The sub-tasks, each with the group's task as its parent.
+    pub subtasks: Vec<NewTask>,
+}
+
+/// A request to give a task to another agent for good.
+#[derive(Debug, Clone)]
+pub struct NewHandOff {
+    /// The task.
+    pub task: TaskId,
+    /// What the grant admits that it is asked with.
+    pub held: Scope,
+    /// Who shall have it.
+    pub to: Candidate,
+    /// The skill meant.
+    pub skill: Option<String>,
+    /// The scope to pass on; `None` is all that can be.
+    pub asked: Option<Scope>,
+    /// What the agent that gives it away says to the other.
+    pub message: Message,
+}
+
 /// Something that happened.
 #[derive(Debug, Clone)]
 pub enum Input {
     /// A new child is asked for. (A new root is [`super::Tree::open`].)
     Delegate(Box<NewTask>),
+    /// Several sub-tasks are asked for as one.
+    Group(Box<NewGroup>),
+    /// An agent gives the task it works on away.
+    HandOff(Box<NewHandOff>),
     /// A caller continues a task with another message.
     Turn {
         /// The task.

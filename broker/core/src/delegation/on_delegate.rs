@@ -10,10 +10,13 @@ use crate::audit::{self, Event};
 use crate::error::{Refusal, Refused};
 use crate::journal::{Fact, Submission, Terms, Wish};
 
+/// Of the time that is left, a delegator keeps no more than one part in so many.
+const HOP_RESERVE_SHARE: i64 = 10;
+
 /// What a new task inherits.
-struct Place {
-    depth: u32,
-    owner: String,
+pub(super) struct Place {
+    pub(super) depth: u32,
+    pub(super) owner: String,
     deadline_limit: Option<protocol::Timestamp>,
 }
 
@@ -74,6 +77,7 @@ impl Draft<'_> {
             deadline,
             retry,
             wish,
+            group: None,
         };
         self.record(task, Fact::Submitted(Box::new(submission)));
         if let Some(push) = new.push {
@@ -114,7 +118,7 @@ impl Draft<'_> {
     }
 
     /// Where the task will stand, if its parent can have children now.
-    fn place(&self, new: &NewTask) -> Result<Place, Refusal> {
+    pub(super) fn place(&self, new: &NewTask) -> Result<Place, Refusal> {
         let Some(parent) = new.parent else {
             return Ok(Place { depth: 0, owner: new.caller.clone(), deadline_limit: None });
         };
@@ -127,11 +131,17 @@ impl Draft<'_> {
         Ok(Place {
             depth: node.submission.depth + 1,
             owner: node.submission.owner.clone(),
-            deadline_limit: Some(node.submission.deadline),
+            deadline_limit: Some(self.shorter(node.submission.deadline)),
         })
     }
 
-    fn guard(&self, new: &NewTask, place: &Place) -> Result<(), Refusal> {
+    /// A deadline a little before another, so that whoever waits for a delegate can still say what came of it.
+    fn shorter(&self, deadline: protocol::Timestamp) -> protocol::Timestamp {
+        let left = deadline.as_millis().saturating_sub(self.now.as_millis());
+        deadline.add_millis(-self.limits.hop_reserve_ms.min(left / HOP_RESERVE_SHARE).max(0))
+    }
+
+    pub(super) fn guard(&self, new: &NewTask, place: &Place) -> Result<(), Refusal> {
         let Some(parent) = new.parent else { return Ok(()) };
         if self.works_above(parent, &new.agent) {
             return Err(Refusal::Cycle { agent: new.agent.name.clone() });
@@ -154,7 +164,7 @@ impl Draft<'_> {
     }
 
     /// The deadline asked for, never later than the parent's.
-    fn deadline(&self, new: &NewTask, place: &Place) -> Result<protocol::Timestamp, Refusal> {
+    pub(super) fn deadline(&self, new: &NewTask, place: &Place) -> Result<protocol::Timestamp, Refusal> {
         let default = self.now.add_millis(self.limits.default_deadline_ms);
         let asked = new.deadline.unwrap_or(default);
         if asked <= self.now {
@@ -165,7 +175,7 @@ impl Draft<'_> {
 }
 
 /// Only an agent that is still at work may delegate.
-fn may_delegate(node: &Node) -> Result<(), Refusal> {
+pub(super) fn may_delegate(node: &Node) -> Result<(), Refusal> {
     match node.phase {
         Phase::Submitted | Phase::Working | Phase::Asking(_) => Ok(()),
         Phase::Held(_) => Err(Refusal::NotPossible(format!(

@@ -70,9 +70,18 @@ impl Draft<'_> {
                 self.fail_unknown(AttemptId { task, number });
             }
             (_, Some((_, waiting))) if waiting.is_waiting() => {}
+            (Phase::Asking(_), _) if silent => self.cancel_unanswered(task),
             (_, Some((number, _))) if silent => self.fail_silent(AttemptId { task, number }),
             _ => {}
         }
+    }
+
+    /// Nobody is left to answer but the root's caller, and that one has not.
+    fn cancel_unanswered(&mut self, task: TaskId) {
+        let seconds = self.limits.silence_ms / 1_000;
+        let message =
+            self.note(task, &format!("nobody answered its question within {seconds} s (limits.silence)"));
+        self.close(task, Outcome::new(TaskState::Canceled, Some(message)));
     }
 
     /// Silence is a failure like others: the attempts table says what follows.

@@ -155,22 +155,34 @@ impl Node {
         self.attempts.iter().filter(move |attempt| attempt.number >= first)
     }
 
-    /// What the task may still use up: what is left in its purse when its attempts are paid for. What is not known is as
-    /// good as used up.
-    pub(super) fn left_of_budget(&self, ledger: &Ledger<PurseId>) -> Ceilings {
-        let (mut left, cost) = (ledger.left(&PurseId { task: self.id, index: 0 }), self.cost_on_terms());
+    /// What the task may still use up when its attempts so far are paid for: what is not known is as good as used up.
+    pub(super) fn left_of_budget(&self, ledger: &Purses) -> Ceilings {
+        let cost = self.cost_on_terms();
+        self.left_after(ledger, |unit| cost.get(unit))
+    }
+
+    /// The same where its agent hands it over, and has said by then what it used up.
+    pub(super) fn left_to_hand_over(&self, ledger: &Purses) -> Ceilings {
+        self.left_after(ledger, |unit| Some(self.said_on_terms(unit).unwrap_or(0)))
+    }
+
+    fn left_after(&self, ledger: &Purses, cost: impl Fn(Unit) -> Option<u64>) -> Ceilings {
+        let mut left = ledger.left(&PurseId { task: self.id, index: 0 });
+        // Delegations are counted where they are made.
         for unit in Unit::ALL.into_iter().filter(|&unit| unit != Unit::Fanout) {
-            let rest = |left: u64| cost.get(unit).map_or(0, |used| left.saturating_sub(used));
+            let rest = |left: u64| cost(unit).map_or(0, |used| left.saturating_sub(used));
             left.set(unit, left.get(unit).map(rest));
         }
         left
     }
 }
 
-/// What an attempt used up: what the agent says, else nothing if it never began.
+/// What an attempt used up: what the agent says, else nothing if it never began. An agent that hands the task over says
+/// by then what it used up.
 fn used_up(attempt: &Attempt, unit: Unit) -> Option<u64> {
-    let never_began = !attempt.was_sent() || attempt.progress == Progress::Ended(AttemptOutcome::Refused);
-    attempt.cost.get(unit).or(never_began.then_some(0))
+    let is_settled = !attempt.was_sent()
+        || matches!(attempt.progress, Progress::Ended(AttemptOutcome::Refused | AttemptOutcome::HandedOff));
+    attempt.cost.get(unit).or(is_settled.then_some(0))
 }
 
 /// The purses being reserved for a new task.

@@ -27,7 +27,9 @@ use protocol::{Artifact, Message, Metadata, TaskState, Timestamp};
 
 use super::on_push::Push;
 use crate::TaskId;
-use crate::journal::{AttemptOutcome, Cost, Origin, Outcome, Reassignment, StatusFact, Submission, Terms};
+use crate::journal::{
+    AttemptOutcome, ChildNote, Cost, Origin, Outcome, Reassignment, StatusFact, Submission, Terms,
+};
 
 /// Where a task stands; each phase carries exactly what is valid in it.
 #[derive(Debug, Clone)]
@@ -148,6 +150,8 @@ pub(super) struct Node {
     pub(super) direct: bool,
     /// A caller's turn the agent has not reacted to yet.
     pub(super) turn: Option<Arc<Message>>,
+    /// The task below whose question is shown here.
+    pub(super) bubbled: Option<TaskId>,
     /// What the agent last asked, to tell a new question from an old one restated.
     pub(super) question: Option<Question>,
     /// Where its events are pushed, by id.
@@ -192,9 +196,21 @@ impl Node {
             revoked: false,
             direct: false,
             turn: None,
+            bubbled: None,
             question: None,
             pushes: Vec::new(),
         }
+    }
+
+    /// How it stands, as its parent's stream shows it.
+    pub(super) fn child_note(&self) -> ChildNote {
+        let Terms { agent, skill, .. } = self.terms();
+        ChildNote { task: self.id, agent: agent.clone(), skill: skill.clone(), state: self.state }
+    }
+
+    /// Whether it waits for an answer, its own or one to a task below it.
+    pub(super) fn is_asking(&self) -> bool {
+        matches!(self.phase, Phase::Asking(_)) || self.bubbled.is_some()
     }
 
     /// With whom it is, and what it may do there.
@@ -302,6 +318,7 @@ impl Node {
     /// A status is shown. The agent's own word also answers the last turn, or asks a question.
     pub(super) fn set_status(&mut self, status: &StatusFact, at: Timestamp) {
         self.heard = at;
+        self.bubbled = None;
         if status.origin == Origin::Agent {
             self.regain_contact(at);
             self.turn = None;

@@ -55,6 +55,9 @@ pub struct TaskSummary {
     /// The agent is done; open children keep the task WORKING.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub held: bool,
+    /// It is the broker's own, of several sub-tasks: `parallel`, `race` or `quorum`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mode: Option<&'static str>,
     /// The effective scope as canonical texts.
     pub scope: Vec<String>,
     /// When it must be over.
@@ -219,10 +222,20 @@ impl Tree {
         };
         match &record.fact {
             Fact::Status(fact) => {
-                let metadata = with_child(fact.metadata.clone(), &fact.origin);
+                let child = match &fact.origin {
+                    Origin::Child(child) => Some(child),
+                    Origin::Agent | Origin::Broker => None,
+                };
+                let metadata = with_child(fact.metadata.clone(), child);
                 Some(status(fact.state, fact.message.clone(), metadata))
             }
-            Fact::Turn { answers: true, .. } => Some(status(TaskState::Working, None, Metadata::default())),
+            Fact::Bubbled(bubble) => {
+                let metadata = with_child(Metadata::default(), Some(&bubble.asks));
+                Some(status(bubble.asks.state, bubble.message.clone(), metadata))
+            }
+            Fact::Turn { answers: true, .. } | Fact::PassedOn { .. } => {
+                Some(status(TaskState::Working, None, Metadata::default()))
+            }
             Fact::Ended(outcome) => {
                 Some(status(outcome.state, outcome.message.clone(), outcome.metadata.clone()))
             }
@@ -253,6 +266,7 @@ impl Tree {
             context_id: submission.context_id.clone(),
             state: node.state,
             held: matches!(node.phase, Phase::Held(_)),
+            mode: submission.group.map(|group| group.mode.name()),
             scope: terms.scope.texts(),
             deadline: submission.deadline,
             budget: amounts(&budget),
@@ -265,23 +279,17 @@ impl Tree {
     }
 
     fn note(&self, child: TaskId) -> Option<ChildNote> {
-        let node = self.nodes.get(child)?;
-        Some(ChildNote {
-            task: child,
-            agent: node.terms().agent.clone(),
-            skill: node.terms().skill.clone(),
-            state: node.state,
-        })
+        self.nodes.get(child).map(Node::child_note)
     }
 }
 
 /// A child's progress travels in the event's metadata, under the extension's URI.
-fn with_child(mut metadata: Metadata, origin: &Origin) -> Metadata {
+fn with_child(mut metadata: Metadata, child: Option<&ChildNote>) -> Metadata {
     #[derive(Serialize)]
     struct Progress<'a> {
         child: &'a ChildNote,
     }
-    if let Origin::Child(child) = origin {
+    if let Some(child) = child {
         let _ = metadata.set(extension::URI, &Progress { child });
     }
     metadata
@@ -303,6 +311,7 @@ fn summarize_attempt(attempt: &Attempt) -> AttemptSummary {
         Progress::Unknown { .. } | Progress::Ended(AttemptOutcome::Unknown) => "unknown_outcome",
         Progress::Ended(AttemptOutcome::Canceled) => "canceled",
         Progress::Ended(AttemptOutcome::CancelUnconfirmed) => "cancel_unconfirmed",
+        Progress::Ended(AttemptOutcome::HandedOff) => "handed_off",
     };
     let agent = attempt.former.as_deref().map(ToOwned::to_owned);
     AttemptSummary { number: attempt.number, agent, state, reason: attempt.reason.clone() }

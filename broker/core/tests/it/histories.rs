@@ -4,9 +4,13 @@
 use std::collections::BTreeMap;
 
 use broker_core::TaskId;
-use broker_core::delegation::input::{AttemptId, Candidate, Failure, Input, NewTask, RetryWish};
+use broker_core::delegation::BROKER_AGENT;
+use broker_core::delegation::input::{
+    AttemptId, Candidate, Failure, Input, NewGroup, NewHandOff, NewTask, RetryWish,
+};
 use broker_core::extension;
-use broker_core::journal::{Fact, Fallback, Resolution};
+use broker_core::journal::{Fact, Fallback, Group, GroupMode, Resolution};
+use capability::Scope;
 use capability::ledger::Ceilings;
 use proptest::prelude::*;
 use protocol::{Message, StreamResponse, TaskState};
@@ -18,6 +22,8 @@ use super::world::{AGENTS, World, artifact, candidate, retries, snapshot, update
 #[derive(Debug, Clone)]
 enum Step {
     Delegate { parent: usize, agent: usize, how: How, budget: Ceilings },
+    Group { parent: usize, agents: [usize; 2], race: bool },
+    HandOff { task: usize, agent: usize, admitted: bool },
     Admit { attempt: usize },
     Reassign { attempt: usize, agent: usize, admitted: bool },
     NoDelegate { attempt: usize },
@@ -52,6 +58,10 @@ fn simple_step() -> impl Strategy<Value = Step> {
     prop_oneof![
         5 => (some.clone(), 0..AGENTS.len(), how(), budget())
             .prop_map(|(parent, agent, how, budget)| Step::Delegate { parent, agent, how, budget }),
+        1 => (some.clone(), [0..AGENTS.len(), 0..AGENTS.len()], any::<bool>())
+            .prop_map(|(parent, agents, race)| Step::Group { parent, agents, race }),
+        1 => (some.clone(), 0..AGENTS.len(), any::<bool>())
+            .prop_map(|(task, agent, admitted)| Step::HandOff { task, agent, admitted }),
         3 => some.clone().prop_map(|attempt| Step::Admit { attempt }),
         3 => (some.clone(), 0..AGENTS.len(), any::<bool>())
             .prop_map(|(attempt, agent, admitted)| Step::Reassign { attempt, agent, admitted }),
@@ -144,6 +154,22 @@ fn input(world: &mut World, step: &Step) -> Option<Input> {
             let new = world.new_task(parent, AGENTS[*agent], retries(2, how.idempotent, fallback));
             Input::Delegate(Box::new(NewTask { budget: *budget, admitted: how.admitted, ..new }))
         }
+        Step::Group { parent, agents, race } => {
+            let task = world.new_task(pick(&tasks, *parent), BROKER_AGENT, RetryWish::default());
+            let id = task.id;
+            let mut subtask = |agent: &usize| world.new_task(Some(id), AGENTS[*agent], RetryWish::default());
+            let subtasks = agents.iter().map(&mut subtask).collect();
+            let (mode, need) = if *race { (GroupMode::Race, 1) } else { (GroupMode::Parallel, 2) };
+            Input::Group(Box::new(NewGroup { task, group: Group { mode, need }, subtasks }))
+        }
+        Step::HandOff { task, agent, admitted } => Input::HandOff(Box::new(NewHandOff {
+            task: pick(&tasks, *task)?,
+            held: Scope::top(),
+            to: Candidate { admitted: *admitted, ..candidate(AGENTS[*agent]) },
+            skill: None,
+            asked: None,
+            message: Message::user_text(format!("over{}", world.journal.len()), "you do it"),
+        })),
         Step::Admit { attempt } => Input::Admitted { attempt: pick(&world.queued, *attempt)? },
         Step::Reassign { attempt, agent, admitted } => {
             let attempt = sought(world, *attempt)?;

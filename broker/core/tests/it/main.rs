@@ -15,6 +15,7 @@ mod audit;
 mod budgets;
 mod histories;
 mod model;
+mod modes;
 mod purity;
 mod push;
 mod scenarios;

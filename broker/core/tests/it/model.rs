@@ -20,6 +20,8 @@ struct Seen {
     said: BTreeMap<u32, u64>,
     /// Purses of delegates that had it before, and what those certainly used up.
     former: Vec<(Vec<Allotment>, u64)>,
+    /// How many delegates its delegating task had had when it was delegated.
+    under: usize,
     scope: Scope,
     state: TaskState,
     ended: bool,
@@ -44,6 +46,7 @@ pub(crate) fn check(journal: &[Record]) {
             let state = TaskState::Submitted;
             let (parent, records, started) = (submission.parent, 0, Vec::new());
             let (purses, revoked, calls, said) = (submission.terms.purses.clone(), false, 0, BTreeMap::new());
+            let under = submission.parent.map_or(0, |parent| tasks[&parent].former.len());
             tasks.insert(
                 record.task,
                 Seen {
@@ -53,6 +56,7 @@ pub(crate) fn check(journal: &[Record]) {
                     calls,
                     said,
                     former: Vec::new(),
+                    under,
                     scope,
                     state,
                     ended: false,
@@ -125,13 +129,16 @@ fn is_revoked(tasks: &BTreeMap<TaskId, Seen>, task: Option<TaskId>) -> bool {
 fn nothing_is_overspent(tasks: &BTreeMap<TaskId, Seen>) {
     for (&id, seen) in tasks {
         for (index, purse) in (0_u32..).zip(&seen.purses) {
-            let drawn = tasks.values().filter(|child| child.parent == Some(id)).flat_map(|child| {
+            let children = || {
+                let now = seen.former.len();
+                tasks.values().filter(move |child| child.parent == Some(id) && child.under == now)
+            };
+            let drawn = children().flat_map(|child| {
                 let from_here = child.purses.iter().filter(move |purse| purse.from.contains(&index));
                 from_here.map(move |purse| (child, purse))
             });
             let (mut calls, mut fanout) = (0, 0);
-            let former =
-                tasks.values().filter(|child| child.parent == Some(id)).flat_map(|child| &child.former);
+            let former = children().flat_map(|child| &child.former);
             for (purses, used) in former {
                 for drawn in purses.iter().filter(|purse| purse.from.contains(&index)) {
                     let fee = u64::from(drawn.capabilities.is_empty());

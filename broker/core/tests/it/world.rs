@@ -1,5 +1,6 @@
 //! A tree, the outside world it asks things of, and a crash whenever the test likes one.
 
+use broker_core::delegation::BROKER_AGENT;
 use broker_core::delegation::action::{Action, Search};
 use broker_core::delegation::input::{AgentFacts, AttemptId, Candidate, Failure, Input, NewTask, RetryWish};
 use broker_core::journal::{Fallback, Record};
@@ -36,6 +37,7 @@ pub(crate) fn caps(agent: &str) -> Scope {
         "a" | "b" => Scope::parse(["a2a:skill/**", "mcp:tool/search{calls<=9}"]).unwrap(),
         "c" => Scope::parse(["a2a:skill/*/work", "mcp:tool/*{calls<=4}"]).unwrap(),
         "d" => Scope::parse(["a2a:skill/e/*", "a2a:skill/f/*"]).unwrap(),
+        BROKER_AGENT => Scope::top(),
         _ => Scope::empty(),
     }
 }
