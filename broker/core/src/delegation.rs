@@ -13,6 +13,7 @@ pub mod input;
 mod on_agent;
 mod on_cancel;
 mod on_delegate;
+mod on_escalation;
 mod on_failed;
 mod on_fallback;
 mod on_group;
@@ -144,6 +145,7 @@ impl Tree {
             Input::Failed { attempt, failure, jitter } => draft.on_failed(attempt, &failure, jitter),
             Input::Reassign { attempt, to } => draft.on_reassign(attempt, *to)?,
             Input::NoDelegate { attempt, reason } => draft.on_no_delegate(attempt, &reason),
+            Input::Decide { task, grant, by } => draft.on_decide(task, grant.map(|grant| *grant), &by)?,
             Input::Resolve { task, resolution, by } => draft.on_resolve(task, resolution, by)?,
             Input::Cancel { task, by } => draft.on_cancel(task, &by)?,
             Input::Revoke { task, by } => draft.on_revoke(task, by)?,
@@ -257,6 +259,11 @@ fn apply_to_nodes(nodes: &mut impl Nodes, record: &Record) {
             parent.open_children += 1;
         }
     }
+    if let Fact::Approved { done_by, .. } = &record.fact
+        && let Some(node) = nodes.node_mut(*done_by)
+    {
+        node.in_place_of = Some(record.task);
+    }
     let Some(node) = nodes.node_mut(record.task) else { return };
     let was_open = node.is_open();
     if let Fact::Reassigned(to) = &record.fact {
@@ -303,6 +310,11 @@ fn apply_to_node(node: &mut Node, record: &Record) {
         Fact::CancelRequested { number } => node.advance(*number, Progress::Canceling, None),
         Fact::AttemptEnded { number, outcome, reason } => {
             node.advance(*number, Progress::Ended(*outcome), reason.as_ref());
+        }
+        Fact::Approved { done_by, .. } => {
+            node.done_by = Some(*done_by);
+            node.phase = Phase::Working;
+            node.show(TaskState::Working, record.at);
         }
         Fact::Resumed => node.heard = record.at,
         Fact::Status(status) => {

@@ -20,7 +20,7 @@ pub const URI: &str = "urn:bailiwick:ext:delegation:v1";
 const BROKER_ONLY: [&str; 6] = ["task", "parent", "root", "depth", "grant", "broker"];
 
 /// Members defined for a later version: refused rather than ignored, so that nobody relies on them in vain.
-const RESERVED: [&str; 2] = ["accept", "escalate"];
+const RESERVED: [&str; 1] = ["accept"];
 
 /// Longest name of a skill asked for: it is copied into refusals and the audit log.
 const MAX_SKILL_BYTES: usize = 256;
@@ -43,6 +43,8 @@ struct AskedWire {
     subtasks: Option<Vec<SubtaskWire>>,
     #[serde(default, deserialize_with = "whole")]
     quorum: Option<u64>,
+    #[serde(default)]
+    escalate: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -152,6 +154,8 @@ pub struct Asked {
     pub retry: RetryWish,
     /// What it may use up at most.
     pub budget: Ceilings,
+    /// Where something is missing that a task further up holds, ask for it instead of refusing.
+    pub escalate: bool,
     /// In which way.
     pub mode: Mode,
     /// The task the caller says it works on. Only a claim: see `service` for who may make it.
@@ -215,6 +219,7 @@ impl Asked {
             deadline: wire.deadline,
             retry,
             mode,
+            escalate: wire.escalate,
             claimed_task: wire.task,
         })
     }

@@ -131,6 +131,13 @@ pub enum Fact {
         /// The task that asks.
         to: TaskId,
     },
+    /// What was missing was granted: another task, which may do it, does it in this one's place.
+    Approved {
+        /// Who granted it, for people.
+        by: String,
+        /// That task.
+        done_by: TaskId,
+    },
     /// The agent says COMPLETED, but children are open: the end waits for them.
     Held(Box<Outcome>),
     /// The task will end like this once its subtree is cancelled. Its grants are dead from here on.
@@ -201,6 +208,18 @@ pub struct Submission {
     /// The task is the broker's own: it is done when so many of its sub-tasks are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<Group>,
+    /// The delegating task lacks what it needs, and a task further up holds it: it waits for approval.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub escalation: Option<Box<Escalation>>,
+}
+
+/// What a task waits for before it may be done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Escalation {
+    /// The task further up that holds what is missing.
+    pub holder: TaskId,
+    /// Canonical scope tokens that are missing.
+    pub missing: Vec<String>,
 }
 
 /// When a task of several sub-tasks is done.

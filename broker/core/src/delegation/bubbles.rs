@@ -31,7 +31,8 @@ impl Draft<'_> {
         let Some(node) = self.node(target) else { return };
         let can_show = matches!(node.phase, Phase::Submitted | Phase::Working | Phase::Held(_));
         let shown = node.bubbled;
-        let is_target = target == self.tree.root() || node.submission.group.is_some();
+        let is_brokers = node.submission.group.is_some() || node.done_by.is_some();
+        let is_target = target == self.tree.root() || is_brokers;
         if !is_target || !can_show {
             return;
         }
@@ -51,6 +52,9 @@ impl Draft<'_> {
     /// Where a question is answered that its delegator cannot hear.
     fn answered_at(&self, task: TaskId) -> Option<TaskId> {
         let node = self.node(task).filter(|node| node.is_open() && node.is_asking())?;
+        if let Some(stands_for) = node.in_place_of {
+            return Some(stands_for);
+        }
         let parent = self.node(node.submission.parent?)?;
         match parent.phase {
             _ if parent.submission.group.is_some() => Some(parent.id),

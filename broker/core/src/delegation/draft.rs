@@ -119,6 +119,7 @@ impl<'t> Draft<'t> {
         let cost = self.node(task).map(Node::cost_on_terms).unwrap_or_default();
         self.record(task, Fact::Ended(Box::new(Outcome { cost, ..outcome })));
         self.report_to_parent(task);
+        self.end_in_place(task);
         let Some(parent) = self.parent(task) else { return };
         let Some(node) = self.node(parent) else { return };
         match &node.phase {

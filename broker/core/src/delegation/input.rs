@@ -51,6 +51,8 @@ pub struct NewTask {
     pub retry: RetryWish,
     /// The agent has a place for it now; else it waits for one.
     pub admitted: bool,
+    /// Where something is missing that a task further up holds, ask for it instead of refusing.
+    pub escalate: bool,
     /// What it may use up at most, as far as the caller says.
     pub budget: Ceilings,
     /// What the policy of the owner's account admits; `None` is everything.
@@ -128,6 +130,15 @@ pub struct Candidate {
     pub policy: Option<Scope>,
     /// The agent has a place for it now; else it waits for one.
     pub admitted: bool,
+}
+
+/// What is needed to do in another task's place what it may not.
+#[derive(Debug, Clone)]
+pub struct NewGrant {
+    /// The id minted for the task that does it.
+    pub id: TaskId,
+    /// Its delegate.
+    pub to: Candidate,
 }
 
 /// A request for several sub-tasks.
@@ -215,6 +226,15 @@ pub enum Input {
         attempt: AttemptId,
         /// Why not, candidate by candidate, for people.
         reason: String,
+    },
+    /// What a task lacks is granted by whoever may, or denied.
+    Decide {
+        /// The task that waits for it.
+        task: TaskId,
+        /// The task to be made if it is granted; `None` denies.
+        grant: Option<Box<NewGrant>>,
+        /// Who decides, for people.
+        by: String,
     },
     /// An operator decides about an attempt whose outcome is unknown.
     Resolve {

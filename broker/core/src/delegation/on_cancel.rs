@@ -30,8 +30,10 @@ impl Draft<'_> {
         if matches!(node.phase, Phase::Ended | Phase::Closing { .. }) {
             return;
         }
+        let done_by = node.done_by;
         if node.open_children == 0 && node.live_attempt().is_none() {
-            return self.end(task, outcome);
+            self.end(task, outcome);
+            return self.cancel_in_place(done_by);
         }
         let give_up = self.now.add_millis(self.limits.cancel_ms);
         self.record(task, Fact::Closing { outcome: Box::new(outcome), give_up });

@@ -47,7 +47,12 @@ impl Draft<'_> {
     fn delegate(&mut self, new: NewTask, audit: &mut audit::Delegation) -> Result<(), Refusal> {
         let place = self.place(&new)?;
         audit.owner = Some(place.owner.clone());
-        let Granted { scope, skills, purses } = self.authorize(&new, audit)?;
+        let Granted { scope, skills, purses } = match self.authorize(&new, audit) {
+            Err(Refusal::CapabilityExceeded { missing, explanation }) if new.escalate => {
+                return self.escalate(new, place, missing, explanation);
+            }
+            judged => judged?,
+        };
         self.guard(&new, &place)?;
         let deadline = self.deadline(&new, &place)?;
 
@@ -78,6 +83,7 @@ impl Draft<'_> {
             retry,
             wish,
             group: None,
+            escalation: None,
         };
         self.record(task, Fact::Submitted(Box::new(submission)));
         if let Some(push) = new.push {

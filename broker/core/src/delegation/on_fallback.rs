@@ -132,6 +132,7 @@ fn asked_anew(node: &Node, to: Candidate, ledger: &purses::Purses) -> NewTask {
         deadline: Some(submission.deadline),
         retry: RetryWish::default(),
         admitted: to.admitted,
+        escalate: false,
         budget: node.left_of_budget(ledger),
         policy: to.policy,
         push: None,

@@ -68,6 +68,7 @@ impl Draft<'_> {
             retry: new.retry.settle(self.limits),
             wish: None,
             group: Some(group),
+            escalation: None,
         };
         self.record(new.id, Fact::Submitted(Box::new(submission)));
         if let Some(push) = new.push {
@@ -110,10 +111,7 @@ impl Draft<'_> {
         for (index, &child) in children.iter().enumerate() {
             for artifact in self.achieved(child) {
                 let artifact_id = format!("{}.{}", index + 1, artifact.artifact_id);
-                let artifact = Artifact { artifact_id, ..artifact };
-                let (append, last_chunk, metadata) = Default::default();
-                let piece = ArtifactFact { artifact, append, last_chunk, metadata };
-                self.record(task, Fact::Artifact(Box::new(piece)));
+                self.record_artifact(task, Artifact { artifact_id, ..artifact });
             }
             lines.extend(self.node(child).map(|node| self.line(index + 1, node)));
         }
@@ -121,8 +119,14 @@ impl Draft<'_> {
         self.close(task, Outcome::new(state, Some(message)));
     }
 
+    pub(super) fn record_artifact(&mut self, task: TaskId, artifact: Artifact) {
+        let (append, last_chunk, metadata) = Default::default();
+        let piece = ArtifactFact { artifact, append, last_chunk, metadata };
+        self.record(task, Fact::Artifact(Box::new(piece)));
+    }
+
     /// What a completed sub-task made: its artifacts, or the one message it answered with.
-    fn achieved(&self, task: TaskId) -> Vec<Artifact> {
+    pub(super) fn achieved(&self, task: TaskId) -> Vec<Artifact> {
         if self.node(task).is_none_or(|node| node.state != TaskState::Completed) {
             return Vec::new();
         }
@@ -157,11 +161,16 @@ impl Draft<'_> {
         if node.is_open() || node.state == TaskState::Completed {
             return None;
         }
+        self.last_words(node.id)
+    }
+
+    /// The message a task ended with.
+    pub(super) fn last_words(&self, task: TaskId) -> Option<String> {
         let now = self.records().iter().rev().find_map(|record| match &record.fact {
-            Fact::Ended(outcome) if record.task == node.id => Some(outcome.message.as_ref()),
+            Fact::Ended(outcome) if record.task == task => Some(outcome.message.as_ref()),
             _ => None,
         });
-        let before = || self.tree.bodies.get(node.id).and_then(|body| body.status_message.as_ref());
+        let before = || self.tree.bodies.get(task).and_then(|body| body.status_message.as_ref());
         now.unwrap_or_else(before).map(Message::joined_text)
     }
 }

@@ -103,6 +103,7 @@ fn as_delegated(node: &Node, asked: NewHandOff, left: Ceilings) -> NewTask {
         deadline: Some(submission.deadline),
         retry: RetryWish::default(),
         admitted: asked.to.admitted,
+        escalate: false,
         budget,
         policy: asked.to.policy,
         push: None,

@@ -150,6 +150,10 @@ pub(super) struct Node {
     pub(super) direct: bool,
     /// A caller's turn the agent has not reacted to yet.
     pub(super) turn: Option<Arc<Message>>,
+    /// The task that does this one in its place, having what it lacks.
+    pub(super) done_by: Option<TaskId>,
+    /// The task this one is done in the place of.
+    pub(super) in_place_of: Option<TaskId>,
     /// The task below whose question is shown here.
     pub(super) bubbled: Option<TaskId>,
     /// What the agent last asked, to tell a new question from an old one restated.
@@ -196,6 +200,8 @@ impl Node {
             revoked: false,
             direct: false,
             turn: None,
+            done_by: None,
+            in_place_of: None,
             bubbled: None,
             question: None,
             pushes: Vec::new(),

@@ -55,6 +55,9 @@ pub struct TaskSummary {
     /// The agent is done; open children keep the task WORKING.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub held: bool,
+    /// What it lacks and waits for approval of, as canonical scope tokens.
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    pub missing: Vec<String>,
     /// It is the broker's own, of several sub-tasks: `parallel`, `race` or `quorum`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mode: Option<&'static str>,
@@ -266,6 +269,7 @@ impl Tree {
             context_id: submission.context_id.clone(),
             state: node.state,
             held: matches!(node.phase, Phase::Held(_)),
+            missing: missing(node),
             mode: submission.group.map(|group| group.mode.name()),
             scope: terms.scope.texts(),
             deadline: submission.deadline,
@@ -281,6 +285,13 @@ impl Tree {
     fn note(&self, child: TaskId) -> Option<ChildNote> {
         self.nodes.get(child).map(Node::child_note)
     }
+}
+
+/// What a task waits for approval of.
+fn missing(node: &Node) -> Vec<String> {
+    let escalation = node.submission.escalation.as_ref();
+    let waits = escalation.filter(|_| node.is_open() && node.done_by.is_none());
+    waits.map(|escalation| escalation.missing.clone()).unwrap_or_default()
 }
 
 /// A child's progress travels in the event's metadata, under the extension's URI.

@@ -173,6 +173,7 @@ impl World {
             deadline: None,
             retry,
             admitted: true,
+            escalate: false,
         }
     }
 
