@@ -23,24 +23,81 @@ use super::world::{AGENTS, World, artifact, candidate, retries, snapshot, update
 
 #[derive(Debug, Clone)]
 enum Step {
-    Delegate { parent: usize, agent: usize, how: How, budget: Ceilings },
-    Group { parent: usize, agents: [usize; 2], race: bool },
-    HandOff { task: usize, agent: usize, admitted: bool },
-    Admit { attempt: usize },
-    Reassign { attempt: usize, agent: usize, admitted: bool },
-    NoDelegate { attempt: usize },
-    Decide { task: usize, approve: bool },
-    Resolve { task: usize, how: usize },
-    Say { attempt: usize, what: usize, cost: Option<u64> },
-    Fail { attempt: usize, how: usize },
-    Found { attempt: usize, what: usize },
-    Turn { task: usize },
-    Cancel { task: usize },
-    Revoke { task: usize },
-    CancelAnswered { attempt: usize, confirmed: bool },
-    Pass { millis: i64 },
+    Delegate {
+        parent: usize,
+        agent: usize,
+        how: How,
+        budget: Ceilings,
+    },
+    Group {
+        parent: usize,
+        agents: [usize; 2],
+        race: bool,
+    },
+    HandOff {
+        task: usize,
+        agent: usize,
+        admitted: bool,
+    },
+    Admit {
+        attempt: usize,
+    },
+    Reassign {
+        attempt: usize,
+        agent: usize,
+        admitted: bool,
+    },
+    NoDelegate {
+        attempt: usize,
+    },
+    Decide {
+        task: usize,
+        approve: bool,
+    },
+    Resolve {
+        task: usize,
+        how: usize,
+    },
+    Say {
+        attempt: usize,
+        what: usize,
+        cost: Option<u64>,
+    },
+    Fail {
+        attempt: usize,
+        how: usize,
+    },
+    Found {
+        attempt: usize,
+        what: usize,
+    },
+    Turn {
+        task: usize,
+    },
+    Cancel {
+        task: usize,
+    },
+    Revoke {
+        task: usize,
+    },
+    CancelAnswered {
+        attempt: usize,
+        confirmed: bool,
+    },
+    Pass {
+        millis: i64,
+    },
+    /// A task is delegated, asks, and its delegator is done; then the root's caller may answer.
+    AskBelow {
+        parent: usize,
+        agent: usize,
+        answers: bool,
+    },
     Crash,
-    CrashDuring { step: Box<Step>, durable: bool },
+    CrashDuring {
+        step: Box<Step>,
+        durable: bool,
+    },
 }
 
 /// How a task is delegated.
@@ -61,7 +118,7 @@ fn how() -> impl Strategy<Value = How> {
 fn simple_step() -> impl Strategy<Value = Step> {
     let some = 0_usize..64;
     prop_oneof![
-        5 => (some.clone(), 0..AGENTS.len(), how(), budget())
+        9 => (some.clone(), 0..AGENTS.len(), how(), budget())
             .prop_map(|(parent, agent, how, budget)| Step::Delegate { parent, agent, how, budget }),
         1 => (some.clone(), [0..AGENTS.len(), 0..AGENTS.len()], any::<bool>())
             .prop_map(|(parent, agents, race)| Step::Group { parent, agents, race }),
@@ -71,13 +128,13 @@ fn simple_step() -> impl Strategy<Value = Step> {
         3 => (some.clone(), 0..AGENTS.len(), any::<bool>())
             .prop_map(|(attempt, agent, admitted)| Step::Reassign { attempt, agent, admitted }),
         1 => some.clone().prop_map(|attempt| Step::NoDelegate { attempt }),
-        3 => (some.clone(), prop::bool::weighted(0.8)).prop_map(|(task, approve)| Step::Decide { task, approve }),
+        5 => (some.clone(), prop::bool::weighted(0.8)).prop_map(|(task, approve)| Step::Decide { task, approve }),
         1 => (some.clone(), 0_usize..3).prop_map(|(task, how)| Step::Resolve { task, how }),
-        10 => (some.clone(), 0_usize..10, prop::option::weighted(0.5, 0_u64..6))
+        12 => (some.clone(), 0_usize..10, prop::option::weighted(0.5, 0_u64..6))
             .prop_map(|(attempt, what, cost)| Step::Say { attempt, what, cost }),
-        3 => (some.clone(), 0_usize..12).prop_map(|(attempt, how)| Step::Fail { attempt, how }),
+        6 => (some.clone(), 0_usize..12).prop_map(|(attempt, how)| Step::Fail { attempt, how }),
         2 => (some.clone(), 0_usize..8).prop_map(|(attempt, what)| Step::Found { attempt, what }),
-        2 => some.clone().prop_map(|task| Step::Turn { task }),
+        4 => some.clone().prop_map(|task| Step::Turn { task }),
         1 => some.clone().prop_map(|task| Step::Cancel { task }),
         1 => some.clone().prop_map(|task| Step::Revoke { task }),
         2 => (some, any::<bool>()).prop_map(|(attempt, confirmed)| Step::CancelAnswered { attempt, confirmed }),
@@ -93,6 +150,8 @@ fn budget() -> impl Strategy<Value = Ceilings> {
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         20 => simple_step(),
+        1 => (0_usize..64, 0..AGENTS.len(), any::<bool>())
+            .prop_map(|(parent, agent, answers)| Step::AskBelow { parent, agent, answers }),
         1 => Just(Step::Crash),
         2 => (simple_step(), any::<bool>())
             .prop_map(|(step, durable)| Step::CrashDuring { step: Box::new(step), durable }),
@@ -237,12 +296,31 @@ fn input(world: &mut World, step: &Step) -> Option<Input> {
             world.now = world.now.add_millis(*millis);
             Input::Tick
         }
-        Step::Crash | Step::CrashDuring { .. } => return None,
+        Step::AskBelow { .. } | Step::Crash | Step::CrashDuring { .. } => return None,
     })
+}
+
+/// What many random steps would hardly ever come to.
+fn ask_below(world: &mut World, parent: usize, agent: usize, answers: bool) {
+    let Some(parent) = pick(&world.tasks(), parent) else { return };
+    let Ok(child) = world.delegate(Some(parent), AGENTS[agent]) else { return };
+    let number =
+        |world: &World, task| world.listening.iter().rev().find(|attempt| attempt.task == task).copied();
+    for (task, state) in [(child, TaskState::InputRequired), (parent, TaskState::Completed)] {
+        if let Some(attempt) = number(world, task) {
+            world.say(attempt, update(attempt, state, Some("below")));
+        }
+    }
+    if answers {
+        let (id, root) = (world.fresh(), world.tree.root());
+        let message = Box::new(Message::user_text(format!("turn{id}"), "blue"));
+        let _ = world.feed(Input::Turn { task: root, message });
+    }
 }
 
 fn take(world: &mut World, step: &Step) {
     match step {
+        Step::AskBelow { parent, agent, answers } => ask_below(world, *parent, *agent, *answers),
         Step::Crash => world.crash(),
         Step::CrashDuring { step, durable } => {
             if let Some(input) = input(world, step) {
@@ -331,7 +409,7 @@ fn kind(fact: &Fact) -> String {
 fn every_history_keeps_the_invariants() {
     let mut runner = TestRunner::new(ProptestConfig { cases: 1_000, ..ProptestConfig::default() });
     let reached = RefCell::new(BTreeSet::new());
-    let played = runner.run(&prop::collection::vec(step(), 1..60), |steps| {
+    let played = runner.run(&prop::collection::vec(step(), 1..90), |steps| {
         let mut world = World::new();
         let budget = Ceilings { calls: Some(12), fanout: Some(9), ..Ceilings::default() };
         let root = NewTask { budget, ..world.new_task(None, "a", RetryWish::default()) };
