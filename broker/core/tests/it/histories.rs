@@ -129,7 +129,7 @@ fn simple_step() -> impl Strategy<Value = Step> {
             .prop_map(|(attempt, agent, admitted)| Step::Reassign { attempt, agent, admitted }),
         1 => some.clone().prop_map(|attempt| Step::NoDelegate { attempt }),
         5 => (some.clone(), prop::bool::weighted(0.8)).prop_map(|(task, approve)| Step::Decide { task, approve }),
-        1 => (some.clone(), 0_usize..3).prop_map(|(task, how)| Step::Resolve { task, how }),
+        3 => (some.clone(), 0_usize..3).prop_map(|(task, how)| Step::Resolve { task, how }),
         12 => (some.clone(), 0_usize..10, prop::option::weighted(0.5, 0_u64..6))
             .prop_map(|(attempt, what, cost)| Step::Say { attempt, what, cost }),
         6 => (some.clone(), 0_usize..12).prop_map(|(attempt, how)| Step::Fail { attempt, how }),
@@ -258,7 +258,17 @@ fn input(world: &mut World, step: &Step) -> Option<Input> {
         }
         Step::Resolve { task, how } => {
             let resolution = [Resolution::Ask, Resolution::Retry, Resolution::Fail][*how];
-            Input::Resolve { task: pick(&tasks, *task)?, resolution, by: "operator".to_owned() }
+            let is_unknown = |task: &TaskId| {
+                world
+                    .tree
+                    .summary(*task)
+                    .unwrap()
+                    .attempts
+                    .last()
+                    .is_some_and(|last| last.state == "unknown_outcome")
+            };
+            let unknown: Vec<TaskId> = tasks.iter().copied().filter(is_unknown).collect();
+            Input::Resolve { task: pick(&unknown, *task)?, resolution, by: "operator".to_owned() }
         }
         Step::Say { attempt: index, what, cost } => {
             let attempt = attempt(world, *index)?;
@@ -412,7 +422,7 @@ fn every_history_keeps_the_invariants() {
     let played = runner.run(&prop::collection::vec(step(), 1..90), |steps| {
         let mut world = World::new();
         let budget = Ceilings { calls: Some(12), fanout: Some(9), ..Ceilings::default() };
-        let root = NewTask { budget, ..world.new_task(None, "a", RetryWish::default()) };
+        let root = NewTask { budget, ..world.new_task(None, "a", retries(2, false, Fallback::Any)) };
         let _ = world.feed(Input::Delegate(Box::new(root)));
         for step in &steps {
             take(&mut world, step);
