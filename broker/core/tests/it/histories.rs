@@ -93,6 +93,10 @@ enum Step {
         agent: usize,
         answers: bool,
     },
+    /// A task that may do little delegates what only a task above it may.
+    EscalateBelow {
+        parent: usize,
+    },
     Crash,
     CrashDuring {
         step: Box<Step>,
@@ -152,6 +156,7 @@ fn step() -> impl Strategy<Value = Step> {
         20 => simple_step(),
         1 => (0_usize..64, 0..AGENTS.len(), any::<bool>())
             .prop_map(|(parent, agent, answers)| Step::AskBelow { parent, agent, answers }),
+        1 => (0_usize..64).prop_map(|parent| Step::EscalateBelow { parent }),
         1 => Just(Step::Crash),
         2 => (simple_step(), any::<bool>())
             .prop_map(|(step, durable)| Step::CrashDuring { step: Box::new(step), durable }),
@@ -306,7 +311,9 @@ fn input(world: &mut World, step: &Step) -> Option<Input> {
             world.now = world.now.add_millis(*millis);
             Input::Tick
         }
-        Step::AskBelow { .. } | Step::Crash | Step::CrashDuring { .. } => return None,
+        Step::AskBelow { .. } | Step::EscalateBelow { .. } | Step::Crash | Step::CrashDuring { .. } => {
+            return None;
+        }
     })
 }
 
@@ -328,8 +335,16 @@ fn ask_below(world: &mut World, parent: usize, agent: usize, answers: bool) {
     }
 }
 
+fn escalate_below(world: &mut World, parent: usize) {
+    let Some(parent) = pick(&world.tasks(), parent) else { return };
+    let Ok(middle) = world.delegate(Some(parent), "d") else { return };
+    let new = world.new_task(Some(middle), "c", RetryWish::default());
+    let _ = world.feed(Input::Delegate(Box::new(NewTask { escalate: true, ..new })));
+}
+
 fn take(world: &mut World, step: &Step) {
     match step {
+        Step::EscalateBelow { parent } => escalate_below(world, *parent),
         Step::AskBelow { parent, agent, answers } => ask_below(world, *parent, *agent, *answers),
         Step::Crash => world.crash(),
         Step::CrashDuring { step, durable } => {
