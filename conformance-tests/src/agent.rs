@@ -109,7 +109,7 @@ impl Agent {
         Self { process: Process::start(command), log: folder.path().join("log.jsonl"), _folder: folder }
     }
 
-    fn start(file: &str, arguments: &[&str]) -> Self {
+    pub fn start(file: &str, arguments: &[&str]) -> Self {
         Self::start_with(interpreter(), file, arguments)
     }
 
