@@ -78,6 +78,11 @@ impl Agent {
         Self::start("misbehaving.py", &["--mode", mode])
     }
 
+    /// An agent that signs its cards with the SDK and has an extended one (`agents/signed.py`).
+    pub fn signed() -> Self {
+        Self::start("signed.py", &[])
+    }
+
     /// One of the Python examples.
     pub fn python_example(file: &str) -> Self {
         let mut command = Command::new(interpreter());
@@ -109,7 +114,7 @@ impl Agent {
         Self { process: Process::start(command), log: folder.path().join("log.jsonl"), _folder: folder }
     }
 
-    pub fn start(file: &str, arguments: &[&str]) -> Self {
+    fn start(file: &str, arguments: &[&str]) -> Self {
         Self::start_with(interpreter(), file, arguments)
     }
 

@@ -1,25 +1,13 @@
 //! Signed cards and extended ones, with the unmodified SDK as signer and as verifier.
 
-use std::process::{Command, Stdio};
-
-use conformance_tests::python::{agents_folder, interpreter};
 use conformance_tests::wire::{self, Answer};
-use conformance_tests::{Agent, Broker, key_digest};
+use conformance_tests::{Agent, Broker, key_digest, verified_card};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 const SECRET_ENV: &str = "BAILIWICK_AGENT_SIGNED";
 const AUTH: &str = "{ bearer = { env = \"BAILIWICK_AGENT_SIGNED\" } }";
 const SECRET: &str = "the-agents-secret";
-
-/// What the SDK makes of the card at a base URL (`agents/verify_card.py`).
-fn verified(url: &str, arguments: &[&str]) -> Value {
-    let mut command = Command::new(interpreter());
-    command.arg(agents_folder().join("verify_card.py")).arg(url).args(arguments);
-    let output = command.stderr(Stdio::inherit()).output().expect("the verifier starts");
-    assert!(output.status.success(), "the verifier failed at {url}");
-    serde_json::from_slice(&output.stdout).expect("JSON")
-}
 
 async fn serve(agent: &Agent, what: Value) {
     assert_eq!(wire::post(&format!("{}/serve", agent.url()), &what, None).await.status, 200);
@@ -42,7 +30,7 @@ async fn kids(broker: &Broker) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_sdk_verifies_every_card_of_the_broker_also_after_its_key_changed() {
-    let (broker, agent) = (Broker::start(""), Agent::start("signed.py", &[]));
+    let (broker, agent) = (Broker::start(""), Agent::signed());
     serve(&agent, json!({ "signed": false })).await;
     assert_eq!(register(&broker, &agent, json!({})).await.status, 201);
     let jku = format!("{}/.well-known/card-jwks.json", broker.url());
@@ -52,7 +40,7 @@ async fn the_sdk_verifies_every_card_of_the_broker_also_after_its_key_changed() 
     };
     let first = kids(&broker).await;
     for url in [broker.url(), broker.agent_url("signed")] {
-        let seen = verified(&url, &[]);
+        let seen = verified_card(&url, &[]);
         assert_eq!(seen["used"], json!([first[0], jku]), "{seen}");
     }
     let served = card(&broker.agent_url("signed")).await;
@@ -62,14 +50,14 @@ async fn the_sdk_verifies_every_card_of_the_broker_also_after_its_key_changed() 
 
     rotate(false).await;
     assert_eq!(kids(&broker).await.len(), 2, "the next key is published before it signs");
-    assert_eq!(verified(&broker.url(), &[])["used"][0], json!(first[0]));
+    assert_eq!(verified_card(&broker.url(), &[])["used"][0], json!(first[0]));
     rotate(true).await;
     let last = kids(&broker).await;
     assert!(last.len() == 1 && !first.contains(&last[0]), "{first:?} {last:?}");
     let changed = card(&broker.agent_url("signed")).await;
     assert_ne!(changed.header("etag"), served.header("etag"), "another key is another document");
     for url in [broker.url(), broker.agent_url("signed")] {
-        assert_eq!(verified(&url, &[])["used"][0], json!(last[0]));
+        assert_eq!(verified_card(&url, &[])["used"][0], json!(last[0]));
     }
     let upstream =
         wire::get(&format!("{}/.well-known/upstream-agent-card.json", broker.agent_url("signed"))).await;
@@ -78,7 +66,7 @@ async fn the_sdk_verifies_every_card_of_the_broker_also_after_its_key_changed() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_card_counts_by_a_pinned_key_alone() {
-    let (broker, agent) = (Broker::start(""), Agent::start("signed.py", &[]));
+    let (broker, agent) = (Broker::start(""), Agent::signed());
     let key = wire::get(&format!("{}/key.json", agent.url())).await.json();
     let unpinned = register(&broker, &agent, json!({})).await;
     assert_eq!(
@@ -122,7 +110,7 @@ async fn a_card_counts_by_a_pinned_key_alone() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_extended_card_shows_each_caller_what_it_may_ask() {
-    let agent = Agent::start("signed.py", &[]);
+    let agent = Agent::signed();
     let key = wire::get(&format!("{}/key.json", agent.url())).await.json();
     let skill = |id: &str| json!({ "id": id, "name": id, "description": "d", "tags": ["t"] });
     serve(&agent, json!({ "extended": { "skills": [skill("open"), skill("inner")] } })).await;
@@ -155,11 +143,12 @@ async fn an_extended_card_shows_each_caller_what_it_may_ask() {
     for (name, expected) in [("all", vec!["open", "inner"]), ("one", vec!["inner"]), ("none", vec![])] {
         let credential = format!("key-of-{name}-0123456789");
         for binding in ["JSONRPC", "HTTP+JSON"] {
-            let seen = verified(&broker.agent_url("signed"), &["--key", &credential, "--binding", binding]);
+            let seen =
+                verified_card(&broker.agent_url("signed"), &["--key", &credential, "--binding", binding]);
             assert_eq!(seen["public"]["skills"], json!(["open"]), "{seen}");
             assert_eq!(seen["extended"]["skills"], json!(expected), "{name} over {binding}: {seen}");
         }
-        let seen = verified(&broker.url(), &["--key", &credential]);
+        let seen = verified_card(&broker.url(), &["--key", &credential]);
         let fleet: Vec<String> = expected.iter().map(|skill| format!("signed/{skill}")).collect();
         assert_eq!(seen["extended"]["skills"], json!([vec!["route".to_owned()], fleet].concat()), "{name}");
 
@@ -192,7 +181,7 @@ async fn an_extended_card_shows_each_caller_what_it_may_ask() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_its_extended_card_an_agent_works_by_its_public_one_and_the_operator_is_told() {
-    let agent = Agent::start("signed.py", &[]);
+    let agent = Agent::signed();
     serve(&agent, json!({ "extended": {} })).await;
     let broker = Broker::start_with("", &[(SECRET_ENV, "not the secret")]);
     let auth = json!({ "auth": { "bearer": { "env": SECRET_ENV } } });
