@@ -6,7 +6,7 @@ use std::fmt;
 
 use capability::VerifyKey;
 use protocol::v03::read_card;
-use protocol::{AgentCard, CardSignature, SignedForm};
+use protocol::{AgentCard, CardSignature, SignedForm, canonicalize};
 use serde_json::value::RawValue;
 use url::Url;
 
@@ -63,12 +63,14 @@ pub(super) fn judge(
     home: Home<'_>,
     fetched: FetchedCard,
 ) -> Result<(FetchedCard, Standing), String> {
+    let raw: &RawValue = serde_json::from_slice(&fetched.original).map_err(|error| error.to_string())?;
+    // Else the broker could not sign what it serves of it, in the agent's card nor in its own.
+    canonicalize(raw).map_err(|invalid| format!("it has no canonical form (RFC 8785): {invalid}"))?;
     if pinned.is_empty() {
         let is_signed =
             fetched.card.unknown.get("signatures").is_some_and(|raw| !matches!(raw.get(), "null" | "[]"));
         return Ok((fetched, if is_signed { Standing::Unjudged } else { Standing::Unsigned }));
     }
-    let raw: &RawValue = serde_json::from_slice(&fetched.original).map_err(|error| error.to_string())?;
     let signatures = CardSignature::of_card(raw).map_err(|invalid| invalid.to_string())?;
     let (form, kid) = verify(pinned, raw, &signatures)?;
     let vouched = form.vouched(raw).map_err(|invalid| invalid.to_string())?;

@@ -149,6 +149,18 @@ fn a_good_signature_over_another_agents_card_is_refused() {
 }
 
 #[test]
+fn a_card_that_nobody_could_sign_is_refused_whoever_vouches() {
+    let original = card().to_string().replace("\"streaming\":false", "\"streaming\":false,\"x\":1e999");
+    let fetched = FetchedCard {
+        card: read_card(original.as_bytes()).unwrap(),
+        original: original.into(),
+        url: URL.to_owned(),
+    };
+    let problem = judge(&[], HOME, fetched).unwrap_err();
+    assert!(problem.contains("canonical") && problem.contains("1e999"), "{problem}");
+}
+
+#[test]
 fn keys_that_cannot_be_pinned_are_named() {
     let jwk = key(1, Algorithm::EdDsa).public_jwk();
     assert_eq!(read_keys(std::slice::from_ref(&jwk)).unwrap().len(), 1);

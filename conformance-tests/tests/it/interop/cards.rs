@@ -160,23 +160,15 @@ async fn an_extended_card_shows_each_caller_what_it_may_ask() {
         let extensions = answer.json()["capabilities"]["extensions"].as_array().unwrap().clone();
         let own = extensions.iter().find(|one| one["uri"] == "urn:bailiwick:ext:delegation:v1").unwrap();
         assert_eq!(own["params"]["may"]["skills"], json!(expected), "{name}");
-        let old = wire::request(
-            "GET",
-            &format!("{}/v1/card", broker.agent_url("signed")),
-            &headers[..1],
-            Vec::new(),
-        );
-        let old: Vec<Value> =
-            old.await.json()["skills"].as_array().unwrap().iter().map(|skill| skill["id"].clone()).collect();
+        let url = format!("{}/v1/card", broker.agent_url("signed"));
+        let old = wire::request("GET", &url, &headers[..1], Vec::new()).await.json();
+        let old: Vec<&str> =
+            old["skills"].as_array().unwrap().iter().map(|skill| skill["id"].as_str().unwrap()).collect();
         assert_eq!(old, expected, "0.3 has it at /v1/card");
     }
-    let nobody = wire::request(
-        "GET",
-        &format!("{}/extendedAgentCard", broker.url()),
-        &[("A2A-Version", "1.0")],
-        Vec::new(),
-    );
-    assert_eq!(nobody.await.status, 401);
+    let url = format!("{}/extendedAgentCard", broker.url());
+    let nobody = wire::request("GET", &url, &[("A2A-Version", "1.0")], Vec::new()).await;
+    assert_eq!(nobody.status, 401);
 }
 
 #[tokio::test(flavor = "multi_thread")]
