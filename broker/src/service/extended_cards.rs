@@ -91,3 +91,44 @@ impl Resolved {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use broker_core::{Timestamp, extension};
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::service::resolution::{Terms, resolve};
+
+    fn card(skills: &[&str], params: &Value) -> Bytes {
+        let skill = |id: &&str| json!({ "id": id, "name": id, "description": "", "tags": [] });
+        let card = json!({
+            "name": "a", "description": "", "version": "1",
+            "supportedInterfaces": [{ "url": "http://h:1", "protocolBinding": "JSONRPC", "protocolVersion": "1.0" }],
+            "capabilities": { "extensions": [{ "uri": extension::URI, "params": params }] },
+            "skills": skills.iter().map(skill).collect::<Vec<_>>(),
+        });
+        card.to_string().into()
+    }
+
+    #[test]
+    fn an_extended_card_adds_demands_and_takes_none_away() {
+        let public =
+            json!({ "caps": ["mcp:tool/**"], "requires": { "both": ["mcp:tool/x"], "old": ["mcp:tool/x"] } });
+        let original = card(&["both", "old"], &public);
+        let fetched =
+            FetchedCard { card: read_card(&original).unwrap(), original, url: "http://h:1".to_owned() };
+        let caps = Scope::parse(["a2a:skill/**", "mcp:tool/**"]).unwrap();
+        let terms = Terms { name: "a", url: "http://h:1", caps: &caps, auth: None, card_keys: &[] };
+        let mut resolved = resolve(terms, fetched, Timestamp::default()).unwrap();
+        let more = json!({ "caps": ["a2a:skill/**", "mcp:tool/x"], "requires": { "both": ["mcp:tool/y"] } });
+        let original = card(&["both", "new"], &more);
+        resolved.extend(read_card(&original).unwrap(), original).unwrap();
+        assert_eq!(resolved.facts.caps.texts(), ["mcp:tool/x"], "what one of them leaves out is out");
+        let skills = resolved.facts.skills.iter().map(|skill| (skill.id.as_str(), skill.requires.texts()));
+        let skills: Vec<_> = skills.collect();
+        let both = ["mcp:tool/x", "mcp:tool/y"].map(ToOwned::to_owned).to_vec();
+        let old = vec!["mcp:tool/x".to_owned()];
+        assert_eq!(skills, [("both", both), ("old", old), ("new", Vec::new())]);
+    }
+}
