@@ -77,7 +77,7 @@ fn write_text(out: &mut String, text: &str) -> Result<(), Invalid> {
     Ok(())
 }
 
-/// `Number.prototype.toString` of ECMAScript: the shortest digits that lead back to the number, which Rust finds too.
+/// `Number.prototype.toString` of ECMAScript.
 fn write_number(out: &mut String, text: &str) -> Result<(), Invalid> {
     let number = text.parse().ok().filter(|number: &f64| number.is_finite());
     let number = number.ok_or_else(|| {
@@ -90,24 +90,36 @@ fn write_number(out: &mut String, text: &str) -> Result<(), Invalid> {
     if number < 0.0 {
         out.push('-');
     }
-    let scientific = format!("{:e}", number.abs());
-    let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
-    let digits = mantissa.replace('.', "");
+    let (digits, point) = shortest(number.abs())?;
     let count = i32::try_from(digits.len()).unwrap_or(i32::MAX);
-    let point = exponent.parse::<i32>().unwrap_or(0) + 1;
     let zeros = |count: i32| "0".repeat(usize::try_from(count).unwrap_or(0));
     if (count..=MAX_PLAIN_POWER).contains(&point) {
-        out.push_str(&digits);
-        out.push_str(&zeros(point - count));
+        let _ = write!(out, "{digits}{}", zeros(point - count));
     } else if (1..=MAX_PLAIN_POWER).contains(&point) {
         let (whole, fraction) = digits.split_at(usize::try_from(point).unwrap_or(0));
         let _ = write!(out, "{whole}.{fraction}");
     } else if (MIN_PLAIN_POWER + 1..=0).contains(&point) {
         let _ = write!(out, "0.{}{digits}", zeros(-point));
     } else {
-        let _ = write!(out, "{mantissa}e{:+}", point - 1);
+        let (first, rest) = digits.split_at(1);
+        let dot = if rest.is_empty() { "" } else { "." };
+        let _ = write!(out, "{first}{dot}{rest}e{:+}", point - 1);
     }
     Ok(())
+}
+
+/// The fewest digits that lead back to a number, and the power of ten before them, as in 0.ddd × 10ⁿ. Of two that are
+/// as near, serde_json takes the even one, as ECMAScript does; the standard library does not.
+fn shortest(number: f64) -> Result<(String, i32), Invalid> {
+    let written = serde_json::to_string(&number).map_err(|error| Invalid::new(strip_position(&error)))?;
+    let (mantissa, exponent) = written.split_once('e').unwrap_or((&written, "0"));
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let all = format!("{whole}{fraction}");
+    let digits = all.trim_start_matches('0');
+    let leading = i32::try_from(all.len() - digits.len()).unwrap_or(0);
+    let whole = i32::try_from(whole.len()).unwrap_or(0);
+    let exponent: i32 = exponent.parse().unwrap_or(0);
+    Ok((digits.trim_end_matches('0').to_owned(), whole - leading + exponent))
 }
 
 fn read<'t, T: serde::Deserialize<'t>>(text: &'t str) -> Result<T, Invalid> {
