@@ -103,6 +103,7 @@ impl App {
             issuers: config.issuers()?,
             accounts: config.accounts()?,
             grants: config.grant_options(),
+            cards: config.card_options(),
             refusal_window: config.audit.refusal_window.0,
             push: config.push_options(),
         };

@@ -78,6 +78,11 @@ impl Agent {
         Self::start("misbehaving.py", &["--mode", mode])
     }
 
+    /// An agent that signs its cards with the SDK and has an extended one (`agents/signed.py`).
+    pub fn signed() -> Self {
+        Self::start("signed.py", &[])
+    }
+
     /// One of the Python examples.
     pub fn python_example(file: &str) -> Self {
         let mut command = Command::new(interpreter());

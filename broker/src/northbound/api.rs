@@ -22,6 +22,10 @@ struct Rotation {
     compromised: bool,
 }
 
+fn rotation(sent: &[u8]) -> Result<Rotation, A2aError> {
+    if sent.is_empty() { Ok(Rotation::default()) } else { body::read_json(sent) }
+}
+
 /// Serves one call of the operator API.
 pub(super) async fn serve(
     context: &Context,
@@ -68,13 +72,19 @@ async fn call(
             Ok(reply::json(StatusCode::OK, JSON, &json!({ "keys": broker.keys(&caller)? })))
         }
         ("POST", Route::RotateKeys) => {
-            let sent = sent?;
-            let rotation: Rotation =
-                if sent.is_empty() { Rotation::default() } else { body::read_json(&sent)? };
-            let keys = broker.rotate_keys(&caller, rotation.compromised).await?;
+            let keys = broker.rotate_keys(&caller, rotation(&sent?)?.compromised).await?;
             Ok(reply::json(StatusCode::OK, JSON, &json!({ "keys": keys })))
         }
-        (_, Route::RevokeTask(_) | Route::RotateKeys) => Ok(method_not_allowed("POST")),
+        ("GET", Route::CardKeys) => {
+            Ok(reply::json(StatusCode::OK, JSON, &json!({ "keys": broker.list_card_keys(&caller)? })))
+        }
+        ("POST", Route::RotateCardKeys) => {
+            let keys = broker.rotate_card_keys(&caller, rotation(&sent?)?.compromised).await?;
+            Ok(reply::json(StatusCode::OK, JSON, &json!({ "keys": keys })))
+        }
+        (_, Route::RevokeTask(_) | Route::RotateKeys | Route::RotateCardKeys) => {
+            Ok(method_not_allowed("POST"))
+        }
         (_, Route::Agents) => Ok(method_not_allowed("GET, POST")),
         (_, Route::Agent(_)) => Ok(method_not_allowed("GET, DELETE")),
         _ => Ok(method_not_allowed("GET")),

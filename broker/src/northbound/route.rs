@@ -19,6 +19,8 @@ pub(super) enum Route {
     UpstreamCard(String),
     /// The keys that verify grants.
     Jwks,
+    /// The keys that verify cards.
+    CardJwks,
     /// Is the process alive.
     Health,
     /// Can it do its work.
@@ -35,8 +37,12 @@ pub(super) enum Route {
     RevokeTask(String),
     /// The keys grants are signed with.
     Keys,
-    /// The next key is to follow.
+    /// The next of them is to follow.
     RotateKeys,
+    /// The keys cards are signed with.
+    CardKeys,
+    /// The next of them is to follow.
+    RotateCardKeys,
     /// Where grants are exchanged, looked at and given up.
     Tokens(TokenEndpoint),
     /// Receivers of push notifications that were given up.
@@ -68,11 +74,14 @@ pub(super) fn route(method: &str, path: &str) -> Route {
         // The second is where agents before 0.3 had it, and some of 0.3's clients still look.
         [".well-known", "agent-card.json" | "agent.json"] => Route::Card(Target::Any),
         [".well-known", "jwks.json"] => Route::Jwks,
+        [".well-known", "card-jwks.json"] => Route::CardJwks,
         ["token"] => Route::Tokens(TokenEndpoint::Token),
         ["introspect"] => Route::Tokens(TokenEndpoint::Introspect),
         ["revoke"] => Route::Tokens(TokenEndpoint::Revoke),
         ["api", "v1", "keys"] => Route::Keys,
         ["api", "v1", "keys", "rotate"] => Route::RotateKeys,
+        ["api", "v1", "card-keys"] => Route::CardKeys,
+        ["api", "v1", "card-keys", "rotate"] => Route::RotateCardKeys,
         ["api", "v1", "tasks", id, "revoke"] => Route::RevokeTask(percent_decode(id).into_owned()),
         ["api", "v1", "agents"] => Route::Agents,
         ["api", "v1", "agents", name] => Route::Agent(percent_decode(name).into_owned()),
@@ -113,6 +122,11 @@ mod tests {
 
     fn agent(name: &str) -> Target {
         Target::Agent(name.to_owned())
+    }
+
+    #[test]
+    fn a_cards_signature_points_to_where_its_keys_are() {
+        assert_eq!(route("GET", crate::service::CARD_JWKS_PATH), Route::CardJwks);
     }
 
     #[test]

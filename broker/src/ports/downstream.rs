@@ -1,4 +1,5 @@
-//! What the broker needs of an agent: to be sent a message, asked about a task, listened to, and told to cancel.
+//! What the broker needs of an agent: to be sent a message, asked about a task, listened to, and told to cancel; and what its card is for
+//! those it knows.
 //! Failures say what is known about the agent's side, because that decides what may be tried again.
 
 use std::pin::Pin;
@@ -87,6 +88,9 @@ pub trait Downstream: Send + Sync + 'static {
 
     /// Asks for cancellation (`CancelTask`); the task as the agent then sees it.
     async fn cancel_task(&self, to: &Endpoint, agent_task: &str) -> Result<Task, AskError>;
+
+    /// The card it has for those it knows (`GetExtendedAgentCard`), as it sent it.
+    async fn extended_card(&self, to: &Endpoint) -> Result<bytes::Bytes, AskError>;
 }
 
 /// An agent's card as fetched.

@@ -11,10 +11,10 @@ use protocol::{A2aError, AgentCard, ErrorKind};
 use serde::{Deserialize, Serialize};
 
 use super::resolution::{Resolved, Terms, resolve};
-use super::{Broker, Caller, audit, error};
+use super::{Broker, Caller, audit, card_trust, error};
 use crate::ports::agent_auth::AgentAuth;
 use crate::ports::clock::Clock;
-use crate::ports::downstream::{Discovery, Endpoint, FetchedCard};
+use crate::ports::downstream::{Discovery, Downstream, Endpoint, FetchedCard};
 use crate::ports::store::Store;
 
 /// Longest name of an agent.
@@ -57,6 +57,9 @@ pub struct NewAgent {
     /// Its public key (RFC 7517): its grants are bound to it. Wins over the one in its card.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jwk: Option<serde_json::Value>,
+    /// Public keys (RFC 7517) of which one has to have signed its card; with none, nothing has to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub card_keys: Vec<serde_json::Value>,
 }
 
 /// An agent, as shown.
@@ -87,6 +90,9 @@ pub struct AgentView {
     /// Thumbprint of the key its grants are bound to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
+    /// Whether its card is signed, and by whom; absent while there is no card.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature: Option<String>,
 }
 
 /// A skill, as shown.
@@ -112,11 +118,12 @@ pub enum Source {
 #[derive(Debug, Clone)]
 pub(super) struct Agent {
     pub(super) name: String,
-    url: String,
+    pub(super) url: String,
     source: Source,
     caps: Scope,
-    auth: Option<Arc<AgentAuth>>,
+    pub(super) auth: Option<Arc<AgentAuth>>,
     jwk: Option<serde_json::Value>,
+    pub(super) card_keys: Vec<VerifyKey>,
     answers_with_tasks: Option<bool>,
     pub(super) resolved: Option<Resolved>,
 }
@@ -131,7 +138,11 @@ struct Document {
     auth: Option<AgentAuth>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     jwk: Option<serde_json::Value>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    card_keys: Vec<serde_json::Value>,
     card: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    extended: Option<String>,
     fetched: Timestamp,
     answers_with_tasks: Option<bool>,
 }
@@ -139,6 +150,7 @@ struct Document {
 pub(super) struct Registry {
     store: Arc<dyn Store>,
     discovery: Arc<dyn Discovery>,
+    pub(super) downstream: Arc<dyn Downstream>,
     clock: Arc<dyn Clock>,
     agents: RwLock<BTreeMap<String, Arc<Agent>>>,
 }
@@ -153,8 +165,13 @@ pub fn is_agent_name(name: &str) -> bool {
 }
 
 impl Registry {
-    pub(super) fn new(store: Arc<dyn Store>, discovery: Arc<dyn Discovery>, clock: Arc<dyn Clock>) -> Self {
-        Self { store, discovery, clock, agents: RwLock::default() }
+    pub(super) fn new(
+        store: Arc<dyn Store>,
+        discovery: Arc<dyn Discovery>,
+        downstream: Arc<dyn Downstream>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self { store, discovery, downstream, clock, agents: RwLock::default() }
     }
 
     pub(super) fn get(&self, name: &str) -> Option<Arc<Agent>> {
@@ -174,7 +191,7 @@ impl Registry {
         let card = self.discovery.fetch_card(&agent.url).await;
         let card = card.map_err(|reason| A2aError::new(ErrorKind::Unavailable, reason))?;
         let agent = Agent::clone(&agent).with_card(card, self.clock.now())?;
-        self.put(agent, None).await
+        self.put(self.with_extended_card(agent).await, None).await
     }
 
     /// Where to reach an agent, or a sentence why not.
@@ -210,6 +227,12 @@ impl Registry {
             caps: agent.caps.clone(),
             auth: agent.auth.as_deref().cloned(),
             jwk: agent.jwk.clone(),
+            card_keys: agent.card_keys.iter().map(VerifyKey::jwk).collect(),
+            extended: agent
+                .resolved
+                .as_ref()
+                .and_then(|resolved| resolved.extended.as_ref())
+                .map(|extended| String::from_utf8_lossy(&extended.original).into_owned()),
             card: agent
                 .resolved
                 .as_ref()
@@ -241,7 +264,7 @@ impl Broker {
                 self.forget(&name, By::Configuration).await?;
                 continue;
             }
-            let agent = Agent::restored(name, document);
+            let agent = Agent::restored(name, document)?;
             let mut agents = self.registry.agents.write().unwrap_or_else(PoisonError::into_inner);
             agents.insert(agent.name.clone(), Arc::new(agent));
         }
@@ -259,7 +282,10 @@ impl Broker {
         let answers_with_tasks = before.and_then(|agent| agent.answers_with_tasks);
         let mut agent = Agent { answers_with_tasks, ..Agent::registered(new, caps, Source::Config) };
         match self.registry.discovery.fetch_card(&agent.url).await {
-            Ok(card) => agent = agent.with_card(card, self.clock.now())?,
+            Ok(card) => {
+                let known = agent.with_card(card, self.clock.now())?;
+                agent = self.registry.with_extended_card(known).await;
+            }
             Err(reason) => {
                 tracing::warn!(
                     agent = agent.name,
@@ -284,6 +310,7 @@ impl Broker {
         let card = self.registry.discovery.fetch_card(&new.url).await;
         let card = card.map_err(|reason| A2aError::new(ErrorKind::BadGateway, reason))?;
         let agent = Agent::registered(new, caps, Source::Api).with_card(card, self.clock.now())?;
+        let agent = self.registry.with_extended_card(agent).await;
         Ok(view(&*self.registry.put(agent, Some(audit::by(caller))).await?))
     }
 
@@ -334,15 +361,18 @@ fn check(new: &NewAgent) -> Result<Scope, A2aError> {
     if let Some(Err(problem)) = new.jwk.as_ref().map(VerifyKey::from_jwk) {
         return Err(error::invalid("jwk", &problem.to_string()));
     }
+    card_trust::read_keys(&new.card_keys).map_err(|problem| error::invalid("card_keys", &problem))?;
     Scope::parse(&new.caps).map_err(|problem| error::invalid("caps", &problem.to_string()))
 }
 
 impl Agent {
     /// An agent whose card is not known yet.
     fn registered(new: NewAgent, caps: Scope, source: Source) -> Self {
-        let NewAgent { name, url, auth, jwk, .. } = new;
+        let NewAgent { name, url, auth, jwk, card_keys, .. } = new;
         let auth = auth.map(Arc::new);
-        Self { name, url, source, caps, auth, jwk, answers_with_tasks: None, resolved: None }
+        // `check` has read them.
+        let card_keys = card_trust::read_keys(&card_keys).unwrap_or_default();
+        Self { name, url, source, caps, auth, jwk, card_keys, answers_with_tasks: None, resolved: None }
     }
 
     /// What the audit log says of its registration.
@@ -353,8 +383,8 @@ impl Agent {
 
     /// The same with what follows from its card.
     fn with_card(mut self, card: FetchedCard, fetched: Timestamp) -> Result<Self, A2aError> {
-        let Self { name, url, caps, auth, .. } = &self;
-        let resolved = resolve(Terms { name, url, caps, auth: auth.as_ref() }, card, fetched)?;
+        let Self { name, url, caps, auth, card_keys, .. } = &self;
+        let resolved = resolve(Terms { name, url, caps, auth: auth.as_ref(), card_keys }, card, fetched)?;
         for warning in &resolved.warnings {
             tracing::warn!(agent = name, "{warning}");
         }
@@ -370,15 +400,20 @@ impl Agent {
     }
 
     /// An agent as it was stored.
-    fn restored(name: String, document: Document) -> Self {
-        let Document { url, source, caps, auth, jwk, card, fetched, answers_with_tasks } = document;
+    fn restored(name: String, document: Document) -> Result<Self, A2aError> {
+        let Document { url, source, caps, auth, jwk, card_keys, card, extended, fetched, answers_with_tasks } =
+            document;
         let auth = auth.map(Arc::new);
-        let agent = Self { name, url, source, caps, auth, jwk, answers_with_tasks, resolved: None };
+        // Keys that cannot be read are not none: without them any card would do.
+        let card_keys = card_trust::read_keys(&card_keys).map_err(|damage| error::damaged(&damage))?;
+        let agent =
+            Self { name, url, source, caps, auth, jwk, card_keys, answers_with_tasks, resolved: None };
         let card = card.and_then(|original| {
             let card = read_card(original.as_bytes()).ok()?;
             Some(FetchedCard { card, original: original.into(), url: agent.url.clone() })
         });
-        card.and_then(|card| agent.clone().with_card(card, fetched).ok()).unwrap_or(agent)
+        let agent = card.and_then(|card| agent.clone().with_card(card, fetched).ok()).unwrap_or(agent);
+        Ok(extended.and_then(|original| agent.clone().extended(original.into()).ok()).unwrap_or(agent))
     }
 }
 
@@ -397,5 +432,6 @@ fn view(agent: &Agent) -> AgentView {
         auth: agent.auth.as_ref().map(|auth| auth.kind_name().to_owned()),
         warnings: agent.resolved.as_ref().map(|resolved| resolved.warnings.clone()).unwrap_or_default(),
         key: agent.confirmation(),
+        signature: agent.resolved.as_ref().map(|resolved| resolved.standing.to_string()),
     }
 }

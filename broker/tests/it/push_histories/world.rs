@@ -151,6 +151,10 @@ impl Downstream for Agent {
     async fn cancel_task(&self, _: &Endpoint, _: &str) -> Result<Task, AskError> {
         Ok(self.task())
     }
+
+    async fn extended_card(&self, _: &Endpoint) -> Result<Bytes, AskError> {
+        Err(AskError::Unsupported("it has none".to_owned()))
+    }
 }
 
 #[async_trait]
@@ -239,6 +243,7 @@ impl World {
             accounts: Accounts::default(),
             secret_dir: None,
             grants: Config::default().grant_options(),
+            cards: Config::default().card_options(),
             refusal_window: Duration::from_secs(10),
             push: PushOptions {
                 backoff: Duration::from_micros(200),
