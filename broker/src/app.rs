@@ -105,6 +105,8 @@ impl App {
             grants: config.grant_options(),
             refusal_window: config.audit.refusal_window.0,
             push: config.push_options(),
+            cards: config.southbound.cards(),
+            probing: config.southbound.probing(),
         };
         let broker = Broker::new(parts, settings);
         let start = |error: protocol::A2aError| AppError::Start(error.message);

@@ -26,8 +26,11 @@ use broker_core::Limits;
 use broker_core::delegation::input::Input;
 
 pub use self::accounts::Accounts;
-use self::agents::Registry;
-pub use self::agents::{AgentView, NewAgent, SkillView, Source, is_agent_name};
+pub use self::agents::{
+    AgentView, CardDrift, CardOptions, Health, NewAgent, ProbeOptions, Probed, SkillView, Source,
+    is_agent_name,
+};
+use self::agents::{HealthBook, Refreshing, Registry};
 use self::audit::Audit;
 pub use self::audit::AuditPage;
 use self::caller::Issuer;
@@ -104,6 +107,10 @@ pub struct Settings {
     pub refusal_window: Duration,
     /// How events are pushed.
     pub push: PushOptions,
+    /// How agents' cards are kept fresh.
+    pub cards: CardOptions,
+    /// How agents are probed.
+    pub probing: ProbeOptions,
 }
 
 /// How agents that went quiet are asked.
@@ -148,6 +155,9 @@ pub struct Broker {
     grants: Grants,
     audit: Audit,
     registry: Registry,
+    refreshing: Refreshing,
+    health: HealthBook,
+    probing: ProbeOptions,
     trees: Trees,
     timers: Timers,
     conversations: Conversations,
@@ -162,7 +172,10 @@ impl Broker {
         let issuer = |settings| Issuer::new(settings, Arc::clone(&fetch), Arc::clone(&clock));
         Arc::new(Self {
             trees: Trees::new(Arc::clone(&store), settings.finished_trees),
-            registry: Registry::new(Arc::clone(&store), discovery, Arc::clone(&clock)),
+            registry: Registry::new(Arc::clone(&store), discovery, Arc::clone(&clock), settings.cards),
+            refreshing: Refreshing::new(settings.cards),
+            health: HealthBook::default(),
+            probing: settings.probing,
             grants: Grants::new(
                 Arc::clone(&store),
                 Arc::clone(&clock),
@@ -193,6 +206,8 @@ impl Broker {
         tokio::spawn(timers::run(Arc::downgrade(self)));
         tokio::spawn(audit::run(Arc::downgrade(self)));
         tokio::spawn(grants::tend(Arc::downgrade(self)));
+        tokio::spawn(agents::refresh_cards(Arc::downgrade(self)));
+        tokio::spawn(agents::probe_all(Arc::downgrade(self)));
         self.resume_pushes().await?;
         let (mut after, mut resumed) = (None, 0);
         loop {
