@@ -416,6 +416,7 @@ impl Agent {
     /// The same with what follows from its card.
     fn with_card(mut self, card: FetchedCard, fetched: Timestamp) -> Result<Self, A2aError> {
         self.validators = card.caching.validators.clone();
+        self.drift.pending = None;
         let resolved = self.resolve(card, fetched);
         self.use_card(resolved.map_err(|problem| A2aError::new(ErrorKind::InvalidAgentResponse, problem))?);
         Ok(self)

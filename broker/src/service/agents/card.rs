@@ -60,14 +60,14 @@ impl Default for CardOptions {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct Drift {
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pending: Option<Pending>,
+    pub(super) pending: Option<Pending>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     history: Vec<Noted>,
 }
 
 /// A card that waits for an operator.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-struct Pending {
+pub(super) struct Pending {
     card: String,
     url: String,
     changes: Vec<String>,
@@ -123,11 +123,10 @@ impl Agent {
         self.answers_with_tasks = before.answers_with_tasks;
         self.validators = before.validators.clone();
         self.drift = before.drift.clone();
-        let card =
-            before.resolved.as_ref().map(|known| (known.card.clone(), known.original.clone(), known.fetched));
-        let Some((card, original, fetched)) = card else { return };
-        let card = FetchedCard { card, original, url: self.url.clone(), caching: Caching::default() };
-        if let Ok(resolved) = self.resolve(card, fetched) {
+        let Some(known) = &before.resolved else { return };
+        let (card, original, url) = (known.card.clone(), known.original.clone(), self.url.clone());
+        let card = FetchedCard { card, original, url, caching: Caching::default() };
+        if let Ok(resolved) = self.resolve(card, known.fetched) {
             self.use_card(resolved);
         }
     }
@@ -152,6 +151,7 @@ impl Agent {
         let pending = (String::from_utf8_lossy(&original).into_owned(), card.url.clone());
         let resolved = self.resolve(card, now)?;
         let Some(used) = &self.resolved else {
+            agent.drift.pending = None;
             agent.use_card(resolved);
             return Ok(Some((agent, None)));
         };

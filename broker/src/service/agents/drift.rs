@@ -204,9 +204,10 @@ fn compare_interfaces(used: &Resolved, new: &Resolved, registered_host: &str, ch
 
 /// An interface's host; gRPC's are a host and a port without a scheme.
 fn host(interface: &AgentInterface) -> Option<String> {
-    let url = match interface.url.contains("://") {
-        true => url::Url::parse(&interface.url),
-        false => url::Url::parse(&format!("https://{}", interface.url)),
+    let url = if interface.url.contains("://") {
+        url::Url::parse(&interface.url)
+    } else {
+        url::Url::parse(&format!("https://{}", interface.url))
     };
     url.ok().as_ref().and_then(address::host).map(|host| host.to_ascii_lowercase())
 }

@@ -105,3 +105,61 @@ impl fmt::Display for Health {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use broker_core::TaskId;
+
+    struct Stopped(i64);
+
+    impl Clock for Stopped {
+        fn now(&self) -> Timestamp {
+            Timestamp::from_millis(self.0)
+        }
+
+        fn new_task_id(&self) -> TaskId {
+            TaskId(uuid::Uuid::nil())
+        }
+
+        fn new_secret(&self) -> Result<[u8; 32], String> {
+            Ok([0; 32])
+        }
+    }
+
+    fn known(book: &HealthBook) -> Health {
+        book.0.get("a").map(|known| known.clone()).unwrap_or_default()
+    }
+
+    #[test]
+    fn failures_in_a_row_are_counted_from_the_first_and_one_answer_ends_them() {
+        let book = HealthBook::default();
+        assert_eq!(known(&book), Health::Unknown);
+        book.judge("a", &Failure::NeverSent("one".to_owned()), &Stopped(1));
+        book.judge("a", &Failure::Broken("two".to_owned()), &Stopped(2));
+        let since = Timestamp::from_millis(1);
+        assert_eq!(known(&book), Health::Failing { since, failures: 2, reason: "two".to_owned() });
+        book.answered("a", &Stopped(3));
+        book.answered("a", &Stopped(4));
+        assert_eq!(known(&book), Health::Healthy { since: Timestamp::from_millis(3) });
+        book.forget("a");
+        assert_eq!(known(&book), Health::Unknown);
+    }
+
+    #[test]
+    fn a_refusal_is_an_answer_and_a_stream_that_ends_early_says_nothing() {
+        let book = HealthBook::default();
+        for nothing in
+            [Failure::StreamEnded, Failure::Gone(String::new()), Failure::Absent { conclusive: true }]
+        {
+            book.judge("a", &nothing, &Stopped(1));
+            assert_eq!(known(&book), Health::Unknown, "{nothing:?}");
+        }
+        book.judge("a", &Failure::Refused("no".to_owned()), &Stopped(1));
+        assert_eq!(known(&book), Health::Healthy { since: Timestamp::from_millis(1) });
+        book.hear("a", Some(&AskError::Unreachable("gone".to_owned())), &Stopped(2));
+        assert!(matches!(known(&book), Health::Failing { .. }));
+        book.hear("a", Some(&AskError::NotFound("what?".to_owned())), &Stopped(3));
+        assert!(matches!(known(&book), Health::Healthy { .. }));
+    }
+}

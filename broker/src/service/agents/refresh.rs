@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use broker_core::Timestamp;
+use broker_core::audit::Event;
 use protocol::{A2aError, ErrorKind};
 use tokio::sync::Semaphore;
 
@@ -137,7 +138,13 @@ impl Registry {
         let taken = taken.map_err(|problem| A2aError::new(ErrorKind::InvalidAgentResponse, problem))?;
         match taken {
             None => Ok(current),
-            Some((agent, event)) => self.put(agent, event, &turn).await,
+            Some((agent, event)) => {
+                if let Some(Event::CardChanged(card)) = &event {
+                    let (name, outcome) = (&card.agent, card.outcome);
+                    tracing::warn!(agent = name, ?outcome, changes = ?card.changes, "an agent's card claims more; see `agent show`");
+                }
+                self.put(agent, event, &turn).await
+            }
         }
     }
 }
