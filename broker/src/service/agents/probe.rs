@@ -237,7 +237,8 @@ impl Broker {
         let (over, said) = match cancelled {
             Ok(Ok(cancelled)) => {
                 let state = cancelled.status.state;
-                (state.is_terminal(), format!("cancelled; it says {}", state.as_str()))
+                let done = if state.is_terminal() { "cancelled" } else { "asked to cancel, it may go on" };
+                (state.is_terminal(), format!("{done}; it says {}", state.as_str()))
             }
             // It may have finished meanwhile, which is as good.
             Ok(Err(error)) => {
