@@ -253,6 +253,7 @@ impl Config {
             Scope::parse(&agent.caps)
                 .map_err(|error| wrong(format!("agents.caps of {}: {error}", agent.name)))?;
         }
+        self.southbound.check().map_err(wrong)?;
         self.principals()
             .and_then(|_| self.issuers())
             .and_then(|_| self.accounts())

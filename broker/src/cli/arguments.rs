@@ -148,6 +148,29 @@ pub(super) enum AgentCommand {
         /// Its name.
         name: String,
     },
+    /// Use the card of an agent that waits because it claims more than the one in use.
+    #[command(after_help = "Examples:
+  bailiwick agent show researcher                      what is new in it
+  bailiwick agent accept researcher
+  bailiwick agent accept researcher --card 9f86d0…     only the card that was looked at")]
+    Accept {
+        /// Its name.
+        name: String,
+        /// SHA-256 of the card that was looked at, as `agent show` prints it; any other is not accepted.
+        #[arg(long, value_name = "SHA256")]
+        card: Option<String>,
+    },
+    /// Send an agent one real, cheap message and say what it answers. Exit code 1 if it does not.
+    #[command(after_help = "Examples:
+  bailiwick agent probe researcher
+  bailiwick agent probe researcher --message 'Are you there?'")]
+    Probe {
+        /// Its name.
+        name: String,
+        /// What to say instead of the configured message.
+        #[arg(long, value_name = "TEXT")]
+        message: Option<String>,
+    },
     /// Forget an agent. Its tasks go on.
     #[command(after_help = "Example:\n  bailiwick agent remove researcher")]
     Remove {

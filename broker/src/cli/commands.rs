@@ -32,6 +32,9 @@ pub(super) async fn execute(arguments: Arguments) -> Result<ExitCode, String> {
     let done = match arguments.command {
         Command::Serve(arguments) => serve::serve(arguments).await,
         Command::Demo { stay } => crate::demo::run(stay).await,
+        Command::Agent(AgentCommand::Probe { name, message }) => {
+            return Ok(judged(session.probe(&name, message.as_deref()).await));
+        }
         Command::Agent(command) => session.agent(command).await,
         Command::Send(arguments) => session.send(arguments).await,
         Command::Task(command) => session.task(command).await,
@@ -95,11 +98,26 @@ impl Session {
                 let agent = self.broker.api(Method::GET, &path(&name), None).await?;
                 self.show(&agent, || print::agent(&agent))
             }
+            AgentCommand::Accept { name, card } => {
+                let body = card.map(|card| json!({ "card": card }));
+                let agent = self.broker.api(Method::POST, &format!("{}/accept", path(&name)), body).await?;
+                self.show(&agent, || print::agent(&agent))
+            }
+            AgentCommand::Probe { name, message } => self.probe(&name, message.as_deref()).await.map(drop),
             AgentCommand::Remove { name } => {
                 self.broker.api(Method::DELETE, &path(&name), None).await?;
                 self.show(&json!({ "removed": name }), || format!("{name} is forgotten"))
             }
         }
+    }
+
+    /// Whether the agent answered.
+    async fn probe(&self, name: &str, message: Option<&str>) -> Result<bool, String> {
+        let body = message.map(|message| json!({ "message": message }));
+        let path = format!("/api/v1/agents/{name}/probe");
+        let probed = self.broker.api(Method::POST, &path, body).await?;
+        self.show(&probed, || print::probed(&probed))?;
+        Ok(probed.get("outcome").and_then(Value::as_str) == Some("answered"))
     }
 
     async fn send(&self, arguments: Send) -> Result<(), String> {

@@ -29,6 +29,10 @@ pub(super) enum Route {
     Agents,
     /// One registered agent.
     Agent(String),
+    /// The card of an agent that waits, to be accepted.
+    AcceptCard(String),
+    /// An agent, to be sent a real message.
+    ProbeAgent(String),
     /// The tree below a task.
     Tree(String),
     /// The audit log.
@@ -85,6 +89,8 @@ pub(super) fn route(method: &str, path: &str) -> Route {
         ["api", "v1", "tasks", id, "revoke"] => Route::RevokeTask(percent_decode(id).into_owned()),
         ["api", "v1", "agents"] => Route::Agents,
         ["api", "v1", "agents", name] => Route::Agent(percent_decode(name).into_owned()),
+        ["api", "v1", "agents", name, "accept"] => Route::AcceptCard(percent_decode(name).into_owned()),
+        ["api", "v1", "agents", name, "probe"] => Route::ProbeAgent(percent_decode(name).into_owned()),
         ["api", "v1", "tasks", id, "tree"] => Route::Tree(percent_decode(id).into_owned()),
         ["api", "v1", "audit"] => Route::Audit,
         ["api", "v1", "push", "dead-letters"] => Route::DeadLetters,
@@ -149,6 +155,8 @@ mod tests {
             ("GET", "/agents/a/.well-known/agent-card.json", Route::Card(agent("a"))),
             ("GET", "/agents/a/.well-known/upstream-agent-card.json", Route::UpstreamCard("a".to_owned())),
             ("GET", "/api/v1/tasks/x/tree", Route::Tree("x".to_owned())),
+            ("POST", "/api/v1/agents/a/accept", Route::AcceptCard("a".to_owned())),
+            ("POST", "/api/v1/agents/a/probe", Route::ProbeAgent("a".to_owned())),
             ("GET", "/api/v1/audit", Route::Audit),
             ("POST", "/api/v1/tasks/x/revoke", Route::RevokeTask("x".to_owned())),
             ("POST", "/token", Route::Tokens(TokenEndpoint::Token)),

@@ -179,6 +179,8 @@ impl Server {
             Route::Unknown => not_found(),
             Route::Agents
             | Route::Agent(_)
+            | Route::AcceptCard(_)
+            | Route::ProbeAgent(_)
             | Route::Tree(_)
             | Route::RevokeTask(_)
             | Route::Keys

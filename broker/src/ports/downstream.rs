@@ -11,6 +11,7 @@ use futures_util::Stream;
 use protocol::{AgentCard, SendMessageRequest, StreamResponse, Task, Version};
 
 use super::agent_auth::AgentAuth;
+use super::fetch::{Caching, Validators};
 use crate::address::Destination;
 
 /// Where and how an agent is reached, chosen from its card.
@@ -102,6 +103,17 @@ pub struct FetchedCard {
     pub original: bytes::Bytes,
     /// Where it was found.
     pub url: String,
+    /// How long it may be used without asking, and what to ask with.
+    pub caching: Caching,
+}
+
+/// An answer to whether a card has changed.
+#[derive(Debug, Clone)]
+pub enum Refetched {
+    /// It is the one that is known.
+    Unchanged(Caching),
+    /// The card as it is now; its bytes may still be those that are known.
+    Changed(Box<FetchedCard>),
 }
 
 /// Finds an agent's card.
@@ -109,4 +121,7 @@ pub struct FetchedCard {
 pub trait Discovery: Send + Sync + 'static {
     /// Fetches the card from an agent's base URL, or from the card's own URL. Errors are sentences for people.
     async fn fetch_card(&self, url: &str) -> Result<FetchedCard, String>;
+
+    /// The same, unless it is still the card that was fetched with `known`.
+    async fn refetch_card(&self, url: &str, known: &Validators) -> Result<Refetched, String>;
 }

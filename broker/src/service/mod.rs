@@ -29,8 +29,11 @@ use broker_core::Limits;
 use broker_core::delegation::input::Input;
 
 pub use self::accounts::Accounts;
-use self::agents::Registry;
-pub use self::agents::{AgentView, NewAgent, SkillView, Source, is_agent_name};
+pub use self::agents::{
+    AgentView, CardDrift, CardOptions, Health, NewAgent, ProbeOptions, Probed, SkillView, Source,
+    is_agent_name,
+};
+use self::agents::{HealthBook, Refreshing, Registry};
 use self::audit::Audit;
 pub use self::audit::AuditPage;
 use self::caller::Issuer;
@@ -108,11 +111,15 @@ pub struct Settings {
     /// How grants are signed.
     pub grants: KeyOptions,
     /// How cards are signed.
-    pub cards: KeyOptions,
+    pub card_keys: KeyOptions,
     /// Refusals alike within this long of the first are counted in the audit log; zero: each is recorded.
     pub refusal_window: Duration,
     /// How events are pushed.
     pub push: PushOptions,
+    /// How agents' cards are kept fresh.
+    pub card_life: CardOptions,
+    /// How agents are probed.
+    pub probing: ProbeOptions,
 }
 
 /// How agents that went quiet are asked.
@@ -158,6 +165,9 @@ pub struct Broker {
     card_keys: CardKeys,
     audit: Audit,
     registry: Registry,
+    refreshing: Refreshing,
+    health: HealthBook,
+    probing: ProbeOptions,
     trees: Trees,
     timers: Timers,
     conversations: Conversations,
@@ -177,13 +187,17 @@ impl Broker {
                 discovery,
                 Arc::clone(&downstream),
                 Arc::clone(&clock),
+                settings.card_life,
             ),
             card_keys: CardKeys::new(
                 Arc::clone(&store),
                 Arc::clone(&clock),
                 &settings.public_url,
-                settings.cards,
+                settings.card_keys,
             ),
+            refreshing: Refreshing::new(settings.card_life),
+            health: HealthBook::default(),
+            probing: settings.probing,
             grants: Grants::new(
                 Arc::clone(&store),
                 Arc::clone(&clock),
@@ -214,6 +228,8 @@ impl Broker {
         tokio::spawn(timers::run(Arc::downgrade(self)));
         tokio::spawn(audit::run(Arc::downgrade(self)));
         tokio::spawn(signing_keys::tend(Arc::downgrade(self)));
+        tokio::spawn(agents::refresh_cards(Arc::downgrade(self)));
+        tokio::spawn(agents::probe_all(Arc::downgrade(self)));
         self.resume_pushes().await?;
         let (mut after, mut resumed) = (None, 0);
         loop {

@@ -7,6 +7,7 @@ use protocol::Fields;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::ports::fetch::Caching;
 
 const URL: &str = "https://agents.example/a";
 const HOME: Home<'_> = Home { url: URL, host: None };
@@ -43,7 +44,12 @@ fn fetched(card: &Value, signatures: &[CardSignature]) -> FetchedCard {
         card["signatures"] = serde_json::to_value(signatures).unwrap();
     }
     let original = serde_json::to_vec(&card).unwrap();
-    FetchedCard { card: read_card(&original).unwrap(), original: original.into(), url: URL.to_owned() }
+    FetchedCard {
+        card: read_card(&original).unwrap(),
+        original: original.into(),
+        url: URL.to_owned(),
+        caching: Caching::default(),
+    }
 }
 
 fn judged(keys: &[&GrantKey], card: &Value, signatures: &[CardSignature]) -> Result<Standing, String> {
@@ -155,6 +161,7 @@ fn a_card_that_nobody_could_sign_is_refused_whoever_vouches() {
         card: read_card(original.as_bytes()).unwrap(),
         original: original.into(),
         url: URL.to_owned(),
+        caching: Caching::default(),
     };
     let problem = judge(&[], HOME, fetched).unwrap_err();
     assert!(problem.contains("canonical") && problem.contains("1e999"), "{problem}");
