@@ -114,10 +114,8 @@ async fn a_card_that_claims_more_waits_for_an_operator_over_a_restart() {
     let view = shown(&broker, "changing", is_pending).await;
     assert_eq!((skills(&view), &view["description"]), (vec!["read"], &json!("one")), "the card in use stays");
     assert!(drift(&view).contains("held for review: it offers a new skill \\\"write\\\""), "{view:#}");
-    let mut to_write = wire::message("w", "go");
-    to_write["message"]["metadata"] = json!({ "urn:bailiwick:ext:delegation:v1": { "skill": "write" } });
-    let refused = broker.rpc("/agents/changing", "SendMessage", to_write.clone()).await;
-    assert!(refused["error"].is_object(), "nobody can use what waits: {refused}");
+    let fronted = format!("{}/.well-known/agent-card.json", broker.agent_url("changing"));
+    assert_eq!(skills(&wire::get(&fronted).await.json()), ["read"], "nor is it shown to callers");
 
     broker.crash();
     let view = shown(&broker, "changing", is_pending).await;
@@ -134,8 +132,7 @@ async fn a_card_that_claims_more_waits_for_an_operator_over_a_restart() {
     assert!(accepted.status.success(), "{accepted:?}");
     let view = shown(&broker, "changing", |view| view["pending"] == false).await;
     assert_eq!(skills(&view), ["read", "write"]);
-    let answer = broker.rpc("/agents/changing", "SendMessage", to_write).await;
-    assert_eq!(answer["result"]["task"]["status"]["state"], "TASK_STATE_COMPLETED", "{answer}");
+    assert_eq!(skills(&wire::get(&fronted).await.json()), ["read", "write"]);
     let again = broker.command(&["agent", "accept", "changing"]);
     assert!(String::from_utf8_lossy(&again.stderr).contains("no card of changing waits"), "{again:?}");
 
