@@ -214,7 +214,7 @@ impl World {
             accounts: Accounts::default(),
             secret_dir: None,
             grants: broker::config::Config::default().grant_options(),
-            cards: broker::config::Config::default().card_options(),
+            card_keys: broker::config::Config::default().card_options(),
             refusal_window: Duration::from_secs(10),
             push: broker::config::Config::default().push_options(),
             card_life: CardOptions::default(),
