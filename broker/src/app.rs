@@ -103,8 +103,11 @@ impl App {
             issuers: config.issuers()?,
             accounts: config.accounts()?,
             grants: config.grant_options(),
+            card_keys: config.card_options(),
             refusal_window: config.audit.refusal_window.0,
             push: config.push_options(),
+            card_life: config.southbound.cards(),
+            probing: config.southbound.probing(),
         };
         let broker = Broker::new(parts, settings);
         let start = |error: protocol::A2aError| AppError::Start(error.message);

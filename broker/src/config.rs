@@ -25,7 +25,9 @@ pub use self::southbound::SouthboundConfig;
 pub use self::tls::TlsConfig;
 pub use self::units::{ByteSize, Span};
 use crate::ports::agent_auth::AgentAuth;
-use crate::service::{GrantOptions, IssuerSettings, NewAgent, Principals, PushOptions, is_agent_name};
+use crate::service::{
+    IssuerSettings, KeyOptions, NewAgent, Principals, PushOptions, is_agent_name, read_card_keys,
+};
 use crate::{northbound, store};
 
 /// The commented defaults.
@@ -43,6 +45,7 @@ pub struct Config {
     pub limits: LimitsConfig,
     pub southbound: SouthboundConfig,
     pub grants: GrantsConfig,
+    pub cards: CardsConfig,
     pub audit: AuditConfig,
     pub push: PushConfig,
     pub log: LogConfig,
@@ -108,6 +111,11 @@ section! { LimitsConfig {
 
 section! { GrantsConfig {
     algorithm: Algorithm = Algorithm::EdDsa,
+    rotate_every: Span = Span::seconds(30 * 24 * 3_600),
+}}
+
+section! { CardsConfig {
+    algorithm: Algorithm = Algorithm::Es256,
     rotate_every: Span = Span::seconds(30 * 24 * 3_600),
 }}
 
@@ -200,7 +208,9 @@ impl Config {
         let Some(rest) = name.strip_prefix(ENV_PREFIX) else { return Ok(self) };
         let lower = rest.to_lowercase();
         let Some((section, key)) = lower.split_once('_') else { return Ok(self) };
-        if !["server", "store", "limits", "southbound", "grants", "audit", "push", "log"].contains(&section) {
+        if !["server", "store", "limits", "southbound", "grants", "cards", "audit", "push", "log"]
+            .contains(&section)
+        {
             return Ok(self);
         }
         let wrong = |problem: String| ConfigError::Wrong { origin: name.to_owned(), problem };
@@ -238,9 +248,12 @@ impl Config {
             if let Some(Err(problem)) = agent.auth.as_ref().map(AgentAuth::check) {
                 return Err(wrong(format!("agents.auth of {}: {problem}", agent.name)));
             }
+            read_card_keys(&agent.card_keys)
+                .map_err(|problem| wrong(format!("agents.card_keys of {}: {problem}", agent.name)))?;
             Scope::parse(&agent.caps)
                 .map_err(|error| wrong(format!("agents.caps of {}: {error}", agent.name)))?;
         }
+        self.southbound.check().map_err(wrong)?;
         self.principals()
             .and_then(|_| self.issuers())
             .and_then(|_| self.accounts())
@@ -315,8 +328,13 @@ impl Config {
     }
 
     /// How grants are signed.
-    pub fn grant_options(&self) -> GrantOptions {
-        GrantOptions { algorithm: self.grants.algorithm, rotate_every: self.grants.rotate_every.0 }
+    pub fn grant_options(&self) -> KeyOptions {
+        KeyOptions { algorithm: self.grants.algorithm, rotate_every: self.grants.rotate_every.0 }
+    }
+
+    /// How cards are signed.
+    pub fn card_options(&self) -> KeyOptions {
+        KeyOptions { algorithm: self.cards.algorithm, rotate_every: self.cards.rotate_every.0 }
     }
 
     /// The bounds on callers.

@@ -11,11 +11,14 @@ use crate::process::Process;
 use crate::python::{agents_folder, examples_folder, interpreter, interpreter_v03};
 use crate::tls::Certified;
 
+const CARD_FILE: &str = "card.json";
+const MANNERS_FILE: &str = "manners.txt";
+
 /// A running agent and the log of what it saw.
 pub struct Agent {
     process: Process,
     log: PathBuf,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Agent {
@@ -78,6 +81,11 @@ impl Agent {
         Self::start("misbehaving.py", &["--mode", mode])
     }
 
+    /// An agent that signs its cards with the SDK and has an extended one (`agents/signed.py`).
+    pub fn signed() -> Self {
+        Self::start("signed.py", &[])
+    }
+
     /// One of the Python examples.
     pub fn python_example(file: &str) -> Self {
         let mut command = Command::new(interpreter());
@@ -106,7 +114,7 @@ impl Agent {
 
     fn launch(command: Command) -> Self {
         let folder = TempDir::new().expect("a temporary folder");
-        Self { process: Process::start(command), log: folder.path().join("log.jsonl"), _folder: folder }
+        Self { process: Process::start(command), log: folder.path().join("log.jsonl"), folder }
     }
 
     fn start(file: &str, arguments: &[&str]) -> Self {
@@ -118,7 +126,36 @@ impl Agent {
         let log = folder.path().join("log.jsonl");
         let mut command = Command::new(interpreter);
         command.arg(agents_folder().join(file)).args(arguments).arg("--log").arg(&log);
-        Self { process: Process::start(command), log, _folder: folder }
+        Self { process: Process::start(command), log, folder }
+    }
+
+    /// An agent whose card and manners a test changes while it runs (`agents/changing.py`). In the card, `{url}`
+    /// stands for where it listens; `cache` is its `Cache-Control`.
+    pub fn changing(card: &Value, cache: &str) -> Self {
+        let folder = TempDir::new().expect("a temporary folder");
+        let log = folder.path().join("log.jsonl");
+        std::fs::write(folder.path().join(CARD_FILE), card.to_string()).expect("the card is written");
+        std::fs::write(folder.path().join(MANNERS_FILE), "work").expect("the manners are written");
+        let mut command = Command::new(interpreter());
+        command.arg(agents_folder().join("changing.py")).args(["--cache", cache]);
+        command.arg("--folder").arg(folder.path()).arg("--log").arg(&log);
+        Self { process: Process::start(command), log, folder }
+    }
+
+    /// Changes the card of an agent that can change; its readers see the old one or the new one.
+    pub fn change_card(&self, card: &Value) {
+        self.replace(CARD_FILE, &card.to_string());
+    }
+
+    /// Changes how an agent that can change answers messages.
+    pub fn change_manners(&self, manners: &str) {
+        self.replace(MANNERS_FILE, manners);
+    }
+
+    fn replace(&self, file: &str, text: &str) {
+        let new = self.folder.path().join("new");
+        std::fs::write(&new, text).expect("the file is written");
+        std::fs::rename(new, self.folder.path().join(file)).expect("the file is replaced");
     }
 
     /// Where it listens.

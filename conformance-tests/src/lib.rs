@@ -25,5 +25,5 @@ pub mod wire;
 pub use agent::Agent;
 pub use broker::{Broker, command, demonstration, key_digest};
 pub use issuer::Issuer;
-pub use python::{Player, Probe, Round, agents_folder, examples_folder, interpreter};
+pub use python::{Player, Probe, Round, agents_folder, examples_folder, interpreter, verified_card};
 pub use receiver::{Posted, Receiver, Reply};

@@ -71,6 +71,15 @@ impl Probe {
     }
 }
 
+/// What the SDK makes of the card at a base URL, its signature verified (`agents/verify_card.py`).
+pub fn verified_card(url: &str, arguments: &[&str]) -> Value {
+    let mut command = Command::new(interpreter());
+    command.arg(agents_folder().join("verify_card.py")).arg(url).args(arguments);
+    let output = command.stderr(Stdio::inherit()).output().expect("the verifier starts");
+    assert!(output.status.success(), "the verifier failed at {url}");
+    serde_json::from_slice(&output.stdout).expect("JSON")
+}
+
 /// An SDK client that plays rounds (`agents/rounds.py`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Player {

@@ -6,6 +6,8 @@
 mod agent_card;
 mod artifact;
 pub mod binding;
+mod canonical;
+mod card_signature;
 mod error;
 mod event;
 mod fields;
@@ -22,6 +24,8 @@ pub mod v03;
 
 pub use agent_card::{AgentCapabilities, AgentCard, AgentExtension, AgentInterface, AgentSkill};
 pub use artifact::{Artifact, merge_artifact};
+pub use canonical::canonicalize;
+pub use card_signature::{CardSignature, ProtectedHeader, SignedForm, with_signatures, write_protected};
 pub use error::{A2aError, ErrorDetail, ErrorKind};
 pub use event::{SendMessageResponse, StreamResponse, TaskArtifactUpdateEvent, TaskStatusUpdateEvent};
 pub use fields::{Fields, Invalid, Metadata};
@@ -34,9 +38,9 @@ pub use push::{
     Secret, TaskPushNotificationConfig,
 };
 pub use request::{
-    CancelTaskRequest, GetTaskRequest, ListTasksRequest, ListTasksResponse, MAX_PAGE_SIZE,
-    SendMessageConfiguration, SendMessageRequest, SubscribeToTaskRequest, invalid_params, read_pairs,
-    read_params,
+    CancelTaskRequest, GetExtendedAgentCardRequest, GetTaskRequest, ListTasksRequest, ListTasksResponse,
+    MAX_PAGE_SIZE, SendMessageConfiguration, SendMessageRequest, SubscribeToTaskRequest, invalid_params,
+    read_pairs, read_params,
 };
 pub use service_parameters::{EXTENSIONS_HEADER, PROTOCOL_VERSION, VERSION_HEADER, Version, check_version};
 pub use task::{Task, TaskStatus};

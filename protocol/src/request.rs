@@ -105,6 +105,14 @@ wire_object! {
 }
 
 wire_object! {
+    /// GetExtendedAgentCard.
+    pub struct GetExtendedAgentCardRequest {
+        /// Routes within one endpoint.
+        tenant: Option<String> = "tenant",
+    }
+}
+
+wire_object! {
     /// SubscribeToTask.
     pub struct SubscribeToTaskRequest {
         /// Routes within one endpoint.

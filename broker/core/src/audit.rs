@@ -12,8 +12,8 @@ mod verify;
 
 pub use self::chain::{ENTRY_VERSION, Entry, Hash, Head, HeadError};
 pub use self::event::{
-    Alike, AuthenticationFailed, By, Delegation, Event, Forbidden, Grant, GrantAct, Presented, Refused,
-    Registered, Removed, Repeated, Revoked,
+    Alike, AuthenticationFailed, By, CardChanged, CardOutcome, Delegation, Event, Forbidden, Grant, GrantAct,
+    Presented, Refused, Registered, Removed, Repeated, Revoked,
 };
 pub use self::judged::{Judged, Used, Verdict};
 pub use self::repeats::Repeats;

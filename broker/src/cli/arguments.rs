@@ -91,6 +91,9 @@ pub(super) enum Command {
     /// Look at grants, verify them, and look after the keys that sign them.
     #[command(subcommand)]
     Grant(GrantCommand),
+    /// Look after the keys that sign the cards the broker serves.
+    #[command(subcommand)]
+    Card(CardCommand),
     /// Look at push notifications that could not be delivered, and send them after all.
     #[command(subcommand)]
     Push(PushCommand),
@@ -132,6 +135,9 @@ pub(super) enum AgentCommand {
         /// File of its public key (JWK); its grants are then bound to that key (DPoP).
         #[arg(long, value_name = "FILE")]
         jwk: Option<PathBuf>,
+        /// File of a public key (JWK, or a JWKS) of which one must have signed its card; a card by no such key is refused.
+        #[arg(long = "card-key", value_name = "FILE")]
+        card_keys: Vec<PathBuf>,
     },
     /// List the agents.
     #[command(after_help = "Example:\n  bailiwick agent list --json")]
@@ -141,6 +147,29 @@ pub(super) enum AgentCommand {
     Show {
         /// Its name.
         name: String,
+    },
+    /// Use the card of an agent that waits because it claims more than the one in use.
+    #[command(after_help = "Examples:
+  bailiwick agent show researcher                      what is new in it
+  bailiwick agent accept researcher
+  bailiwick agent accept researcher --card 9f86d0…     only the card that was looked at")]
+    Accept {
+        /// Its name.
+        name: String,
+        /// SHA-256 of the card that was looked at, as `agent show` prints it; any other is not accepted.
+        #[arg(long, value_name = "SHA256")]
+        card: Option<String>,
+    },
+    /// Send an agent one real, cheap message and say what it answers. Exit code 1 if it does not.
+    #[command(after_help = "Examples:
+  bailiwick agent probe researcher
+  bailiwick agent probe researcher --message 'Are you there?'")]
+    Probe {
+        /// Its name.
+        name: String,
+        /// What to say instead of the configured message.
+        #[arg(long, value_name = "TEXT")]
+        message: Option<String>,
     },
     /// Forget an agent. Its tasks go on.
     #[command(after_help = "Example:\n  bailiwick agent remove researcher")]
@@ -261,6 +290,19 @@ pub(super) enum GrantCommand {
     Revoke {
         /// The task.
         task: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum CardCommand {
+    /// Publish the next signing key; it signs ten minutes later, when everybody knows it.
+    #[command(after_help = "Examples:
+  bailiwick card rotate
+  bailiwick card rotate --compromised     others know the key: cards signed so far verify no more")]
+    Rotate {
+        /// The next key signs at once, and the old ones are withdrawn.
+        #[arg(long)]
+        compromised: bool,
     },
 }
 

@@ -15,7 +15,9 @@ use reqwest::Method;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::arguments::{AgentCommand, Arguments, Command, ConfigCommand, KeyCommand, Send, TaskCommand};
+use super::arguments::{
+    AgentCommand, Arguments, CardCommand, Command, ConfigCommand, KeyCommand, Send, TaskCommand,
+};
 use super::audit::AuditCommand;
 use super::cap::CapCommand;
 use super::client::BrokerClient;
@@ -30,6 +32,9 @@ pub(super) async fn execute(arguments: Arguments) -> Result<ExitCode, String> {
     let done = match arguments.command {
         Command::Serve(arguments) => serve::serve(arguments).await,
         Command::Demo { stay } => crate::demo::run(stay).await,
+        Command::Agent(AgentCommand::Probe { name, message }) => {
+            return Ok(judged(session.probe(&name, message.as_deref()).await));
+        }
         Command::Agent(command) => session.agent(command).await,
         Command::Send(arguments) => session.send(arguments).await,
         Command::Task(command) => session.task(command).await,
@@ -45,6 +50,9 @@ pub(super) async fn execute(arguments: Arguments) -> Result<ExitCode, String> {
             return Ok(judged(session.verify(&file, head, after)));
         }
         Command::Grant(command) => grant::execute(&session, command).await,
+        Command::Card(CardCommand::Rotate { compromised }) => {
+            grant::rotate(&session, "/api/v1/card-keys/rotate", compromised).await
+        }
         Command::Push(command) => push::execute(&session, command).await,
         Command::Config(command) => session.config(command),
     };
@@ -71,10 +79,12 @@ impl Session {
     async fn agent(&self, command: AgentCommand) -> Result<(), String> {
         let path = |name: &str| format!("/api/v1/agents/{name}");
         match command {
-            AgentCommand::Add { name, url, caps, auth, jwk } => {
+            AgentCommand::Add { name, url, caps, auth, jwk, card_keys } => {
                 let auth = auth.as_deref().map(read_auth).transpose()?;
                 let jwk = jwk.as_deref().map(read_jwk).transpose()?;
-                let new = NewAgent { name, url, caps, auth, jwk };
+                let read = card_keys.iter().map(|file| read_card_keys(file));
+                let card_keys = read.collect::<Result<Vec<_>, _>>()?.concat();
+                let new = NewAgent { name, url, caps, auth, jwk, card_keys };
                 let new = serde_json::to_value(new).map_err(|error| error.to_string())?;
                 let agent = self.broker.api(Method::POST, "/api/v1/agents", Some(new)).await?;
                 self.show(&agent, || print::agent(&agent))
@@ -88,11 +98,26 @@ impl Session {
                 let agent = self.broker.api(Method::GET, &path(&name), None).await?;
                 self.show(&agent, || print::agent(&agent))
             }
+            AgentCommand::Accept { name, card } => {
+                let body = card.map(|card| json!({ "card": card }));
+                let agent = self.broker.api(Method::POST, &format!("{}/accept", path(&name)), body).await?;
+                self.show(&agent, || print::agent(&agent))
+            }
+            AgentCommand::Probe { name, message } => self.probe(&name, message.as_deref()).await.map(drop),
             AgentCommand::Remove { name } => {
                 self.broker.api(Method::DELETE, &path(&name), None).await?;
                 self.show(&json!({ "removed": name }), || format!("{name} is forgotten"))
             }
         }
+    }
+
+    /// Whether the agent answered.
+    async fn probe(&self, name: &str, message: Option<&str>) -> Result<bool, String> {
+        let body = message.map(|message| json!({ "message": message }));
+        let path = format!("/api/v1/agents/{name}/probe");
+        let probed = self.broker.api(Method::POST, &path, body).await?;
+        self.show(&probed, || print::probed(&probed))?;
+        Ok(probed.get("outcome").and_then(Value::as_str) == Some("answered"))
     }
 
     async fn send(&self, arguments: Send) -> Result<(), String> {
@@ -196,9 +221,24 @@ fn read_auth(text: &str) -> Result<AgentAuth, String> {
 }
 
 fn read_jwk(file: &std::path::Path) -> Result<Value, String> {
-    let problem = |problem: String| format!("--jwk {}: {problem}; expected a public JWK", file.display());
-    let text = std::fs::read(file).map_err(|error| problem(error.to_string()))?;
-    serde_json::from_slice(&text).map_err(|error| problem(error.to_string()))
+    read_json(file).map_err(|problem| format!("--jwk {}: {problem}; expected a public JWK", file.display()))
+}
+
+/// One key, or all of a set.
+fn read_card_keys(file: &Path) -> Result<Vec<Value>, String> {
+    let read = read_json(file);
+    let key = read.map_err(|problem| {
+        format!("--card-key {}: {problem}; expected a public JWK, or a JWKS", file.display())
+    })?;
+    Ok(match key.get("keys").and_then(Value::as_array) {
+        Some(keys) => keys.clone(),
+        None => vec![key],
+    })
+}
+
+fn read_json(file: &Path) -> Result<Value, String> {
+    let text = std::fs::read(file).map_err(|error| error.to_string())?;
+    serde_json::from_slice(&text).map_err(|error| error.to_string())
 }
 
 fn request(arguments: &Send) -> Result<SendMessageRequest, String> {

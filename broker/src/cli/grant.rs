@@ -25,17 +25,20 @@ pub(super) async fn execute(session: &Session, command: GrantCommand) -> Result<
                 capability::verify(token.trim(), &keys, &expected).map_err(|error| error.to_string())?;
             session.show(&claims.to_json(), || format!("the grant is good\n{}", describe(&claims)))
         }
-        GrantCommand::Rotate { compromised } => {
-            let body = json!({ "compromised": compromised });
-            let keys = session.broker.api(Method::POST, "/api/v1/keys/rotate", Some(body)).await?;
-            session.show(&keys, || print_keys(&keys))
-        }
+        GrantCommand::Rotate { compromised } => rotate(session, "/api/v1/keys/rotate", compromised).await,
         GrantCommand::Revoke { task } => {
             let path = format!("/api/v1/tasks/{task}/revoke");
             let answer = session.broker.api(Method::POST, &path, Some(json!({}))).await?;
             session.show(&answer, || format!("the grants of {task} and of everything below it are revoked"))
         }
     }
+}
+
+/// Lets the next key of those at a path follow.
+pub(super) async fn rotate(session: &Session, path: &str, compromised: bool) -> Result<(), String> {
+    let body = json!({ "compromised": compromised });
+    let keys = session.broker.api(Method::POST, path, Some(body)).await?;
+    session.show(&keys, || print_keys(&keys))
 }
 
 fn inspect(session: &Session, token: &str) -> Result<(), String> {

@@ -1,7 +1,10 @@
 //! What people see: tasks, events, tables and trees as text.
 
 use protocol::{Artifact, Message, StreamResponse, Task, TaskState};
+use serde::Deserialize;
 use serde_json::Value;
+
+use crate::service::Health;
 
 /// A state without its wire prefix.
 pub(crate) fn state(state: TaskState) -> &'static str {
@@ -83,11 +86,18 @@ pub(super) fn agents(agents: &[Value]) -> String {
     if agents.is_empty() {
         return "no agents; add one with `bailiwick agent add NAME URL`".to_owned();
     }
-    agents.iter().map(agent).collect::<Vec<_>>().join("\n")
+    agents.iter().map(|agent| overview(agent).join("\n")).collect::<Vec<_>>().join("\n")
 }
 
-/// One agent.
+/// One agent, with how its card has changed.
 pub(super) fn agent(agent: &Value) -> String {
+    let mut lines = overview(agent);
+    let drift = agent.get("drift").and_then(Value::as_array).into_iter().flatten();
+    lines.extend(drift.filter_map(Value::as_str).map(|change| format!("  card: {change}")));
+    lines.join("\n")
+}
+
+fn overview(agent: &Value) -> Vec<String> {
     let list = |name: &str, of: fn(&Value) -> Option<&str>| -> String {
         let items = agent.get(name).and_then(Value::as_array).into_iter().flatten();
         let items: Vec<&str> = items.filter_map(of).collect();
@@ -99,6 +109,39 @@ pub(super) fn agent(agent: &Value) -> String {
         vec![format!("{:<20} {}  skills: {skills}  caps: {caps}", text(agent, "name"), text(agent, "url"))];
     let warnings = agent.get("warnings").and_then(Value::as_array).into_iter().flatten();
     lines.extend(warnings.filter_map(Value::as_str).map(|warning| format!("  warning: {warning}")));
+    if let Some(health) = agent.get("health").and_then(|health| Health::deserialize(health).ok()) {
+        lines.push(format!("  health: {health}"));
+    }
+    if let Some(card) = agent.get("pending_card").and_then(Value::as_str) {
+        let name = text(agent, "name");
+        lines.push(format!(
+            "  its card claims more than the one in use; to use it: bailiwick agent accept {name} --card {card}"
+        ));
+    }
+    lines
+}
+
+/// What came of a probe.
+pub(super) fn probed(probed: &Value) -> String {
+    let answer = match text(probed, "outcome") {
+        "answered" => match probed.pointer("/answer/state").and_then(Value::as_str) {
+            Some(state) => format!("answered with a task, {}", state.trim_start_matches("TASK_STATE_")),
+            None => "answered with a message".to_owned(),
+        },
+        "unavailable" => "could not be reached, or takes nothing now".to_owned(),
+        "errored" => "answered with an error".to_owned(),
+        "invalid" => "answered with something that is not A2A".to_owned(),
+        "broken" => "broke off".to_owned(),
+        "timed_out" => "did not answer in time".to_owned(),
+        outcome => outcome.to_owned(),
+    };
+    let said = probed.get("said").and_then(Value::as_str).map(|said| format!(": {said}")).unwrap_or_default();
+    let latency = probed.get("latency_ms").and_then(Value::as_u64).unwrap_or_default();
+    let spoken = format!("{} {}", text(probed, "binding"), text(probed, "version"));
+    let mut lines = vec![format!("{} {answer}{said}  {latency} ms  {spoken}", text(probed, "agent"))];
+    if let Some(said) = probed.pointer("/cleaned_up/said").and_then(Value::as_str) {
+        lines.push(format!("  its task: {said}"));
+    }
     lines.join("\n")
 }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::{ByteSize, Span};
-use crate::service::Recovery;
+use crate::service::{CardDrift, CardOptions, ProbeOptions, Recovery};
 use crate::southbound::{client, dialer};
 
 section! { SouthboundConfig {
@@ -20,6 +20,13 @@ section! { SouthboundConfig {
     secret_dir: PathBuf = PathBuf::new(),
     push: bool = true,
     push_backstop: Span = Span::seconds(30),
+    card_max_age: Span = Span::seconds(5 * 60),
+    card_min_refresh: Span = Span::seconds(30),
+    card_max_refresh: Span = Span::seconds(24 * 3_600),
+    card_drift: CardDrift = CardDrift::Review,
+    probe_message: String = "ping".to_owned(),
+    probe_timeout: Span = Span::seconds(10),
+    probe_every: Span = Span::seconds(0),
 }}
 
 impl SouthboundConfig {
@@ -32,6 +39,41 @@ impl SouthboundConfig {
             push: self.push,
             backstop: self.push_backstop.0,
         }
+    }
+
+    /// How cards are kept fresh.
+    pub fn cards(&self) -> CardOptions {
+        CardOptions {
+            max_age: self.card_max_age.0,
+            min_refresh: self.card_min_refresh.0,
+            max_refresh: self.card_max_refresh.0,
+            drift: self.card_drift,
+        }
+    }
+
+    /// How agents are probed. A probe gives up no later than the client does, so that its own deadline is what tells
+    /// an agent that is slow from one that is not there.
+    pub fn probing(&self) -> ProbeOptions {
+        ProbeOptions {
+            message: self.probe_message.clone(),
+            timeout: self.probe_timeout.0.min(self.response_timeout.0),
+            every: self.probe_every.0,
+        }
+    }
+
+    /// What is wrong with the times that agents are asked at.
+    pub(super) fn check(&self) -> Result<(), String> {
+        if self.card_min_refresh.0 > self.card_max_refresh.0 {
+            return Err(format!(
+                "southbound.card_min_refresh is {}, longer than southbound.card_max_refresh, {}; expected the \
+                 shortest time between two fetches of a card and the longest",
+                self.card_min_refresh, self.card_max_refresh
+            ));
+        }
+        if self.probe_message.is_empty() {
+            return Err("southbound.probe_message: expected a text, such as \"ping\"".to_owned());
+        }
+        Ok(())
     }
 
     /// The bounds on connections.

@@ -22,6 +22,22 @@ struct Rotation {
     compromised: bool,
 }
 
+/// What may be said of a card that is accepted.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Acceptance {
+    /// SHA-256 of the card that was looked at; any other is not accepted.
+    card: Option<String>,
+}
+
+/// What may be said of a probe.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Probe {
+    /// What to say instead of the configured message.
+    message: Option<String>,
+}
+
 /// Serves one call of the operator API.
 pub(super) async fn serve(
     context: &Context,
@@ -57,6 +73,16 @@ async fn call(
             broker.remove_agent(&caller, &name).await?;
             Ok(reply::answer(StatusCode::NO_CONTENT, JSON, reply::whole("")))
         }
+        ("POST", Route::AcceptCard(name)) => {
+            let Acceptance { card } = read_or_default(&sent?)?;
+            let accepted = broker.accept_card(&caller, &name, card.as_deref()).await?;
+            Ok(reply::json(StatusCode::OK, JSON, &accepted))
+        }
+        ("POST", Route::ProbeAgent(name)) => {
+            let Probe { message } = read_or_default(&sent?)?;
+            let probed = broker.probe_agent(&caller, &name, message.as_deref()).await?;
+            Ok(reply::json(StatusCode::OK, JSON, &probed))
+        }
         ("GET", Route::Tree(id)) => {
             Ok(reply::json(StatusCode::OK, JSON, &json!({ "tasks": broker.tree(&caller, &id).await? })))
         }
@@ -68,15 +94,33 @@ async fn call(
             Ok(reply::json(StatusCode::OK, JSON, &json!({ "keys": broker.keys(&caller)? })))
         }
         ("POST", Route::RotateKeys) => {
-            let sent = sent?;
-            let rotation: Rotation =
-                if sent.is_empty() { Rotation::default() } else { body::read_json(&sent)? };
+            let rotation: Rotation = read_or_default(&sent?)?;
             let keys = broker.rotate_keys(&caller, rotation.compromised).await?;
             Ok(reply::json(StatusCode::OK, JSON, &json!({ "keys": keys })))
         }
-        (_, Route::RevokeTask(_) | Route::RotateKeys) => Ok(method_not_allowed("POST")),
+        ("GET", Route::CardKeys) => {
+            Ok(reply::json(StatusCode::OK, JSON, &json!({ "keys": broker.list_card_keys(&caller)? })))
+        }
+        ("POST", Route::RotateCardKeys) => {
+            let rotation: Rotation = read_or_default(&sent?)?;
+            let keys = broker.rotate_card_keys(&caller, rotation.compromised).await?;
+            Ok(reply::json(StatusCode::OK, JSON, &json!({ "keys": keys })))
+        }
+        (
+            _,
+            Route::RevokeTask(_)
+            | Route::RotateKeys
+            | Route::RotateCardKeys
+            | Route::AcceptCard(_)
+            | Route::ProbeAgent(_),
+        ) => Ok(method_not_allowed("POST")),
         (_, Route::Agents) => Ok(method_not_allowed("GET, POST")),
         (_, Route::Agent(_)) => Ok(method_not_allowed("GET, DELETE")),
         _ => Ok(method_not_allowed("GET")),
     }
+}
+
+/// A body that may be left out.
+fn read_or_default<T: Default + serde::de::DeserializeOwned>(sent: &Bytes) -> Result<T, A2aError> {
+    if sent.is_empty() { Ok(T::default()) } else { body::read_json(sent) }
 }

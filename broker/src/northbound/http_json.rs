@@ -52,7 +52,13 @@ pub(super) async fn serve(context: &Context, addressed: Target, incoming: Incomi
         Version::V03 => (v03::perform(context, &call, &parameters, Dialect::HttpJson).await, v03::MEDIA_TYPE),
     };
     match answered {
-        Ok(Answer::Json(json)) => reply::answer(StatusCode::OK, media_type, reply::whole(json)),
+        Ok(Answer::Json(json)) => {
+            let mut response = reply::answer(StatusCode::OK, media_type, reply::whole(json));
+            if operation == Operation::GetExtendedAgentCard {
+                reply::keep_private(&mut response);
+            }
+            response
+        }
         Ok(Answer::Stream(events)) => sse::serve(events, None, context.shutdown()),
         Err(error) if version == Version::V03 => v03::error(&error),
         Err(error) => reply::error(&error),

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode};
 use protocol::binding::jsonrpc::{self, Rejected, Request, RequestId};
 use protocol::v03::Dialect;
-use protocol::{A2aError, ErrorKind, Version, read_params};
+use protocol::{A2aError, ErrorKind, Operation, Version, read_params};
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
@@ -32,7 +32,11 @@ pub(super) async fn serve(
     match answered {
         Ok(Answer::Json(json)) => {
             let body = reply::whole(jsonrpc::wrap_result(&id, &json));
-            reply::answer(StatusCode::OK, "application/json", body)
+            let mut response = reply::answer(StatusCode::OK, "application/json", body);
+            if operation == Operation::GetExtendedAgentCard {
+                reply::keep_private(&mut response);
+            }
+            response
         }
         Ok(Answer::Stream(events)) => sse::serve(events, Some(id), context.shutdown()),
         Err(error) => refuse(&id, &error),

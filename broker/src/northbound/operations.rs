@@ -135,8 +135,9 @@ impl Context {
                 json(&protocol::Fields::default())
             }
             Operation::GetExtendedAgentCard => {
-                let message = "there is no extended agent card here";
-                Err(A2aError::new(ErrorKind::UnsupportedOperation, message))
+                let request: protocol::GetExtendedAgentCardRequest = parameters.read()?;
+                let target = target(&call.addressed, request.tenant.as_deref())?;
+                broker.extended_card(&caller, &target).await.map(|card| Answer::Json(card.json))
             }
         }
     }

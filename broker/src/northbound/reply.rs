@@ -40,6 +40,11 @@ pub(super) fn answer(status: StatusCode, media_type: &'static str, body: Body) -
     response
 }
 
+/// Keeps an answer that is for this caller alone out of caches.
+pub(super) fn keep_private(response: &mut Response<Body>) {
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
+}
+
 /// A JSON document.
 pub(super) fn json(
     status: StatusCode,

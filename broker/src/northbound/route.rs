@@ -19,6 +19,8 @@ pub(super) enum Route {
     UpstreamCard(String),
     /// The keys that verify grants.
     Jwks,
+    /// The keys that verify cards.
+    CardJwks,
     /// Is the process alive.
     Health,
     /// Can it do its work.
@@ -27,6 +29,10 @@ pub(super) enum Route {
     Agents,
     /// One registered agent.
     Agent(String),
+    /// The card of an agent that waits, to be accepted.
+    AcceptCard(String),
+    /// An agent, to be sent a real message.
+    ProbeAgent(String),
     /// The tree below a task.
     Tree(String),
     /// The audit log.
@@ -35,8 +41,12 @@ pub(super) enum Route {
     RevokeTask(String),
     /// The keys grants are signed with.
     Keys,
-    /// The next key is to follow.
+    /// The next of them is to follow.
     RotateKeys,
+    /// The keys cards are signed with.
+    CardKeys,
+    /// The next of them is to follow.
+    RotateCardKeys,
     /// Where grants are exchanged, looked at and given up.
     Tokens(TokenEndpoint),
     /// Receivers of push notifications that were given up.
@@ -68,14 +78,19 @@ pub(super) fn route(method: &str, path: &str) -> Route {
         // The second is where agents before 0.3 had it, and some of 0.3's clients still look.
         [".well-known", "agent-card.json" | "agent.json"] => Route::Card(Target::Any),
         [".well-known", "jwks.json"] => Route::Jwks,
+        [".well-known", "card-jwks.json"] => Route::CardJwks,
         ["token"] => Route::Tokens(TokenEndpoint::Token),
         ["introspect"] => Route::Tokens(TokenEndpoint::Introspect),
         ["revoke"] => Route::Tokens(TokenEndpoint::Revoke),
         ["api", "v1", "keys"] => Route::Keys,
         ["api", "v1", "keys", "rotate"] => Route::RotateKeys,
+        ["api", "v1", "card-keys"] => Route::CardKeys,
+        ["api", "v1", "card-keys", "rotate"] => Route::RotateCardKeys,
         ["api", "v1", "tasks", id, "revoke"] => Route::RevokeTask(percent_decode(id).into_owned()),
         ["api", "v1", "agents"] => Route::Agents,
         ["api", "v1", "agents", name] => Route::Agent(percent_decode(name).into_owned()),
+        ["api", "v1", "agents", name, "accept"] => Route::AcceptCard(percent_decode(name).into_owned()),
+        ["api", "v1", "agents", name, "probe"] => Route::ProbeAgent(percent_decode(name).into_owned()),
         ["api", "v1", "tasks", id, "tree"] => Route::Tree(percent_decode(id).into_owned()),
         ["api", "v1", "audit"] => Route::Audit,
         ["api", "v1", "push", "dead-letters"] => Route::DeadLetters,
@@ -116,6 +131,11 @@ mod tests {
     }
 
     #[test]
+    fn a_cards_signature_points_to_where_its_keys_are() {
+        assert_eq!(route("GET", crate::service::CARD_JWKS_PATH), Route::CardJwks);
+    }
+
+    #[test]
     fn paths_lead_where_the_documentation_says() {
         let rest = |target, path: &str| Route::HttpJson(target, path.to_owned());
         let table = [
@@ -135,6 +155,8 @@ mod tests {
             ("GET", "/agents/a/.well-known/agent-card.json", Route::Card(agent("a"))),
             ("GET", "/agents/a/.well-known/upstream-agent-card.json", Route::UpstreamCard("a".to_owned())),
             ("GET", "/api/v1/tasks/x/tree", Route::Tree("x".to_owned())),
+            ("POST", "/api/v1/agents/a/accept", Route::AcceptCard("a".to_owned())),
+            ("POST", "/api/v1/agents/a/probe", Route::ProbeAgent("a".to_owned())),
             ("GET", "/api/v1/audit", Route::Audit),
             ("POST", "/api/v1/tasks/x/revoke", Route::RevokeTask("x".to_owned())),
             ("POST", "/token", Route::Tokens(TokenEndpoint::Token)),

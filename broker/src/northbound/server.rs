@@ -179,10 +179,14 @@ impl Server {
             Route::Unknown => not_found(),
             Route::Agents
             | Route::Agent(_)
+            | Route::AcceptCard(_)
+            | Route::ProbeAgent(_)
             | Route::Tree(_)
             | Route::RevokeTask(_)
             | Route::Keys
-            | Route::RotateKeys => api::serve(&self.context, route, method, credential, body).await,
+            | Route::RotateKeys
+            | Route::CardKeys
+            | Route::RotateCardKeys => api::serve(&self.context, route, method, credential, body).await,
             Route::Audit => audit::serve(&self.context, method, credential, query).await,
             Route::DeadLetters | Route::RetryDeadLetter(..) => {
                 push::serve(&self.context, route, method, credential).await
@@ -194,6 +198,7 @@ impl Server {
             Route::Card(target) => card(self.context.broker.agent_card(&target), headers),
             Route::UpstreamCard(name) => card(self.context.broker.upstream_card(&name), headers),
             Route::Jwks => jwks(&self.context.broker.jwks()),
+            Route::CardJwks => jwks(&self.context.broker.card_jwks()),
             Route::Health => plain(http::StatusCode::OK, "ok\n"),
             Route::Ready => match self.context.broker.ready().await {
                 Ok(()) => plain(http::StatusCode::OK, "ready\n"),

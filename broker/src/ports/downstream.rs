@@ -1,4 +1,5 @@
-//! What the broker needs of an agent: to be sent a message, asked about a task, listened to, and told to cancel.
+//! What the broker needs of an agent: to be sent a message, asked about a task, listened to, and told to cancel; and what its card is for
+//! those it knows.
 //! Failures say what is known about the agent's side, because that decides what may be tried again.
 
 use std::pin::Pin;
@@ -10,6 +11,7 @@ use futures_util::Stream;
 use protocol::{AgentCard, SendMessageRequest, StreamResponse, Task, Version};
 
 use super::agent_auth::AgentAuth;
+use super::fetch::{Caching, Validators};
 use crate::address::Destination;
 
 /// Where and how an agent is reached, chosen from its card.
@@ -87,6 +89,9 @@ pub trait Downstream: Send + Sync + 'static {
 
     /// Asks for cancellation (`CancelTask`); the task as the agent then sees it.
     async fn cancel_task(&self, to: &Endpoint, agent_task: &str) -> Result<Task, AskError>;
+
+    /// The card it has for those it knows (`GetExtendedAgentCard`), as it sent it.
+    async fn extended_card(&self, to: &Endpoint) -> Result<bytes::Bytes, AskError>;
 }
 
 /// An agent's card as fetched.
@@ -98,6 +103,17 @@ pub struct FetchedCard {
     pub original: bytes::Bytes,
     /// Where it was found.
     pub url: String,
+    /// How long it may be used without asking, and what to ask with.
+    pub caching: Caching,
+}
+
+/// An answer to whether a card has changed.
+#[derive(Debug, Clone)]
+pub enum Refetched {
+    /// It is the one that is known.
+    Unchanged(Caching),
+    /// The card as it is now; its bytes may still be those that are known.
+    Changed(Box<FetchedCard>),
 }
 
 /// Finds an agent's card.
@@ -105,4 +121,7 @@ pub struct FetchedCard {
 pub trait Discovery: Send + Sync + 'static {
     /// Fetches the card from an agent's base URL, or from the card's own URL. Errors are sentences for people.
     async fn fetch_card(&self, url: &str) -> Result<FetchedCard, String>;
+
+    /// The same, unless it is still the card that was fetched with `known`.
+    async fn refetch_card(&self, url: &str, known: &Validators) -> Result<Refetched, String>;
 }

@@ -1,5 +1,13 @@
 //! The registry: which agents there are, what the operator lets them do, and what their cards say.
 
+mod accept;
+mod card;
+mod drift;
+mod health;
+mod name;
+mod probe;
+mod refresh;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -9,37 +17,26 @@ use capability::{Scope, VerifyKey};
 use protocol::v03::read_card;
 use protocol::{A2aError, AgentCard, ErrorKind};
 use serde::{Deserialize, Serialize};
+use tokio::sync::{Mutex, MutexGuard};
 
+use self::card::Drift;
+pub use self::card::{CardDrift, CardOptions};
+pub use self::health::Health;
+pub(super) use self::health::HealthBook;
+pub use self::name::is_agent_name;
+pub(super) use self::probe::tend as probe_all;
+pub use self::probe::{ProbeOptions, Probed};
+pub(super) use self::refresh::{Refreshing, tend as refresh_cards};
 use super::resolution::{Resolved, Terms, resolve};
-use super::{Broker, Caller, audit, error};
+use super::{Broker, Caller, audit, card_trust, error};
 use crate::ports::agent_auth::AgentAuth;
 use crate::ports::clock::Clock;
-use crate::ports::downstream::{Discovery, Endpoint, FetchedCard};
+use crate::ports::downstream::{Discovery, Downstream, Endpoint, FetchedCard, Refetched};
+use crate::ports::fetch::{Caching, Validators};
 use crate::ports::store::Store;
 
-/// Longest name of an agent.
-const MAX_NAME_CHARS: usize = 63;
 /// What only an operator may do here.
 const CHANGE_REGISTRY: &str = "change the registry";
-/// First path segments the broker serves itself, which therefore name no agent.
-const RESERVED_NAMES: [&str; 15] = [
-    "agents",
-    "api",
-    "console",
-    "extendedagentcard",
-    "healthz",
-    "introspect",
-    "mcp",
-    "message",
-    "metrics",
-    "push",
-    "readyz",
-    "revoke",
-    "tasks",
-    "token",
-    "v1",
-];
-
 /// A registration, as asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -57,6 +54,9 @@ pub struct NewAgent {
     /// Its public key (RFC 7517): its grants are bound to it. Wins over the one in its card.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jwk: Option<serde_json::Value>,
+    /// Public keys (RFC 7517) of which one has to have signed its card; with none, nothing has to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub card_keys: Vec<serde_json::Value>,
 }
 
 /// An agent, as shown.
@@ -87,6 +87,21 @@ pub struct AgentView {
     /// Thumbprint of the key its grants are bound to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
+    /// Whether its card is signed, and by whom; absent while there is no card.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature: Option<String>,
+    /// Whether it does its work, from what its answers to messages were; never from its card.
+    #[serde(default)]
+    pub health: Health,
+    /// Whether a card that claims more waits for an operator.
+    #[serde(default)]
+    pub pending: bool,
+    /// SHA-256 of that card.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pending_card: Option<String>,
+    /// How its card has changed, newest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub drift: Vec<String>,
 }
 
 /// A skill, as shown.
@@ -112,13 +127,17 @@ pub enum Source {
 #[derive(Debug, Clone)]
 pub(super) struct Agent {
     pub(super) name: String,
-    url: String,
+    pub(super) url: String,
     source: Source,
     caps: Scope,
-    auth: Option<Arc<AgentAuth>>,
+    pub(super) auth: Option<Arc<AgentAuth>>,
     jwk: Option<serde_json::Value>,
+    pub(super) card_keys: Vec<VerifyKey>,
     answers_with_tasks: Option<bool>,
     pub(super) resolved: Option<Resolved>,
+    /// What its card is asked for with: names the version that was fetched last.
+    validators: Validators,
+    drift: Drift,
 }
 
 /// A registration as stored.
@@ -131,30 +150,43 @@ struct Document {
     auth: Option<AgentAuth>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     jwk: Option<serde_json::Value>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    card_keys: Vec<serde_json::Value>,
     card: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    extended: Option<String>,
     fetched: Timestamp,
     answers_with_tasks: Option<bool>,
+    #[serde(default)]
+    validators: Validators,
+    #[serde(default)]
+    drift: Drift,
 }
 
 pub(super) struct Registry {
     store: Arc<dyn Store>,
     discovery: Arc<dyn Discovery>,
+    pub(super) downstream: Arc<dyn Downstream>,
     clock: Arc<dyn Clock>,
+    pub(super) cards: CardOptions,
     agents: RwLock<BTreeMap<String, Arc<Agent>>>,
+    /// Held from reading an agent to storing what became of it, so that no change is lost to another.
+    pub(super) changing: Mutex<()>,
 }
 
-/// Whether a name can be an agent's.
-pub fn is_agent_name(name: &str) -> bool {
-    let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    (1..=MAX_NAME_CHARS).contains(&name.len())
-        && name.bytes().all(fits)
-        && !name.starts_with('-')
-        && !RESERVED_NAMES.contains(&name)
-}
+/// The right to change the registry.
+pub(super) type Turn<'a> = MutexGuard<'a, ()>;
 
 impl Registry {
-    pub(super) fn new(store: Arc<dyn Store>, discovery: Arc<dyn Discovery>, clock: Arc<dyn Clock>) -> Self {
-        Self { store, discovery, clock, agents: RwLock::default() }
+    pub(super) fn new(
+        store: Arc<dyn Store>,
+        discovery: Arc<dyn Discovery>,
+        downstream: Arc<dyn Downstream>,
+        clock: Arc<dyn Clock>,
+        cards: CardOptions,
+    ) -> Self {
+        let (agents, changing) = Default::default();
+        Self { store, discovery, downstream, clock, cards, agents, changing }
     }
 
     pub(super) fn get(&self, name: &str) -> Option<Arc<Agent>> {
@@ -173,8 +205,8 @@ impl Registry {
         }
         let card = self.discovery.fetch_card(&agent.url).await;
         let card = card.map_err(|reason| A2aError::new(ErrorKind::Unavailable, reason))?;
-        let agent = Agent::clone(&agent).with_card(card, self.clock.now())?;
-        self.put(agent, None).await
+        let agent = self.take_in(&agent, Refetched::Changed(Box::new(card))).await?;
+        Ok(self.with_fresh_extended_card(agent).await)
     }
 
     /// Where to reach an agent, or a sentence why not.
@@ -191,35 +223,52 @@ impl Registry {
 
     /// Learns how an agent answers. One direct message is enough to never again conclude from absence.
     pub(super) async fn learn(&self, name: &str, with_task: bool) {
-        let Some(agent) = self.get(name) else { return };
-        let known = agent.answers_with_tasks;
-        if known == Some(with_task) || known == Some(false) {
+        let is_news = |agent: &Arc<Agent>| {
+            let known = agent.answers_with_tasks;
+            known != Some(with_task) && known != Some(false)
+        };
+        if self.get(name).is_none_or(|agent| !is_news(&agent)) {
             return;
         }
+        let turn = self.changing.lock().await;
+        let Some(agent) = self.get(name).filter(is_news) else { return };
         let learned = Agent { answers_with_tasks: Some(with_task), ..Agent::clone(&agent) };
-        if let Err(error) = self.put(learned, None).await {
+        if let Err(error) = self.put(learned, None, &turn).await {
             tracing::warn!(agent = agent.name, %error, "what was learned of an agent is not stored");
         }
     }
 
-    /// Stores an agent; with who registered it, where that is news for the audit log.
-    async fn put(&self, agent: Agent, registered_by: Option<By>) -> Result<Arc<Agent>, A2aError> {
+    /// Stores an agent, with what the audit log says of it.
+    pub(super) async fn put(
+        &self,
+        agent: Agent,
+        event: Option<Event>,
+        _turn: &Turn<'_>,
+    ) -> Result<Arc<Agent>, A2aError> {
         let document = Document {
             url: agent.url.clone(),
             source: agent.source,
             caps: agent.caps.clone(),
             auth: agent.auth.as_deref().cloned(),
             jwk: agent.jwk.clone(),
+            card_keys: agent.card_keys.iter().map(VerifyKey::jwk).collect(),
+            extended: agent
+                .resolved
+                .as_ref()
+                .and_then(|resolved| resolved.extended.as_ref())
+                .map(|extended| String::from_utf8_lossy(&extended.original).into_owned()),
             card: agent
                 .resolved
                 .as_ref()
                 .map(|resolved| String::from_utf8_lossy(&resolved.original).into_owned()),
             fetched: agent.resolved.as_ref().map_or_else(|| self.clock.now(), |resolved| resolved.fetched),
             answers_with_tasks: agent.answers_with_tasks,
+            validators: agent.validators.clone(),
+            drift: agent.drift.clone(),
         };
         let encoded = serde_json::to_vec(&document).map_err(|_| error::internal())?;
-        let registered = registered_by.map(|by| audit::entry(self.clock.now(), &agent.registration(by)));
-        let stored = self.store.put_agent(&agent.name, encoded.into(), registered.transpose()?).await;
+        let said = event.map(|event| audit::entry(self.clock.now(), &event)).transpose()?;
+        let stored = self.store.put_agent(&agent.name, encoded.into(), said).await;
         stored.map_err(|failure| error::store(&failure))?;
         let agent = Arc::new(agent);
         let mut agents = self.agents.write().unwrap_or_else(PoisonError::into_inner);
@@ -241,7 +290,7 @@ impl Broker {
                 self.forget(&name, By::Configuration).await?;
                 continue;
             }
-            let agent = Agent::restored(name, document);
+            let agent = Agent::restored(name, document)?;
             let mut agents = self.registry.agents.write().unwrap_or_else(PoisonError::into_inner);
             agents.insert(agent.name.clone(), Arc::new(agent));
         }
@@ -256,19 +305,29 @@ impl Broker {
         let before = self.registry.get(&new.name).filter(|agent| agent.url == new.url);
         let is_news =
             before.as_ref().is_none_or(|agent| agent.caps != caps || agent.source != Source::Config);
-        let answers_with_tasks = before.and_then(|agent| agent.answers_with_tasks);
-        let mut agent = Agent { answers_with_tasks, ..Agent::registered(new, caps, Source::Config) };
-        match self.registry.discovery.fetch_card(&agent.url).await {
-            Ok(card) => agent = agent.with_card(card, self.clock.now())?,
-            Err(reason) => {
-                tracing::warn!(
-                    agent = agent.name,
-                    reason,
-                    "the agent's card will be fetched when it is needed"
-                );
+        let mut agent = Agent::registered(new, caps, Source::Config);
+        if let Some(before) = before {
+            agent.follow(&before);
+        }
+        // A card that is known is used, and looked at again soon: what is new in it may have to wait for an operator.
+        if agent.resolved.is_none() {
+            match self.registry.discovery.fetch_card(&agent.url).await {
+                Ok(card) => {
+                    let known = agent.with_card(card, self.clock.now())?;
+                    agent = self.registry.with_extended_card(known).await;
+                }
+                Err(reason) => {
+                    tracing::warn!(
+                        agent = agent.name,
+                        reason,
+                        "the agent's card will be fetched when it is needed"
+                    );
+                }
             }
         }
-        self.registry.put(agent, is_news.then_some(By::Configuration)).await.map(drop)
+        let event = is_news.then(|| agent.registration(By::Configuration));
+        let turn = self.registry.changing.lock().await;
+        self.registry.put(agent, event, &turn).await.map(drop)
     }
 
     /// Registers an agent, or replaces its registration. Its card must be there.
@@ -283,24 +342,41 @@ impl Broker {
         }
         let card = self.registry.discovery.fetch_card(&new.url).await;
         let card = card.map_err(|reason| A2aError::new(ErrorKind::BadGateway, reason))?;
+        let caching = card.caching.clone();
         let agent = Agent::registered(new, caps, Source::Api).with_card(card, self.clock.now())?;
-        Ok(view(&*self.registry.put(agent, Some(audit::by(caller))).await?))
+        let agent = self.registry.with_extended_card(agent).await;
+        let event = agent.registration(audit::by(caller));
+        let turn = self.registry.changing.lock().await;
+        let agent = self.registry.put(agent, Some(event), &turn).await?;
+        self.health.forget(&agent.name);
+        self.refreshing.fetched(&agent.name, caching.max_age, &*self.clock);
+        Ok(self.view(&agent))
     }
 
     /// All agents, by name.
     pub fn list_agents(&self, _caller: &Caller) -> Vec<AgentView> {
-        self.registry.all().iter().map(|agent| view(agent)).collect()
+        self.registry.all().iter().map(|agent| self.view(agent)).collect()
     }
 
     /// One agent.
     pub fn show_agent(&self, _caller: &Caller, name: &str) -> Result<AgentView, A2aError> {
-        self.registry.get(name).map(|agent| view(&agent)).ok_or_else(|| error::agent_not_found(name))
+        self.registry.get(name).map(|agent| self.view(&agent)).ok_or_else(|| error::agent_not_found(name))
+    }
+
+    /// An agent with what is known of it while the broker runs.
+    fn view(&self, agent: &Agent) -> AgentView {
+        let mut view = view(agent);
+        view.health = self.health(&agent.name);
+        view.warnings.extend(self.refreshing.trouble(&agent.name));
+        view
     }
 
     /// Forgets an agent. Tasks it works on go on.
     pub async fn remove_agent(&self, caller: &Caller, name: &str) -> Result<(), A2aError> {
         self.require_operator(caller, CHANGE_REGISTRY)?;
+        let _turn = self.registry.changing.lock().await;
         let known = self.forget(name, audit::by(caller)).await?;
+        self.health.forget(name);
         let mut agents = self.registry.agents.write().unwrap_or_else(PoisonError::into_inner);
         let held = agents.remove(name).is_some();
         if known || held { Ok(()) } else { Err(error::agent_not_found(name)) }
@@ -334,15 +410,30 @@ fn check(new: &NewAgent) -> Result<Scope, A2aError> {
     if let Some(Err(problem)) = new.jwk.as_ref().map(VerifyKey::from_jwk) {
         return Err(error::invalid("jwk", &problem.to_string()));
     }
+    card_trust::read_keys(&new.card_keys).map_err(|problem| error::invalid("card_keys", &problem))?;
     Scope::parse(&new.caps).map_err(|problem| error::invalid("caps", &problem.to_string()))
 }
 
 impl Agent {
     /// An agent whose card is not known yet.
     fn registered(new: NewAgent, caps: Scope, source: Source) -> Self {
-        let NewAgent { name, url, auth, jwk, .. } = new;
+        let NewAgent { name, url, auth, jwk, card_keys, .. } = new;
         let auth = auth.map(Arc::new);
-        Self { name, url, source, caps, auth, jwk, answers_with_tasks: None, resolved: None }
+        // `check` has read them.
+        let card_keys = card_trust::read_keys(&card_keys).unwrap_or_default();
+        Self {
+            name,
+            url,
+            source,
+            caps,
+            auth,
+            jwk,
+            card_keys,
+            answers_with_tasks: None,
+            resolved: None,
+            validators: Validators::default(),
+            drift: Drift::default(),
+        }
     }
 
     /// What the audit log says of its registration.
@@ -353,13 +444,25 @@ impl Agent {
 
     /// The same with what follows from its card.
     fn with_card(mut self, card: FetchedCard, fetched: Timestamp) -> Result<Self, A2aError> {
-        let Self { name, url, caps, auth, .. } = &self;
-        let resolved = resolve(Terms { name, url, caps, auth: auth.as_ref() }, card, fetched)?;
+        self.validators = card.caching.validators.clone();
+        self.drift.pending = None;
+        let resolved = self.resolve(card, fetched);
+        self.use_card(resolved.map_err(|problem| A2aError::new(ErrorKind::InvalidAgentResponse, problem))?);
+        Ok(self)
+    }
+
+    /// What follows from a card, or a sentence that says what is wrong with it.
+    pub(super) fn resolve(&self, card: FetchedCard, fetched: Timestamp) -> Result<Resolved, String> {
+        let Self { name, url, caps, auth, card_keys, .. } = self;
+        let terms = Terms { name, url, caps, auth: auth.as_ref(), card_keys };
+        resolve(terms, card, fetched).map_err(|error| error.message)
+    }
+
+    fn use_card(&mut self, resolved: Resolved) {
         for warning in &resolved.warnings {
-            tracing::warn!(agent = name, "{warning}");
+            tracing::warn!(agent = self.name, "{warning}");
         }
         self.resolved = Some(resolved);
-        Ok(self)
     }
 
     /// Thumbprint of the key its grants are bound to: the operator's word, or else its card's.
@@ -370,15 +473,33 @@ impl Agent {
     }
 
     /// An agent as it was stored.
-    fn restored(name: String, document: Document) -> Self {
-        let Document { url, source, caps, auth, jwk, card, fetched, answers_with_tasks } = document;
-        let auth = auth.map(Arc::new);
-        let agent = Self { name, url, source, caps, auth, jwk, answers_with_tasks, resolved: None };
+    fn restored(name: String, document: Document) -> Result<Self, A2aError> {
+        let Document { url, source, caps, auth, jwk, card, extended, fetched, .. } = document;
+        // Keys that cannot be read are not none: without them any card would do.
+        let card_keys =
+            card_trust::read_keys(&document.card_keys).map_err(|damage| error::damaged(&damage))?;
+        let mut agent = Self {
+            name,
+            url,
+            source,
+            caps,
+            auth: auth.map(Arc::new),
+            jwk,
+            card_keys,
+            answers_with_tasks: document.answers_with_tasks,
+            resolved: None,
+            validators: document.validators,
+            drift: document.drift,
+        };
         let card = card.and_then(|original| {
             let card = read_card(original.as_bytes()).ok()?;
-            Some(FetchedCard { card, original: original.into(), url: agent.url.clone() })
+            let (url, caching) = (agent.url.clone(), Caching::default());
+            Some(FetchedCard { card, original: original.into(), url, caching })
         });
-        card.and_then(|card| agent.clone().with_card(card, fetched).ok()).unwrap_or(agent)
+        if let Some(resolved) = card.and_then(|card| agent.resolve(card, fetched).ok()) {
+            agent.use_card(resolved);
+        }
+        Ok(extended.and_then(|original| agent.clone().extended(original.into()).ok()).unwrap_or(agent))
     }
 }
 
@@ -397,5 +518,10 @@ fn view(agent: &Agent) -> AgentView {
         auth: agent.auth.as_ref().map(|auth| auth.kind_name().to_owned()),
         warnings: agent.resolved.as_ref().map(|resolved| resolved.warnings.clone()).unwrap_or_default(),
         key: agent.confirmation(),
+        signature: agent.resolved.as_ref().map(|resolved| resolved.standing.to_string()),
+        health: Health::Unknown,
+        pending: agent.drift.pending_digest().is_some(),
+        pending_card: agent.drift.pending_digest().map(|digest| digest.to_string()),
+        drift: agent.drift.sentences(),
     }
 }

@@ -1,4 +1,7 @@
-//! The cards the broker serves: its own, and each agent's with the broker in its place.
+//! The cards the broker serves: its own, and each agent's with the broker in its place; signed, all of them.
+
+mod extended;
+mod signing;
 
 use broker_core::{Timestamp, extension};
 use bytes::Bytes;
@@ -8,24 +11,30 @@ use protocol::{
 };
 use sha2::{Digest, Sha256};
 
+pub use self::signing::CARD_JWKS_PATH;
+pub(super) use self::signing::CardKeys;
+use self::signing::Signed;
 use super::{Broker, Target, error};
+
+/// The parameter in which the broker says what a caller may ask; an agent's own word for it counts for nothing.
+const MAY: &str = "may";
 
 /// A card, ready to be served with caching headers.
 #[derive(Debug, Clone)]
 pub struct CardDocument {
     /// The card.
     pub json: Bytes,
-    /// Quoted entity tag of exactly these bytes.
+    /// Quoted entity tag of this content, signed by this key.
     pub etag: String,
     /// When the card last changed, as far as is known.
     pub last_modified: Timestamp,
 }
 
 impl CardDocument {
-    fn new(json: Bytes, last_modified: Timestamp) -> Self {
+    fn new(json: Bytes, digest: &[u8], last_modified: Timestamp) -> Self {
         use std::fmt::Write;
         let mut etag = String::from("\"");
-        for byte in Sha256::digest(&json).iter().take(12) {
+        for byte in digest.iter().take(12) {
             let _ = write!(etag, "{byte:02x}");
         }
         etag.push('"');
@@ -36,7 +45,7 @@ impl CardDocument {
 impl Broker {
     /// The card of the broker's own agent, or of an agent as reached through the broker.
     pub fn agent_card(&self, target: &Target) -> Result<CardDocument, A2aError> {
-        let (mut card, modified) = match target {
+        let (card, modified) = match target {
             Target::Any => (self.own_card(), Timestamp::default()),
             Target::Agent(name) => {
                 let agent = self.registry.get(name).ok_or_else(|| error::agent_not_found(name))?;
@@ -44,21 +53,28 @@ impl Broker {
                 (self.fronted(resolved.card.clone(), name), resolved.fetched)
             }
         };
+        self.document(card, modified)
+    }
+
+    /// A card of ours as it is served: readable in both versions, and signed.
+    fn document(&self, mut card: AgentCard, modified: Timestamp) -> Result<CardDocument, A2aError> {
         protocol::v03::add_to_card(&mut card).map_err(|_| error::internal())?;
-        let json = serde_json::to_vec(&card).map_err(|_| error::internal())?;
-        Ok(CardDocument::new(json.into(), modified))
+        let Signed { json, digest, since } = self.card_keys.sign(&card)?;
+        Ok(CardDocument::new(json, &digest, modified.max(since)))
     }
 
     /// An agent's own card, byte for byte as it was fetched.
     pub fn upstream_card(&self, name: &str) -> Result<CardDocument, A2aError> {
         let agent = self.registry.get(name).ok_or_else(|| error::agent_not_found(name))?;
         let resolved = agent.resolved.as_ref().ok_or_else(|| error::agent_not_found(name))?;
-        Ok(CardDocument::new(resolved.original.clone(), resolved.fetched))
+        let original = resolved.original.clone();
+        let digest = Sha256::digest(&original);
+        Ok(CardDocument::new(original, &digest, resolved.fetched))
     }
 
     /// The keys that verify the broker's grants.
     pub fn jwks(&self) -> serde_json::Value {
-        self.grants.jwks()
+        self.grants.keys().jwks()
     }
 
     fn own_card(&self) -> AgentCard {
@@ -80,7 +96,7 @@ impl Broker {
                 .to_owned(),
             supported_interfaces: self.interfaces(None),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            capabilities: Some(Box::new(capabilities(Vec::new()))),
+            capabilities: Some(Box::new(self.capabilities(Vec::new()))),
             security_schemes: self.security_schemes(),
             default_input_modes: any_mode(),
             default_output_modes: any_mode(),
@@ -92,7 +108,7 @@ impl Broker {
     /// An agent's card with the broker's interfaces, security and extension. The agent's signature no longer fits.
     fn fronted(&self, mut card: AgentCard, name: &str) -> AgentCard {
         let extensions = card.capabilities.map(|capabilities| capabilities.extensions).unwrap_or_default();
-        card.capabilities = Some(Box::new(capabilities(extensions)));
+        card.capabilities = Some(Box::new(self.capabilities(extensions)));
         card.supported_interfaces = self.interfaces(Some(name));
         card.security_schemes = self.security_schemes();
         card.unknown.take("signatures");
@@ -100,7 +116,34 @@ impl Broker {
         for (member, value) in self.security_requirements().iter() {
             let _ = card.unknown.set(member, &value);
         }
+        card.skills = card.skills.into_iter().map(without_security).collect();
         card
+    }
+
+    /// What the broker can do for any agent, and the agent's own extensions.
+    fn capabilities(&self, mut extensions: Vec<AgentExtension>) -> AgentCapabilities {
+        for known in &mut extensions {
+            if known.uri.as_deref() == Some(extension::URI) {
+                known.params.remove(MAY);
+            }
+        }
+        if !extensions.iter().any(|known| known.uri.as_deref() == Some(extension::URI)) {
+            extensions.push(AgentExtension {
+                uri: Some(extension::URI.to_owned()),
+                description: Some("Delegation within scopes, through this broker.".to_owned()),
+                required: false,
+                params: Metadata::default(),
+                unknown: Fields::default(),
+            });
+        }
+        AgentCapabilities {
+            streaming: Some(true),
+            push_notifications: Some(true),
+            extensions,
+            // Where everybody is anybody, there is nothing to say to some only.
+            extended_agent_card: Some(!self.is_open()),
+            unknown: Fields::default(),
+        }
     }
 
     /// Where an agent is reached through the broker, or the broker's own. The JSON bindings name it in the URL, gRPC,
@@ -127,22 +170,10 @@ impl Broker {
     }
 }
 
-/// What the broker can do for any agent, and the agent's own extensions.
-fn capabilities(mut extensions: Vec<AgentExtension>) -> AgentCapabilities {
-    if !extensions.iter().any(|known| known.uri.as_deref() == Some(extension::URI)) {
-        extensions.push(AgentExtension {
-            uri: Some(extension::URI.to_owned()),
-            description: Some("Delegation within scopes, through this broker.".to_owned()),
-            required: false,
-            params: Metadata::default(),
-            unknown: Fields::default(),
-        });
+/// A skill without requirements of its own: they name schemes of the agent's, not of the broker's.
+fn without_security(mut skill: AgentSkill) -> AgentSkill {
+    for member in ["securityRequirements", "security"] {
+        skill.unknown.take(member);
     }
-    AgentCapabilities {
-        streaming: Some(true),
-        push_notifications: Some(true),
-        extensions,
-        extended_agent_card: Some(false),
-        unknown: Fields::default(),
-    }
+    skill
 }

@@ -122,7 +122,10 @@ impl Conversation {
         };
         let ended = match self.dispatch(&endpoint, request).await {
             Ok(events) => self.listen(events).await,
-            Err(failure) => Ended::Failed(failure),
+            Err(failure) => {
+                self.broker.health.judge(&self.agent, &failure, &*self.broker.clock);
+                Ended::Failed(failure)
+            }
         };
         match ended {
             Ended::Settled | Ended::Asking => {}
@@ -186,8 +189,12 @@ impl Conversation {
             let event = match event {
                 Ok(event) => event,
                 Err(_) if asking => return Ended::Asking,
-                Err(failure) => return Ended::Failed(failure),
+                Err(failure) => {
+                    self.broker.health.judge(&self.agent, &failure, &*self.broker.clock);
+                    return Ended::Failed(failure);
+                }
             };
+            self.broker.health.answered(&self.agent, &*self.broker.clock);
             asking = asks(&event);
             self.broker.registry.learn(&self.agent, !matches!(event, StreamResponse::Message(_))).await;
             let last = is_last(&event);
@@ -221,6 +228,7 @@ impl Conversation {
         loop {
             let found =
                 self.broker.downstream.find_task(endpoint, &lost.agent_context, &lost.message_id).await;
+            self.broker.health.hear(&self.agent, found.as_ref().err(), &*self.broker.clock);
             match found {
                 Ok(Some(task)) => return Ok(task.id),
                 Ok(None) => {
@@ -256,7 +264,9 @@ impl Conversation {
         let is_pushed = self.broker.is_pushed_by(endpoint);
         loop {
             let mut is_in_touch = false;
-            match self.broker.downstream.get_task(endpoint, agent_task).await {
+            let asked = self.broker.downstream.get_task(endpoint, agent_task).await;
+            self.broker.health.hear(&self.agent, asked.as_ref().err(), &*self.broker.clock);
+            match asked {
                 Ok(task) => {
                     (heard, is_in_touch) = (Instant::now(), true);
                     if !self.feed_found(task).await {

@@ -4,26 +4,22 @@
 mod error;
 mod exchange;
 mod introspection;
-mod key_ring;
 mod keys;
 
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use broker_core::delegation::action::Passport;
 use broker_core::{TaskId, Timestamp};
 use capability::{
-    Actor, Algorithm, CallSeen, Claims, Expected, GrantError, MAX_GRANT_SECONDS, Possession, Proof,
-    ReplayCache, Scope, VerifiedGrants, verify_proof,
+    Actor, CallSeen, Claims, Expected, GrantError, MAX_GRANT_SECONDS, Possession, Proof, ReplayCache, Scope,
+    VerifiedGrants, verify_proof,
 };
 use protocol::A2aError;
 
 pub use self::error::{OAuthCode, OAuthError};
 pub use self::exchange::{Issued, TokenRequest};
-use self::key_ring::KeyRing;
-pub use self::keys::KeyView;
-pub(super) use self::keys::tend;
 use super::caller::Identity;
+use super::signing_keys::{KeyOptions, KeyRing, SigningKeys};
 use super::trees::TreeCell;
 use super::{Broker, error as told};
 use crate::ports::clock::Clock;
@@ -34,15 +30,6 @@ const REMEMBERED_GRANTS: usize = 8_192;
 /// DPoP proofs remembered, so that none is used twice: about a thousand a second.
 const REMEMBERED_PROOFS: usize = 65_536;
 const MILLIS_PER_SECOND: i64 = 1_000;
-
-/// How grants are signed.
-#[derive(Debug, Clone, Copy)]
-pub struct GrantOptions {
-    /// What new keys are for.
-    pub algorithm: Algorithm,
-    /// Age of a signing key at which the next one follows; zero is never.
-    pub rotate_every: Duration,
-}
 
 /// A DPoP proof as sent, and the request it came with.
 #[derive(Clone)]
@@ -56,13 +43,9 @@ pub struct SentProof {
 }
 
 pub(super) struct Grants {
-    store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     issuer: String,
-    options: GrantOptions,
-    ring: RwLock<Arc<KeyRing>>,
-    /// Held while the ring changes.
-    changing: tokio::sync::Mutex<()>,
+    keys: SigningKeys,
     verified: VerifiedGrants,
     proofs: Mutex<ReplayCache>,
 }
@@ -79,15 +62,12 @@ impl Grants {
         store: Arc<dyn Store>,
         clock: Arc<dyn Clock>,
         issuer: String,
-        options: GrantOptions,
+        options: KeyOptions,
     ) -> Self {
         Self {
-            store,
+            keys: SigningKeys::new(store, Arc::clone(&clock), keys::PURPOSE, options),
             clock,
             issuer,
-            options,
-            ring: RwLock::default(),
-            changing: tokio::sync::Mutex::default(),
             verified: VerifiedGrants::new(REMEMBERED_GRANTS),
             proofs: Mutex::new(ReplayCache::new(REMEMBERED_PROOFS)),
         }
@@ -154,13 +134,13 @@ impl Grants {
         proofs.first_use(proof, self.now()).map_err(|error| GrantError::Unsupported(error.to_string()))
     }
 
-    /// The keys that verify the broker's grants (RFC 7517).
-    pub(super) fn jwks(&self) -> serde_json::Value {
-        self.ring().published().to_jwks()
+    /// What grants are signed with.
+    pub(super) fn keys(&self) -> &SigningKeys {
+        &self.keys
     }
 
     fn ring(&self) -> Arc<KeyRing> {
-        Arc::clone(&self.ring.read().unwrap_or_else(PoisonError::into_inner))
+        self.keys.ring()
     }
 
     fn new_id(&self) -> String {

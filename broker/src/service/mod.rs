@@ -5,14 +5,17 @@ mod accounts;
 mod agents;
 mod audit;
 mod caller;
+mod card_trust;
 mod cards;
 mod conversation;
 mod driver;
 mod error;
+mod extended_cards;
 mod grants;
 mod push;
 mod resolution;
 mod send;
+mod signing_keys;
 mod stream;
 mod tasks;
 mod timers;
@@ -26,8 +29,11 @@ use broker_core::Limits;
 use broker_core::delegation::input::Input;
 
 pub use self::accounts::Accounts;
-use self::agents::Registry;
-pub use self::agents::{AgentView, NewAgent, SkillView, Source, is_agent_name};
+pub use self::agents::{
+    AgentView, CardDrift, CardOptions, Health, NewAgent, ProbeOptions, Probed, SkillView, Source,
+    is_agent_name,
+};
+use self::agents::{HealthBook, Refreshing, Registry};
 use self::audit::Audit;
 pub use self::audit::AuditPage;
 use self::caller::Issuer;
@@ -35,14 +41,18 @@ pub use self::caller::{
     Algorithm, Caller, CertificateName, ClientCertificate, Credential, IssuerSettings, Principal, Principals,
     Proof, Role,
 };
+pub(crate) use self::card_trust::read_keys as read_card_keys;
+pub use self::cards::CARD_JWKS_PATH;
 pub use self::cards::CardDocument;
+use self::cards::CardKeys;
 use self::conversation::Conversations;
 pub use self::error::CREDENTIAL_INVALID;
 use self::grants::Grants;
-pub use self::grants::{GrantOptions, Issued, KeyView, OAuthCode, OAuthError, SentProof, TokenRequest};
+pub use self::grants::{Issued, OAuthCode, OAuthError, SentProof, TokenRequest};
 use self::push::Outbox;
 use self::push::hooks::Hooks;
 pub use self::push::{DeadLetter, PushOptions};
+pub use self::signing_keys::{KeyOptions, KeyView};
 pub use self::stream::{StreamItem, TaskStream};
 use self::timers::Timers;
 use self::trees::Trees;
@@ -99,11 +109,17 @@ pub struct Settings {
     /// Where files must be that a registration names as secrets; none, and it may name no file.
     pub secret_dir: Option<PathBuf>,
     /// How grants are signed.
-    pub grants: GrantOptions,
+    pub grants: KeyOptions,
+    /// How cards are signed.
+    pub card_keys: KeyOptions,
     /// Refusals alike within this long of the first are counted in the audit log; zero: each is recorded.
     pub refusal_window: Duration,
     /// How events are pushed.
     pub push: PushOptions,
+    /// How agents' cards are kept fresh.
+    pub card_life: CardOptions,
+    /// How agents are probed.
+    pub probing: ProbeOptions,
 }
 
 /// How agents that went quiet are asked.
@@ -146,8 +162,12 @@ pub struct Broker {
     accounts: Accounts,
     secret_dir: Option<PathBuf>,
     grants: Grants,
+    card_keys: CardKeys,
     audit: Audit,
     registry: Registry,
+    refreshing: Refreshing,
+    health: HealthBook,
+    probing: ProbeOptions,
     trees: Trees,
     timers: Timers,
     conversations: Conversations,
@@ -162,7 +182,22 @@ impl Broker {
         let issuer = |settings| Issuer::new(settings, Arc::clone(&fetch), Arc::clone(&clock));
         Arc::new(Self {
             trees: Trees::new(Arc::clone(&store), settings.finished_trees),
-            registry: Registry::new(Arc::clone(&store), discovery, Arc::clone(&clock)),
+            registry: Registry::new(
+                Arc::clone(&store),
+                discovery,
+                Arc::clone(&downstream),
+                Arc::clone(&clock),
+                settings.card_life,
+            ),
+            card_keys: CardKeys::new(
+                Arc::clone(&store),
+                Arc::clone(&clock),
+                &settings.public_url,
+                settings.card_keys,
+            ),
+            refreshing: Refreshing::new(settings.card_life),
+            health: HealthBook::default(),
+            probing: settings.probing,
             grants: Grants::new(
                 Arc::clone(&store),
                 Arc::clone(&clock),
@@ -192,7 +227,9 @@ impl Broker {
     pub async fn resume(self: &Arc<Self>) -> Result<usize, protocol::A2aError> {
         tokio::spawn(timers::run(Arc::downgrade(self)));
         tokio::spawn(audit::run(Arc::downgrade(self)));
-        tokio::spawn(grants::tend(Arc::downgrade(self)));
+        tokio::spawn(signing_keys::tend(Arc::downgrade(self)));
+        tokio::spawn(agents::refresh_cards(Arc::downgrade(self)));
+        tokio::spawn(agents::probe_all(Arc::downgrade(self)));
         self.resume_pushes().await?;
         let (mut after, mut resumed) = (None, 0);
         loop {

@@ -14,6 +14,8 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use url::Url;
 
+use super::card_trust::{self, Home, Standing};
+use super::extended_cards::Extended;
 use crate::address::{self, Destination, GivenBy};
 use crate::ports::agent_auth::AgentAuth;
 use crate::ports::downstream::{Binding, Endpoint, FetchedCard};
@@ -30,15 +32,19 @@ pub(super) struct Resolved {
     pub(super) warnings: Vec<String>,
     /// The key it wants its grants bound to.
     pub(super) key: Option<VerifyKey>,
+    /// How its card stands with the operator.
+    pub(super) standing: Standing,
+    /// What it tells the broker alone.
+    pub(super) extended: Option<Extended>,
 }
 
 /// The parameters of the extension in an agent's card: what it holds at most, what its skills require,
 /// and its public key.
 #[derive(Default, Deserialize)]
-struct CardParams {
-    caps: Option<Vec<String>>,
+pub(super) struct CardParams {
+    pub(super) caps: Option<Vec<String>>,
     #[serde(default)]
-    requires: BTreeMap<String, Vec<String>>,
+    pub(super) requires: BTreeMap<String, Vec<String>>,
     jwk: Option<Value>,
 }
 
@@ -49,13 +55,18 @@ pub(super) struct Terms<'a> {
     pub(super) url: &'a str,
     pub(super) caps: &'a Scope,
     pub(super) auth: Option<&'a Arc<AgentAuth>>,
+    /// Keys of which one has to have signed its card; with none, nothing has to.
+    pub(super) card_keys: &'a [VerifyKey],
 }
 
 /// Draws the conclusions from a card, or says what is wrong with it.
 pub(super) fn resolve(terms: Terms<'_>, fetched: FetchedCard, at: Timestamp) -> Result<Resolved, A2aError> {
+    let at_url = fetched.url.clone();
     let bad_card = |problem: String| {
-        A2aError::new(ErrorKind::InvalidAgentResponse, format!("the card at {}: {problem}", fetched.url))
+        A2aError::new(ErrorKind::InvalidAgentResponse, format!("the card at {at_url}: {problem}"))
     };
+    let home = Home { url: terms.url, host: terms.auth.and_then(|auth| auth.host.as_deref()) };
+    let (fetched, standing) = card_trust::judge(terms.card_keys, home, fetched).map_err(bad_card)?;
     let endpoint = choose_endpoint(terms, &fetched.card).map_err(bad_card)?;
     let params = card_params(&fetched.card).map_err(bad_card)?;
     let lowered = match &params.caps {
@@ -77,10 +88,10 @@ pub(super) fn resolve(terms: Terms<'_>, fetched: FetchedCard, at: Timestamp) -> 
     let key = params.jwk.as_ref().map(VerifyKey::from_jwk).transpose();
     let key = key.map_err(|problem| bad_card(format!("params.jwk: {problem}")))?;
     let FetchedCard { card, original, .. } = fetched;
-    Ok(Resolved { card, original, fetched: at, endpoint, facts, warnings, key })
+    Ok(Resolved { card, original, fetched: at, endpoint, facts, warnings, key, standing, extended: None })
 }
 
-fn card_params(card: &AgentCard) -> Result<CardParams, String> {
+pub(super) fn card_params(card: &AgentCard) -> Result<CardParams, String> {
     let Some(extension) = card.extension(extension::URI) else { return Ok(CardParams::default()) };
     let params = serde_json::to_string(&extension.params).unwrap_or_default();
     serde_json::from_str(&params).map_err(|error| format!("params of {}: {error}", extension::URI))
@@ -185,7 +196,7 @@ mod tests {
     }
 
     fn choose(card: &AgentCard, url: &str) -> Result<Endpoint, String> {
-        choose_endpoint(Terms { name: "a", url, caps: &Scope::empty(), auth: None }, card)
+        choose_endpoint(Terms { name: "a", url, caps: &Scope::empty(), auth: None, card_keys: &[] }, card)
     }
 
     #[test]

@@ -19,6 +19,7 @@ use protocol::binding::jsonrpc;
 use protocol::{Operation, SendMessageRequest, SendMessageResponse, Task, VERSION_HEADER};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::credentials::Credentials;
@@ -260,6 +261,13 @@ impl Downstream for A2aClient {
     async fn cancel_task(&self, to: &Endpoint, agent_task: &str) -> Result<Task, AskError> {
         let params = with_tenant(to, json!({ "id": agent_task }));
         self.ask(to, Operation::CancelTask, agent_task, &params).await.map_err(Trouble::of_ask)
+    }
+
+    async fn extended_card(&self, to: &Endpoint) -> Result<Bytes, AskError> {
+        let params = with_tenant(to, json!({}));
+        let card: Box<RawValue> =
+            self.ask(to, Operation::GetExtendedAgentCard, "", &params).await.map_err(Trouble::of_ask)?;
+        Ok(Bytes::from(String::from(Box::<str>::from(card))))
     }
 }
 

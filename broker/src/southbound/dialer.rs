@@ -7,18 +7,18 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::header::{ACCEPT, LOCATION};
-use http::{Request, Response, Version};
+use http::{HeaderMap, Request, Response, StatusCode, Version};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::ClientConfig;
 
-use super::body;
 use super::connector::{Connector, Resolve};
 use super::failure::{Trouble, quote};
+use super::{body, caching};
 use crate::address::{Destination, GivenBy, Reach};
-use crate::ports::fetch::Fetch;
+use crate::ports::fetch::{Fetch, Fetched, Validators};
 
 /// Bounds on dialling.
 #[derive(Debug, Clone, Copy)]
@@ -102,14 +102,26 @@ impl Dialer {
         })
     }
 
-    async fn document(&self, destination: &Destination, max_bytes: usize) -> Result<Bytes, String> {
-        let request = Request::get(destination.url())
+    async fn document(
+        &self,
+        destination: &Destination,
+        max_bytes: usize,
+        known: &Validators,
+    ) -> Result<Fetched, String> {
+        let mut request = Request::get(destination.url())
             .header(ACCEPT, "application/json")
             .body(Full::default())
             .map_err(|error| format!("the URL cannot be used: {error}"))?;
+        let conditions: HeaderMap = caching::conditions(known).collect();
+        let is_conditional = !conditions.is_empty();
+        request.headers_mut().extend(conditions);
         let answer =
             self.send(destination.reach(), request, None).await.map_err(|trouble| trouble.to_string())?;
         let status = answer.status();
+        let caching = caching::read(answer.headers());
+        if status == StatusCode::NOT_MODIFIED && is_conditional {
+            return Ok(Fetched { body: None, caching });
+        }
         if status.is_redirection() {
             let location = answer.headers().get(LOCATION).and_then(|value| value.to_str().ok());
             let location = quote(location.unwrap_or("nowhere"));
@@ -120,16 +132,28 @@ impl Dialer {
         if !status.is_success() {
             return Err(format!("it answered HTTP {status}"));
         }
-        body::read(answer.into_body(), max_bytes).await.map_err(|trouble| trouble.to_string())
+        let body = body::read(answer.into_body(), max_bytes).await.map_err(|trouble| trouble.to_string())?;
+        Ok(Fetched { body: Some(body), caching })
     }
 }
 
 #[async_trait]
 impl Fetch for Dialer {
     async fn get(&self, url: &str, given_by: &GivenBy, max_bytes: usize) -> Result<Bytes, String> {
+        let fetched = self.get_if_changed(url, given_by, max_bytes, &Validators::default()).await?;
+        fetched.body.ok_or_else(|| "it answered that nothing has changed, which was not asked".to_owned())
+    }
+
+    async fn get_if_changed(
+        &self,
+        url: &str,
+        given_by: &GivenBy,
+        max_bytes: usize,
+        known: &Validators,
+    ) -> Result<Fetched, String> {
         let destination = Destination::judge(url, given_by).map_err(|refused| refused.to_string())?;
         let patience = self.options.response_timeout;
-        tokio::time::timeout(patience, self.document(&destination, max_bytes))
+        tokio::time::timeout(patience, self.document(&destination, max_bytes, known))
             .await
             .map_err(|_| format!("it did not answer within {} s", patience.as_secs()))?
     }

@@ -1,6 +1,7 @@
 //! Towards agents: an A2A client over all bindings, and the discovery of cards.
 
 mod body;
+mod caching;
 pub mod client;
 pub mod connector;
 mod credentials;

@@ -55,7 +55,7 @@ impl Wire {
         let path = http_json::path_for(self.operation, task);
         match self.version {
             Version::V1 => path,
-            Version::V03 => format!("{}{path}", v03::PATH_PREFIX),
+            Version::V03 => v03::path_of(self.operation, &path),
         }
     }
 

@@ -241,20 +241,21 @@ async fn certificate_names_are_of_a_kind() {
 
 #[tokio::test]
 async fn cards_declare_what_is_accepted_and_nothing_in_open_mode() {
-    let card = |world: &World| -> Value {
+    let card = async |world: World| -> Value {
+        world.broker.load_keys().await.unwrap();
         serde_json::from_slice(&world.broker.agent_card(&Target::Any).unwrap().json).unwrap()
     };
-    let open = card(&World::new(Vec::new(), Vec::new()));
+    let open = card(World::new(Vec::new(), Vec::new())).await;
     assert!(open.get("securitySchemes").is_none_or(|schemes| *schemes == json!({})), "{open}");
     assert!(open.get("securityRequirements").is_none());
     let named = |card: &Value| -> Vec<String> {
         card["securitySchemes"].as_object().unwrap().keys().cloned().collect()
     };
-    let keys = card(&World::new(vec![principal("a", vec![Proof::of_key("k")])], Vec::new()));
+    let keys = card(World::new(vec![principal("a", vec![Proof::of_key("k")])], Vec::new())).await;
     assert_eq!(named(&keys), ["apiKey", "bearer"]);
     let certificate = principal("a", vec![Proof::Certificate([0; 32])]);
     let elsewhere = IssuerSettings { name: "b".to_owned(), jwks_url: JWKS.to_owned(), ..settings() };
-    let all = card(&World::new(vec![certificate], vec![settings(), elsewhere]));
+    let all = card(World::new(vec![certificate], vec![settings(), elsewhere])).await;
     assert_eq!(named(&all), ["bearer", "mtls", "oidc-corp"]);
     let oidc = &all["securitySchemes"]["oidc-corp"]["openIdConnectSecurityScheme"];
     assert_eq!(oidc["openIdConnectUrl"], DISCOVERY);

@@ -137,8 +137,9 @@ impl GrantKey {
         self.verify.clone()
     }
 
-    /// Signs; the signature in base64url.
-    pub(super) fn sign(&self, message: &[u8]) -> Result<String, KeyError> {
+    /// Signs; the signature in base64url. Whoever signs other things than grants does so with keys of their own: one key,
+    /// one purpose.
+    pub fn sign(&self, message: &[u8]) -> Result<String, KeyError> {
         jsonwebtoken::crypto::sign(message, &self.encoding, self.algorithm().jose())
             .map_err(|error| KeyError::Malformed(error.to_string()))
     }
@@ -246,7 +247,7 @@ impl VerifyKey {
     }
 
     /// Whether a signature, in base64url, is this key's over a message.
-    pub(super) fn verifies(&self, signature: &str, message: &[u8]) -> bool {
+    pub fn verifies(&self, signature: &str, message: &[u8]) -> bool {
         match (&self.public, &self.decoding) {
             (Public::Ed25519(point), _) => signature_bytes(signature).is_some_and(|signature| {
                 point.verify(message, &ed25519_dalek::Signature::from_bytes(&signature)).is_ok()

@@ -9,6 +9,7 @@
 mod decode;
 mod encode;
 mod frame;
+pub(crate) mod presence;
 mod schema;
 mod status;
 mod wire;

@@ -27,6 +27,9 @@ pub const EXTENSIONS_HEADER: &str = "X-A2A-Extensions";
 /// Where 0.3's HTTP+JSON begins, below an interface's URL.
 pub const PATH_PREFIX: &str = "/v1";
 
+/// Where the extended card is, below [`PATH_PREFIX`].
+const CARD_PATH: &str = "/card";
+
 /// How a binding of 0.3 writes objects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dialect {
@@ -63,7 +66,13 @@ pub fn method_of(operation: Operation) -> Option<&'static str> {
 /// The path in 1.0 of a path in 0.3's HTTP+JSON; `None` where it is none.
 pub fn path_in_v1(path: &str) -> Option<&str> {
     let path = path.strip_prefix(PATH_PREFIX).filter(|rest| rest.starts_with('/'))?;
-    Some(if path == "/card" { Operation::GetExtendedAgentCard.route().1 } else { path })
+    Some(if path == CARD_PATH { Operation::GetExtendedAgentCard.route().1 } else { path })
+}
+
+/// The path in 0.3's HTTP+JSON of an operation's path in 1.0.
+pub fn path_of(operation: Operation, path: &str) -> String {
+    let path = if operation == Operation::GetExtendedAgentCard { CARD_PATH } else { path };
+    format!("{PATH_PREFIX}{path}")
 }
 
 /// An operation's parameters, as 1.0 has them. Errors name the members of 0.3.

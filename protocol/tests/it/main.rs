@@ -8,6 +8,8 @@
     reason = "a test fails by panicking"
 )]
 
+mod canonical;
+mod card_signature;
 mod errors;
 mod grpc;
 mod grpc_frames;

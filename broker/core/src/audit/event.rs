@@ -34,6 +34,8 @@ pub enum Event {
     AgentRegistered(Registered),
     /// An agent was forgotten.
     AgentRemoved(Removed),
+    /// An agent's card claims more than the one in use, or no longer does, or an operator accepted it.
+    CardChanged(CardChanged),
     /// Refusals alike that were counted and not recorded one by one.
     Repeated(Repeated),
 }
@@ -193,6 +195,36 @@ pub struct Removed {
     pub agent: String,
 }
 
+/// A card that claims more than the one in use.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CardChanged {
+    /// The agent.
+    pub agent: String,
+    /// What became of it.
+    pub outcome: CardOutcome,
+    /// Who accepted it; absent where the broker did what it is configured to do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<By>,
+    /// SHA-256 of the card's bytes.
+    pub card_sha256: Hash,
+    /// What is different, in words.
+    pub changes: Vec<String>,
+}
+
+/// What became of a card that claims more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CardOutcome {
+    /// It waits for an operator; the one in use stays.
+    Held,
+    /// It is used.
+    Applied,
+    /// An operator had it used.
+    Accepted,
+    /// The agent took it back before anybody accepted it.
+    Withdrawn,
+}
+
 /// Refusals that were only counted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Repeated {
@@ -261,6 +293,7 @@ impl Event {
             | Self::Revoked(_)
             | Self::AgentRegistered(_)
             | Self::AgentRemoved(_)
+            | Self::CardChanged(_)
             | Self::Repeated(_) => None,
         }
     }

@@ -12,7 +12,8 @@ use broker::address::{Destination, GivenBy};
 use broker::ports::clock::Clock;
 use broker::ports::fetch::Fetch;
 use broker::service::{
-    Accounts, Algorithm, Broker, Credential, IssuerSettings, Parts, Principal, Principals, Recovery, Settings,
+    Accounts, Algorithm, Broker, CardOptions, Credential, IssuerSettings, Parts, Principal, Principals,
+    ProbeOptions, Recovery, Settings,
 };
 use broker::southbound::client::A2aClient;
 use broker::southbound::connector::{Resolve, SystemResolver};
@@ -213,8 +214,11 @@ impl World {
             accounts: Accounts::default(),
             secret_dir: None,
             grants: broker::config::Config::default().grant_options(),
+            card_keys: broker::config::Config::default().card_options(),
             refusal_window: Duration::from_secs(10),
             push: broker::config::Config::default().push_options(),
+            card_life: CardOptions::default(),
+            probing: ProbeOptions::default(),
         };
         Self { broker: Broker::new(parts, settings), web, clock, _folder: folder }
     }

@@ -8,12 +8,15 @@ use std::time::Duration;
 use async_trait::async_trait;
 use broker::config::Config;
 use broker::ports::clock::Clock;
-use broker::ports::downstream::{AskError, Discovery, Downstream, Endpoint, EventStream, FetchedCard};
-use broker::ports::fetch::Fetch;
+use broker::ports::downstream::{
+    AskError, Discovery, Downstream, Endpoint, EventStream, FetchedCard, Refetched,
+};
+use broker::ports::fetch::{Caching, Fetch, Validators};
 use broker::ports::notifier::{Notification, Notifier, Undelivered};
 use broker::ports::store::Store;
 use broker::service::{
-    Accounts, Broker, NewAgent, Parts, Principals, PushOptions, Recovery, Settings, Target,
+    Accounts, Broker, CardOptions, NewAgent, Parts, Principals, ProbeOptions, PushOptions, Recovery,
+    Settings, Target,
 };
 use broker::store::embedded::{EmbeddedStore, Options};
 use broker_core::delegation::input::Failure;
@@ -151,6 +154,10 @@ impl Downstream for Agent {
     async fn cancel_task(&self, _: &Endpoint, _: &str) -> Result<Task, AskError> {
         Ok(self.task())
     }
+
+    async fn extended_card(&self, _: &Endpoint) -> Result<Bytes, AskError> {
+        Err(AskError::Unsupported("it has none".to_owned()))
+    }
 }
 
 #[async_trait]
@@ -162,7 +169,12 @@ impl Discovery for Agent {
             "capabilities": { "streaming": true },
         });
         let original = Bytes::from(card.to_string());
-        Ok(FetchedCard { card: serde_json::from_value(card).unwrap(), original, url: url.to_owned() })
+        let card = serde_json::from_value(card).unwrap();
+        Ok(FetchedCard { card, original, url: url.to_owned(), caching: Caching::default() })
+    }
+
+    async fn refetch_card(&self, url: &str, _: &Validators) -> Result<Refetched, String> {
+        self.fetch_card(url).await.map(|card| Refetched::Changed(Box::new(card)))
     }
 }
 
@@ -239,7 +251,10 @@ impl World {
             accounts: Accounts::default(),
             secret_dir: None,
             grants: Config::default().grant_options(),
+            card_keys: Config::default().card_options(),
             refusal_window: Duration::from_secs(10),
+            card_life: CardOptions::default(),
+            probing: ProbeOptions::default(),
             push: PushOptions {
                 backoff: Duration::from_micros(200),
                 max_backoff: Duration::from_millis(2),

@@ -1,5 +1,6 @@
 //! The examples, as a newcomer runs them, and the official SDKs of both versions of A2A, unmodified.
 
+mod cards;
 mod examples;
 mod grpc;
 mod tools;

@@ -5,5 +5,7 @@ mod push_agents;
 mod push_delivery;
 mod s03_operations;
 mod s05_bad_input;
+mod s08_card_life;
 mod s08_cards;
+mod s08_probes;
 mod s10_grpc;

@@ -38,6 +38,8 @@ pub(super) struct Field {
     pub(super) name: String,
     pub(super) kind: Kind,
     pub(super) label: Label,
+    /// Whether its absence is a fault.
+    pub(super) is_required: bool,
 }
 
 /// What a field holds.
@@ -167,7 +169,8 @@ fn read_field(statement: &[&'static str], label: Label) -> Option<Field> {
         "Duration" => Kind::Duration,
         named => Kind::Message(named),
     };
-    Some(Field { number: number.parse().ok()?, name: json_name(name), kind, label })
+    let is_required = statement.contains(&"REQUIRED");
+    Some(Field { number: number.parse().ok()?, name: json_name(name), kind, label, is_required })
 }
 
 fn unqualified(name: &'static str) -> &'static str {
@@ -258,6 +261,8 @@ mod tests {
                 assert!(is_field || is_value, "{line}");
             }
         }
+        let required = SCHEMA.messages.values().flatten().filter(|field| field.is_required).count();
+        assert_eq!(required, A2A.matches("= REQUIRED").count());
     }
 
     #[test]

@@ -1,20 +1,17 @@
-//! The keys grants are signed and verified with, over time. A key is published before it signs, so that whoever keeps
-//! a copy of the key set knows it in time; it verifies until the last grant it may have signed has expired.
+//! The keys of one purpose, over time. A key is published before it signs, so that whoever keeps a copy of the key set
+//! knows it in time; it verifies for as long as what it signed last is to count.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use capability::{Algorithm, GrantKey, KeyError, KeySet, MAX_GRANT_SECONDS};
+use capability::{Algorithm, GrantKey, KeyError, KeySet};
 use serde::{Deserialize, Serialize};
 
 /// From a key's publication to its first signature, in seconds: twice as long as the key set may be kept.
 pub(super) const PUBLICATION_LEAD_SECONDS: u64 = 600;
-/// From a key's last signature to its withdrawal, in seconds: the longest life of a grant, and as much as a clock
-/// may be set back.
-const OVERLAP_SECONDS: u64 = MAX_GRANT_SECONDS + 60;
 
 /// Keys in the order in which they sign.
 #[derive(Default)]
-pub(super) struct KeyRing {
+pub(in crate::service) struct KeyRing {
     entries: Vec<Entry>,
     published: KeySet,
 }
@@ -65,10 +62,10 @@ impl KeyRing {
         Ok(self.entries.iter().cloned().chain([Entry { key, stored }]).collect())
     }
 
-    /// The ring without keys that can have signed nothing that still counts.
-    pub(super) fn without_retired(&self, now: u64) -> Self {
+    /// The ring without keys that can have signed nothing that still counts: `overlap` seconds after their last signature.
+    pub(super) fn without_retired(&self, overlap: u64, now: u64) -> Self {
         let ends = self.entries.iter().skip(1).map(|next| next.stored.signs_from);
-        let ends = ends.map(|end| end.saturating_add(OVERLAP_SECONDS)).chain([u64::MAX]);
+        let ends = ends.map(|end| end.saturating_add(overlap)).chain([u64::MAX]);
         let kept = self.entries.iter().zip(ends).filter(|(_, end)| *end > now);
         kept.map(|(entry, _)| entry.clone()).collect()
     }
@@ -79,13 +76,13 @@ impl KeyRing {
     }
 
     /// The key that signs now: the last one whose time has come, or the first should the clock have been set back.
-    pub(super) fn signing(&self, now: u64) -> Option<&GrantKey> {
+    pub(in crate::service) fn signing(&self, now: u64) -> Option<&GrantKey> {
         let due = self.entries.iter().rfind(|entry| entry.stored.signs_from <= now);
         due.or(self.entries.first()).map(|entry| &entry.key)
     }
 
     /// All keys, those to come included.
-    pub(super) fn published(&self) -> &KeySet {
+    pub(in crate::service) fn published(&self) -> &KeySet {
         &self.published
     }
 
@@ -104,7 +101,7 @@ impl KeyRing {
     }
 
     /// (id, algorithm, signs from) of every key, in order.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, Algorithm, u64)> {
+    pub(in crate::service) fn iter(&self) -> impl Iterator<Item = (&str, Algorithm, u64)> {
         self.entries.iter().map(|entry| (entry.key.id(), entry.stored.algorithm, entry.stored.signs_from))
     }
 
@@ -126,6 +123,7 @@ mod tests {
     use super::*;
 
     const DAY: u64 = 86_400;
+    const OVERLAP: u64 = 960;
 
     fn ids(ring: &KeyRing) -> Vec<String> {
         ring.iter().map(|(id, ..)| id.to_owned()).collect()
@@ -145,8 +143,8 @@ mod tests {
         let change = now + PUBLICATION_LEAD_SECONDS;
         assert_eq!(both.signing(change - 1).unwrap().id(), old);
         assert_eq!(both.signing(change).unwrap().id(), new);
-        assert_eq!(both.without_retired(change + MAX_GRANT_SECONDS).len(), 2);
-        let after = both.without_retired(change + OVERLAP_SECONDS);
+        assert_eq!(both.without_retired(OVERLAP, change + OVERLAP - 1).len(), 2);
+        let after = both.without_retired(OVERLAP, change + OVERLAP);
         assert_eq!(ids(&after), std::slice::from_ref(&new));
         assert!(after.published().find(&old).is_none());
         assert_eq!(ids(&both.only_last()), [new]);
