@@ -6,6 +6,7 @@ mod audit;
 mod body;
 mod cards;
 mod credential;
+mod decisions;
 mod grpc;
 mod http_json;
 mod jsonrpc;

@@ -195,7 +195,7 @@ fn owns(tree: &Tree, task: TaskId, name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use broker_core::delegation::input::{AgentFacts, Input, NewTask};
+    use broker_core::delegation::input::{AgentFacts, Input, NewTask, RetryWish};
     use broker_core::{Limits, Timestamp};
     use capability::ledger::Ceilings;
     use protocol::Message;
@@ -214,7 +214,14 @@ mod tests {
                 parent,
                 caller: "alice".to_owned(),
                 held: Scope::top(),
-                agent: AgentFacts { name: agent.to_owned(), identity, caps, skills: Vec::new() },
+                agent: AgentFacts {
+                    name: agent.to_owned(),
+                    identity,
+                    caps,
+                    skills: Vec::new(),
+                    retry: RetryWish::default(),
+                    skill_retry: std::collections::BTreeMap::new(),
+                },
                 skill: None,
                 asked: None,
                 budget: Ceilings::default(),
@@ -225,7 +232,9 @@ mod tests {
                 agent_context: "c".to_owned(),
                 accepted_output_modes: Vec::new(),
                 deadline: None,
-                retry: None,
+                retry: RetryWish::default(),
+                admitted: true,
+                escalate: false,
             };
             let input = Input::Delegate(Box::new(new));
             let decision = tree.decide(input, Timestamp::from_millis(1_000), &Limits::default()).unwrap();

@@ -123,7 +123,7 @@ impl Conversation {
         let ended = match self.dispatch(&endpoint, request).await {
             Ok(events) => self.listen(events).await,
             Err(failure) => {
-                self.broker.health.judge(&self.agent, &failure, &*self.broker.clock);
+                self.note_failure(&failure);
                 Ended::Failed(failure)
             }
         };
@@ -190,11 +190,12 @@ impl Conversation {
                 Ok(event) => event,
                 Err(_) if asking => return Ended::Asking,
                 Err(failure) => {
-                    self.broker.health.judge(&self.agent, &failure, &*self.broker.clock);
+                    self.note_failure(&failure);
                     return Ended::Failed(failure);
                 }
             };
             self.broker.health.answered(&self.agent, &*self.broker.clock);
+            self.broker.note_reached(&self.agent);
             asking = asks(&event);
             self.broker.registry.learn(&self.agent, !matches!(event, StreamResponse::Message(_))).await;
             let last = is_last(&event);
@@ -324,19 +325,19 @@ impl Conversation {
     }
 
     async fn fail(&self, failure: Failure) {
-        self.feed(Input::Failed { attempt: self.attempt, failure }).await;
+        let jitter = self.broker.clock.jitter();
+        self.feed(Input::Failed { attempt: self.attempt, failure, jitter }).await;
+    }
+
+    /// Remembers what a failure says of the agent, whatever it means for the attempt.
+    fn note_failure(&self, failure: &Failure) {
+        self.broker.health.judge(&self.agent, failure, &*self.broker.clock);
+        self.broker.judge_reach(&self.agent, failure);
     }
 
     /// Whether the tree took the input. While the store cannot take it, the agent has to wait.
     async fn feed(&self, input: Input) -> bool {
-        loop {
-            let Err(failure) = self.broker.drive(self.root, input.clone()).await else { return true };
-            tracing::error!(task = %self.attempt.task, ?failure, "an agent's word could not be recorded");
-            if !failure.is_passing() {
-                return false;
-            }
-            tokio::time::sleep(self.broker.recovery.ask_every).await;
-        }
+        self.broker.drive_until_taken(self.root, input).await
     }
 
     async fn agent_task(&self) -> Option<String> {

@@ -54,6 +54,18 @@ impl Broker {
         }
     }
 
+    /// Feeds an input to a tree. While the store cannot take it, it has to wait; `false` if the tree will not have it.
+    pub(super) async fn drive_until_taken(self: &Arc<Self>, root: TaskId, input: Input) -> bool {
+        loop {
+            let Err(failure) = self.drive(root, input.clone()).await else { return true };
+            if !failure.is_passing() {
+                tracing::warn!(%root, ?failure, "an input was not taken");
+                return false;
+            }
+            tokio::time::sleep(self.recovery.ask_every).await;
+        }
+    }
+
     /// Feeds an input to a tree, reserving a message id with it.
     pub(super) async fn drive_cell(
         self: &Arc<Self>,
@@ -91,6 +103,7 @@ impl Broker {
                 }
                 return Err(not_appended(failure));
             }
+            let open = tree.open_tasks();
             for record in &decision.records {
                 if let Err(damage) = tree.apply(record) {
                     self.trees.forget(root);
@@ -99,6 +112,8 @@ impl Broker {
                 cell.publish(&tree, record);
             }
             self.push_records(&tree, &decision.records);
+            self.keep_places(&tree, &decision.records);
+            self.open_tasks.changed(&tree, open);
             self.timers.set(root, tree.next_timer(&self.limits));
             if !tree.is_open() {
                 self.trees.retire(root);
@@ -113,6 +128,8 @@ impl Broker {
     /// Starts an effect. Nothing here waits: whatever comes of it returns as another input.
     fn perform(self: &Arc<Self>, root: TaskId, action: Action) {
         match action {
+            Action::Admit { attempt, agent, owner } => self.wait_for_place(root, attempt, &agent, owner),
+            Action::Seek(search) => self.seek(root, *search),
             Action::Send(dispatch) => conversation::start_send(self, root, *dispatch),
             Action::Recover { attempt, agent, agent_task, agent_context, message_id } => {
                 let lost = conversation::Lost { attempt, agent, agent_task, agent_context, message_id };

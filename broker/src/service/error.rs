@@ -14,6 +14,8 @@ const DOMAIN: &str = "bailiwick";
 pub const CREDENTIAL_INVALID: &str = "CREDENTIAL_INVALID";
 /// When an overloaded broker may be tried again.
 const OVERLOAD_RETRY_SECONDS: u64 = 1;
+/// When more tasks may be begun, as a guess.
+const BUSY_RETRY_SECONDS: u64 = 5;
 
 /// A refusal of the core.
 pub(super) fn refusal(refusal: &Refusal) -> A2aError {
@@ -89,6 +91,26 @@ pub(super) fn credential_required() -> A2aError {
         "CREDENTIAL_REQUIRED",
         BTreeMap::new(),
     )
+}
+
+/// More tasks wait for an agent than may.
+pub(super) fn agent_busy(agent: &str) -> A2aError {
+    let message = format!("as many tasks wait for {agent} as may (limits.max_waiting); try again later");
+    overloaded(message, "AGENT_BUSY")
+}
+
+/// A principal has as many open tasks as it may.
+pub(super) fn too_many_open(limit: u64) -> A2aError {
+    let message = format!(
+        "you have {limit} open tasks, as many as are allowed (limits.max_open_tasks); wait until some end"
+    );
+    overloaded(message, "TOO_MANY_TASKS")
+}
+
+fn overloaded(message: String, reason: &str) -> A2aError {
+    A2aError::new(ErrorKind::ResourceExhausted, message)
+        .with_info(DOMAIN, reason, BTreeMap::new())
+        .with(ErrorDetail::RetryInfo { seconds: BUSY_RETRY_SECONDS })
 }
 
 /// The keys a token should be judged by cannot be had: it is neither good nor bad.

@@ -2,6 +2,7 @@
 //! Northbound adapters call it; it knows nothing of HTTP, and of storage and agents only their ports.
 
 mod accounts;
+mod admission;
 mod agents;
 mod audit;
 mod caller;
@@ -10,8 +11,12 @@ mod cards;
 mod conversation;
 mod driver;
 mod error;
+mod escalation;
 mod extended_cards;
+mod fallback;
 mod grants;
+mod modes;
+mod open_tasks;
 mod push;
 mod resolution;
 mod send;
@@ -29,9 +34,11 @@ use broker_core::Limits;
 use broker_core::delegation::input::Input;
 
 pub use self::accounts::Accounts;
+pub use self::admission::AdmissionOptions;
+use self::admission::Places;
 pub use self::agents::{
-    AgentView, CardDrift, CardOptions, Health, NewAgent, ProbeOptions, Probed, SkillView, Source,
-    is_agent_name,
+    AgentView, CardDrift, CardOptions, Health, NewAgent, ProbeOptions, Probed, RetryConfig, SkillRetry,
+    SkillView, Source, is_agent_name,
 };
 use self::agents::{HealthBook, Refreshing, Registry};
 use self::audit::Audit;
@@ -47,8 +54,10 @@ pub use self::cards::CardDocument;
 use self::cards::CardKeys;
 use self::conversation::Conversations;
 pub use self::error::CREDENTIAL_INVALID;
+pub use self::escalation::Approval;
 use self::grants::Grants;
 pub use self::grants::{Issued, OAuthCode, OAuthError, SentProof, TokenRequest};
+use self::open_tasks::OpenTasks;
 use self::push::Outbox;
 use self::push::hooks::Hooks;
 pub use self::push::{DeadLetter, PushOptions};
@@ -98,6 +107,10 @@ pub struct Settings {
     pub limits: Limits,
     /// Bounds on recovering conversations.
     pub recovery: Recovery,
+    /// Bounds on what agents are sent.
+    pub admission: AdmissionOptions,
+    /// Most open tasks of one principal.
+    pub max_open_tasks: u64,
     /// Finished trees kept in memory.
     pub finished_trees: usize,
     /// Who may call; with neither principals nor issuers the broker is open.
@@ -171,6 +184,8 @@ pub struct Broker {
     trees: Trees,
     timers: Timers,
     conversations: Conversations,
+    places: Places,
+    open_tasks: OpenTasks,
     outbox: Outbox,
     hooks: Hooks,
 }
@@ -207,6 +222,8 @@ impl Broker {
             audit: Audit::new(Arc::clone(&store), settings.refusal_window),
             timers: Timers::default(),
             conversations: Conversations::default(),
+            places: Places::new(settings.admission),
+            open_tasks: OpenTasks::new(settings.max_open_tasks),
             outbox: Outbox::new(settings.push, notifier),
             hooks: Hooks::default(),
             limits: settings.limits,
@@ -247,10 +264,14 @@ impl Broker {
     }
 
     async fn take_up(self: &Arc<Self>, root: broker_core::TaskId) -> Result<(), driver::DriveError> {
+        if let Some(cell) = self.trees.load(root).await.map_err(driver::DriveError::Failed)? {
+            self.open_tasks.changed(&*cell.tree.lock().await, 0);
+        }
         self.drive(root, Input::Resume).await?;
         if let Some(cell) = self.trees.load(root).await.map_err(driver::DriveError::Failed)? {
-            let next = cell.tree.lock().await.next_timer(&self.limits);
-            self.timers.set(root, next);
+            let tree = cell.tree.lock().await;
+            self.timers.set(root, tree.next_timer(&self.limits));
+            self.take_up_places(&tree);
         }
         Ok(())
     }

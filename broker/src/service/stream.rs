@@ -97,6 +97,17 @@ impl Broker {
         }
     }
 
+    /// A stream of the task as it stands, and nothing after it.
+    pub(super) async fn stream_once(
+        &self,
+        cell: &TreeCell,
+        task: TaskId,
+        history: Option<usize>,
+    ) -> Result<TaskStream, A2aError> {
+        let first = snapshot(&*cell.tree.lock().await, task, history)?;
+        Ok(Box::pin(stream! { yield first; }))
+    }
+
     /// A stream for a subscriber: the task as it stands, or what followed the event it saw last.
     pub(super) async fn stream_from(
         self: &Arc<Self>,

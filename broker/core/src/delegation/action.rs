@@ -59,6 +59,8 @@ pub struct Search {
     pub among: Fallback,
     /// The skill that is needed.
     pub skill: Option<String>,
+    /// Where none is named: those the former delegate was allowed.
+    pub skills: Vec<String>,
     /// Agents that had the task already, and those above it.
     pub not: Vec<String>,
     /// The principal that owns the tree.

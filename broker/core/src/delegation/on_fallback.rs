@@ -38,6 +38,7 @@ impl Draft<'_> {
             attempt,
             among: node.submission.retry.fallback.clone(),
             skill: node.terms().skill.clone(),
+            skills: node.terms().skills.clone(),
             not: former.chain(above).map(ToOwned::to_owned).collect(),
             owner: node.submission.owner.clone(),
             context_id: node.submission.context_id.clone(),

@@ -182,6 +182,28 @@ impl Tree {
         self.nodes.get(attempt.task)?.live(attempt.number)?.agent_task.as_deref()
     }
 
+    /// How many tasks are open.
+    pub fn open_tasks(&self) -> u32 {
+        self.open
+    }
+
+    /// The principal that owns the tree.
+    pub fn owner(&self) -> Option<&str> {
+        self.nodes.get(self.root).map(|node| node.submission.owner.as_str())
+    }
+
+    /// The delegating task.
+    pub fn parent(&self, task: TaskId) -> Option<TaskId> {
+        self.nodes.get(task)?.submission.parent
+    }
+
+    /// Whom a task waits for approval by: the agent it is for, and who owns it.
+    pub fn awaits_approval(&self, task: TaskId) -> Option<(&str, &str)> {
+        let node = self.nodes.get(task).filter(|node| node.submission.escalation.is_some())?;
+        let waits = node.is_open() && node.done_by.is_none();
+        waits.then(|| (node.terms().agent.as_str(), node.submission.owner.as_str()))
+    }
+
     /// The agent a task keeps busy: sent, not over, and not waiting for its children, its caller or somebody's decision.
     pub fn busy_agent(&self, task: TaskId) -> Option<&str> {
         let node = self.nodes.get(task).filter(|node| node.open_children == 0)?;

@@ -240,8 +240,7 @@ async fn work(broker: Weak<Broker>, key: OutboxKey, claim: Claim) {
             Step::Idle => {}
             Step::Wait { retry_after } => {
                 failures = failures.saturating_add(1);
-                let [high, low, ..] = alive.clock.new_secret().unwrap_or([u8::MAX; 32]);
-                let wait = alive.outbox.wait(failures, retry_after, u16::from_be_bytes([high, low]));
+                let wait = alive.outbox.wait(failures, retry_after, alive.clock.jitter());
                 drop(alive);
                 tokio::select! {
                     () = tokio::time::sleep(wait) => {}
