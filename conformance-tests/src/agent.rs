@@ -77,6 +77,16 @@ impl Agent {
         Self::start_command(node::script("scripted.mjs"), &arguments)
     }
 
+    /// The same on the official Rust SDK (`agents/rust`), with the same URLs.
+    pub fn scripted_rust(name: &str) -> Self {
+        Self::start_command(Command::new(binary("rust-agents", "sdk-agent")), &["--name", name])
+    }
+
+    /// The same on the official Python SDK, with the same URLs.
+    pub fn each(name: &str) -> Self {
+        Self::start("scripted.py", &["--name", name, "--each"])
+    }
+
     /// The same with all it can: both JSON bindings under one URL, and push notifications.
     pub fn for_the_suite(name: &str) -> Self {
         Self::start("scripted.py", &["--name", name, "--all", "--quiet"])

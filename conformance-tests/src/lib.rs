@@ -12,10 +12,12 @@
 mod agent;
 mod broker;
 mod build;
+mod gates;
 pub mod grpc;
 mod issuer;
 pub mod jwt;
 mod node;
+mod player;
 mod process;
 mod python;
 mod receiver;
@@ -25,7 +27,9 @@ pub mod wire;
 
 pub use agent::Agent;
 pub use broker::{Broker, command, demonstration, key_digest};
+pub use gates::Gates;
 pub use issuer::Issuer;
 pub use node::missing_node;
-pub use python::{Player, Probe, Round, agents_folder, examples_folder, interpreter};
+pub use player::{Player, Round, Seen};
+pub use python::{Probe, agents_folder, examples_folder, interpreter};
 pub use receiver::{Posted, Receiver, Reply};

@@ -138,6 +138,7 @@ class Scripted {
   /** Delegates through the broker with the grant it was given; the text of the result. */
   async delegate(told, order) {
     const serviceParameters = { Authorization: `Bearer ${told.grant}` };
+    // The SDK resolves the path of the card against the URL, so that it has to end with a slash.
     const client = await new ClientFactory().createFromUrl(`${told.broker}/agents/${order.to}/`);
     const wishes = Object.fromEntries(["skill", "scope"].filter((wish) => wish in order).map((wish) => [wish, order[wish]]));
     const message = {

@@ -2,5 +2,7 @@
 
 mod examples;
 mod grpc;
+mod matrix;
+mod mixed_tree;
 mod tools;
 mod v03;
