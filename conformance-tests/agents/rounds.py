@@ -3,7 +3,7 @@
 
 Rounds: send, stream, poll, subscribe, cancel, ask, push, direct, unknown. States are written as 0.3 writes them, so
 that clients of all versions are judged by one table; `tasks` are the ids seen, `pieces` the artifact updates as
-[text, append, lastChunk]. Scripts are those of `scripted.py`: `script` for send and stream, `slow` for poll, subscribe
+[text, append, lastChunk]. Scripts are those of `scripted.py`: `script` for send, `slow` for stream, poll, subscribe
 and push, `endless` for cancel, `asking` for ask. `$ID` in `slow` becomes a name; once the round is where it wants to
 be, `{gate}/open/{name}` is asked for, so that the script goes on. `webhook` is where push is sent to.
 """
@@ -91,7 +91,7 @@ class Rounds:
     async def connect(self, streaming: bool = True) -> Client:
         return await self.connect_to(self.url, streaming)
 
-    async def hear(self, client: Client, text: str, task: Heard | None = None, **configuration: object) -> Heard:
+    async def hear(self, client: Client, text: str, task: Heard | None = None, gate: str = "", **configuration: object) -> Heard:
         request = SendMessageRequest(message=new_text_message(text, role=Role.ROLE_USER))
         request.configuration.MergeFrom(SendMessageConfiguration(**configuration))
         if task:
@@ -99,6 +99,9 @@ class Rounds:
         heard = Heard()
         async for event in client.send_message(request):
             heard.take(event)
+            if gate:
+                await self.open(gate)
+                gate = ""
         return heard
 
     def gated(self) -> tuple[str, str]:
@@ -120,7 +123,9 @@ class Rounds:
         return await self.hear(await self.connect(streaming=False), self.arguments.script)
 
     async def stream(self) -> Heard:
-        return await self.hear(await self.connect(), self.arguments.script)
+        # What the agent makes before the stream begins is in its first event, and comes in no piece: it has to wait.
+        slow, name = self.gated()
+        return await self.hear(await self.connect(), slow, gate=name)
 
     async def poll(self) -> Heard:
         client = await self.connect(streaming=False)

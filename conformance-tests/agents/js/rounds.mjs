@@ -124,7 +124,9 @@ class Rounds {
   }
 
   stream() {
-    return this.hear(this.client.sendMessageStream(request(this.options.script)));
+    // What the agent makes before the stream begins is in its first event, and comes in no piece: it has to wait.
+    const [slow, name] = this.gated();
+    return this.hear(this.client.sendMessageStream(request(slow)), new Heard(), name);
   }
 
   async poll() {

@@ -152,9 +152,7 @@ impl Rounds<'_> {
     async fn play(&self, round: &str) -> Result<Heard, Failure> {
         match round {
             "send" => self.send(request(&self.arguments.script)).await,
-            "stream" => {
-                self.hear(Heard::default(), self.open(request(&self.arguments.script)).await?, None).await
-            }
+            "stream" => self.stream().await,
             "poll" => self.poll().await,
             "subscribe" => self.subscribe().await,
             "cancel" => self.cancel().await,
@@ -195,6 +193,12 @@ impl Rounds<'_> {
             }
         }
         Ok(heard)
+    }
+
+    /// What the agent makes before the stream begins is in its first event, and comes in no piece: it has to wait.
+    async fn stream(&self) -> Result<Heard, Failure> {
+        let (slow, gate) = self.gated();
+        self.hear(Heard::default(), self.open(request(&slow)).await?, Some(&gate)).await
     }
 
     async fn poll(&self) -> Result<Heard, Failure> {

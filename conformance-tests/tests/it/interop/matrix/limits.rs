@@ -19,11 +19,17 @@ pub(super) struct Limit {
     pub(super) client: Option<(Sdk, Option<Binding>)>,
     pub(super) agent: Option<(Sdk, Option<Binding>)>,
     pub(super) feature: Feature,
-    /// The SDK's limitation, as seen in its source.
+    /// Whose limitation it is, as seen in the source.
     pub(super) reason: &'static str,
 }
 
-pub(super) const LIMITS: &[Limit] = &[];
+pub(super) const LIMITS: &[Limit] = &[Limit {
+    client: Some((Sdk::PythonV03, None)),
+    agent: None,
+    feature: Feature::Push,
+    reason: "Registering works, but the broker posts every event as A2A 1.0 writes it, whoever registered; 0.3 has the \
+             Task posted (its §9.5). The broker's limitation, not the SDK's.",
+}];
 
 /// The number of the limit a cell falls under.
 pub(super) fn of(cell: Cell) -> Option<usize> {
