@@ -58,16 +58,17 @@ impl AgentExecutor for Scripted {
     fn execute(&self, context: ExecutorContext) -> Events {
         let message = context.message.clone().unwrap_or_else(|| Message::new(Role::User, Vec::new()));
         let told = message.metadata.as_ref().and_then(|all| all.get(DELEGATION)).cloned().unwrap_or_default();
-        let seen = json!({ "agent": self.name, "message_id": message.message_id, "task": told["task"], "told": told });
+        let task = told.get("task").cloned().unwrap_or_default();
+        let ended = json!({ "agent": self.name, "task": task });
+        let seen =
+            json!({ "agent": self.name, "message_id": message.message_id, "task": task, "told": told });
         self.log.write("received", seen);
         let (stop, stopped) = oneshot::channel();
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        running.insert(context.task_id.clone(), Running { stop, told: told["task"].clone() });
+        running.insert(context.task_id.clone(), Running { stop, told: task });
         let turn = Turn { task_id: context.task_id, context_id: context.context_id };
-        // The task may also end by itself: what would have stopped it is gone only then.
         let asked_before =
             context.stored_task.is_some_and(|task| task.status.state == TaskState::InputRequired);
-        let ended = json!({ "agent": self.name, "task": told["task"] });
         let work = if asked_before {
             turn.answer(&message)
         } else {

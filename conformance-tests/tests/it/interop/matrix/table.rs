@@ -36,8 +36,7 @@ fn render(ways: &[Way], seen: &BTreeMap<Cell, Result<(), String>>) -> String {
     let features: Vec<&str> = Feature::ALL.iter().map(|feature| feature.round()).collect();
     let mut out = format!(
         "Clients in rows, agents in columns, each an official SDK, unmodified, in a process of its own, and the broker \
-         between them. Every\ncell is these features: {}. A number is a note on what is missing of \
-         them. Written by\n`{COMMAND}`.\n\n",
+         between them. Every\ncell is these features: {}. A number in brackets leads to the reason below. Written by\n`{COMMAND}`.\n\n",
         features.join(", ")
     );
     for (number, sdk) in Sdk::ALL.into_iter().enumerate() {
@@ -71,7 +70,7 @@ fn letter(number: usize) -> char {
 fn shown(client: Way, agent: Way, ways: &[Way], seen: &BTreeMap<Cell, Result<(), String>>) -> String {
     let is_missing = |way: Way| (way.sdk, way.binding) == MISSING_BINDING;
     if is_missing(client) || is_missing(agent) {
-        return "— ¹".to_owned();
+        return "— (1)".to_owned();
     }
     assert!(ways.contains(&client) && ways.contains(&agent));
     let mut notes = Vec::new();
@@ -79,7 +78,7 @@ fn shown(client: Way, agent: Way, ways: &[Way], seen: &BTreeMap<Cell, Result<(),
         let cell = Cell { client, agent, feature };
         if seen[&cell].is_err() {
             let number = limits::of(cell).expect("what fails is declared") + 2;
-            notes.push(number.to_string());
+            notes.push(format!("{} ({number})", feature.round()));
         }
     }
     if notes.is_empty() { "all".to_owned() } else { format!("all but {}", notes.join(", ")) }
