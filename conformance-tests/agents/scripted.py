@@ -115,6 +115,7 @@ class Scripted(AgentExecutor):
 
     def __init__(self, name: str, log: WireLog) -> None:
         self.name, self.log = name, log
+        self.told: dict[str, str | None] = {}
 
     async def execute(self, context: RequestContext, event_queue: EventQueue) -> None:
         message = context.message
@@ -127,6 +128,7 @@ class Scripted(AgentExecutor):
             told=told,
             claims=claims(told["grant"]) if "grant" in told else None,
         )
+        self.told[context.task_id] = told.get("task")
         push = context.configuration and context.configuration.task_push_notification_config
         if push and push.url:
             self.log.write("hook", path=urlsplit(push.url).path, task=context.task_id)
@@ -180,7 +182,7 @@ class Scripted(AgentExecutor):
         await updates.complete()
 
     async def cancel(self, context: RequestContext, event_queue: EventQueue) -> None:
-        self.log.write("cancel", agent=self.name)
+        self.log.write("cancel", agent=self.name, task=self.told.get(context.task_id))
         await TaskUpdater(event_queue, context.task_id, context.context_id).cancel()
 
     async def delegate_all(self, told: dict, orders: list[dict]) -> list[str]:
@@ -256,9 +258,19 @@ def grpc_port(server: grpc.aio.Server, tls: list[str] | None) -> str:
     return f"https://127.0.0.1:{server.add_secure_port('127.0.0.1:0', grpc.ssl_server_credentials([(key, cert)]))}"
 
 
+def card_of(card: AgentCard, interface: AgentInterface) -> list:
+    """Serves the card with one interface only, below that interface's name."""
+    only = AgentCard()
+    only.CopyFrom(card)
+    del only.supported_interfaces[:]
+    only.supported_interfaces.append(interface)
+    below = {"JSONRPC": "jsonrpc", "HTTP+JSON": "rest", "GRPC": "grpc"}[interface.protocol_binding]
+    return create_agent_card_routes(only, card_url=f"/{below}/.well-known/agent-card.json")
+
+
 def pushing(arguments: argparse.Namespace) -> dict:
     """What makes the SDK's handler push: to loopback, where the tests listen, and nowhere else."""
-    if not (arguments.push or arguments.all):
+    if not (arguments.push or arguments.all or arguments.each):
         return {}
 
     async def on_loopback(url: str) -> bool:
@@ -280,6 +292,7 @@ def main() -> None:
     parser.add_argument("--lose-pushes", action="store_true", help="send none of them")
     parser.add_argument("--rest", action="store_true", help="HTTP+JSON instead of JSON-RPC")
     parser.add_argument("--all", action="store_true", help="JSON-RPC and HTTP+JSON, streaming and push")
+    parser.add_argument("--each", action="store_true", help="all bindings, and a card of its own for each")
     parser.add_argument("--grpc", action="store_true", help="gRPC instead of JSON-RPC")
     parser.add_argument("--tls", nargs=2, metavar=("CERT", "KEY"), help="with TLS, where it is gRPC")
     parser.add_argument("--quiet", action="store_true", help="no word of the SDK about what callers do wrong")
@@ -300,6 +313,8 @@ async def serve(arguments: argparse.Namespace) -> None:
     interfaces = {"HTTP+JSON": url} if arguments.rest else {"JSONRPC": url}
     if arguments.all:
         interfaces = {"JSONRPC": url, "HTTP+JSON": url}
+    if arguments.each:
+        interfaces = {"JSONRPC": url, "HTTP+JSON": url, "GRPC": grpc_port(calls_by_grpc, arguments.tls)}
     if arguments.grpc:
         interfaces = {"GRPC": grpc_port(calls_by_grpc, arguments.tls)}
     card = AgentCard(
@@ -312,7 +327,7 @@ async def serve(arguments: argparse.Namespace) -> None:
         ],
         capabilities=AgentCapabilities(
             streaming=not (arguments.no_streaming or arguments.push),
-            push_notifications=arguments.push or arguments.all,
+            push_notifications=arguments.push or arguments.all or arguments.each,
         ),
         default_input_modes=["text/plain"],
         default_output_modes=["text/plain"],
@@ -323,6 +338,8 @@ async def serve(arguments: argparse.Namespace) -> None:
     a2a_pb2_grpc.add_A2AServiceServicer_to_server(GrpcHandler(handler), calls_by_grpc)
     await calls_by_grpc.start()
     routes = create_agent_card_routes(card)
+    if arguments.each:
+        routes += [route for interface in card.supported_interfaces for route in card_of(card, interface)]
     if "JSONRPC" in interfaces:
         routes += create_jsonrpc_routes(handler, "/")
     if "HTTP+JSON" in interfaces:

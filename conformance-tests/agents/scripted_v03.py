@@ -1,6 +1,6 @@
 """The agent of `scripted.py`, on the official SDK for A2A 0.3: its message's text is the same JSON script.
 
-It knows `delay_ms`, `delegate` (`to`, `script`, `skill`, `scope`), `chunks`, `ask`, `message` and `end`, and
+It knows `delay_ms`, `gate`, `delegate` (`to`, `script`, `skill`, `scope`), `chunks`, `ask`, `message` and `end`, and
 delegates on through the broker as a client of 0.3.
 """
 
@@ -30,6 +30,8 @@ from a2a.types import (
     TransportProtocol,
 )
 from a2a.utils import new_agent_text_message, new_task
+from starlette.applications import Starlette
+from starlette.routing import Mount
 
 from script import DELEGATION, read_script
 from wire_log import WireLog
@@ -44,10 +46,12 @@ class Scripted(AgentExecutor):
 
     def __init__(self, name: str, transport: TransportProtocol, log: WireLog) -> None:
         self.name, self.transport, self.log = name, transport, log
+        self.told: dict[str, str | None] = {}
 
     async def execute(self, context: RequestContext, event_queue: EventQueue) -> None:
         told = (context.message.metadata or {}).get(DELEGATION, {})
         self.log.write("received", agent=self.name, message_id=context.message.message_id, told=told)
+        self.told[context.task_id] = told.get("task")
         if context.current_task is not None:
             await self.finish_answer(context, event_queue)
             return
@@ -60,6 +64,9 @@ class Scripted(AgentExecutor):
         updates = TaskUpdater(event_queue, task.id, task.context_id)
         await updates.start_work()
         await asyncio.sleep(script.get("delay_ms", 0) / 1000)
+        if "gate" in script:
+            async with httpx.AsyncClient(timeout=None) as http:
+                await http.get(script["gate"])
         results = [await self.delegate(told, order) for order in script.get("delegate", [])]
         if "ask" in script:
             await updates.requires_input(updates.new_agent_message([text_part(script["ask"])]), final=True)
@@ -87,7 +94,7 @@ class Scripted(AgentExecutor):
         await updates.complete()
 
     async def cancel(self, context: RequestContext, event_queue: EventQueue) -> None:
-        self.log.write("cancel", agent=self.name)
+        self.log.write("cancel", agent=self.name, task=self.told.get(context.task_id))
         await TaskUpdater(event_queue, context.task_id, context.context_id).cancel()
 
     async def delegate(self, told: dict, order: dict) -> str:
@@ -117,6 +124,7 @@ def main() -> None:
     parser.add_argument("--name", required=True)
     parser.add_argument("--log")
     parser.add_argument("--no-streaming", action="store_true")
+    parser.add_argument("--each", action="store_true", help="both JSON bindings, below /jsonrpc and /rest")
     parser.add_argument("--rest", action="store_true", help="HTTP+JSON instead of JSON-RPC")
     arguments = parser.parse_args()
     listener = socket.socket()
@@ -124,7 +132,21 @@ def main() -> None:
     listener.bind(("127.0.0.1", 0))
     listener.listen()
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    transport = TransportProtocol.http_json if arguments.rest else TransportProtocol.jsonrpc
+    log = WireLog(arguments.log)
+    if arguments.each:
+        # A mounted application is asked for with a slash at its end.
+        jsonrpc = application(arguments, f"{url}/jsonrpc/", TransportProtocol.jsonrpc, log)
+        rest = application(arguments, f"{url}/rest", TransportProtocol.http_json, log)
+        serving = Starlette(routes=[Mount("/jsonrpc", jsonrpc), Mount("/rest", rest)])
+    else:
+        transport = TransportProtocol.http_json if arguments.rest else TransportProtocol.jsonrpc
+        serving = application(arguments, url, transport, log)
+    server = uvicorn.Server(uvicorn.Config(serving, log_level="error"))
+    print(f"listening on {url}", flush=True)
+    asyncio.run(server.serve(sockets=[listener]))
+
+
+def application(arguments: argparse.Namespace, url: str, transport: TransportProtocol, log: WireLog) -> Starlette:
     card = AgentCard(
         name=arguments.name,
         description="Does what it is told",
@@ -136,12 +158,10 @@ def main() -> None:
         default_output_modes=["text/plain"],
         skills=[AgentSkill(id="work", name="Work", description="Does what it is told", tags=["test"])],
     )
-    executor = Scripted(arguments.name, transport, WireLog(arguments.log))
+    executor = Scripted(arguments.name, transport, log)
     handler = DefaultRequestHandler(executor, InMemoryTaskStore())
-    application = A2ARESTFastAPIApplication if arguments.rest else A2AStarletteApplication
-    server = uvicorn.Server(uvicorn.Config(application(card, handler).build(), log_level="error"))
-    print(f"listening on {url}", flush=True)
-    asyncio.run(server.serve(sockets=[listener]))
+    of_binding = A2ARESTFastAPIApplication if transport == TransportProtocol.http_json else A2AStarletteApplication
+    return of_binding(card, handler).build()
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::build::binary;
+use crate::node;
 use crate::process::Process;
 use crate::python::{agents_folder, examples_folder, interpreter, interpreter_v03};
 use crate::tls::Certified;
@@ -71,6 +72,24 @@ impl Agent {
         Self::start_with(interpreter_v03(), "scripted_v03.py", &arguments)
     }
 
+    /// The same on the official JavaScript SDK (`agents/js/scripted.mjs`): all three bindings, streaming and push. Its
+    /// URL has a card of them all; `/jsonrpc`, `/rest` and `/grpc` below it one for each. See
+    /// [`crate::missing_node`].
+    pub fn scripted_js(name: &str, arguments: &[&str]) -> Self {
+        let arguments = [&["--name", name], arguments].concat();
+        Self::start_command(node::script("scripted.mjs"), &arguments)
+    }
+
+    /// The same on the official Rust SDK (`agents/rust`), with the same URLs.
+    pub fn scripted_rust(name: &str) -> Self {
+        Self::start_command(Command::new(binary("rust-agents", "sdk-agent")), &["--name", name])
+    }
+
+    /// The same on the official Python SDK, with the same URLs.
+    pub fn each(name: &str) -> Self {
+        Self::start("scripted.py", &["--name", name, "--each"])
+    }
+
     /// The same with all it can: both JSON bindings under one URL, and push notifications.
     pub fn for_the_suite(name: &str) -> Self {
         Self::start("scripted.py", &["--name", name, "--all", "--quiet"])
@@ -122,10 +141,15 @@ impl Agent {
     }
 
     fn start_with(interpreter: PathBuf, file: &str, arguments: &[&str]) -> Self {
+        let mut command = Command::new(interpreter);
+        command.arg(agents_folder().join(file));
+        Self::start_command(command, arguments)
+    }
+
+    fn start_command(mut command: Command, arguments: &[&str]) -> Self {
         let folder = TempDir::new().expect("a temporary folder");
         let log = folder.path().join("log.jsonl");
-        let mut command = Command::new(interpreter);
-        command.arg(agents_folder().join(file)).args(arguments).arg("--log").arg(&log);
+        command.args(arguments).arg("--log").arg(&log);
         Self { process: Process::start(command), log, folder }
     }
 

@@ -12,9 +12,12 @@
 mod agent;
 mod broker;
 mod build;
+mod gates;
 pub mod grpc;
 mod issuer;
 pub mod jwt;
+mod node;
+mod player;
 mod process;
 mod python;
 mod receiver;
@@ -24,6 +27,9 @@ pub mod wire;
 
 pub use agent::Agent;
 pub use broker::{Broker, command, demonstration, key_digest};
+pub use gates::Gates;
 pub use issuer::Issuer;
-pub use python::{Player, Probe, Round, agents_folder, examples_folder, interpreter, verified_card};
+pub use node::missing_node;
+pub use player::{Player, Round, Seen};
+pub use python::{Probe, agents_folder, examples_folder, interpreter, verified_card};
 pub use receiver::{Posted, Receiver, Reply};

@@ -45,9 +45,10 @@ fn install(folder: &str, requirements: &str) -> PathBuf {
     interpreter
 }
 
-fn run(command: &mut Command) {
-    let status =
-        command.status().unwrap_or_else(|error| panic!("{command:?}: {error}; install python3 with venv"));
+pub(crate) fn run(command: &mut Command) {
+    let status = command.status().unwrap_or_else(|error| {
+        panic!("{command:?}: {error}; install python3 with venv, and node with npm where JavaScript is run")
+    });
     assert!(status.success(), "{command:?} failed with {status}");
 }
 
@@ -78,67 +79,4 @@ pub fn verified_card(url: &str, arguments: &[&str]) -> Value {
     let output = command.stderr(Stdio::inherit()).output().expect("the verifier starts");
     assert!(output.status.success(), "the verifier failed at {url}");
     serde_json::from_slice(&output.stdout).expect("JSON")
-}
-
-/// An SDK client that plays rounds (`agents/rounds.py`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Player {
-    /// On the SDK of A2A 1.0.
-    V1,
-    /// On the SDK of A2A 0.3.
-    V03,
-}
-
-/// What a client saw in a round.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Round {
-    /// The round's name.
-    pub round: String,
-    /// The task's states, in order, as 0.3 names them.
-    pub states: Vec<String>,
-    /// The results' text.
-    pub text: String,
-}
-
-impl Player {
-    /// Plays rounds against an agent, with arguments for the script.
-    pub fn play(self, url: &str, rest: bool, arguments: &[(&str, String)]) -> Vec<Round> {
-        let file = match self {
-            Self::V1 => "rounds.py",
-            Self::V03 => "rounds_v03.py",
-        };
-        let mut command = Command::new(self.interpreter());
-        command.arg(agents_folder().join(file)).arg(url).args(rest.then_some("--rest"));
-        for (name, value) in arguments {
-            command.arg(format!("--{name}")).arg(value);
-        }
-        let output = command.stderr(Stdio::inherit()).output().expect("the client starts");
-        let text = String::from_utf8(output.stdout).expect("the client prints text");
-        assert!(output.status.success(), "{self:?} at {url} (rest: {rest}) failed; it had printed {text}");
-        text.lines().map(|line| Round::read(&serde_json::from_str(line).expect("a JSON line"))).collect()
-    }
-
-    /// What its SDK makes of a card (`agents/card.py`).
-    pub fn read_card(self, url: &str) -> Value {
-        let mut command = Command::new(self.interpreter());
-        command.arg(agents_folder().join("card.py")).arg(url);
-        let output = command.stderr(Stdio::inherit()).output().expect("the reader starts");
-        assert!(output.status.success(), "{self:?} cannot read the card at {url}");
-        serde_json::from_slice(&output.stdout).expect("JSON")
-    }
-
-    fn interpreter(self) -> PathBuf {
-        match self {
-            Self::V1 => interpreter(),
-            Self::V03 => interpreter_v03(),
-        }
-    }
-}
-
-impl Round {
-    fn read(line: &Value) -> Self {
-        let text = |value: &Value| value.as_str().expect("a string").to_owned();
-        let states = line["states"].as_array().expect("states").iter().map(text).collect();
-        Self { round: text(&line["round"]), states, text: text(&line["text"]) }
-    }
 }

@@ -78,7 +78,7 @@ impl HealthBook {
         match problem {
             None | Some(AskError::NotFound(_) | AskError::Unsupported(_)) => self.answered(name, clock),
             Some(AskError::Unreachable(reason) | AskError::Invalid(reason)) => {
-                self.failed(name, reason, clock)
+                self.failed(name, reason, clock);
             }
         }
     }

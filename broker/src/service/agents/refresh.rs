@@ -183,9 +183,9 @@ mod tests {
     use super::*;
 
     const OPTIONS: CardOptions = CardOptions {
-        max_age: Duration::from_secs(300),
+        max_age: Duration::from_mins(5),
         min_refresh: Duration::from_secs(30),
-        max_refresh: Duration::from_secs(3_600),
+        max_refresh: Duration::from_hours(1),
         drift: super::super::CardDrift::Review,
     };
 

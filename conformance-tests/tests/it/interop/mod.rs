@@ -3,5 +3,7 @@
 mod cards;
 mod examples;
 mod grpc;
+mod matrix;
+mod mixed_tree;
 mod tools;
 mod v03;

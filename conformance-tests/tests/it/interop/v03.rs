@@ -1,6 +1,6 @@
 //! A2A 0.3 at the edge: official SDKs of both versions talk to each other through the broker, and notice nothing.
 
-use conformance_tests::{Agent, Broker, Player, Round, wire};
+use conformance_tests::{Agent, Broker, Player, Round, Seen, wire};
 use serde_json::{Value, json};
 
 use crate::security::api_keys::made_key;
@@ -24,12 +24,15 @@ fn arguments(rounds: &str, base: &Value) -> Vec<(&'static str, String)> {
 }
 
 async fn play(player: Player, url: String, rest: bool, arguments: Vec<(&'static str, String)>) -> Vec<Round> {
-    tokio::task::spawn_blocking(move || player.play(&url, rest, &arguments)).await.unwrap()
+    let binding = if rest { "HTTP+JSON" } else { "JSONRPC" };
+    tokio::task::spawn_blocking(move || player.play(&[url], binding, &arguments)).await.unwrap()
 }
 
 /// What every client sees of every agent.
 fn judge(rounds: &[Round], text: &str, who: &str) {
-    for Round { round, states, text: seen } in rounds {
+    for Round { round, seen, .. } in rounds {
+        let Seen { states, text: seen, .. } =
+            seen.as_ref().unwrap_or_else(|error| panic!("{who}: {round}: {error}"));
         let last = states.last().map(String::as_str);
         let is_fine = match round.as_str() {
             "send" => states.len() == 1 && last == Some("completed") && seen == text,

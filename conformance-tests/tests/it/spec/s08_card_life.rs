@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 /// Cards are looked at as often as they can be.
 const EAGER: &str = "card_min_refresh = \"100ms\"\ncard_max_age = \"100ms\"\n";
 /// Longest wait for something that has to happen.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_mins(1);
 
 fn review() -> String {
     format!("[southbound]\n{EAGER}")

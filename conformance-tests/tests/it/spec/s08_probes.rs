@@ -97,7 +97,7 @@ async fn a_card_that_is_fine_does_not_make_a_dead_agent_healthy() {
     let asked = agent.logged("card").len();
     let began = Instant::now();
     while agent.logged("card").len() < asked + 2 {
-        assert!(began.elapsed() < Duration::from_secs(60), "the card is asked for");
+        assert!(began.elapsed() < Duration::from_mins(1), "the card is asked for");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     assert_eq!(health(&broker, "dead").await["state"], "failing", "its card was just served");
