@@ -48,6 +48,8 @@ enum Choice {
     JsonRpc,
     #[value(name = "http+json")]
     HttpJson,
+    #[value(name = "grpc")]
+    Grpc,
     All,
 }
 
@@ -74,6 +76,7 @@ async fn judged(arguments: &Arguments) -> Result<u8, String> {
     let kinds = match arguments.binding {
         Choice::JsonRpc => vec![Kind::JsonRpc],
         Choice::HttpJson => vec![Kind::HttpJson],
+        Choice::Grpc => vec![Kind::Grpc],
         Choice::All => Kind::ALL.to_vec(),
     };
     let subject = Subject {

@@ -95,14 +95,13 @@ fn traced(out: &mut String, trace: &Trace) {
     let keywords = count(|_| true);
     let _ =
         writeln!(out, "| of the {keywords} words MUST, SHALL, REQUIRED, SHOULD, RECOMMENDED | |\n|---|---|");
-    let rows: [(&str, Holds); 5] = [
+    let rows: [(&str, Holds); 4] = [
         ("judged by checks", |requirement| !requirement.checks.is_empty()),
         ("bind clients", |requirement| requirement.client),
         ("bind authors of documents, bindings, extensions, SDKs", |requirement| {
             requirement.document.is_some()
         }),
         ("not visible from outside", |requirement| requirement.untestable.is_some()),
-        ("of gRPC", |requirement| requirement.elsewhere.is_some()),
     ];
     for (what, holds) in rows {
         let _ = writeln!(out, "| {what} | {} |", count(holds));

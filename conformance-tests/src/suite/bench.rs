@@ -96,14 +96,14 @@ impl Bench {
         }
     }
 
-    /// An operation whose body is changed as text before it is sent: for JSON that no value can be.
+    /// An operation whose body is changed as bytes before it is sent: for what no value can be.
     pub async fn raw(
         &self,
         operation: Operation,
         params: &Value,
-        change: impl Fn(String) -> String,
+        change: impl Fn(Vec<u8>) -> Vec<u8>,
     ) -> Result<Reply, Stop> {
-        self.binding.exchange_text(operation, params, &self.manner(), change).await
+        self.binding.exchange_changed(operation, params, &self.manner(), change).await
     }
 
     /// A stream that must open.

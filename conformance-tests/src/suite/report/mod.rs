@@ -152,6 +152,7 @@ impl Report {
 fn binding_of(requirement: &str) -> Option<Kind> {
     match requirement.split('.').next() {
         Some("9") => Some(Kind::JsonRpc),
+        Some("10") => Some(Kind::Grpc),
         Some("11") => Some(Kind::HttpJson),
         _ => None,
     }

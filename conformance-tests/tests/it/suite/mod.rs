@@ -1,6 +1,8 @@
 //! The suite that judges any server, judged itself.
 
 mod faults;
+mod grpc_faults;
+mod grpc_proxy;
 mod proxy;
 mod through;
 mod trace;
