@@ -3,6 +3,7 @@
 mod faults;
 mod grpc_faults;
 mod grpc_proxy;
+mod protobuf;
 mod proxy;
 mod through;
 mod trace;
