@@ -1,7 +1,7 @@
 //! Faults of gRPC, as `faults.rs` and `wire_faults.rs` have those of the JSON bindings.
 
 use conformance_tests::suite::binding::Kind;
-use conformance_tests::{Agent, Broker};
+use conformance_tests::{Agent, Broker, key_digest, wire};
 use serde_json::{Value, json};
 
 use super::faults::{fails_with_and_not_without, remove};
@@ -107,8 +107,13 @@ async fn faults_of_the_service_and_its_metadata_are_found() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_ignores_the_version_is_found() {
     let agent = Agent::for_the_suite("worker");
-    let broker = Broker::start("");
-    broker.add_agent("worker", agent.url(), &[]).await;
+    // The faults are judged with a token, which the broker must know.
+    let hash = key_digest("one");
+    let config = format!("[[principals]]\nname = \"one\"\nrole = \"operator\"\nkey_sha256 = \"{hash}\"\n");
+    let broker = Broker::start(&config);
+    let body = json!({ "name": "worker", "url": agent.url(), "caps": [] });
+    let added = wire::post(&format!("{}/api/v1/agents", broker.url()), &body, Some("one")).await;
+    assert_eq!(added.status, 201, "{}", added.text);
     let (good, bad) = (broker.agent_url("worker"), agent.url());
     for check in ["the_version_is_read_from_metadata", "an_unsupported_version_is_refused_on_every_operation"]
     {

@@ -1,5 +1,6 @@
 //! The suite that judges any server, judged itself.
 
+mod command;
 mod faults;
 mod grpc_faults;
 mod grpc_proxy;
