@@ -107,6 +107,19 @@ fn detail(any: &Field) -> Result<Value, String> {
     Ok(json)
 }
 
+/// A field of text, bytes or a message, put together by hand: also where no definition has it.
+pub fn field(number: u8, content: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![number << 3 | 2];
+    let mut length = content.len();
+    while length >= 0x80 {
+        bytes.push((length & 0x7f) as u8 | 0x80);
+        length >>= 7;
+    }
+    bytes.push((length & 0x7f) as u8);
+    bytes.extend(content);
+    bytes
+}
+
 fn pool() -> Result<&'static DescriptorPool, String> {
     POOL.as_ref().map_err(Clone::clone)
 }
