@@ -197,8 +197,11 @@ async function main() {
       port: { type: "string", default: "0" },
       "no-streaming": { type: "boolean", default: false },
       "no-push": { type: "boolean", default: false },
+      quiet: { type: "boolean", default: false },
     },
   });
+  // No word of the SDK about what callers do wrong.
+  if (options.quiet) console.error = console.warn = () => {};
   const log = new WireLog(options.log);
   const app = express();
   const listener = await new Promise((resolve, reject) => {

@@ -58,7 +58,7 @@ async fn main() -> Result<(), String> {
     if let Some(why) = missing_node() {
         eprintln!("without the JavaScript SDK: {why}");
     } else {
-        let javascript = Agent::scripted_js("javascript", &[]);
+        let javascript = Agent::scripted_js("javascript", &["--quiet"]);
         all.push(surveyed("JavaScript `@a2a-js/sdk` 1.3.0", javascript.url().to_owned(), true).await?);
     }
     all.push(surveyed("Rust `a2a-server-lf` 0.5", rust.url().to_owned(), false).await?);
