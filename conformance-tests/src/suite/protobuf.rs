@@ -110,13 +110,16 @@ fn detail(any: &Field) -> Result<Value, String> {
 /// A field of text, bytes or a message, put together by hand: also where no definition has it.
 pub fn field(number: u8, content: &[u8]) -> Vec<u8> {
     let mut bytes = vec![number << 3 | 2];
-    let mut length = content.len();
-    while length >= 0x80 {
-        bytes.push((length & 0x7f) as u8 | 0x80);
-        length >>= 7;
-    }
-    bytes.push((length & 0x7f) as u8);
+    bytes.extend(length(content.len()));
     bytes.extend(content);
+    bytes
+}
+
+/// A length as protobuf writes it.
+fn length(length: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    // A vector grows: there is nothing that can fail.
+    let _ = prost_reflect::prost::encode_length_delimiter(length, &mut bytes);
     bytes
 }
 
