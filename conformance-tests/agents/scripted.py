@@ -291,7 +291,7 @@ def main() -> None:
     parser.add_argument("--push", action="store_true", help="push instead of streaming")
     parser.add_argument("--lose-pushes", action="store_true", help="send none of them")
     parser.add_argument("--rest", action="store_true", help="HTTP+JSON instead of JSON-RPC")
-    parser.add_argument("--all", action="store_true", help="JSON-RPC and HTTP+JSON, streaming and push")
+    parser.add_argument("--all", action="store_true", help="every binding, streaming and push")
     parser.add_argument("--each", action="store_true", help="all bindings, and a card of its own for each")
     parser.add_argument("--grpc", action="store_true", help="gRPC instead of JSON-RPC")
     parser.add_argument("--tls", nargs=2, metavar=("CERT", "KEY"), help="with TLS, where it is gRPC")
@@ -312,7 +312,7 @@ async def serve(arguments: argparse.Namespace) -> None:
     calls_by_grpc = grpc.aio.server(interceptors=[GrpcCalls(log)])
     interfaces = {"HTTP+JSON": url} if arguments.rest else {"JSONRPC": url}
     if arguments.all:
-        interfaces = {"JSONRPC": url, "HTTP+JSON": url}
+        interfaces = {"JSONRPC": url, "HTTP+JSON": url, "GRPC": grpc_port(calls_by_grpc, arguments.tls)}
     if arguments.each:
         interfaces = {"JSONRPC": url, "HTTP+JSON": url, "GRPC": grpc_port(calls_by_grpc, arguments.tls)}
     if arguments.grpc:

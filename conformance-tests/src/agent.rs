@@ -90,7 +90,7 @@ impl Agent {
         Self::start("scripted.py", &["--name", name, "--each"])
     }
 
-    /// The same with all it can: both JSON bindings under one URL, and push notifications.
+    /// The same with all it can: the JSON bindings under one URL, gRPC, and push notifications.
     pub fn for_the_suite(name: &str) -> Self {
         Self::start("scripted.py", &["--name", name, "--all", "--quiet"])
     }

@@ -13,6 +13,8 @@ use serde_json::Value;
 use tokio::net::TcpStream;
 
 use crate::python::{agents_folder, interpreter};
+pub use crate::suite::binding::grpc::frame;
+pub use crate::suite::protobuf::field;
 
 /// The path of the service.
 pub const SERVICE: &str = "/lf.a2a.v1.A2AService";
@@ -71,25 +73,6 @@ impl Connection {
         all.extend(collected.trailers().cloned().unwrap_or_default());
         Answer { http: head.status.as_u16(), headers: all, body: collected.to_bytes().to_vec() }
     }
-}
-
-/// A message in its frame.
-pub fn frame(message: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(message.len()).expect("a message").to_be_bytes();
-    [&[0], &length[..], message].concat()
-}
-
-/// A field of text, bytes or a message.
-pub fn field(number: u8, content: &[u8]) -> Vec<u8> {
-    let mut bytes = vec![number << 3 | 2];
-    let mut length = content.len();
-    while length >= 0x80 {
-        bytes.push(u8::try_from(length % 0x80).expect("seven bits") | 0x80);
-        length /= 0x80;
-    }
-    bytes.push(u8::try_from(length).expect("seven bits"));
-    bytes.extend(content);
-    bytes
 }
 
 /// A SendMessageRequest to an agent.

@@ -1,8 +1,8 @@
 // The agent of scripted.py, on the official JavaScript SDK: its message's text is the same JSON script.
 //
-// It knows delay_ms, gate, delegate (to, script, skill, scope), chunks, pace_ms, echo, ask, message and end. All
-// bindings of the SDK are open at once: {url} has a card that names them all, {url}/jsonrpc, {url}/rest and {url}/grpc
-// one each that names one of them.
+// It knows delay_ms, gate, delegate (to, script, skill, scope), chunks, pace_ms, echo, ask, ask_auth, message and end.
+// All bindings of the SDK are open at once: {url} has a card that names them all, {url}/jsonrpc, {url}/rest and
+// {url}/grpc one each that names one of them.
 
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -110,6 +110,10 @@ class Scripted {
       turn.status(TaskState.TASK_STATE_INPUT_REQUIRED, script.ask);
       return;
     }
+    if ("ask_auth" in script) {
+      turn.status(TaskState.TASK_STATE_AUTH_REQUIRED, script.ask_auth);
+      return;
+    }
     if (script.echo) turn.artifact("echo", message.parts.slice(1));
     await this.deliver(turn, [...(script.chunks ?? []), ...results], script.pace_ms ?? 0, signal);
     this.log.write("ended", { agent: this.name, task: told.task });
@@ -194,8 +198,11 @@ async function main() {
       port: { type: "string", default: "0" },
       "no-streaming": { type: "boolean", default: false },
       "no-push": { type: "boolean", default: false },
+      quiet: { type: "boolean", default: false },
     },
   });
+  // No word of the SDK about what callers do wrong.
+  if (options.quiet) console.error = console.warn = () => {};
   const log = new WireLog(options.log);
   const app = express();
   const listener = await new Promise((resolve, reject) => {

@@ -28,6 +28,10 @@ pub enum On {
     JsonRpc,
     /// On HTTP+JSON only.
     HttpJson,
+    /// On gRPC only.
+    Grpc,
+    /// On the bindings of JSON: it is about what JSON can say and protobuf cannot.
+    Json,
 }
 
 type Run = for<'a> fn(&'a Bench) -> Pin<Box<dyn Future<Output = Finding> + Send + 'a>>;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
-use hyper::header::{HeaderName, HeaderValue};
+use hyper::header::{HeaderMap, HeaderValue};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -64,14 +64,24 @@ pub struct Reply {
     pub status: u16,
     /// Headers, names in lower case.
     pub headers: Vec<(String, String)>,
-    /// The body.
+    /// The body as text.
     pub text: String,
+    /// The body.
+    pub body: Vec<u8>,
+    /// Trailers, names in lower case.
+    pub trailers: Vec<(String, String)>,
 }
 
 impl Reply {
     /// A header.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    /// A trailer, or the header in its place where an answer is nothing but its end.
+    pub fn ending(&self, name: &str) -> Option<&str> {
+        let trailer = self.trailers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
+        trailer.or_else(|| self.header(name))
     }
 
     /// The media type without its parameters.
@@ -87,6 +97,15 @@ impl Reply {
     }
 }
 
+/// Which HTTP a client speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Speech {
+    /// HTTP/1.1, as the JSON bindings are spoken.
+    One,
+    /// HTTP/2 without asking, as gRPC is.
+    Two,
+}
+
 /// The head of an answer, its body still to come.
 pub type Response = hyper::Response<Incoming>;
 
@@ -96,7 +115,7 @@ pub struct Http(Client<HttpsConnector<HttpConnector>, Full<Bytes>>);
 
 impl Http {
     /// A client that believes the machine's own certificate authorities.
-    pub fn new() -> Result<Self, String> {
+    pub fn new(speech: Speech) -> Result<Self, String> {
         let mut roots = RootCertStore::empty();
         let (_, _) = roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -108,8 +127,13 @@ impl Http {
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
-        let builder = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1();
-        Ok(Self(Client::builder(TokioExecutor::new()).build(builder.wrap_connector(tcp))))
+        let builder = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http();
+        let connector = match speech {
+            Speech::One => builder.enable_http1().wrap_connector(tcp),
+            Speech::Two => builder.enable_http2().wrap_connector(tcp),
+        };
+        let mut client = Client::builder(TokioExecutor::new());
+        Ok(Self(client.http2_only(speech == Speech::Two).build(connector)))
     }
 
     /// Sends a request in a manner; the head of the answer.
@@ -133,6 +157,10 @@ impl Http {
             }
             Some(version) => headers.push(("a2a-version", version)),
             None => {}
+        }
+        if content_type.is_some_and(|kind| kind.starts_with("application/grpc")) {
+            // Without it, some servers take the call for one that cannot see trailers.
+            headers.push(("te", "trailers"));
         }
         if let Some(authorization) = &manner.authorization {
             headers.push(("authorization", authorization));
@@ -167,17 +195,22 @@ impl Http {
 /// Reads the rest of an answer.
 pub async fn read(response: Response) -> Result<Reply, Stop> {
     let status = response.status().as_u16();
-    let header = |(name, value): (&HeaderName, &HeaderValue)| {
-        (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned())
-    };
-    let headers = response.headers().iter().map(header).collect();
+    let headers = texts(response.headers());
     match tokio::time::timeout(PATIENCE, response.into_body().collect()).await {
-        Ok(Ok(body)) => {
-            Ok(Reply { status, headers, text: String::from_utf8_lossy(&body.to_bytes()).into_owned() })
+        Ok(Ok(collected)) => {
+            let trailers = collected.trailers().map(texts).unwrap_or_default();
+            let body = collected.to_bytes().to_vec();
+            Ok(Reply { status, headers, text: String::from_utf8_lossy(&body).into_owned(), body, trailers })
         }
         Ok(Err(error)) => fail(format!("HTTP {status}, and its body broke off: {error}")),
         Err(_) => fail(format!("HTTP {status}, and no end of its body within {} s", PATIENCE.as_secs())),
     }
+}
+
+/// Headers or trailers as texts.
+pub fn texts(headers: &HeaderMap) -> Vec<(String, String)> {
+    let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+    headers.iter().map(|(name, value)| (name.to_string(), text(value))).collect()
 }
 
 /// An error with what lies behind it.

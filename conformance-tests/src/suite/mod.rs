@@ -9,6 +9,7 @@ pub mod check;
 pub mod checks;
 pub mod http;
 pub mod operation;
+pub mod protobuf;
 pub mod report;
 pub mod requirement;
 pub mod server;
@@ -78,11 +79,13 @@ async fn run(check: &Check, bench: &Bench) -> Verdict {
 }
 
 fn places(server: &Server, on: On) -> Vec<&Binding> {
-    let of = |kind: Kind| server.bindings.iter().filter(|binding| binding.kind == kind).collect();
+    let of = |fits: fn(Kind) -> bool| server.bindings.iter().filter(|binding| fits(binding.kind)).collect();
     match on {
         On::Server => server.bindings.iter().take(1).collect(),
         On::Each => server.bindings.iter().collect(),
-        On::JsonRpc => of(Kind::JsonRpc),
-        On::HttpJson => of(Kind::HttpJson),
+        On::JsonRpc => of(|kind| kind == Kind::JsonRpc),
+        On::HttpJson => of(|kind| kind == Kind::HttpJson),
+        On::Grpc => of(|kind| kind == Kind::Grpc),
+        On::Json => of(Kind::is_json),
     }
 }

@@ -39,6 +39,8 @@ pub struct Named {
     pub name: &'static str,
     /// JSON-RPC code.
     pub code: i64,
+    /// gRPC status code.
+    pub grpc: i64,
     /// HTTP status.
     pub status: u16,
     /// `reason` of its ErrorInfo.
@@ -46,22 +48,37 @@ pub struct Named {
 }
 
 macro_rules! errors {
-    ($($constant:ident: $name:literal $code:literal $status:literal;)*) => {
+    ($($constant:ident: $name:literal $code:literal $grpc:literal $status:literal;)*) => {
         $(#[doc = $name] pub const $constant: Named =
-            Named { name: $name, code: $code, status: $status, reason: stringify!($constant) };)*
+            Named { name: $name, code: $code, grpc: $grpc, status: $status, reason: stringify!($constant) };)*
     };
 }
 
 errors! {
-    TASK_NOT_FOUND: "TaskNotFoundError" -32001 404;
-    TASK_NOT_CANCELABLE: "TaskNotCancelableError" -32002 400;
-    PUSH_NOTIFICATION_NOT_SUPPORTED: "PushNotificationNotSupportedError" -32003 400;
-    UNSUPPORTED_OPERATION: "UnsupportedOperationError" -32004 400;
-    CONTENT_TYPE_NOT_SUPPORTED: "ContentTypeNotSupportedError" -32005 400;
-    EXTENDED_AGENT_CARD_NOT_CONFIGURED: "ExtendedAgentCardNotConfiguredError" -32007 400;
-    EXTENSION_SUPPORT_REQUIRED: "ExtensionSupportRequiredError" -32008 400;
-    VERSION_NOT_SUPPORTED: "VersionNotSupportedError" -32009 400;
+    TASK_NOT_FOUND: "TaskNotFoundError" -32001 5 404;
+    TASK_NOT_CANCELABLE: "TaskNotCancelableError" -32002 9 400;
+    PUSH_NOTIFICATION_NOT_SUPPORTED: "PushNotificationNotSupportedError" -32003 9 400;
+    UNSUPPORTED_OPERATION: "UnsupportedOperationError" -32004 9 400;
+    CONTENT_TYPE_NOT_SUPPORTED: "ContentTypeNotSupportedError" -32005 3 400;
+    EXTENDED_AGENT_CARD_NOT_CONFIGURED: "ExtendedAgentCardNotConfiguredError" -32007 9 400;
+    EXTENSION_SUPPORT_REQUIRED: "ExtensionSupportRequiredError" -32008 9 400;
+    VERSION_NOT_SUPPORTED: "VersionNotSupportedError" -32009 9 400;
 }
+
+/// Every operation.
+pub const ALL: [Operation; 11] = [
+    SEND,
+    STREAM,
+    GET,
+    LIST,
+    CANCEL,
+    SUBSCRIBE,
+    CREATE_PUSH,
+    GET_PUSH,
+    LIST_PUSH,
+    DELETE_PUSH,
+    EXTENDED_CARD,
+];
 
 /// States after which nothing more happens (spec §4.1.3).
 pub const TERMINAL: [&str; 4] =

@@ -52,8 +52,6 @@ pub struct Requirement {
     pub client: bool,
     /// It binds authors of documents, bindings, extensions or SDKs, not a running server; who.
     pub document: Option<String>,
-    /// It is judged by something else; what.
-    pub elsewhere: Option<String>,
 }
 
 fn one() -> usize {

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::binding::{Binding, Kind};
 use super::check::Stop;
-use super::http::{Http, Manner, Reply};
+use super::http::{Http, Manner, Reply, Speech};
 
 /// Where a card is found below a server's URL (spec §8.2).
 pub const CARD_PATH: &str = "/.well-known/agent-card.json";
@@ -43,7 +43,7 @@ impl Server {
     pub async fn discover(subject: Subject, wanted: &[Kind]) -> Result<Self, String> {
         let base = subject.url.trim_end_matches('/').trim_end_matches(CARD_PATH).to_owned();
         let card_url = format!("{base}{CARD_PATH}");
-        let http = Http::new()?;
+        let http = Http::new(Speech::One)?;
         let told = |stop: Stop| match stop {
             Stop::Fail(why) | Stop::Skip(why) => format!("the card at {card_url} could not be read: {why}"),
         };
@@ -53,7 +53,7 @@ impl Server {
             return Err(format!("the card at {card_url} could not be read: HTTP {}", card_reply.status));
         }
         let card = card_reply.json().map_err(told)?;
-        let bindings: Vec<Binding> = interfaces(&card, wanted, &http);
+        let bindings: Vec<Binding> = interfaces(&card, &card_url, wanted, &http)?;
         if bindings.is_empty() {
             return Err(format!(
                 "the card at {card_url} declares no interface of version 1 the suite was told to judge: {}",
@@ -79,8 +79,9 @@ pub fn bearer(token: &str) -> String {
     format!("Bearer {token}")
 }
 
-fn interfaces(card: &Value, wanted: &[Kind], http: &Http) -> Vec<Binding> {
+fn interfaces(card: &Value, card_url: &str, wanted: &[Kind], http: &Http) -> Result<Vec<Binding>, String> {
     let mut found: Vec<Binding> = Vec::new();
+    let over_http2 = Http::new(Speech::Two)?;
     for interface in card["supportedInterfaces"].as_array().into_iter().flatten() {
         let version = interface["protocolVersion"].as_str().unwrap_or_default();
         let kind = wanted.iter().find(|kind| interface["protocolBinding"] == kind.name());
@@ -88,11 +89,11 @@ fn interfaces(card: &Value, wanted: &[Kind], http: &Http) -> Vec<Binding> {
         if (version == "1" || version.starts_with("1.")) && !found.iter().any(|known| known.kind == *kind) {
             found.push(Binding {
                 kind: *kind,
-                url: url.trim_end_matches('/').to_owned(),
+                url: kind.url(url, card_url),
                 tenant: interface["tenant"].as_str().filter(|tenant| !tenant.is_empty()).map(str::to_owned),
-                http: http.clone(),
+                http: if *kind == Kind::Grpc { over_http2.clone() } else { http.clone() },
             });
         }
     }
-    found
+    Ok(found)
 }

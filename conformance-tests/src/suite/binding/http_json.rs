@@ -22,7 +22,7 @@ pub(super) fn wire(binding: &Binding, operation: Operation, params: &Value) -> W
     let tenant = binding.tenant.as_ref().map(|tenant| format!("/{}", encoded(tenant))).unwrap_or_default();
     let mut url = format!("{}{tenant}{path}", binding.url);
     if operation.verb == "POST" {
-        return Wire { verb: operation.verb, url, body: Some(Value::Object(rest)) };
+        return Wire { verb: operation.verb, url, body: Some(Value::Object(rest).to_string().into_bytes()) };
     }
     let query: Vec<String> =
         rest.iter().map(|(name, value)| format!("{name}={}", encoded(&text(value)))).collect();

@@ -16,7 +16,7 @@ pub(super) fn wire(binding: &Binding, operation: Operation, params: &Value) -> W
         members.entry("tenant").or_insert_with(|| json!(tenant));
     }
     let body = json!({ "jsonrpc": "2.0", "id": ID, "method": operation.method, "params": params });
-    Wire { verb: "POST", url: binding.url.clone(), body: Some(body) }
+    Wire { verb: "POST", url: binding.url.clone(), body: Some(body.to_string().into_bytes()) }
 }
 
 pub(super) fn outcome(reply: &Reply) -> Result<Result<Value, Fault>, Stop> {

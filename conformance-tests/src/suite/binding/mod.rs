@@ -1,15 +1,16 @@
 //! Bindings: an operation with raw JSON goes in, raw JSON or a fault comes out. A check written against this runs on
-//! every binding. Another binding is another [`Kind`], and a file that can do what `jsonrpc.rs` and `http_json.rs` do:
-//! put an operation on the wire, and read an answer and an event.
+//! every binding. Another binding is another [`Kind`], and a file that can do what `jsonrpc.rs`, `http_json.rs` and
+//! `grpc.rs` do: put an operation on the wire, and read an answer and an event.
 
 mod fault;
+pub mod grpc;
 mod http_json;
 mod jsonrpc;
 mod stream;
 
 use serde_json::Value;
 
-pub use fault::Fault;
+pub use fault::{Fault, UNAUTHENTICATED};
 pub use stream::{Event, Stream};
 
 use super::check::{Stop, fail, shown};
@@ -23,17 +24,20 @@ pub enum Kind {
     JsonRpc,
     /// HTTP+JSON (spec §11).
     HttpJson,
+    /// gRPC (spec §10).
+    Grpc,
 }
 
 impl Kind {
     /// Every binding the suite speaks.
-    pub const ALL: [Self; 2] = [Self::JsonRpc, Self::HttpJson];
+    pub const ALL: [Self; 3] = [Self::JsonRpc, Self::HttpJson, Self::Grpc];
 
     /// Its name in a card's `protocolBinding`.
     pub fn name(self) -> &'static str {
         match self {
             Self::JsonRpc => "JSONRPC",
             Self::HttpJson => "HTTP+JSON",
+            Self::Grpc => "GRPC",
         }
     }
 
@@ -42,6 +46,29 @@ impl Kind {
         match self {
             Self::JsonRpc => "application/json",
             Self::HttpJson => "application/a2a+json",
+            Self::Grpc => grpc::MEDIA_TYPE,
+        }
+    }
+
+    /// The error of bad parameters, as it says it.
+    pub fn invalid_params(self) -> &'static str {
+        match self {
+            Self::JsonRpc => "-32602",
+            Self::HttpJson => "HTTP 400",
+            Self::Grpc => "INVALID_ARGUMENT",
+        }
+    }
+
+    /// Whether messages are JSON, so that what only JSON can say can be said.
+    pub fn is_json(self) -> bool {
+        self != Self::Grpc
+    }
+
+    /// An interface's URL as the suite calls it; `card_url` is where the card was.
+    pub fn url(self, interface: &str, card_url: &str) -> String {
+        match self {
+            Self::JsonRpc | Self::HttpJson => interface.trim_end_matches('/').to_owned(),
+            Self::Grpc => grpc::url(interface, card_url),
         }
     }
 }
@@ -66,38 +93,39 @@ pub struct Wire {
     /// Full URL with its query.
     pub url: String,
     /// The body; `None` has no content type either.
-    pub body: Option<Value>,
+    pub body: Option<Vec<u8>>,
 }
 
 impl Binding {
-    fn wire(&self, operation: Operation, params: &Value) -> Wire {
+    fn wire(&self, operation: Operation, params: &Value) -> Result<Wire, Stop> {
         match self.kind {
-            Kind::JsonRpc => jsonrpc::wire(self, operation, params),
-            Kind::HttpJson => http_json::wire(self, operation, params),
+            Kind::JsonRpc => Ok(jsonrpc::wire(self, operation, params)),
+            Kind::HttpJson => Ok(http_json::wire(self, operation, params)),
+            Kind::Grpc => grpc::wire(self, operation, params),
         }
     }
 
-    /// Sends an operation whose body is changed as text; the head of the answer.
+    /// Sends an operation whose body is changed as bytes; the head of the answer.
     async fn ask(
         &self,
         operation: Operation,
         params: &Value,
         manner: &Manner,
-        change: impl Fn(String) -> String,
+        change: impl Fn(Vec<u8>) -> Vec<u8>,
     ) -> Result<Response, Stop> {
-        let wire = self.wire(operation, params);
+        let wire = self.wire(operation, params)?;
         let content_type = wire.body.as_ref().map(|_| self.kind.media_type());
-        let body = wire.body.map(|body| change(body.to_string()).into_bytes()).unwrap_or_default();
+        let body = wire.body.map(change).unwrap_or_default();
         self.http.open(wire.verb, &wire.url, content_type, manner, body).await
     }
 
-    /// Sends an operation whose body is changed as text; the answer as it came.
-    pub async fn exchange_text(
+    /// Sends an operation whose body is changed as bytes; the answer as it came.
+    pub async fn exchange_changed(
         &self,
         operation: Operation,
         params: &Value,
         manner: &Manner,
-        change: impl Fn(String) -> String,
+        change: impl Fn(Vec<u8>) -> Vec<u8>,
     ) -> Result<Reply, Stop> {
         http::read(self.ask(operation, params, manner, change).await?).await
     }
@@ -109,14 +137,15 @@ impl Binding {
         params: &Value,
         manner: &Manner,
     ) -> Result<Reply, Stop> {
-        self.exchange_text(operation, params, manner, |body| body).await
+        self.exchange_changed(operation, params, manner, |body| body).await
     }
 
     /// What an answer says: the result, or a fault.
-    pub fn outcome(&self, reply: &Reply) -> Result<Result<Value, Fault>, Stop> {
+    pub fn outcome(&self, operation: Operation, reply: &Reply) -> Result<Result<Value, Fault>, Stop> {
         match self.kind {
             Kind::JsonRpc => jsonrpc::outcome(reply),
             Kind::HttpJson => http_json::outcome(reply),
+            Kind::Grpc => grpc::outcome(operation, reply),
         }
     }
 
@@ -127,7 +156,7 @@ impl Binding {
         params: &Value,
         manner: &Manner,
     ) -> Result<Result<Value, Fault>, Stop> {
-        self.outcome(&self.exchange(operation, params, manner).await?)
+        self.outcome(operation, &self.exchange(operation, params, manner).await?)
     }
 
     /// Sends an operation that streams; the stream, or a fault.
@@ -138,15 +167,14 @@ impl Binding {
         manner: &Manner,
     ) -> Result<Result<Stream, Fault>, Stop> {
         let response = self.ask(operation, params, manner, |body| body).await?;
-        let media_type = response.headers().get("content-type").map(|value| value.as_bytes().to_vec());
-        if media_type.is_some_and(|value| value.starts_with(b"text/event-stream")) {
-            return Ok(Ok(Stream::new(self.kind, response)));
+        if Stream::is_begun_by(self.kind, &response) {
+            return Ok(Ok(Stream::new(self.kind, operation, response)));
         }
         let reply = http::read(response).await?;
-        match self.outcome(&reply)? {
+        match self.outcome(operation, &reply)? {
             Err(fault) => Ok(Err(fault)),
             Ok(_) => fail(format!(
-                "{} answered with {} instead of text/event-stream: {}",
+                "{} answered with {} instead of a stream: {}",
                 operation.method,
                 reply.media_type(),
                 shown(&reply.text)

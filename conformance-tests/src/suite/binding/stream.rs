@@ -1,18 +1,19 @@
-//! A stream of server-sent events, read as the standard says and never trusted.
+//! A stream of events, read as its standard says and never trusted: server-sent events, or the messages of a gRPC
+//! call that streams.
 
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use serde_json::Value;
 
-use super::{Fault, Kind};
+use super::{Fault, Kind, grpc};
 use crate::suite::check::{Stop, ensure, fail, shown};
-use crate::suite::http::{PATIENCE, Response};
-use crate::suite::operation::{INTERRUPTED, TERMINAL};
+use crate::suite::http::{PATIENCE, Reply, Response, texts};
+use crate::suite::operation::{INTERRUPTED, Operation, TERMINAL};
 
 /// An event.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Event {
-    /// The `data` of the event.
+    /// The `data` of the event; of gRPC the message.
     pub data: Value,
     /// The StreamResponse in it.
     pub json: Value,
@@ -52,13 +53,27 @@ impl Event {
 /// A stream being read.
 pub struct Stream {
     kind: Kind,
+    operation: Operation,
     body: Incoming,
     buffer: Vec<u8>,
+    /// What the trailers said, once they came.
+    ending: Option<Vec<(String, String)>>,
 }
 
 impl Stream {
-    pub(super) fn new(kind: Kind, response: Response) -> Self {
-        Self { kind, body: response.into_body(), buffer: Vec::new() }
+    /// Whether an answer is the beginning of one.
+    pub(super) fn is_begun_by(kind: Kind, response: &Response) -> bool {
+        match kind {
+            Kind::JsonRpc | Kind::HttpJson => {
+                let media_type = response.headers().get("content-type");
+                media_type.is_some_and(|value| value.as_bytes().starts_with(b"text/event-stream"))
+            }
+            Kind::Grpc => response.status() == 200 && !response.headers().contains_key("grpc-status"),
+        }
+    }
+
+    pub(super) fn new(kind: Kind, operation: Operation, response: Response) -> Self {
+        Self { kind, operation, body: response.into_body(), buffer: Vec::new(), ending: None }
     }
 
     /// The next event; `None` at the end. An error in the stream fails the check.
@@ -73,19 +88,51 @@ impl Stream {
     /// The next event, or the error in its place.
     pub async fn next_or_fault(&mut self) -> Result<Option<Result<Event, Fault>>, Stop> {
         loop {
-            while let Some((block, rest)) = split(&self.buffer) {
-                self.buffer = rest;
-                if let Some(data) = data(&block) {
-                    return self.event(&data).map(Some);
-                }
+            if let Some(event) = self.buffered()? {
+                return Ok(Some(event));
             }
             match tokio::time::timeout(PATIENCE, self.body.frame()).await {
-                Ok(Some(Ok(frame))) => self.buffer.extend(frame.into_data().unwrap_or_default()),
-                Ok(None) => return Ok(None),
+                Ok(Some(Ok(frame))) => match frame.into_data() {
+                    Ok(data) => self.buffer.extend(data),
+                    Err(frame) => self.ending = frame.trailers_ref().map(texts),
+                },
+                Ok(None) => return self.ended(),
                 Ok(Some(Err(error))) => return fail(format!("the stream broke off: {error}")),
                 Err(_) => return fail(format!("the stream was silent for {} s", PATIENCE.as_secs())),
             }
         }
+    }
+
+    /// The first whole event of what has been read.
+    fn buffered(&mut self) -> Result<Option<Result<Event, Fault>>, Stop> {
+        if self.kind == Kind::Grpc {
+            let Some(message) = grpc::next_message(&mut self.buffer)? else { return Ok(None) };
+            let json = grpc::event(self.operation, &message)?;
+            return Ok(Some(Ok(Event { data: json.clone(), json })));
+        }
+        while let Some((block, rest)) = split(&self.buffer) {
+            self.buffer = rest;
+            if let Some(data) = data(&block) {
+                return self.event(&data).map(Some);
+            }
+        }
+        Ok(None)
+    }
+
+    /// What the end of the stream says: an error, if it is gRPC's and not OK.
+    fn ended(&mut self) -> Result<Option<Result<Event, Fault>>, Stop> {
+        if self.kind != Kind::Grpc {
+            return Ok(None);
+        }
+        ensure!(self.buffer.is_empty(), "the stream ended within a message");
+        let Some(trailers) = self.ending.take() else {
+            return fail("the stream ended without a grpc-status");
+        };
+        let end = Reply { status: 200, headers: Vec::new(), text: String::new(), body: Vec::new(), trailers };
+        let fault = grpc::fault(&end)?;
+        // Whoever asks again is told the same.
+        self.ending = Some(end.trailers);
+        Ok(fault.map(Err))
     }
 
     fn event(&self, text: &str) -> Result<Result<Event, Fault>, Stop> {
@@ -105,7 +152,7 @@ impl Stream {
                 );
                 data["result"].clone()
             }
-            Kind::HttpJson => data.clone(),
+            Kind::HttpJson | Kind::Grpc => data.clone(),
         };
         Ok(Ok(Event { data, json }))
     }

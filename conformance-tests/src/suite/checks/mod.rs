@@ -14,6 +14,7 @@ mod s05_data;
 mod s07_auth;
 mod s08_cards;
 mod s09_jsonrpc;
+mod s10_grpc;
 mod s11_http_json;
 mod s13_security;
 
@@ -36,6 +37,7 @@ pub fn all() -> impl Iterator<Item = &'static Check> {
         s07_auth::CHECKS,
         s08_cards::CHECKS,
         s09_jsonrpc::CHECKS,
+        s10_grpc::CHECKS,
         s11_http_json::CHECKS,
         s13_security::CHECKS,
     ]

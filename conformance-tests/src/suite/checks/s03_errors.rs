@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::suite::bench::{Bench, id, message, new_id};
-use crate::suite::binding::Fault;
+use crate::suite::binding::{Fault, Kind};
 use crate::suite::check::{Finding, Stop, checks, ensure, shown, skip};
 use crate::suite::operation::{
     CANCEL, CREATE_PUSH, DELETE_PUSH, EXTENDED_CARD, GET, GET_PUSH, LIST, LIST_PUSH,
@@ -14,7 +14,7 @@ checks! {
     Each an_unknown_task_is_not_found;
     Each an_unknown_task_to_subscribe_to_is_not_found;
     Each messages_without_required_members_are_refused;
-    Each wrong_types_are_refused;
+    Json wrong_types_are_refused;
     Each unknown_enum_values_are_refused;
     Each errors_have_a_code_and_a_message;
     Each error_details_name_their_type;
@@ -84,18 +84,24 @@ async fn refused_all(bench: &Bench, bad: &[(&str, Value)]) -> Finding {
             other => other?,
         };
         let judged = fault.must_be_invalid_params();
-        ensure!(judged.is_ok(), "{what}: expected -32602 or HTTP 400, and got {}", fault.seen());
+        let expected = fault.kind.invalid_params();
+        ensure!(judged.is_ok(), "{what}: expected {expected}, and got {}", fault.seen());
     }
     Ok(bad.iter().map(|(what, _)| *what).collect::<Vec<_>>().join(", "))
 }
 
 async fn unknown_enum_values_are_refused(bench: &Bench) -> Finding {
-    let fault = match bench.refused(LIST, &json!({ "status": "TASK_STATE_RUNNING" })).await {
-        Err(Stop::Fail(seen)) => return Err(Stop::Fail(format!("status TASK_STATE_RUNNING: {seen}"))),
+    // Protobuf says names by their numbers.
+    let (status, role) = match bench.binding.kind {
+        Kind::JsonRpc | Kind::HttpJson => (json!("TASK_STATE_RUNNING"), json!("user")),
+        Kind::Grpc => (json!(99), json!(99)),
+    };
+    let fault = match bench.refused(LIST, &json!({ "status": status })).await {
+        Err(Stop::Fail(seen)) => return Err(Stop::Fail(format!("status {status}: {seen}"))),
         other => other?,
     };
     fault.must_be_invalid_params()?;
-    bench.refused(SEND, &message_with("role", json!("user"))).await?.must_be_invalid_params()?;
+    bench.refused(SEND, &message_with("role", role)).await?.must_be_invalid_params()?;
     Ok(fault.seen())
 }
 
@@ -140,7 +146,7 @@ async fn errors_of_the_specification_carry_an_error_info(bench: &Bench) -> Findi
     every_specified_error_carries_info(bench).await
 }
 
-/// A SHOULD of JSON-RPC, a MUST of HTTP+JSON, where several errors share a status.
+/// A SHOULD of JSON-RPC; a MUST of HTTP+JSON and gRPC, where several errors share a status.
 pub(super) async fn every_specified_error_carries_info(bench: &Bench) -> Finding {
     let not_found = bench.refused(GET, &json!({ "id": new_id() })).await?;
     not_found.must_carry_info(TASK_NOT_FOUND)?;

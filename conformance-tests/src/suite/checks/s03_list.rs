@@ -10,7 +10,7 @@ use crate::suite::shape::list;
 checks! {
     Each listed_tasks_leave_artifacts_out;
     Each listed_tasks_show_artifacts_when_asked;
-    Each the_next_page_token_is_always_there;
+    Json the_next_page_token_is_always_there;
     Each the_last_page_has_an_empty_token;
     Each pages_bring_every_task_once;
     Each tasks_are_listed_newest_first;

@@ -90,7 +90,7 @@ async fn streaming_opens_an_event_stream(bench: &Bench) -> Finding {
     bench.needs_streaming()?;
     let events = bench.open(STREAM, &message("hello")).await?.rest().await?;
     ensure!(!events.is_empty(), "an empty stream");
-    Ok(format!("text/event-stream with {} events", events.len()))
+    Ok(format!("a stream of {} events", events.len()))
 }
 
 async fn a_stream_begins_with_the_task_or_is_one_message(bench: &Bench) -> Finding {

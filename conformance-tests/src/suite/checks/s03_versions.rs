@@ -14,7 +14,7 @@ checks! {
     Each an_unsupported_version_is_refused_on_every_operation;
     Each no_version_means_0_3;
     Each a_patch_version_does_not_matter;
-    Each the_version_may_stand_in_the_query;
+    Json the_version_may_stand_in_the_query;
 }
 
 async fn an_unsupported_version_is_refused_on_every_operation(bench: &Bench) -> Finding {

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use crate::suite::bench::{Bench, message, new_id};
+use crate::suite::binding::{Kind, UNAUTHENTICATED};
 use crate::suite::check::{Finding, Stop, checks, ensure, skip};
 use crate::suite::http::Manner;
 use crate::suite::operation::{
@@ -56,9 +57,13 @@ async fn refused_everywhere(bench: &Bench, manner: &Manner) -> Finding {
 async fn a_refusal_carries_a_challenge(bench: &Bench) -> Finding {
     demands(bench)?;
     let fault = bench.refused_as(LIST, &json!({}), &Manner::plain(None)).await?;
-    ensure!(fault.status == 401, "refused with HTTP {}, which cannot carry a challenge", fault.status);
+    let asks = match bench.binding.kind {
+        Kind::JsonRpc | Kind::HttpJson => fault.status == 401,
+        Kind::Grpc => fault.code() == Some(UNAUTHENTICATED),
+    };
+    ensure!(asks, "refused in a way that cannot carry a challenge: HTTP {}, {}", fault.status, fault.seen());
     let Some(challenge) = fault.challenge else {
-        return Err(Stop::Fail("401 without WWW-Authenticate".into()));
+        return Err(Stop::Fail("refused without WWW-Authenticate".into()));
     };
     Ok(challenge)
 }

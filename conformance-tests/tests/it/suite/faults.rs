@@ -35,16 +35,20 @@ fn verdict(report: &Report, check: &str) -> Verdict {
 pub(super) async fn each_is_found(kind: Kind, faults: &[(&str, Fault)]) {
     let agent = Agent::for_the_suite("worker");
     for (check, fault) in faults {
-        let good = spoiled(agent.url(), NONE).await;
-        let found = verdict(&judged(&good, kind, check).await, check);
-        assert!(!matches!(found, Verdict::Fail(_)), "{check} fails a server without the fault: {found:?}");
-        let bad = spoiled(agent.url(), *fault).await;
-        let report = judged(&bad, kind, check).await;
-        let found = verdict(&report, check);
-        assert!(matches!(found, Verdict::Fail(_)), "{check} does not see the fault: {found:?}");
-        let must = report.judged.iter().any(|judged| judged.requirement.level.name() == "MUST");
-        assert_eq!(report.exit_code(), u8::from(must), "{check}");
+        let (good, bad) = (spoiled(agent.url(), NONE).await, spoiled(agent.url(), *fault).await);
+        fails_with_and_not_without(kind, check, &good, &bad).await;
     }
+}
+
+/// A check fails the bad server, and not the good one.
+pub(super) async fn fails_with_and_not_without(kind: Kind, check: &str, good: &str, bad: &str) {
+    let found = verdict(&judged(good, kind, check).await, check);
+    assert!(!matches!(found, Verdict::Fail(_)), "{check} fails a server without the fault: {found:?}");
+    let report = judged(bad, kind, check).await;
+    let found = verdict(&report, check);
+    assert!(matches!(found, Verdict::Fail(_)), "{check} does not see the fault: {found:?}");
+    let must = report.judged.iter().any(|judged| judged.requirement.level.name() == "MUST");
+    assert_eq!(report.exit_code(), u8::from(must), "{check}");
 }
 
 /// A fault in the card.

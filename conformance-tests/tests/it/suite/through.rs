@@ -92,6 +92,16 @@ async fn a_broker_with_principals_shows_nobody_anothers_tasks() {
     }
 }
 
+/// What gRPC cannot say, a check must not ask of it: a check that is skipped for that would never be seen to pass.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_check_asks_of_protobuf_what_it_cannot_say() {
+    let agent = Agent::for_the_suite("worker");
+    let order = Order { subject: at(agent.url().to_owned()), kinds: vec![Kind::Grpc], only: String::new() };
+    for ((check, _), verdict) in verdicts(&suite::judge(order).await.unwrap()) {
+        assert!(!verdict.seen().contains("protobuf has no way"), "{check}: {}", verdict.seen());
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agent_without_streaming_says_so_through_the_broker_or_is_streamed_by_it() {
     let agent = Agent::polled("worker");
