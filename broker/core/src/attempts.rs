@@ -13,6 +13,7 @@ use protocol::TaskState;
 
 use crate::delegation::input::Failure;
 use crate::journal::{AttemptOutcome, Retry};
+use crate::sabotage::{Guard, removed};
 
 /// What follows from a failed conversation with an agent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +32,8 @@ pub(crate) enum Next {
 pub(crate) fn next(failure: &Failure, number: u32, retry: Retry) -> Next {
     let attempts_left = number < retry.max_attempts;
     let outcome = match failure {
+        Failure::Broken(_) | Failure::StreamEnded if removed(Guard::AskFirst) => return Next::Resend,
+        Failure::Broken(_) | Failure::StreamEnded if removed(Guard::LostContact) => AttemptOutcome::Failed,
         Failure::Broken(_) | Failure::StreamEnded => return Next::Recover,
         Failure::Absent { conclusive: true } => return Next::Resend,
         Failure::Refused(_) => return Next::End(TaskState::Rejected, AttemptOutcome::Refused),

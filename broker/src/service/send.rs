@@ -7,6 +7,7 @@ use broker_core::TaskId;
 use broker_core::delegation::input::{Input, NewTask};
 use broker_core::extension::{self, Asked};
 use broker_core::journal::PushConfig;
+use broker_core::sabotage::{Guard, removed};
 use protocol::{
     A2aError, ErrorKind, Message, SendMessageRequest, SendMessageResponse, TaskPushNotificationConfig,
 };
@@ -178,7 +179,8 @@ impl Broker {
         };
         let is_root = lineage.is_none();
         let cell = lineage.map_or_else(|| self.trees.begin(id), |parent| parent.cell);
-        let begun = self.drive_cell(Arc::clone(&cell), Input::Delegate(Box::new(new)), Some(claim)).await;
+        let claim = Some(claim).filter(|_| !removed(Guard::MessageIds));
+        let begun = self.drive_cell(Arc::clone(&cell), Input::Delegate(Box::new(new)), claim).await;
         if begun.is_err() && is_root {
             self.trees.forget(id);
         }

@@ -28,6 +28,7 @@ use protocol::{Artifact, Message, Metadata, TaskState, Timestamp};
 use super::on_push::Push;
 use crate::TaskId;
 use crate::journal::{AttemptOutcome, Cost, Origin, Outcome, StatusFact, Submission};
+use crate::sabotage::{Guard, removed};
 
 /// Where a task stands; each phase carries exactly what is valid in it.
 #[derive(Debug, Clone)]
@@ -173,7 +174,8 @@ impl Node {
     /// Whether the agent may act with its grant, as far as this task decides: open, not being cancelled, not revoked
     /// (invariant 8).
     pub(super) fn is_granted(&self) -> bool {
-        !self.revoked && !matches!(self.phase, Phase::Ended | Phase::Closing { .. })
+        removed(Guard::DeadGrants)
+            || !self.revoked && !matches!(self.phase, Phase::Ended | Phase::Closing { .. })
     }
 
     /// The attempt under way, if any.
