@@ -244,6 +244,7 @@ async fn work(broker: Weak<Broker>, key: OutboxKey, claim: Claim) {
                 let wait = alive.outbox.wait(failures, retry_after, u16::from_be_bytes([high, low]));
                 drop(alive);
                 tokio::select! {
+                    biased;
                     () = tokio::time::sleep(wait) => {}
                     () = nudged => failures = 0,
                 }
