@@ -68,6 +68,7 @@ pub(crate) enum OnCancel {
 }
 
 #[derive(Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a trait of its own")]
 pub(crate) struct Agent {
     /// Streams, or is polled.
     pub(crate) streams: bool,
@@ -322,7 +323,6 @@ impl State {
         let mut script = Vec::new();
         for _ in 0..chance.below(8) {
             let step = match chance.below(16) {
-                0..=2 => Step::Say(TaskState::Working),
                 3..=4 => Step::Artifact,
                 5..=12 if chance.happens(800 - u64::from(depth.min(4)) * 150) => {
                     let to = *chance.pick(&NAMES);

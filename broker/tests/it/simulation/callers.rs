@@ -60,7 +60,7 @@ impl Conversation {
     }
 
     fn refused(&self, session: &Session, error: &A2aError) {
-        self.world.note(|| format!("{} hears {:?}: {}", self.name(session), error.kind, error.message));
+        self.world.note(|| format!("{} hears {:?}: {}", name(session), error.kind, error.message));
         if error.kind == ErrorKind::Internal {
             self.world.broken("5", &format!("an internal error: {}", error.message));
         }
@@ -80,10 +80,6 @@ impl Conversation {
         state.sessions[self.number].phase = Phase::Over(known);
     }
 
-    fn name(&self, session: &Session) -> String {
-        format!("{} about {}", session.principal, session.message.message_id)
-    }
-
     /// The broker, and who it takes the caller for; the call may not arrive.
     async fn call(&self, session: &Session) -> Result<(Arc<Broker>, Caller), Missed> {
         if self.world.lock().goes_wrong(|weather| weather.refused) {
@@ -99,7 +95,7 @@ impl Conversation {
         let is_dead = session.parent.is_some_and(|parent| self.world.lock().mirror.is_dead(parent));
         let (broker, caller) = self.call(session).await?;
         let (target, request) = (Target::Agent(session.to.to_owned()), session.request());
-        self.world.note(|| format!("{} sends ({:?})", self.name(session), session.mode));
+        self.world.note(|| format!("{} sends ({:?})", name(session), session.mode));
         let hangs_up = self.hangs_up();
         let answer = async {
             if session.mode == Mode::Streaming {
@@ -113,18 +109,13 @@ impl Conversation {
         };
         let heard = tokio::time::timeout(hangs_up, answer).await;
         if is_dead && matches!(heard, Ok(Ok(()))) {
-            self.world.broken(
-                "8",
-                &format!("{} was taken although its task's grants are dead", self.name(session)),
-            );
+            self.world
+                .broken("8", &format!("{} was taken although its task's grants are dead", name(session)));
         }
-        match heard {
-            Ok(heard) => heard,
-            Err(_) => {
-                self.world.note(|| format!("{} hangs up", self.name(session)));
-                Err(Missed::Again)
-            }
-        }
+        heard.unwrap_or_else(|_| {
+            self.world.note(|| format!("{} hangs up", name(session)));
+            Err(Missed::Again)
+        })
     }
 
     fn hangs_up(&self) -> Duration {
@@ -143,7 +134,7 @@ impl Conversation {
         match answer {
             SendMessageResponse::Task(task) => self.see_task(&task),
             SendMessageResponse::Message(message) => {
-                self.world.note(|| format!("{} hears a message", self.name(session)));
+                self.world.note(|| format!("{} hears a message", name(session)));
                 let claimed = self.world.lock().claim(&session.principal, &session.message.message_id);
                 let is_durable = claimed.is_some_and(|task| self.world.lock().mirror.tasks[&task].ended);
                 if !is_durable {
@@ -168,16 +159,15 @@ impl Conversation {
         let session = self.session();
         match session.phase {
             Phase::Unsent => {
-                self.world.note(|| format!("{} is task {task}", self.name(&session)));
+                self.world.note(|| format!("{} is task {task}", name(&session)));
                 self.change(|session| session.phase = Phase::Known(task));
                 let claimed = self.world.lock().claim(&session.principal, &session.message.message_id);
                 if claimed != Some(task) {
-                    self.world
-                        .broken("6", &format!("{} is {task}, kept as {claimed:?}", self.name(&session)));
+                    self.world.broken("6", &format!("{} is {task}, kept as {claimed:?}", name(&session)));
                 }
             }
             Phase::Known(known) | Phase::Over(Some(known)) if known != task => {
-                self.world.broken("6", &format!("{} was {known} and is {task}", self.name(&session)));
+                self.world.broken("6", &format!("{} was {known} and is {task}", name(&session)));
             }
             _ => {}
         }
@@ -188,13 +178,11 @@ impl Conversation {
         let mut state = self.world.lock();
         let from = state.sessions[self.number].seen_state;
         let states = state.mirror.tasks.get(&task).map(|life| life.states.clone()).unwrap_or_default();
-        match states.iter().skip(from).position(|(_, state)| *state == seen) {
-            Some(ahead) => state.sessions[self.number].seen_state = from + ahead,
-            None => {
-                let what =
-                    format!("{task} was shown as {}, durable are {states:?} from {from}", seen.as_str());
-                state.broken("5", &what);
-            }
+        if let Some(ahead) = states.iter().skip(from).position(|(_, state)| *state == seen) {
+            state.sessions[self.number].seen_state = from + ahead;
+        } else {
+            let what = format!("{task} was shown as {}, durable are {states:?} from {from}", seen.as_str());
+            state.broken("5", &what);
         }
         drop(state);
         self.see_end(task, seen);
@@ -258,7 +246,7 @@ impl Conversation {
         .await;
         if is_dead && matches!(heard, Ok(Ok(()))) {
             self.world
-                .broken("8", &format!("{} reads on although its task's grants are dead", self.name(session)));
+                .broken("8", &format!("{} reads on although its task's grants are dead", name(session)));
         }
         if let Ok(heard) = heard {
             heard?;
@@ -345,7 +333,7 @@ impl Conversation {
             metadata: protocol::Metadata::default(),
             unknown: protocol::Fields::default(),
         };
-        self.world.note(|| format!("{} cancels {task}", self.name(session)));
+        self.world.note(|| format!("{} cancels {task}", name(session)));
         self.world.lock().canceled.insert(task);
         match broker.cancel_task(&caller, &Target::Any, request).await {
             Ok(task) => self.see_task(&task),
@@ -364,7 +352,7 @@ impl Conversation {
             Err(error) if error.kind == ErrorKind::MessageIdReused => Ok(()),
             Err(error) => Err(missed(error)),
             Ok(_) => {
-                self.world.broken("6", &format!("{}: other content was taken", self.name(session)));
+                self.world.broken("6", &format!("{}: other content was taken", name(session)));
                 Ok(())
             }
         }
@@ -377,7 +365,7 @@ impl Conversation {
         message.task_id = Some(task.to_string());
         let mut request = SendMessageRequest::new(message);
         request.configuration = session.request().configuration;
-        self.world.note(|| format!("{} answers {task}", self.name(session)));
+        self.world.note(|| format!("{} answers {task}", name(session)));
         let answered =
             tokio::time::timeout(Duration::from_secs(2), broker.send(&caller, &Target::Any, request));
         match answered.await {
@@ -391,6 +379,10 @@ impl Conversation {
         self.change(|session| session.turns += 1);
         Ok(())
     }
+}
+
+fn name(session: &Session) -> String {
+    format!("{} about {}", session.principal, session.message.message_id)
 }
 
 fn missed(error: A2aError) -> Missed {

@@ -59,6 +59,7 @@ fn row(root: u128, updated: i64) -> TaskRow {
     }
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "results are made to be compared")]
 fn text<T: std::fmt::Debug>(result: Result<T, StoreError>) -> String {
     format!("{result:?}")
 }

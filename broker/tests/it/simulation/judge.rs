@@ -145,7 +145,9 @@ impl<'w> Judge<'w> {
             Fact::Status(status) => {
                 task.state = status.state;
                 let said = status.message.as_ref().and_then(began_of);
-                said.into_iter().for_each(|began| self.said_by_live(id, &began));
+                if let Some(began) = said {
+                    self.said_by_live(id, &began);
+                }
                 if status.state.is_terminal() {
                     self.fails("3", format!("{id} has a terminal status that is no end"));
                 }
@@ -154,7 +156,9 @@ impl<'w> Judge<'w> {
             Fact::Held(outcome) => {
                 task.is_held = true;
                 let said = outcome.message.as_ref().and_then(began_of);
-                said.into_iter().for_each(|began| self.said_by_live(id, &began));
+                if let Some(began) = said {
+                    self.said_by_live(id, &began);
+                }
             }
             Fact::Closing { .. } => (task.dead, task.is_held) = (true, true),
             Fact::Revoked { .. } => task.dead = true,
@@ -178,7 +182,9 @@ impl<'w> Judge<'w> {
                 // An end may have waited; whose word it was is known when it is held.
                 let was_held = task.is_held;
                 let said = outcome.message.as_ref().filter(|_| !was_held).and_then(began_of);
-                said.into_iter().for_each(|began| self.said_by_live(id, &began));
+                if let Some(began) = said {
+                    self.said_by_live(id, &began);
+                }
                 let Some(task) = self.tasks.get_mut(&id) else { return };
                 (task.state, task.ended, task.dead) = (outcome.state, true, true);
                 let open = task.children.clone().into_iter().filter(|child| !self.tasks[child].ended);
@@ -312,7 +318,10 @@ impl<'w> Judge<'w> {
                 let mut troubles = self.state.deaths.iter().chain(&self.state.torn);
                 let lived = !troubles.any(|at| (-10..1_000).contains(&(at - elapsed(started))));
                 let went_on = attempt.ended.is_none_or(|(ended, _)| ended - started > 1_000);
-                if !self.state.sent.contains(&began(*number)) && lived && went_on && !task.dead_soon(started)
+                if !self.state.sent.contains(&began(*number))
+                    && lived
+                    && went_on
+                    && task.state != TaskState::Canceled
                 {
                     wrong.push(("10", format!("attempt {number} of {id} was started and never sent")));
                 }
@@ -326,13 +335,6 @@ impl<'w> Judge<'w> {
             }
         }
         self.broken.extend(wrong);
-    }
-}
-
-impl Read<'_> {
-    /// It was over so soon that there was no time to send anything.
-    fn dead_soon(&self, _started: i64) -> bool {
-        self.state == TaskState::Canceled
     }
 }
 

@@ -159,7 +159,7 @@ async fn crash(world: Arc<World>) {
     let next = world.lock().weather.crashes.iter().copied().find(|at| *at > now);
     if let Some(at) = next {
         world.sleep_until(at).await;
-        world.die("by the clock").await
+        world.die::<()>("by the clock").await;
     }
 }
 

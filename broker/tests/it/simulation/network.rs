@@ -43,7 +43,7 @@ impl UnderWay<'_> {
         answer
     }
 
-    fn is_lost(mut self) {
+    fn lose(mut self) {
         self.has_arrived = true;
         self.world.note(|| format!("lost on the way to {}: {}", self.to, self.message.message_id));
     }
@@ -209,12 +209,12 @@ impl Downstream for Network {
         let (world, message) = (&*self.0, &request.message);
         let under_way = UnderWay { world, to: name, message, has_arrived: false, is_tough };
         if self.goes_wrong(|weather| weather.refused) || self.is_down(name) {
-            under_way.is_lost();
+            under_way.lose();
             return Err(Failure::NeverSent("connection refused".to_owned()));
         }
         self.delay().await;
         if self.goes_wrong(|weather| weather.lost) || self.is_down(name) {
-            under_way.is_lost();
+            under_way.lose();
             return Err(Failure::Broken("connection reset".to_owned()));
         }
         let answer = under_way.arrive();
@@ -274,10 +274,8 @@ impl Downstream for Network {
         let number = self
             .ask(to, "tell me more", |world, name| {
                 let number = find(world, name, |job| job.id == agent_task)?;
-                match world.lock().agents.agent(name).jobs[number].state.is_terminal() {
-                    true => Err(AskError::Unsupported("it is over".to_owned())),
-                    false => Ok(number),
-                }
+                let is_over = world.lock().agents.agent(name).jobs[number].state.is_terminal();
+                if is_over { Err(AskError::Unsupported("it is over".to_owned())) } else { Ok(number) }
             })
             .await?;
         let name = name(&to.agent);

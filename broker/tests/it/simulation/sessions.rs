@@ -148,7 +148,9 @@ pub(crate) fn hire(world: &Arc<World>) -> Vec<usize> {
 }
 
 pub(crate) fn begin_again(sessions: &mut [Session]) {
-    sessions.iter_mut().for_each(|session| session.is_running = session.is_over());
+    for session in sessions {
+        session.is_running = session.is_over();
+    }
 }
 
 /// An agent has another do something, with the grant it was given.
