@@ -13,6 +13,7 @@ use protocol::TaskState;
 
 use crate::delegation::input::Failure;
 use crate::journal::{AttemptOutcome, Retry};
+use crate::sabotage::{Guard, removed};
 
 /// What follows from a failed conversation with an agent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,6 +49,8 @@ pub(crate) fn next(failure: &Failure, tried: Tried, retry: &Retry) -> Next {
     let again = has_more && tried.here < retry.max_attempts;
     let elsewhere = has_more && !retry.fallback.is_none();
     let outcome = match failure {
+        Failure::Broken(_) | Failure::StreamEnded if removed(Guard::AskFirst) => return Next::Resend,
+        Failure::Broken(_) | Failure::StreamEnded if removed(Guard::LostContact) => AttemptOutcome::Failed,
         Failure::Broken(_) | Failure::StreamEnded => return Next::Recover,
         Failure::Absent { conclusive: true } => return Next::Resend,
         Failure::Refused(_) if elsewhere => return Next::Fallback(AttemptOutcome::Refused),

@@ -12,6 +12,7 @@ pub mod extension;
 mod id;
 pub mod journal;
 mod limits;
+pub mod sabotage;
 
 pub use delegation::{Changed, Decision, FoldError, Told, Tree};
 pub use error::{Refusal, Refused};

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use broker_core::delegation::action::Action;
 use broker_core::delegation::input::Input;
 use broker_core::journal::Record;
+use broker_core::sabotage::{Guard, removed};
 use broker_core::{Decision, Refusal, TaskId, Timestamp};
 use bytes::Bytes;
 use protocol::A2aError;
@@ -24,14 +25,17 @@ pub(super) enum DriveError {
     Refused(Refusal),
     /// The message id belongs to an earlier message.
     Claimed(Box<Claim>),
-    /// The store, or the broker itself, failed.
+    /// The store, or the broker itself, failed; nothing was written.
     Failed(A2aError),
+    /// The store failed over it: whether it is durable is for the journal to say. The tree is taken up again.
+    Uncertain(A2aError),
 }
 
 impl DriveError {
     /// Whether the same may succeed in a moment.
     pub(super) fn is_passing(&self) -> bool {
-        matches!(self, Self::Failed(failure) if failure.kind == protocol::ErrorKind::Unavailable)
+        matches!(self, Self::Failed(failure) | Self::Uncertain(failure)
+            if failure.kind == protocol::ErrorKind::Unavailable)
     }
 }
 
@@ -40,7 +44,7 @@ impl From<DriveError> for A2aError {
         match failure {
             DriveError::Refused(refusal) => error::refusal(&refusal),
             DriveError::Claimed(claim) => error::message_id_reused(&claim.message_id),
-            DriveError::Failed(failure) => failure,
+            DriveError::Failed(failure) | DriveError::Uncertain(failure) => failure,
         }
     }
 }
@@ -74,6 +78,9 @@ impl Broker {
         claim: Option<Claim>,
     ) -> Result<(), DriveError> {
         let broker = Arc::clone(self);
+        if removed(Guard::HangUps) {
+            return broker.step(&cell, input, claim).await;
+        }
         let step = tokio::spawn(async move { broker.step(&cell, input, claim).await });
         step.await.unwrap_or_else(|stopped| {
             tracing::error!(%stopped, "a step of the driver did not finish");
@@ -88,7 +95,7 @@ impl Broker {
         claim: Option<Claim>,
     ) -> Result<(), DriveError> {
         let mut tree = cell.tree.lock().await;
-        let now = self.clock.now();
+        let (now, takes_up) = (self.clock.now(), matches!(input, Input::Resume));
         let decision = tree.decide(input, now, &self.limits).map_err(|refused| {
             self.note_refused(&refused, now);
             DriveError::Refused(refused.refusal)
@@ -96,14 +103,21 @@ impl Broker {
         if !decision.records.is_empty() {
             let root = tree.root();
             let append = prepare(root, tree.version(), &decision, claim, now)?;
-            if let Err(failure) = self.store.append(append).await {
-                if !failure.wrote_nothing() {
-                    // What is durable now is for the journal to say, not for this copy.
-                    self.trees.forget(root);
+            if let Err(failure) = self.store.append(append).await
+                && !removed(Guard::DurableFirst)
+            {
+                if failure.wrote_nothing() {
+                    return Err(not_appended(failure));
                 }
-                return Err(not_appended(failure));
+                // What is durable now is for the journal to say, not for this copy; and if it is, then nothing that
+                // was to follow has. Whoever takes up a tree goes on trying by itself.
+                self.trees.forget(root);
+                self.open_tasks.forget(&tree, cell);
+                if !takes_up && !removed(Guard::UncertainAppends) {
+                    self.take_up_again(root);
+                }
+                return Err(DriveError::Uncertain(error::store(&failure)));
             }
-            let open = tree.open_tasks();
             for record in &decision.records {
                 if let Err(damage) = tree.apply(record) {
                     self.trees.forget(root);
@@ -113,7 +127,7 @@ impl Broker {
             }
             self.push_records(&tree, &decision.records);
             self.keep_places(&tree, &decision.records);
-            self.open_tasks.changed(&tree, open);
+            self.open_tasks.count(&tree, cell);
             self.timers.set(root, tree.next_timer(&self.limits));
             if !tree.is_open() {
                 self.trees.retire(root);
@@ -121,7 +135,13 @@ impl Broker {
         }
         let root = tree.root();
         drop(tree);
-        decision.actions.into_iter().for_each(|action| self.perform(root, action));
+        for action in decision.actions {
+            match action {
+                // Who listens already is not to be interrupted by a tree that is taken up in the middle of its life.
+                Action::Recover { attempt, .. } if takes_up && self.conversations.is_running(attempt) => {}
+                action => self.perform(root, action),
+            }
+        }
         Ok(())
     }
 
@@ -138,6 +158,7 @@ impl Broker {
             Action::Cancel { attempt, agent, agent_task } => {
                 conversation::start_cancel(self, root, attempt, agent, agent_task);
             }
+            Action::Abandon(_) if removed(Guard::LostAttempts) => {}
             Action::Abandon(attempt) => self.conversations.stop(attempt),
         }
     }

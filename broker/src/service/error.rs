@@ -132,7 +132,11 @@ pub(super) fn store(failure: &StoreError) -> A2aError {
         return A2aError::new(ErrorKind::Unavailable, "the broker is overloaded; try again").with(detail);
     }
     tracing::error!(%failure, "the store failed");
-    A2aError::new(ErrorKind::Unavailable, "the broker's store does not answer; nothing was accepted")
+    A2aError::new(
+        ErrorKind::Unavailable,
+        "the broker's store failed, and whether this was accepted is not known; the same again, under the same \
+         messageId, is safe",
+    )
 }
 
 /// The tree in memory was given up while somebody waited on it; the task itself goes on.

@@ -32,6 +32,7 @@ use std::time::Duration;
 
 use broker_core::Limits;
 use broker_core::delegation::input::Input;
+use broker_core::sabotage::{Guard, removed};
 
 pub use self::accounts::Accounts;
 pub use self::admission::AdmissionOptions;
@@ -253,9 +254,10 @@ impl Broker {
             let page = self.store.open_trees(after, RESUME_PAGE).await;
             let page = page.map_err(|failure| error::store(&failure))?;
             let Some(last) = page.last().copied() else { return Ok(resumed) };
-            for root in page {
+            for root in page.into_iter().filter(|_| !removed(Guard::Restarts)) {
                 if let Err(failure) = self.take_up(root).await {
-                    tracing::error!(%root, ?failure, "an open tree cannot be taken up");
+                    tracing::error!(%root, ?failure, "an open tree could not be taken up");
+                    self.take_up_again(root);
                 }
                 resumed += 1;
             }
@@ -263,14 +265,30 @@ impl Broker {
         }
     }
 
+    /// Takes up a tree as soon as the store lets it, as after a restart: something was to follow from its last append,
+    /// and nobody else will see to it.
+    fn take_up_again(self: &Arc<Self>, root: broker_core::TaskId) {
+        let broker = Arc::downgrade(self);
+        let pause = self.recovery.ask_every;
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(pause).await;
+                let Some(alive) = broker.upgrade() else { return };
+                let Err(failure) = alive.take_up(root).await else { return };
+                if !failure.is_passing() {
+                    tracing::error!(%root, ?failure, "an open tree cannot be taken up");
+                    return;
+                }
+            }
+        });
+    }
+
     async fn take_up(self: &Arc<Self>, root: broker_core::TaskId) -> Result<(), driver::DriveError> {
-        if let Some(cell) = self.trees.load(root).await.map_err(driver::DriveError::Failed)? {
-            self.open_tasks.changed(&*cell.tree.lock().await, 0);
-        }
         self.drive(root, Input::Resume).await?;
         if let Some(cell) = self.trees.load(root).await.map_err(driver::DriveError::Failed)? {
             let tree = cell.tree.lock().await;
             self.timers.set(root, tree.next_timer(&self.limits));
+            self.open_tasks.count(&tree, &cell);
             self.take_up_places(&tree);
         }
         Ok(())

@@ -1,11 +1,14 @@
 //! How many open tasks each principal has, so that nobody takes up all the broker has. Live state, counted anew from the open
 //! trees at start.
 
+use std::sync::atomic::Ordering;
+
 use broker_core::Tree;
 use dashmap::DashMap;
 use protocol::A2aError;
 
 use super::error;
+use super::trees::TreeCell;
 
 /// Open tasks by owner.
 pub(super) struct OpenTasks {
@@ -25,15 +28,22 @@ impl OpenTasks {
         if count < self.limit { Ok(()) } else { Err(error::too_many_open(self.limit)) }
     }
 
-    /// A tree had so many open tasks, and now has what it has.
-    pub(super) fn changed(&self, tree: &Tree, before: u32) {
-        let after = tree.open_tasks();
+    /// Counts a tree's open tasks as they are now.
+    pub(super) fn count(&self, tree: &Tree, cell: &TreeCell) {
+        self.change(tree, cell, tree.open_tasks());
+    }
+
+    /// A copy of a tree is given up; who folds it again counts it again.
+    pub(super) fn forget(&self, tree: &Tree, cell: &TreeCell) {
+        self.change(tree, cell, 0);
+    }
+
+    fn change(&self, tree: &Tree, cell: &TreeCell, after: u32) {
+        let before = cell.counted.swap(after, Ordering::Relaxed);
         let Some(owner) = tree.owner().filter(|_| before != after) else { return };
-        if let Some(mut count) = self.counts.get_mut(owner) {
-            *count = count.saturating_add(u64::from(after)).saturating_sub(u64::from(before));
-        } else {
-            self.counts.insert(owner.to_owned(), u64::from(after.saturating_sub(before)));
-        }
+        let mut count = self.counts.entry(owner.to_owned()).or_default();
+        *count = count.saturating_add(u64::from(after)).saturating_sub(u64::from(before));
+        drop(count);
         self.counts.remove_if(owner, |_, count| *count == 0);
     }
 }

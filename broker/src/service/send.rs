@@ -7,6 +7,7 @@ use broker_core::TaskId;
 use broker_core::delegation::input::{AgentFacts, Input, NewTask};
 use broker_core::extension::{self, Asked, Mode};
 use broker_core::journal::PushConfig;
+use broker_core::sabotage::{Guard, removed};
 use protocol::{
     A2aError, ErrorKind, Message, SendMessageRequest, SendMessageResponse, TaskPushNotificationConfig,
 };
@@ -204,7 +205,8 @@ impl Broker {
         let admitted = self.enter(&agent.name, id).map_err(DriveError::Failed)?;
         let (cell, claim) = (begun.cell(self), begun.claim());
         let new = begun.into_task(asked, facts, admitted);
-        let done = self.drive_cell(Arc::clone(&cell), Input::Delegate(Box::new(new)), Some(claim)).await;
+        let claim = Some(claim).filter(|_| !removed(Guard::MessageIds));
+        let done = self.drive_cell(Arc::clone(&cell), Input::Delegate(Box::new(new)), claim).await;
         if done.is_err() {
             self.leave(id);
             if is_root {

@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use async_stream::stream;
+use broker_core::sabotage::{Guard, removed};
 use broker_core::{TaskId, Told, Tree};
 use bytes::Bytes;
 use futures_util::Stream;
@@ -146,7 +147,7 @@ impl Broker {
             if over {
                 return;
             }
-            let mut behind = resumes;
+            let mut behind = resumes && !removed(Guard::MissedEvents);
             loop {
                 if std::mem::take(&mut behind) {
                     let Ok(missed) = broker.missed(&cell, task, listener.seen).await else { return };

@@ -12,6 +12,7 @@ use super::state::{Node, Phase, Question, message_bytes, parts_bytes};
 use crate::TaskId;
 use crate::extension;
 use crate::journal::{ArtifactFact, AttemptOutcome, Fact, Origin, Outcome, StatusFact};
+use crate::sabotage::{Guard, removed};
 
 impl Draft<'_> {
     pub(super) fn on_agent(&mut self, attempt: AttemptId, event: StreamResponse) {
@@ -75,7 +76,12 @@ impl Draft<'_> {
     }
 
     fn is_listening(&self, attempt: AttemptId) -> bool {
-        self.node(attempt.task).is_some_and(|node| node.is_open() && node.live(attempt.number).is_some())
+        self.node(attempt.task).is_some_and(|node| {
+            (node.is_open() || removed(Guard::LastWords))
+                && (node.live(attempt.number).is_some()
+                    || removed(Guard::LostAttempts)
+                    || removed(Guard::LastWords) && !node.is_open())
+        })
     }
 
     fn is_closing(&self, task: TaskId) -> bool {
@@ -242,6 +248,7 @@ impl Draft<'_> {
     fn on_reported_end(&mut self, attempt: AttemptId, outcome: Outcome) {
         let task = attempt.task;
         let open_children = self.node(task).map_or(0, |node| node.open_children);
+        let open_children = if removed(Guard::HeldParents) { 0 } else { open_children };
         match (outcome.state, open_children) {
             (_, 0) => self.end(task, outcome),
             (TaskState::Completed, _) => self.record(task, Fact::Held(Box::new(outcome))),

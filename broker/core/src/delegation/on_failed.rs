@@ -9,11 +9,21 @@ use super::state::{Phase, Progress};
 use crate::TaskId;
 use crate::attempts::{self, Next, Tried};
 use crate::journal::{AttemptOutcome, Fact, Outcome};
+use crate::sabotage::{Guard, removed};
 
 impl Draft<'_> {
     pub(super) fn on_failed(&mut self, attempt: AttemptId, failure: &Failure, jitter: u16) {
         let Some(node) = self.node(attempt.task) else { return };
         let Some(live) = node.live(attempt.number) else { return };
+        // The agent has the task, so what it never got is a further message; to begin the task again would do it twice.
+        let failure = &match failure {
+            Failure::NeverSent(reason) | Failure::Busy { reason, .. }
+                if live.agent_task.is_some() && !removed(Guard::FurtherMessages) =>
+            {
+                Failure::Broken(reason.clone())
+            }
+            failure => failure.clone(),
+        };
         match &node.phase {
             // The agent answers with its last word; it needs no listener until then.
             Phase::Asking(TaskState::InputRequired) if ends_quietly(failure) => return,

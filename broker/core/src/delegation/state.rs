@@ -30,6 +30,7 @@ use crate::TaskId;
 use crate::journal::{
     AttemptOutcome, ChildNote, Cost, Origin, Outcome, Reassignment, StatusFact, Submission, Terms,
 };
+use crate::sabotage::{Guard, removed};
 
 /// Where a task stands; each phase carries exactly what is valid in it.
 #[derive(Debug, Clone)]
@@ -242,7 +243,8 @@ impl Node {
     /// Whether the agent may act with its grant, as far as this task decides: open, not being cancelled, not revoked
     /// (invariant 8).
     pub(super) fn is_granted(&self) -> bool {
-        !self.revoked && !matches!(self.phase, Phase::Ended | Phase::Closing { .. })
+        removed(Guard::DeadGrants)
+            || !self.revoked && !matches!(self.phase, Phase::Ended | Phase::Closing { .. })
     }
 
     /// The attempt under way, if any.

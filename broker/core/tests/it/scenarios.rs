@@ -179,3 +179,23 @@ fn unknown_is_not_sent_again_unless_declared_idempotent() {
     let text = world.tree.task(root, None).unwrap().status.message.unwrap().joined_text();
     assert!(text.contains("the outcome is unknown"), "{text}");
 }
+
+#[test]
+fn an_answer_that_cannot_be_sent_waits_and_never_begins_the_task_again() {
+    for asking in [TaskState::InputRequired, TaskState::AuthRequired] {
+        let mut world = World::new();
+        let root = world.delegate(None, "a").unwrap();
+        let at = first(root);
+        world.say(at, update(at, asking, Some("which?")));
+        let turn = Box::new(Message::user_text("turn", "blue"));
+        world.feed(Input::Turn { task: root, message: turn }).unwrap();
+        world.fail(at, Failure::NeverSent("connection refused".to_owned()));
+        assert!(world.tree.is_live(at), "the agent has the task, and its attempt goes on");
+        assert_eq!(world.state(root), TaskState::Working);
+        assert_eq!(world.listening, [at], "it is asked how the task stands");
+        let found = Box::new(snapshot(at, asking, Some("which?")));
+        world.feed(Input::Found { attempt: at, task: found }).unwrap();
+        let (message, turn) = (format!("m{root}.{root}.1"), format!("turn.{root}.1"));
+        assert_eq!(world.sent, [message, turn.clone(), turn], "the answer is sent again, the task is not");
+    }
+}

@@ -243,6 +243,7 @@ async fn work(broker: Weak<Broker>, key: OutboxKey, claim: Claim) {
                 let wait = alive.outbox.wait(failures, retry_after, alive.clock.jitter());
                 drop(alive);
                 tokio::select! {
+                    biased;
                     () = tokio::time::sleep(wait) => {}
                     () = nudged => failures = 0,
                 }
