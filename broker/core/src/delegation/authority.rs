@@ -5,7 +5,7 @@ use capability::{Decision, Demand, Denied, DenyRule, Giver, Invocation, Scope};
 use protocol::Timestamp;
 
 use super::draft::Draft;
-use super::input::NewTask;
+use super::input::{AgentFacts, NewTask};
 use super::purses;
 use super::state::Node;
 use crate::TaskId;
@@ -21,6 +21,15 @@ pub(super) struct Granted {
     pub(super) scope: Scope,
     pub(super) skills: Vec<String>,
     pub(super) purses: Vec<Allotment>,
+}
+
+impl Granted {
+    /// The terms on which an agent has the task then.
+    pub(super) fn terms(self, agent: AgentFacts, skill: Option<String>, agent_context: String) -> Terms {
+        let skills = if skill.is_some() { Vec::new() } else { self.skills };
+        let AgentFacts { name: agent, identity, .. } = agent;
+        Terms { agent, identity, skill, skills, agent_context, scope: self.scope, purses: self.purses }
+    }
 }
 
 impl Draft<'_> {

@@ -8,7 +8,7 @@ use super::state::{Node, Phase, Progress};
 use crate::TaskId;
 use crate::audit::{self, Event};
 use crate::error::{Refusal, Refused};
-use crate::journal::{Fact, Submission, Terms, Wish};
+use crate::journal::{Escalation, Fact, Group, Submission, Wish};
 use crate::sabotage::{Guard, removed};
 
 /// Of the time that is left, a delegator keeps no more than one part in so many.
@@ -19,6 +19,13 @@ pub(super) struct Place {
     pub(super) depth: u32,
     pub(super) owner: String,
     deadline_limit: Option<protocol::Timestamp>,
+}
+
+/// What makes a task another than one delegation to one agent that may have it.
+#[derive(Default)]
+pub(super) struct Particulars {
+    pub(super) group: Option<Group>,
+    pub(super) escalation: Option<Escalation>,
 }
 
 impl Draft<'_> {
@@ -48,50 +55,55 @@ impl Draft<'_> {
     fn delegate(&mut self, new: NewTask, audit: &mut audit::Delegation) -> Result<(), Refusal> {
         let place = self.place(&new)?;
         audit.owner = Some(place.owner.clone());
-        let Granted { scope, skills, purses } = match self.authorize(&new, audit) {
+        let granted = match self.authorize(&new, audit) {
             Err(Refusal::CapabilityExceeded { missing, explanation }) if new.escalate => {
                 return self.escalate(new, place, missing, explanation);
             }
             judged => judged?,
         };
         self.guard(&new, &place)?;
-        let deadline = self.deadline(&new, &place)?;
+        let first = AttemptId { task: new.id, number: 1 };
+        let admitted = new.admitted;
+        self.submit(new, place, granted, Particulars::default())?;
+        self.report_to_parent(first.task);
+        self.begin_attempt(first, admitted);
+        Ok(())
+    }
 
+    /// The task exists from here on, and whoever is to be told of it is.
+    pub(super) fn submit(
+        &mut self,
+        new: NewTask,
+        place: Place,
+        granted: Granted,
+        particulars: Particulars,
+    ) -> Result<(), Refusal> {
+        let deadline = self.deadline(&new, &place)?;
         let of_agent = new.agent.retry_of(new.skill.as_deref());
         let retry = new.retry.or(&of_agent).settle(self.limits);
-        // Only another delegate needs terms of its own.
-        let wish = (!retry.fallback.is_none()).then(|| Wish::of(new.held, new.asked)).map(Box::new);
-        let task = new.id;
-        let terms = Terms {
-            agent: new.agent.name,
-            identity: new.agent.identity,
-            skills: if new.skill.is_some() { Vec::new() } else { skills },
-            skill: new.skill,
-            agent_context: new.agent_context,
-            scope,
-            purses,
-        };
+        let Particulars { group, escalation } = particulars;
+        // What was asked for matters again where other terms may have to be worked out.
+        let is_kept = !retry.fallback.is_none() || escalation.is_some();
+        let wish = is_kept.then(|| Box::new(Wish::of(new.held, new.asked)));
         let submission = Submission {
             parent: new.parent,
             depth: place.depth,
             owner: place.owner,
             caller: new.caller,
-            terms,
+            terms: granted.terms(new.agent, new.skill, new.agent_context),
             context_id: new.context_id,
             message: new.message,
             accepted_output_modes: new.accepted_output_modes,
             deadline,
             retry,
             wish,
-            group: None,
-            escalation: None,
+            group,
+            escalation: escalation.map(Box::new),
         };
-        self.record(task, Fact::Submitted(Box::new(submission)));
+        self.record(new.id, Fact::Submitted(Box::new(submission)));
         if let Some(push) = new.push {
-            self.record(task, Fact::PushSet(Box::new(push)));
+            self.record(new.id, Fact::PushSet(Box::new(push)));
         }
-        self.report_to_parent(task);
-        self.begin_attempt(AttemptId { task, number: 1 }, new.admitted);
         Ok(())
     }
 

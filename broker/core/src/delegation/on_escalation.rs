@@ -5,14 +5,15 @@
 use capability::{Allowed, Scope};
 use protocol::{Metadata, TaskState};
 
+use super::authority::Granted;
 use super::draft::Draft;
 use super::input::{Candidate, NewGrant, NewTask, RetryWish};
-use super::on_delegate::Place;
+use super::on_delegate::{Particulars, Place};
 use super::state::{Node, Phase};
 use crate::TaskId;
 use crate::audit;
 use crate::error::{Refusal, Refused};
-use crate::journal::{Escalation, Fact, Origin, Outcome, StatusFact, Submission, Terms, Wish};
+use crate::journal::{Escalation, Fact, Origin, Outcome, StatusFact};
 
 impl Draft<'_> {
     /// Lets a task wait for what it lacks, if a task further up holds that; else it is refused as always.
@@ -28,40 +29,14 @@ impl Draft<'_> {
             return Err(Refusal::CapabilityExceeded { missing, explanation });
         };
         self.guard(&new, &place)?;
-        let deadline = self.deadline(&new, &place)?;
         let parent = new.parent.and_then(|parent| self.node(parent));
         let nothing = Allowed { effective: Scope::empty(), skills: Vec::new(), under: Vec::new() };
         let purses = self.allot(&new, parent, &nothing)?;
-        let (task, retry) = (new.id, new.retry.settle(self.limits));
+        let granted = Granted { scope: nothing.effective, skills: nothing.skills, purses };
+        let task = new.id;
         let text = format!("{explanation}; waiting for approval (`bailiwick task approve {task}`)");
-        let terms = Terms {
-            agent: new.agent.name,
-            identity: new.agent.identity,
-            skill: new.skill,
-            skills: Vec::new(),
-            agent_context: new.agent_context,
-            scope: nothing.effective,
-            purses,
-        };
-        let submission = Submission {
-            parent: new.parent,
-            depth: place.depth,
-            owner: place.owner,
-            caller: new.caller,
-            terms,
-            context_id: new.context_id,
-            message: new.message,
-            accepted_output_modes: new.accepted_output_modes,
-            deadline,
-            retry,
-            wish: Some(Box::new(Wish { held: None, asked: new.asked })),
-            group: None,
-            escalation: Some(Box::new(Escalation { holder, missing })),
-        };
-        self.record(task, Fact::Submitted(Box::new(submission)));
-        if let Some(push) = new.push {
-            self.record(task, Fact::PushSet(Box::new(push)));
-        }
+        let escalation = Some(Escalation { holder, missing });
+        self.submit(new, place, granted, Particulars { escalation, ..Particulars::default() })?;
         self.report_to_parent(task);
         let message = Some(self.note(task, &text));
         let (state, metadata, origin) = (TaskState::AuthRequired, Metadata::default(), Origin::Broker);

@@ -6,7 +6,6 @@ use capability::Scope;
 use protocol::TaskState;
 
 use super::action::{Action, Search};
-use super::authority::Granted;
 use super::draft::Draft;
 use super::input::{AttemptId, Candidate, NewTask, RetryWish};
 use super::purses;
@@ -14,7 +13,7 @@ use super::state::{Node, Phase, Progress};
 use crate::TaskId;
 use crate::audit;
 use crate::error::{Refusal, Refused};
-use crate::journal::{AttemptOutcome, Fact, Outcome, Reassignment, Terms, Wish};
+use crate::journal::{AttemptOutcome, Fact, Outcome, Reassignment, Wish};
 
 impl Draft<'_> {
     /// The attempt is over; the next is another delegate's, once one is found.
@@ -72,17 +71,9 @@ impl Draft<'_> {
         // What the former delegate did not use up is there for this one.
         let (former, cost) = (node.terms().clone(), node.cost_on_terms());
         purses::close(self, attempt.task, &former, &cost);
-        let Granted { scope, skills, purses } = self.authorize(&new, audit)?;
+        let granted = self.authorize(&new, audit)?;
         let note = format!("attempt {} is with {}", attempt.number, new.agent.name);
-        let terms = Terms {
-            agent: new.agent.name,
-            identity: new.agent.identity,
-            skills: if new.skill.is_some() { Vec::new() } else { skills },
-            skill: new.skill,
-            agent_context: new.agent_context,
-            scope,
-            purses,
-        };
+        let terms = granted.terms(new.agent, new.skill, new.agent_context);
         let to = Reassignment { number: attempt.number, terms, message: None };
         self.record(attempt.task, Fact::Reassigned(Box::new(to)));
         self.note_working(attempt.task, &note);

@@ -4,12 +4,14 @@
 use capability::Allowed;
 use protocol::{Artifact, Message, Part, TaskState};
 
+use super::authority::Granted;
 use super::draft::Draft;
 use super::input::{NewGroup, NewTask};
+use super::on_delegate::Particulars;
 use super::state::{Node, Phase};
 use crate::TaskId;
 use crate::error::{Refusal, Refused};
-use crate::journal::{ArtifactFact, Fact, Group, GroupMode, Origin, Outcome, Submission, Terms};
+use crate::journal::{ArtifactFact, Fact, Group, GroupMode, Origin, Outcome};
 
 /// The broker, as the agent of its own tasks. No agent can be registered by this name.
 pub const BROKER_AGENT: &str = "bailiwick";
@@ -38,43 +40,16 @@ impl Draft<'_> {
     }
 
     /// The broker acts for the delegator: the group holds what the delegator does, and passing on costs nothing here.
-    fn submit_group(&mut self, new: NewTask, group: Group) -> Result<(), Refusal> {
+    fn submit_group(&mut self, mut new: NewTask, group: Group) -> Result<(), Refusal> {
         let place = self.place(&new)?;
         self.guard(&new, &place)?;
-        let deadline = self.deadline(&new, &place)?;
         let parent = new.parent.and_then(|parent| self.node(parent));
         let scope = self.hold(parent, &new)?;
         let allowed = Allowed { effective: scope, skills: Vec::new(), under: Vec::new() };
         let purses = self.allot(&new, parent, &allowed)?;
-        let terms = Terms {
-            agent: BROKER_AGENT.to_owned(),
-            identity: format!("{BROKER_AGENT}:{}", new.id),
-            skill: None,
-            skills: Vec::new(),
-            agent_context: new.context_id.clone(),
-            scope: allowed.effective,
-            purses,
-        };
-        let submission = Submission {
-            parent: new.parent,
-            depth: place.depth,
-            owner: place.owner,
-            caller: new.caller,
-            terms,
-            context_id: new.context_id,
-            message: new.message,
-            accepted_output_modes: new.accepted_output_modes,
-            deadline,
-            retry: new.retry.settle(self.limits),
-            wish: None,
-            group: Some(group),
-            escalation: None,
-        };
-        self.record(new.id, Fact::Submitted(Box::new(submission)));
-        if let Some(push) = new.push {
-            self.record(new.id, Fact::PushSet(Box::new(push)));
-        }
-        Ok(())
+        let granted = Granted { scope: allowed.effective, skills: allowed.skills, purses };
+        new.agent.identity = format!("{BROKER_AGENT}:{}", new.id);
+        self.submit(new, place, granted, Particulars { group: Some(group), ..Particulars::default() })
     }
 
     /// A sub-task has ended: takes over what it achieved, and ends the group once that is decided.

@@ -15,7 +15,7 @@ use super::state::Node;
 use crate::TaskId;
 use crate::audit;
 use crate::error::{Refusal, Refused};
-use crate::journal::{Allotment, AttemptOutcome, Fact, Reassignment, Terms};
+use crate::journal::{Allotment, AttemptOutcome, Fact, Reassignment};
 
 /// Stands for the new agent's part while its terms are worked out: as if it were a task below.
 const APART: TaskId = TaskId(Uuid::nil());
@@ -59,15 +59,9 @@ impl Draft<'_> {
             return Err(Refusal::Cycle { agent: new.agent.name });
         }
         let Granted { scope, skills, purses } = self.authorize(&new, audit)?;
-        let terms = Terms {
-            purses: in_place_of(&node.terms().purses, purses),
-            agent: new.agent.name,
-            identity: new.agent.identity,
-            skills: if new.skill.is_some() { Vec::new() } else { skills },
-            skill: new.skill,
-            agent_context: new.agent_context,
-            scope,
-        };
+        let purses = in_place_of(&node.terms().purses, purses);
+        let granted = Granted { scope, skills, purses };
+        let terms = granted.terms(new.agent, new.skill, new.agent_context);
         let note = format!("{} handed the task over to {}", node.terms().agent, terms.agent);
         let former = AttemptId { task: next.task, number: next.number - 1 };
         let outcome = AttemptOutcome::HandedOff;
