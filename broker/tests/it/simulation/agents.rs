@@ -138,7 +138,7 @@ impl Agents {
                 streams: name != "dan",
                 closes_when_asking: chance.happens(500),
                 forgets: chance.happens(200),
-                lies: if name == "eve" { 250 } else { 0 },
+                lies: if name == "eve" { 450 } else { 0 },
                 // All or none: of an agent that does both, the broker cannot know what no task means.
                 direct: if name == "fay" { 1_000 * chance.below(2) } else { 0 },
                 on_cancel: match chance.below(6) {

@@ -121,7 +121,7 @@ impl Conversation {
     fn hangs_up(&self) -> Duration {
         let mut state = self.world.lock();
         let hangs_up = state.goes_wrong(|weather| weather.hang_ups);
-        let most = *state.chance.pick(&[12, 1_500]);
+        let most = *state.chance.pick(&[3, 8, 12, 1_500]);
         let soon = u64::try_from(state.chance.between(0, most)).unwrap();
         Duration::from_millis(if hangs_up { soon } else { 3_600_000 })
     }

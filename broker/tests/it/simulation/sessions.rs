@@ -91,7 +91,7 @@ impl Session {
             let scopes = ["a2a:skill/**", "a2a:skill/*/read", "a2a:skill/fay/*", "a2a:skill/dan/plan"];
             asked.insert("scope".to_owned(), json!([chance.pick(&scopes), chance.pick(&scopes)]));
         }
-        if chance.happens(250) {
+        if chance.happens(400) {
             let attempts = 1 + chance.below(3);
             asked.insert(
                 "retry".to_owned(),

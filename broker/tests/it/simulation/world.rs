@@ -74,7 +74,7 @@ impl Weather {
             delay: if chance.happens(500) { 3 } else { chance.between(1, 2_000) },
             bad_writes: up_to(chance, 200),
             deaths: up_to(chance, 15),
-            hang_ups: up_to(chance, 300),
+            hang_ups: up_to(chance, 600),
             full: times(chance, 3)
                 .into_iter()
                 .map(|from| (from, from + chance.between(100, 5_000)))
