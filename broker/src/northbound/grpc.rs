@@ -56,7 +56,7 @@ async fn call(
         A2aError::new(ErrorKind::Unimplemented, message)
     })?;
     let deadline = Deadline::of(head.headers)?;
-    let call = Call { operation, addressed: Target::Any, head };
+    let call = Call { operation, version: protocol::Version::V1, addressed: Target::Any, head };
     let parameters = Sent { operation, body };
     let answer = tokio::select! {
         biased;

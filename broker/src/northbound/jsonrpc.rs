@@ -24,7 +24,7 @@ pub(super) async fn serve(
         Ok(request) => request,
         Err(Rejected { id, error }) => return refuse(&id, &error),
     };
-    let call = Call { operation, addressed, head };
+    let call = Call { operation, version, addressed, head };
     let answered = match version {
         Version::V1 => context.perform(&call, &Params(params)).await,
         Version::V03 => v03::perform(context, &call, &Params(params), Dialect::JsonRpc).await,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::HeaderMap;
-use protocol::{A2aError, ErrorKind, Operation, VERSION_HEADER, check_version};
+use protocol::{A2aError, ErrorKind, Operation, VERSION_HEADER, Version, check_version};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
@@ -26,6 +26,8 @@ pub(super) struct Context {
 /// One call, apart from its parameters.
 pub(super) struct Call<'r> {
     pub(super) operation: Operation,
+    /// The version it is named in.
+    pub(super) version: Version,
     /// Whom the address names.
     pub(super) addressed: Target,
     pub(super) head: Head<'r>,
@@ -85,12 +87,12 @@ impl Context {
             Operation::SendMessage => {
                 let request: protocol::SendMessageRequest = parameters.read()?;
                 let target = target(&call.addressed, request.tenant.as_deref())?;
-                json(&broker.send(&caller, &target, request).await?)
+                json(&broker.send(&caller, &target, request, call.version).await?)
             }
             Operation::SendStreamingMessage => {
                 let request: protocol::SendMessageRequest = parameters.read()?;
                 let target = target(&call.addressed, request.tenant.as_deref())?;
-                broker.send_streaming(&caller, &target, request).await.map(Answer::Stream)
+                broker.send_streaming(&caller, &target, request, call.version).await.map(Answer::Stream)
             }
             Operation::GetTask => {
                 let request: protocol::GetTaskRequest = parameters.read()?;
@@ -116,7 +118,7 @@ impl Context {
             Operation::CreateTaskPushNotificationConfig => {
                 let request: protocol::TaskPushNotificationConfig = parameters.read()?;
                 let target = target(&call.addressed, request.tenant.as_deref())?;
-                json(&broker.create_push(&caller, &target, request).await?)
+                json(&broker.create_push(&caller, &target, request, call.version).await?)
             }
             Operation::GetTaskPushNotificationConfig => {
                 let request: protocol::GetTaskPushNotificationConfigRequest = parameters.read()?;

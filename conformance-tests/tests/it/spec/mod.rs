@@ -3,6 +3,7 @@
 mod push;
 mod push_agents;
 mod push_delivery;
+mod push_v03;
 mod s03_operations;
 mod s05_bad_input;
 mod s08_card_life;
