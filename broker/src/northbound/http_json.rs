@@ -53,7 +53,7 @@ pub(super) async fn serve(context: &Context, addressed: Target, incoming: Incomi
     };
     match answered {
         Ok(Answer::Json(json)) => reply::answer(StatusCode::OK, media_type, reply::whole(json)),
-        Ok(Answer::Stream(events)) => sse::serve(events, None, context.shutdown()),
+        Ok(Answer::Stream(events)) => sse::serve(events, None, context),
         Err(error) if version == Version::V03 => v03::error(&error),
         Err(error) => reply::error(&error),
     }

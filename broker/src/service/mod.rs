@@ -37,7 +37,7 @@ pub use self::caller::{
 };
 pub use self::cards::CardDocument;
 use self::conversation::Conversations;
-pub use self::error::CREDENTIAL_INVALID;
+pub use self::error::{CREDENTIAL_INVALID, DOMAIN};
 use self::grants::Grants;
 pub use self::grants::{GrantOptions, Issued, KeyView, OAuthCode, OAuthError, SentProof, TokenRequest};
 use self::push::Outbox;
