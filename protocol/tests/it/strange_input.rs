@@ -14,7 +14,7 @@ fn read_everything(bytes: &[u8]) {
     let _ = serde_json::from_slice::<SendMessageRequest>(bytes);
     let _ = serde_json::from_slice::<Task>(bytes);
     let _ = serde_json::from_slice::<AgentCard>(bytes);
-    let _ = Decoder::new(64).push(bytes);
+    let _ = Decoder::new(64).push(bytes, &mut Vec::new());
     let text = String::from_utf8_lossy(bytes);
     let _ = match_path("GET", &text);
     let _ = read_pairs::<ListTasksRequest>(query_pairs(&text));
