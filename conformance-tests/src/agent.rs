@@ -7,6 +7,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::build::binary;
+use crate::node;
 use crate::process::Process;
 use crate::python::{agents_folder, examples_folder, interpreter, interpreter_v03};
 use crate::tls::Certified;
@@ -68,6 +69,14 @@ impl Agent {
         Self::start_with(interpreter_v03(), "scripted_v03.py", &arguments)
     }
 
+    /// The same on the official JavaScript SDK (`agents/js/scripted.mjs`): all three bindings, streaming and push. Its
+    /// URL has a card of them all; `/jsonrpc`, `/rest` and `/grpc` below it one for each. See
+    /// [`crate::missing_node`].
+    pub fn scripted_js(name: &str, arguments: &[&str]) -> Self {
+        let arguments = [&["--name", name], arguments].concat();
+        Self::start_command(node::script("scripted.mjs"), &arguments)
+    }
+
     /// The same with all it can: the JSON bindings under one URL, gRPC, and push notifications.
     pub fn for_the_suite(name: &str) -> Self {
         Self::start("scripted.py", &["--name", name, "--all", "--quiet"])
@@ -114,10 +123,15 @@ impl Agent {
     }
 
     fn start_with(interpreter: PathBuf, file: &str, arguments: &[&str]) -> Self {
+        let mut command = Command::new(interpreter);
+        command.arg(agents_folder().join(file));
+        Self::start_command(command, arguments)
+    }
+
+    fn start_command(mut command: Command, arguments: &[&str]) -> Self {
         let folder = TempDir::new().expect("a temporary folder");
         let log = folder.path().join("log.jsonl");
-        let mut command = Command::new(interpreter);
-        command.arg(agents_folder().join(file)).args(arguments).arg("--log").arg(&log);
+        command.args(arguments).arg("--log").arg(&log);
         Self { process: Process::start(command), log, _folder: folder }
     }
 

@@ -9,11 +9,30 @@ use conformance_tests::suite::binding::Kind;
 use conformance_tests::suite::server::Subject;
 use conformance_tests::suite::{self, Order};
 
+const EXAMPLES: &str = "\
+Examples:
+  conformance-tests --url https://agent.example.com
+      every binding the card declares, everything that can be seen without credentials
+  conformance-tests --url http://127.0.0.1:9100 --scripted
+      an agent that follows scripts (conformance-tests/agents/scripted.py --all): most can be seen
+  CONFORMANCE_TOKEN=… CONFORMANCE_OTHER_TOKEN=… conformance-tests --url https://agent.example.com
+      as one caller, and what another must not see
+  conformance-tests --url https://agent.example.com --binding grpc --only 10.
+      section 10 of the specification alone
+  conformance-tests --url https://agent.example.com --format junit --out report.xml
+      for continuous integration
+
+Exit code:
+  0  no MUST failed; a SHOULD that is not met is reported, and fails nothing
+  1  at least one MUST failed
+  2  the server could not be judged: no card, no interface of A2A 1.x to speak to, or wrong arguments";
+
 /// Judges an A2A server at a URL by the A2A specification, from outside.
 ///
-/// Exit code 0: no MUST failed. 1: at least one MUST failed. 2: the server could not be judged.
+/// Each requirement passes, fails or is skipped: what could not be seen (no credentials, a capability the card does not
+/// declare) is skipped, and says why. It makes tasks at the server, and sends malformed and oversized requests.
 #[derive(Parser)]
-#[command(name = "conformance-tests")]
+#[command(name = "conformance-tests", after_help = EXAMPLES)]
 struct Arguments {
     /// The server's URL, or its card's: https://host, or https://host/agents/name.
     #[arg(long)]

@@ -45,9 +45,10 @@ fn install(folder: &str, requirements: &str) -> PathBuf {
     interpreter
 }
 
-fn run(command: &mut Command) {
-    let status =
-        command.status().unwrap_or_else(|error| panic!("{command:?}: {error}; install python3 with venv"));
+pub(crate) fn run(command: &mut Command) {
+    let status = command.status().unwrap_or_else(|error| {
+        panic!("{command:?}: {error}; install python3 with venv, and node with npm where JavaScript is run")
+    });
     assert!(status.success(), "{command:?} failed with {status}");
 }
 

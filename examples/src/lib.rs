@@ -6,6 +6,7 @@ use std::sync::Arc;
 use a2a::{AgentCard, Message, Role, StreamResponse, Task, TaskState, TaskStatus, TaskStatusUpdateEvent};
 use a2a_server::agent_card::agent_card_router;
 use a2a_server::jsonrpc::jsonrpc_router;
+use a2a_server::rest::rest_router;
 use a2a_server::{AgentExecutor, DefaultRequestHandler, ExecutorContext, InMemoryTaskStore, StaticAgentCard};
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -21,7 +22,10 @@ pub async fn serve(
     let url = format!("http://{}", listener.local_addr()?);
     let card: AgentCard = serde_json::from_value(json!({
         "name": name, "description": format!("The {name} of the examples"), "version": "1.0.0",
-        "supportedInterfaces": [{ "url": url, "protocolBinding": "JSONRPC", "protocolVersion": "1.0" }],
+        "supportedInterfaces": [
+            { "url": url, "protocolBinding": "JSONRPC", "protocolVersion": "1.0" },
+            { "url": url, "protocolBinding": "HTTP+JSON", "protocolVersion": "1.0" },
+        ],
         "capabilities": { "streaming": true },
         "defaultInputModes": ["text/plain"], "defaultOutputModes": ["text/plain"],
         "skills": [{ "id": skill, "name": skill, "description": format!("Can {skill}"), "tags": ["example"] }],
@@ -29,7 +33,7 @@ pub async fn serve(
     let handler = Arc::new(DefaultRequestHandler::new(executor, InMemoryTaskStore::new()));
     let card = agent_card_router(Arc::new(StaticAgentCard::new(card)));
     println!("listening on {url}");
-    axum::serve(listener, jsonrpc_router(handler).merge(card)).await?;
+    axum::serve(listener, jsonrpc_router(handler.clone()).merge(rest_router(handler)).merge(card)).await?;
     Ok(())
 }
 

@@ -1,15 +1,16 @@
 //! Points the suite at servers of the official SDKs and at the broker, and writes down what it finds:
 //! `docs/conformance.md`.
-#![allow(clippy::print_stdout, reason = "a command line says what it finds")]
+#![allow(clippy::print_stderr, reason = "a command line says what it finds")]
 
 use std::fmt::Write;
+use std::path::Path;
 
 use conformance_tests::suite::binding::Kind;
-use conformance_tests::suite::report::Report;
+use conformance_tests::suite::report::{Judged, Report};
 use conformance_tests::suite::requirement::{Level, Requirement, Trace};
 use conformance_tests::suite::server::Subject;
 use conformance_tests::suite::{self, Order};
-use conformance_tests::{Agent, Broker};
+use conformance_tests::{Agent, Broker, missing_node};
 
 const HEAD: &str = "# Conformance
 
@@ -17,23 +18,27 @@ What the suite in `conformance-tests/` finds where it is pointed at servers of t
 the broker with such an agent behind it. Written by
 
 ```
-cargo run -p conformance-tests --bin survey > docs/conformance.md
+cargo run -p conformance-tests --bin survey
 ```
 
-Any A2A server can be judged the same way:
+Any A2A server can be judged the same way, on every binding its card declares:
 
 ```
-cargo run -p conformance-tests -- --url https://agent.example.com [--token …] [--format text|json|junit]
+cargo run -p conformance-tests -- --url https://agent.example.com [--token …] [--binding grpc] [--format text|json|junit]
 ```
 
 Every MUST and SHOULD of the specification is traced to its checks, or to the reason why it has none, in
 [`conformance-tests/requirements.toml`](../conformance-tests/requirements.toml). A requirement that could not be seen
 (no credentials to judge with, no signature on the card, a capability the card does not declare) counts as skipped.
 What is counted here was judged on one machine, without TLS and without credentials; the tests judge the broker with
-principals too. The Python agent follows scripts (`agents/scripted.py`), so more of it can be seen than of the Rust
-example. It has the SDK's defaults but for one: a validator of ours takes webhooks on loopback only, so 13.2-3 (SSRF)
-passing there says nothing of the SDK. Signatures of cards are judged by their form; they are not verified.
+principals too. The Python and JavaScript agents follow scripts (`agents/scripted.py`, `agents/js/scripted.mjs`), so
+more of them can be seen than of the Rust example. They have the SDKs' defaults but for one: in Python a validator of
+ours takes webhooks on loopback only, so 13.2-3 (SSRF) passing there says nothing of that SDK. Signatures of cards are
+judged by their form; they are not verified.
 ";
+
+/// Where another survey keeps its table, which this one leaves as it is.
+const MATRIX: [&str; 2] = ["<!-- matrix -->", "<!-- /matrix -->"];
 
 /// Whether a requirement is of a kind.
 type Holds = fn(&Requirement) -> bool;
@@ -49,16 +54,30 @@ async fn main() -> Result<(), String> {
     let rust = Agent::rust_example("specialist");
     let broker = Broker::start("");
     broker.add_agent("worker", python.url(), &[]).await;
-    let all = [
-        surveyed("Python `a2a-sdk` 1.3.0", python.url().to_owned(), true).await?,
-        surveyed("Rust `a2a-server-lf` 0.5", rust.url().to_owned(), false).await?,
-        surveyed("the broker, `a2a-sdk` behind it", broker.agent_url("worker"), true).await?,
-    ];
-    print!("{}", page(&all, &Trace::read()?));
-    Ok(())
+    let mut all = vec![surveyed("Python `a2a-sdk` 1.3.0", python.url().to_owned(), true).await?];
+    if let Some(why) = missing_node() {
+        eprintln!("without the JavaScript SDK: {why}");
+    } else {
+        let javascript = Agent::scripted_js("javascript", &[]);
+        all.push(surveyed("JavaScript `@a2a-js/sdk` 1.3.0", javascript.url().to_owned(), true).await?);
+    }
+    all.push(surveyed("Rust `a2a-server-lf` 0.5", rust.url().to_owned(), false).await?);
+    all.push(surveyed("the broker, `a2a-sdk` behind it", broker.agent_url("worker"), true).await?);
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/conformance.md");
+    let kept = matrix(&std::fs::read_to_string(&file).unwrap_or_default());
+    let page = page(&all, &Trace::read()?) + &kept;
+    std::fs::write(&file, page).map_err(|error| format!("{}: {error}", file.display()))
+}
+
+/// The region of the page that is not this survey's.
+fn matrix(page: &str) -> String {
+    let [begin, end] = MATRIX;
+    let region = page.split_once(begin).and_then(|(_, rest)| rest.split_once(end));
+    region.map(|(inside, _)| format!("\n{begin}{inside}{end}\n")).unwrap_or_default()
 }
 
 async fn surveyed(name: &'static str, url: String, scripted: bool) -> Result<Surveyed, String> {
+    eprintln!("judging {name}");
     let subject = Subject { url, scripted, ..Subject::default() };
     let order = Order { subject, kinds: Kind::ALL.to_vec(), only: String::new() };
     Ok(Surveyed { name, report: suite::judge(order).await? })
@@ -69,19 +88,24 @@ fn page(all: &[Surveyed], trace: &Trace) -> String {
     out.push_str("\n## Traced\n\n");
     traced(&mut out, trace);
     out.push_str("\n## Judged\n\nPassed / failed / skipped requirements.\n\n");
-    out.push_str("| server | bindings | MUST | SHOULD | MAY |\n|---|---|---|---|---|\n");
+    out.push_str("| server | binding | MUST | SHOULD | MAY |\n|---|---|---|---|---|\n");
     for Surveyed { name, report } in all {
-        let bindings: Vec<&str> = report.bindings.iter().map(|kind| kind.name()).collect();
-        let counts = [Level::Must, Level::Should, Level::May].map(|level| {
-            ["pass", "fail", "skip"].map(|verdict| report.count(level, verdict).to_string()).join(" / ")
-        });
-        let _ = writeln!(out, "| {name} | {} | {} |", bindings.join(", "), counts.join(" | "));
+        let _ = writeln!(out, "| {name} | all | {} |", counts(report));
+        for kind in &report.bindings {
+            let _ = writeln!(out, "| | {} | {} |", kind.name(), counts(&report.on(*kind)));
+        }
     }
     for Surveyed { name, report } in all {
         let _ = write!(out, "\n## Findings: {name}\n\n");
         findings(&mut out, report);
     }
     out
+}
+
+fn counts(report: &Report) -> String {
+    let of_level =
+        |level| ["pass", "fail", "skip"].map(|verdict| report.count(level, verdict).to_string()).join(" / ");
+    [Level::Must, Level::Should, Level::May].map(of_level).join(" | ")
 }
 
 fn traced(out: &mut String, trace: &Trace) {
@@ -119,16 +143,23 @@ fn findings(out: &mut String, report: &Report) {
     for level in [Level::Must, Level::Should, Level::May] {
         for judged in report.failures(level) {
             if !any {
-                out.push_str("| | requirement | seen |\n|---|---|---|\n");
+                out.push_str("| | requirement | on | seen |\n|---|---|---|---|\n");
                 any = true;
             }
-            let (id, text) = (&judged.requirement.id, &judged.requirement.text);
-            let seen = plain(judged.verdict().seen());
-            let _ = writeln!(out, "| {} | {id} {text} | {seen} |", level.name());
+            finding(out, judged);
         }
     }
     if !any {
         out.push_str("None.\n");
+    }
+}
+
+/// A row for each check that failed.
+fn finding(out: &mut String, judged: &Judged) {
+    let requirement = &judged.requirement;
+    for (places, _, seen) in judged.grounds() {
+        let (level, places, seen) = (requirement.level.name(), places.join(", "), plain(seen));
+        let _ = writeln!(out, "| {level} | {} {} | {places} | {seen} |", requirement.id, requirement.text);
     }
 }
 

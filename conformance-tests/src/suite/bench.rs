@@ -180,15 +180,24 @@ impl Bench {
 
     /// A task once it is terminal or waits for somebody.
     pub async fn settled(&self, id: &str) -> Result<Value, Stop> {
+        self.once(id, "end", |state| TERMINAL.contains(&state) || INTERRUPTED.contains(&state)).await
+    }
+
+    /// A task once it is being worked on: nothing is to be told of it before it goes on.
+    pub async fn working(&self, id: &str) -> Result<Value, Stop> {
+        self.once(id, "begin", |state| state == AT_WORK[1]).await
+    }
+
+    async fn once(&self, id: &str, what: &str, holds: impl Fn(&str) -> bool) -> Result<Value, Stop> {
         let looks = PATIENCE.as_millis() / LOOK_EVERY.as_millis();
         for _ in 0..looks {
             let task = self.get(id).await?;
-            if TERMINAL.contains(&state(&task)) || INTERRUPTED.contains(&state(&task)) {
+            if holds(state(&task)) {
                 return Ok(task);
             }
             tokio::time::sleep(LOOK_EVERY).await;
         }
-        fail(format!("task {id} did not end within {} s", PATIENCE.as_secs()))
+        fail(format!("task {id} did not {what} within {} s", PATIENCE.as_secs()))
     }
 }
 

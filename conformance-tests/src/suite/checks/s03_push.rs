@@ -177,6 +177,8 @@ async fn a_deleted_push_configuration_is_not_notified(bench: &Bench) -> Finding 
     let mut params = bench.script(&json!({ "gate": gate.url, "chunks": ["a"] }))?;
     params["configuration"] = json!({ "returnImmediately": true });
     let task = id(&bench.task(&params).await?)?;
+    // What happens before the deletion is notified rightly; from here to the gate, nothing happens.
+    bench.working(&task).await?;
     let made = create(bench, &configuration(&task, &new_id(), &deleted.url)).await?;
     create(bench, &configuration(&task, &new_id(), &kept.url)).await?;
     bench.call(DELETE_PUSH, &json!({ "taskId": task, "id": made["id"] })).await?;

@@ -67,6 +67,19 @@ impl Judged {
         found.map_or_else(|| Verdict::Skip("not on these bindings".into()), |outcome| outcome.verdict.clone())
     }
 
+    /// What came out as the requirement did, one entry a check: the bindings it was seen on, the check, what was seen.
+    pub fn grounds(&self) -> Vec<(Vec<&'static str>, &'static str, &str)> {
+        let verdict = self.verdict();
+        let mut grounds: Vec<(Vec<&'static str>, &'static str, &str)> = Vec::new();
+        for outcome in self.outcomes.iter().filter(|outcome| outcome.verdict.name() == verdict.name()) {
+            match grounds.iter_mut().find(|(_, check, _)| *check == outcome.check) {
+                Some((places, ..)) => places.push(place(outcome)),
+                None => grounds.push((vec![place(outcome)], outcome.check, outcome.verdict.seen())),
+            }
+        }
+        grounds
+    }
+
     /// Whether the server was seen to do otherwise.
     pub fn failed(&self) -> bool {
         matches!(self.verdict(), Verdict::Fail(_))
@@ -113,6 +126,24 @@ impl Report {
             bindings: server.bindings.iter().map(|binding| binding.kind).collect(),
             specification: trace.specification.clone(),
             judged,
+        }
+    }
+
+    /// The part of it that is about one binding, and about the server as a whole.
+    #[must_use]
+    pub fn on(&self, kind: Kind) -> Self {
+        let of_binding =
+            |judged: &&Judged| binding_of(&judged.requirement.id).is_none_or(|only| only == kind);
+        let judged = self.judged.iter().filter(of_binding).map(|judged| {
+            let here = |outcome: &&Outcome| outcome.binding.is_none_or(|binding| binding == kind);
+            Judged { outcomes: judged.outcomes.iter().filter(here).cloned().collect(), ..judged.clone() }
+        });
+        Self {
+            url: self.url.clone(),
+            name: self.name.clone(),
+            bindings: vec![kind],
+            specification: self.specification.clone(),
+            judged: judged.collect(),
         }
     }
 

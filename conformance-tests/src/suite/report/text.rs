@@ -1,9 +1,12 @@
-//! The report for people: one line a requirement, and below it what was seen where it did not simply pass.
+//! The report for people: one line a requirement, and below it what was seen, on which bindings, by which check.
 
 use std::fmt::Write;
 
-use super::{Judged, Report, Verdict, place};
+use super::{Judged, Report, Verdict};
 use crate::suite::requirement::Level;
+
+/// Below the text of a requirement.
+const INDENT: &str = "                           ";
 
 pub(super) fn written(report: &Report) -> String {
     let bindings: Vec<&str> = report.bindings.iter().map(|kind| kind.name()).collect();
@@ -28,38 +31,37 @@ pub(super) fn written(report: &Report) -> String {
         let [pass, fail, skip] = ["pass", "fail", "skip"].map(|verdict| report.count(level, verdict));
         let _ = writeln!(out, "{:6} {pass:3} passed {fail:3} failed {skip:3} skipped", level.name());
     }
+    conclusion(&mut out, report);
     out
+}
+
+/// What follows from it, in words.
+fn conclusion(out: &mut String, report: &Report) {
+    let ids: Vec<&str> = report.failures(Level::Must).map(|judged| judged.requirement.id.as_str()).collect();
+    let _ = match ids.first() {
+        None => {
+            writeln!(out, "\nNo MUST failed (exit code 0). What was skipped was not seen; each says why.")
+        }
+        Some(first) => writeln!(
+            out,
+            "\n{} MUST failed (exit code 1): {}. To see one alone: --only {first}",
+            ids.len(),
+            ids.join(", ")
+        ),
+    };
 }
 
 fn line(out: &mut String, judged: &Judged) {
     let requirement = &judged.requirement;
     let verdict = judged.verdict();
     let word = if judged.failed() { "FAIL" } else { verdict.name() };
-    let _ = writeln!(
-        out,
-        "  {word:4}  {:6}  {:9}  {}",
-        requirement.level.name(),
-        requirement.id,
-        requirement.text
-    );
-    match verdict {
-        Verdict::Pass(_) => {
-            for outcome in
-                judged.outcomes.iter().filter(|outcome| matches!(outcome.verdict, Verdict::Pass(_)))
-            {
-                let _ = writeln!(out, "          {:9}  {}", place(outcome), outcome.verdict.seen());
-            }
-        }
-        Verdict::Skip(why) => {
-            let _ = writeln!(out, "                     {why}");
-        }
-        Verdict::Fail(_) => {
-            for outcome in
-                judged.outcomes.iter().filter(|outcome| matches!(outcome.verdict, Verdict::Fail(_)))
-            {
-                let (place, seen) = (place(outcome), outcome.verdict.seen());
-                let _ = writeln!(out, "          {place:9}  {}: {seen}", outcome.check);
-            }
-        }
+    let (level, id) = (requirement.level.name(), &requirement.id);
+    let _ = writeln!(out, "  {word:4}  {level:6}  {id:9}  {}", requirement.text);
+    if let Verdict::Skip(why) = &verdict {
+        let _ = writeln!(out, "{INDENT}{why}");
+        return;
+    }
+    for (places, check, seen) in judged.grounds() {
+        let _ = writeln!(out, "{INDENT}{}: {seen} ({check})", places.join(", "));
     }
 }

@@ -1,7 +1,7 @@
 //! Faults of gRPC, as `faults.rs` and `wire_faults.rs` have those of the JSON bindings.
 
-use conformance_tests::Agent;
 use conformance_tests::suite::binding::Kind;
+use conformance_tests::{Agent, Broker, key_digest, wire};
 use serde_json::{Value, json};
 
 use super::faults::{fails_with_and_not_without, remove};
@@ -61,12 +61,6 @@ async fn faults_of_the_service_and_its_metadata_are_found() {
             }),
         ),
         (
-            "the_version_is_read_from_metadata",
-            reads(|call| {
-                call.headers.insert("a2a-version", "1.0".parse().unwrap());
-            }),
-        ),
-        (
             "required_extensions_are_read_from_metadata",
             declares(|card| {
                 card["capabilities"]["extensions"] = json!([{ "uri": "urn:example:x", "required": true }]);
@@ -109,6 +103,24 @@ async fn faults_of_the_service_and_its_metadata_are_found() {
     each_is_found(&faults).await;
 }
 
+/// The SDK's own server looks at no version over gRPC (1.3.0), and the broker before it does.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_ignores_the_version_is_found() {
+    let agent = Agent::for_the_suite("worker");
+    // The faults are judged with a token, which the broker must know.
+    let hash = key_digest("one");
+    let config = format!("[[principals]]\nname = \"one\"\nrole = \"operator\"\nkey_sha256 = \"{hash}\"\n");
+    let broker = Broker::start(&config);
+    let body = json!({ "name": "worker", "url": agent.url(), "caps": [] });
+    let added = wire::post(&format!("{}/api/v1/agents", broker.url()), &body, Some("one")).await;
+    assert_eq!(added.status, 201, "{}", added.text);
+    let (good, bad) = (broker.agent_url("worker"), agent.url());
+    for check in ["the_version_is_read_from_metadata", "an_unsupported_version_is_refused_on_every_operation"]
+    {
+        fails_with_and_not_without(Kind::Grpc, check, &good, bad).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn faults_of_statuses_and_their_details_are_found() {
     let faults = [
@@ -127,14 +139,6 @@ async fn faults_of_statuses_and_their_details_are_found() {
             says(|call, answer| {
                 if call.is("SendStreamingMessage") {
                     answer.end_with(INTERNAL);
-                }
-            }),
-        ),
-        (
-            "an_unsupported_version_is_refused_on_every_operation",
-            says(|call, answer| {
-                if call.is("CancelTask") {
-                    answer.end_with(UNIMPLEMENTED);
                 }
             }),
         ),

@@ -73,7 +73,7 @@ impl Answer {
 
     /// Replaces the code it ends with.
     pub(super) fn end_with(&mut self, code: u8) {
-        self.trailers.insert("grpc-status", code.into());
+        self.trailers.insert("grpc-status", u16::from(code).into());
     }
 
     /// Takes the details of an error away.

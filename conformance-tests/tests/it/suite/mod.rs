@@ -1,8 +1,10 @@
 //! The suite that judges any server, judged itself.
 
+mod command;
 mod faults;
 mod grpc_faults;
 mod grpc_proxy;
+mod protobuf;
 mod proxy;
 mod through;
 mod trace;

@@ -1,0 +1,81 @@
+//! An environment of JavaScript of the tests' own, under the target folder, with pinned versions: the official SDK as
+//! npm has it.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use crate::build::target_folder;
+use crate::python::{agents_folder, run};
+
+/// The SDK runs on this version of Node.js and later ones.
+const OLDEST_NODE: u32 = 20;
+/// What npm reads; it installs again when either has changed.
+const MANIFESTS: [&str; 2] = ["package.json", "package-lock.json"];
+
+/// Why nothing in JavaScript can run here, if so: a test says so and goes on without.
+pub fn missing_node() -> Option<&'static str> {
+    static MISSING: OnceLock<Option<String>> = OnceLock::new();
+    MISSING.get_or_init(look_for_node).as_deref()
+}
+
+fn look_for_node() -> Option<String> {
+    let Some(version) = version_of("node") else {
+        return Some(format!("there is no node; install Node.js {OLDEST_NODE} or later"));
+    };
+    let major = version.trim_start_matches('v').split('.').next().and_then(|major| major.parse::<u32>().ok());
+    if major.is_none_or(|major| major < OLDEST_NODE) {
+        return Some(format!("node is {version}; the SDK asks for {OLDEST_NODE} or later"));
+    }
+    version_of("npm").is_none().then(|| "there is no npm; install it beside node".to_owned())
+}
+
+fn version_of(program: &str) -> Option<String> {
+    let output =
+        Command::new(program).arg("--version").output().ok().filter(|output| output.status.success())?;
+    Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+/// A command that runs a file of `agents/js` where it finds the SDK.
+pub(crate) fn script(file: &str) -> Command {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    let folder = FOLDER.get_or_init(install);
+    let mut command = Command::new("node");
+    // Packages are looked for beside the link, not beside what it leads to: nothing is installed into the source.
+    command.args(["--preserve-symlinks", "--preserve-symlinks-main"]).arg(folder.join("agents").join(file));
+    command
+}
+
+fn install() -> PathBuf {
+    if let Some(reason) = missing_node() {
+        panic!("{reason}");
+    }
+    let source = agents_folder().join("js");
+    let folder = target_folder().join("node");
+    std::fs::create_dir_all(&folder).expect("a folder for the packages");
+    link(&source, &folder.join("agents"));
+    let marker = folder.join("installed.txt");
+    let read = |name| std::fs::read_to_string(source.join(name)).expect("a manifest");
+    let wanted = MANIFESTS.map(read).concat();
+    if std::fs::read_to_string(&marker).is_ok_and(|installed| installed == wanted) {
+        return folder;
+    }
+    eprintln!("installing packages of npm in {} (once)", folder.display());
+    for name in MANIFESTS {
+        std::fs::copy(source.join(name), folder.join(name)).expect("a manifest is copied");
+    }
+    run(Command::new("npm")
+        .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent"])
+        .current_dir(&folder));
+    std::fs::write(&marker, wanted).expect("the marker is written");
+    folder
+}
+
+/// The target folder may have been copied from elsewhere: a link to another source is made anew.
+fn link(source: &Path, link: &Path) {
+    if std::fs::read_link(link).is_ok_and(|to| to == source) {
+        return;
+    }
+    let _ = std::fs::remove_file(link);
+    std::os::unix::fs::symlink(source, link).expect("a link to the agents");
+}
