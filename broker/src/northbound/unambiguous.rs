@@ -23,9 +23,7 @@ pub(super) fn check(head: &Parts) -> Result<(), A2aError> {
         }
     }
     if head.version == Version::HTTP_11 && !head.headers.contains_key(HOST) {
-        return refused(
-            "expected a Host header, as every request of HTTP/1.1 has one (RFC 9112 \u{a7}3.2)".to_owned(),
-        );
+        return refused("expected a Host header (RFC 9112, section 3.2)".to_owned());
     }
     let mut transfer = head.headers.get_all(TRANSFER_ENCODING).iter();
     if transfer.any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"chunked")) {

@@ -42,6 +42,17 @@ fn deep_nesting_is_refused_and_shallow_is_not() {
 }
 
 #[test]
+fn an_id_that_is_no_text_is_not_given_back() {
+    let ask =
+        |id: &str| read_request(format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"GetTask"}}"#).as_bytes());
+    let rejected = ask(r#""\ud800""#).unwrap_err();
+    assert_eq!((rejected.error.kind, rejected.id.as_json()), (ErrorKind::InvalidRequest, "null"));
+    for id in [r#""\ud83d\ude00""#, r#""\u0000""#, "1e999", "-0", "null"] {
+        assert_eq!(ask(id).unwrap().id.as_json(), id, "as it came");
+    }
+}
+
+#[test]
 fn an_object_of_very_many_members_is_read_in_one_go() {
     let members: Vec<String> = (0..200_000).map(|number| format!("\"k{number}\":0")).collect();
     let read = |members: &str| serde_json::from_str::<protocol::Metadata>(&format!("{{{members}}}"));
