@@ -53,6 +53,16 @@ fn an_id_that_is_no_text_is_not_given_back() {
 }
 
 #[test]
+fn a_number_beyond_the_protos_is_refused_on_every_binding() {
+    let read =
+        |number: &str| serde_json::from_str::<ListTasksRequest>(&format!(r#"{{"historyLength":{number}}}"#));
+    assert_eq!(read("2147483647").unwrap().history_length, Some(2_147_483_647));
+    for beyond in ["2147483648", "\"4000000000\"", "-1", "1.5"] {
+        assert!(read(beyond).unwrap_err().to_string().contains("0 to 2147483647"), "{beyond}");
+    }
+}
+
+#[test]
 fn an_object_of_very_many_members_is_read_in_one_go() {
     let members: Vec<String> = (0..200_000).map(|number| format!("\"k{number}\":0")).collect();
     let read = |members: &str| serde_json::from_str::<protocol::Metadata>(&format!("{{{members}}}"));
