@@ -4,11 +4,13 @@
     clippy::unwrap_used,
     clippy::indexing_slicing,
     clippy::panic,
+    clippy::print_stderr,
     missing_docs,
     reason = "a test fails by panicking"
 )]
 
 mod errors;
+mod fuzz;
 mod grpc;
 mod grpc_frames;
 mod operations;
