@@ -163,7 +163,7 @@ fn answer_with(body: Body) -> Response<Body> {
 }
 
 /// An answer that is nothing but its end.
-fn refuse(error: &A2aError) -> Response<Body> {
+pub(super) fn refuse(error: &A2aError) -> Response<Body> {
     let mut response = answer_with(reply::whole(""));
     response.headers_mut().extend(trailers(Some(error)));
     reply::add_challenge(&mut response, error);

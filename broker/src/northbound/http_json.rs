@@ -59,7 +59,7 @@ pub(super) async fn serve(context: &Context, addressed: Target, incoming: Incomi
             }
             response
         }
-        Ok(Answer::Stream(events)) => sse::serve(events, None, context.shutdown()),
+        Ok(Answer::Stream(events)) => sse::serve(events, None, context),
         Err(error) if version == Version::V03 => v03::error(&error),
         Err(error) => reply::error(&error),
     }

@@ -46,7 +46,7 @@ pub use self::cards::CARD_JWKS_PATH;
 pub use self::cards::CardDocument;
 use self::cards::CardKeys;
 use self::conversation::Conversations;
-pub use self::error::CREDENTIAL_INVALID;
+pub use self::error::{CREDENTIAL_INVALID, DOMAIN};
 use self::grants::Grants;
 pub use self::grants::{Issued, OAuthCode, OAuthError, SentProof, TokenRequest};
 use self::push::Outbox;
