@@ -8,7 +8,7 @@ use broker_core::{TaskId, Timestamp};
 use tokio::net::TcpListener;
 
 use crate::config::{Config, ConfigError};
-use crate::northbound::Server;
+use crate::northbound::{Server, listen};
 use crate::ports::clock::Clock;
 use crate::ports::fetch::Fetch;
 use crate::ports::store::Store;
@@ -65,9 +65,8 @@ impl App {
     /// Opens the store, takes up what was under way, and binds the address.
     pub async fn start(mut config: Config) -> Result<Self, AppError> {
         let address = config.server.listen;
-        let listener = TcpListener::bind(address)
-            .await
-            .map_err(|error| AppError::Listen { address: address.to_string(), error })?;
+        let listener =
+            listen(address).map_err(|error| AppError::Listen { address: address.to_string(), error })?;
         // Port 0 asks for a free one; what is told to others names the one that was given.
         config.server.listen = listener.local_addr().unwrap_or(address);
         let url = config.public_url();

@@ -80,6 +80,9 @@ section! { ServerConfig {
     max_connections: usize = 10_000,
     header_timeout: Span = Span::seconds(10),
     body_timeout: Span = Span::seconds(30),
+    write_timeout: Span = Span::seconds(60),
+    max_streams: usize = 10_000,
+    heartbeat: Span = Span::seconds(15),
     drain: Span = Span::seconds(10),
     allow_open_anywhere: bool = false,
     tls: TlsConfig = TlsConfig::default(),
@@ -242,6 +245,13 @@ impl Config {
                 self.server.listen
             )));
         }
+        for (key, span) in
+            [("write_timeout", self.server.write_timeout), ("heartbeat", self.server.heartbeat)]
+        {
+            if span.0.is_zero() {
+                return Err(wrong(format!("server.{key}: expected a time longer than 0s")));
+            }
+        }
         for agent in &self.agents {
             if !is_agent_name(&agent.name) {
                 let name = &agent.name;
@@ -351,6 +361,9 @@ impl Config {
             max_connections: server.max_connections,
             header_timeout: server.header_timeout.0,
             body_timeout: server.body_timeout.0,
+            write_timeout: server.write_timeout.0,
+            max_streams: server.max_streams,
+            heartbeat: server.heartbeat.0,
             drain: server.drain.0,
         }
     }

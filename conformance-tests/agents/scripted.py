@@ -9,6 +9,7 @@
                    "refused": true,       expect to be refused and go on
                    "detach": true}],      do not wait for it
      "chunks": ["a", "b"],                then make an artifact in these pieces
+     "many": [200, 16000],                and in this many more of this many bytes each
      "pace_ms": 20,                       with this much time before each
      "echo": true,                        then make an artifact of all parts of the message but its first
      "ask": "colour?",                    then ask, and finish with the answer
@@ -157,7 +158,8 @@ class Scripted(AgentExecutor):
         if script.get("echo"):
             await updates.add_artifact(list(message.parts)[1:], name="echo")
         artifact_id = str(uuid.uuid4())
-        chunks = script.get("chunks", []) + results
+        count, size = script.get("many", [0, 0])
+        chunks = script.get("chunks", []) + [str(number).ljust(size, ".") for number in range(count)] + results
         for index, chunk in enumerate(chunks):
             await asyncio.sleep(script.get("pace_ms", 0) / 1000)
             await updates.add_artifact(

@@ -92,6 +92,8 @@ error_table! {
     PermissionDenied: -31403, 403, "PERMISSION_DENIED", "PERMISSION_DENIED";
     /// Something named does not exist (not a task).
     NotFound: -31404, 404, "NOT_FOUND", "NOT_FOUND";
+    /// The history a resuming subscriber names is not here.
+    EventGap: -31410, 410, "OUT_OF_RANGE", "EVENT_GAP";
     /// Budget, rate or room is used up.
     ResourceExhausted: -31429, 429, "RESOURCE_EXHAUSTED", "RESOURCE_EXHAUSTED";
     /// Not now; try again.

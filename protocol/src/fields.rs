@@ -260,13 +260,14 @@ impl Member for Option<bool> {
 }
 
 impl Member for Option<u32> {
-    /// ProtoJSON writes 32-bit integers as numbers and reads numeric strings too.
+    /// ProtoJSON writes 32-bit integers as numbers and reads numeric strings too. The proto's are signed: what is
+    /// beyond them cannot be said over gRPC, nor to an agent that speaks it.
     fn read(raw: Option<&RawValue>) -> Result<Self, Invalid> {
         let Some(raw) = raw else { return Ok(None) };
-        let number = raw.get().trim_matches('"').parse::<u32>();
-        number
-            .map(Some)
-            .map_err(|_| Invalid::new(format!("expected an integer from 0 on, found {}", excerpt(raw.get()))))
+        let number = raw.get().trim_matches('"').parse::<u32>().ok();
+        number.filter(|number| i32::try_from(*number).is_ok()).map(Some).ok_or_else(|| {
+            Invalid::new(format!("expected an integer from 0 to {}, found {}", i32::MAX, excerpt(raw.get())))
+        })
     }
 
     fn is_unset(&self) -> bool {

@@ -1,6 +1,9 @@
 //! Service parameters: protocol version and extensions, as HTTP headers (spec §3.2.6, §3.6).
 
+use serde::{Deserialize, Serialize};
+
 use crate::error::{A2aError, ErrorKind};
+use crate::v03;
 
 /// The header (or query parameter) that names the protocol version.
 pub const VERSION_HEADER: &str = "A2A-Version";
@@ -10,16 +13,26 @@ pub const EXTENSIONS_HEADER: &str = "A2A-Extensions";
 pub const PROTOCOL_VERSION: &str = "1.0";
 
 /// A version of the protocol that is understood.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Version {
     /// 1.0.
     #[default]
+    #[serde(rename = "1.0")]
     V1,
     /// 0.3, translated at the edge (see [`crate::v03`]).
+    #[serde(rename = "0.3")]
     V03,
 }
 
 impl Version {
+    /// As the header and cards name it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::V1 => PROTOCOL_VERSION,
+            Self::V03 => v03::PROTOCOL_VERSION,
+        }
+    }
+
     /// The version a request asks for, by header or query; none means 0.3 (spec §3.6.2).
     pub fn asked(header: Option<&str>, query: Option<&str>) -> Result<Self, A2aError> {
         let asked = header.or(query).map(str::trim).filter(|version| !version.is_empty()).unwrap_or("0.3");

@@ -7,7 +7,7 @@
 mod submission;
 
 use capability::ledger::Ceilings;
-use protocol::{Artifact, Message, Metadata, Secret, TaskState, Timestamp};
+use protocol::{Artifact, Message, Metadata, Secret, TaskState, Timestamp, Version};
 use serde::{Deserialize, Serialize};
 
 use crate::TaskId;
@@ -219,6 +219,15 @@ pub struct PushConfig {
     /// What follows the scheme.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credentials: Option<Secret>,
+    /// The version of A2A it was registered in, and so the one its receiver reads.
+    #[serde(default, skip_serializing_if = "is_current")]
+    pub version: Version,
+}
+
+/// What a record need not say.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_current(version: &Version) -> bool {
+    *version == Version::default()
 }
 
 /// A northbound status.

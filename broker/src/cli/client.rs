@@ -131,9 +131,12 @@ impl BrokerClient {
         Ok(try_stream! {
             let mut decoder = Decoder::new(MAX_EVENT_BYTES);
             while let Some(bytes) = answer.chunk().await.map_err(|error| error.to_string())? {
-                for event in decoder.push(&bytes).map_err(|error| error.to_string())? {
+                let mut complete = Vec::new();
+                let pushed = decoder.push(&bytes, &mut complete);
+                for event in complete {
                     yield jsonrpc::read_response(event.data.as_bytes()).map_err(describe)?;
                 }
+                pushed.map_err(|error| error.to_string())?;
             }
         })
     }

@@ -56,7 +56,7 @@ async fn call(
         A2aError::new(ErrorKind::Unimplemented, message)
     })?;
     let deadline = Deadline::of(head.headers)?;
-    let call = Call { operation, addressed: Target::Any, head };
+    let call = Call { operation, version: protocol::Version::V1, addressed: Target::Any, head };
     let parameters = Sent { operation, body };
     let answer = tokio::select! {
         biased;
@@ -163,7 +163,7 @@ fn answer_with(body: Body) -> Response<Body> {
 }
 
 /// An answer that is nothing but its end.
-fn refuse(error: &A2aError) -> Response<Body> {
+pub(super) fn refuse(error: &A2aError) -> Response<Body> {
     let mut response = answer_with(reply::whole(""));
     response.headers_mut().extend(trailers(Some(error)));
     reply::add_challenge(&mut response, error);

@@ -46,7 +46,7 @@ pub(super) async fn serve(context: &Context, addressed: Target, incoming: Incomi
         // The id in the path decides; a body may be absent.
         _ => Source::Query(head.query, vec![("id", task_id)]),
     };
-    let call = Call { operation, addressed, head };
+    let call = Call { operation, version, addressed, head };
     let (answered, media_type) = match version {
         Version::V1 => (context.perform(&call, &parameters).await, MEDIA_TYPE),
         Version::V03 => (v03::perform(context, &call, &parameters, Dialect::HttpJson).await, v03::MEDIA_TYPE),
@@ -59,7 +59,7 @@ pub(super) async fn serve(context: &Context, addressed: Target, incoming: Incomi
             }
             response
         }
-        Ok(Answer::Stream(events)) => sse::serve(events, None, context.shutdown()),
+        Ok(Answer::Stream(events)) => sse::serve(events, None, context),
         Err(error) if version == Version::V03 => v03::error(&error),
         Err(error) => reply::error(&error),
     }

@@ -24,7 +24,7 @@ pub(super) async fn serve(
         Ok(request) => request,
         Err(Rejected { id, error }) => return refuse(&id, &error),
     };
-    let call = Call { operation, addressed, head };
+    let call = Call { operation, version, addressed, head };
     let answered = match version {
         Version::V1 => context.perform(&call, &Params(params)).await,
         Version::V03 => v03::perform(context, &call, &Params(params), Dialect::JsonRpc).await,
@@ -38,7 +38,7 @@ pub(super) async fn serve(
             }
             response
         }
-        Ok(Answer::Stream(events)) => sse::serve(events, Some(id), context.shutdown()),
+        Ok(Answer::Stream(events)) => sse::serve(events, Some(id), context),
         Err(error) => refuse(&id, &error),
     }
 }
@@ -55,6 +55,11 @@ fn read(headers: &HeaderMap, body: Result<Bytes, A2aError>) -> Result<Request, R
     let nobody = |error| Rejected { id: RequestId::null(), error };
     body::check_media_type(headers).map_err(nobody)?;
     jsonrpc::read_request(&body.map_err(nobody)?)
+}
+
+/// Refuses a request that is not read, so that nobody knows its id.
+pub(super) fn refuse_unread(error: &A2aError) -> Response<Body> {
+    refuse(&RequestId::null(), error)
 }
 
 fn refuse(id: &RequestId, error: &A2aError) -> Response<Body> {

@@ -5,6 +5,7 @@ mod api;
 mod audit;
 mod body;
 mod cards;
+mod connection;
 mod credential;
 mod decisions;
 mod grpc;
@@ -18,7 +19,8 @@ mod route;
 mod server;
 mod sse;
 mod tls;
+mod unambiguous;
 mod v03;
 
-pub use self::server::{Options, Server};
+pub use self::server::{Options, Server, listen};
 pub use self::tls::{Tls, TlsFiles};

@@ -1,31 +1,44 @@
 //! The eleven operations, once for all bindings: check, authenticate, read the parameters, ask the service. A binding
 //! only says where the parameters come from and how the answer travels.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
+use async_stream::stream;
 use bytes::Bytes;
+use futures_util::StreamExt;
 use http::HeaderMap;
-use protocol::{A2aError, ErrorKind, Operation, VERSION_HEADER, check_version};
+use protocol::{A2aError, ErrorDetail, ErrorKind, Operation, VERSION_HEADER, Version, check_version};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use super::reply;
-use crate::service::{Broker, Credential, Target, TaskStream, is_agent_name};
+use crate::service::{Broker, Credential, DOMAIN, Target, TaskStream, is_agent_name};
 
 /// The header in which a resuming client names the last event it saw.
-const LAST_EVENT_ID: &str = "last-event-id";
+pub(super) const LAST_EVENT_ID: &str = "last-event-id";
+
+/// When a caller may try again that found all streams taken.
+const STREAM_RETRY_SECONDS: u64 = 5;
 
 /// What every request is served with.
 pub(super) struct Context {
     pub(super) broker: Arc<Broker>,
     /// Turns true when the server shuts down.
     pub(super) over: watch::Sender<bool>,
+    /// A place for each stream that may be open.
+    pub(super) streams: Arc<Semaphore>,
+    /// Silence on a stream after which a sign of life is due.
+    pub(super) heartbeat: Duration,
 }
 
 /// One call, apart from its parameters.
 pub(super) struct Call<'r> {
     pub(super) operation: Operation,
+    /// The version it is named in.
+    pub(super) version: Version,
     /// Whom the address names.
     pub(super) addressed: Target,
     pub(super) head: Head<'r>,
@@ -85,12 +98,16 @@ impl Context {
             Operation::SendMessage => {
                 let request: protocol::SendMessageRequest = parameters.read()?;
                 let target = target(&call.addressed, request.tenant.as_deref())?;
-                json(&broker.send(&caller, &target, request).await?)
+                json(&broker.send(&caller, &target, request, call.version).await?)
             }
             Operation::SendStreamingMessage => {
                 let request: protocol::SendMessageRequest = parameters.read()?;
                 let target = target(&call.addressed, request.tenant.as_deref())?;
-                broker.send_streaming(&caller, &target, request).await.map(Answer::Stream)
+                let place = self.place_for_stream()?;
+                broker
+                    .send_streaming(&caller, &target, request, call.version)
+                    .await
+                    .map(|events| kept(events, place))
             }
             Operation::GetTask => {
                 let request: protocol::GetTaskRequest = parameters.read()?;
@@ -111,12 +128,13 @@ impl Context {
                 let request: protocol::SubscribeToTaskRequest = parameters.read()?;
                 let target = target(&call.addressed, request.tenant.as_deref())?;
                 let after = last_event_id(call.head.headers)?;
-                broker.subscribe(&caller, &target, request, after).await.map(Answer::Stream)
+                let place = self.place_for_stream()?;
+                broker.subscribe(&caller, &target, request, after).await.map(|events| kept(events, place))
             }
             Operation::CreateTaskPushNotificationConfig => {
                 let request: protocol::TaskPushNotificationConfig = parameters.read()?;
                 let target = target(&call.addressed, request.tenant.as_deref())?;
-                json(&broker.create_push(&caller, &target, request).await?)
+                json(&broker.create_push(&caller, &target, request, call.version).await?)
             }
             Operation::GetTaskPushNotificationConfig => {
                 let request: protocol::GetTaskPushNotificationConfigRequest = parameters.read()?;
@@ -142,10 +160,32 @@ impl Context {
         }
     }
 
+    /// Taken before anything begins, so that what is refused has done nothing.
+    fn place_for_stream(&self) -> Result<OwnedSemaphorePermit, A2aError> {
+        Arc::clone(&self.streams).try_acquire_owned().map_err(|_| {
+            let message = "as many streams are open as there may be (server.max_streams); \
+                           ask for the task with GetTask, or try again";
+            let retry = ErrorDetail::RetryInfo { seconds: STREAM_RETRY_SECONDS };
+            A2aError::new(ErrorKind::ResourceExhausted, message)
+                .with_info(DOMAIN, "TOO_MANY_STREAMS", BTreeMap::new())
+                .with(retry)
+        })
+    }
+
     /// Turns true when the server shuts down.
     pub(super) fn shutdown(&self) -> watch::Receiver<bool> {
         self.over.subscribe()
     }
+}
+
+/// A stream that keeps its place to its end.
+fn kept(mut events: TaskStream, place: OwnedSemaphorePermit) -> Answer {
+    Answer::Stream(Box::pin(stream! {
+        let _place = place;
+        while let Some(event) = events.next().await {
+            yield event;
+        }
+    }))
 }
 
 fn json(result: &impl Serialize) -> Result<Answer, A2aError> {
@@ -170,10 +210,10 @@ fn target(addressed: &Target, tenant: Option<&str>) -> Result<Target, A2aError> 
 
 /// The last event a resuming client saw.
 fn last_event_id(headers: &HeaderMap) -> Result<Option<u64>, A2aError> {
-    let Some(text) = reply::header(headers, LAST_EVENT_ID).filter(|text| !text.is_empty()) else {
-        return Ok(None);
-    };
-    text.parse().map(Some).map_err(|_| {
-        protocol::invalid_params(vec![("Last-Event-ID".to_owned(), "expected an event's id".to_owned())])
+    let Some(given) = headers.get(LAST_EVENT_ID).filter(|given| !given.is_empty()) else { return Ok(None) };
+    let digits = given.to_str().ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+    digits.and_then(|digits| digits.parse().ok()).map(Some).ok_or_else(|| {
+        let problem = "expected the id of an event of this task, a number";
+        protocol::invalid_params(vec![("Last-Event-ID".to_owned(), problem.to_owned())])
     })
 }

@@ -13,19 +13,33 @@ use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use protocol::{A2aError, ErrorKind};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
+use super::connection::Connection;
 use super::operations::{Context, Head};
 use super::reply::{self, Body, method_not_allowed, not_found};
 use super::route::{Route, route};
 use super::tls::Tls;
-use super::{api, audit, body, cards, credential, decisions, grpc, http_json, jsonrpc, oauth, push};
+use super::{
+    api, audit, body, cards, credential, decisions, grpc, http_json, jsonrpc, oauth, push, unambiguous,
+};
 use crate::service::{Broker, CardDocument, ClientCertificate};
 
 /// Wait after a failed accept (out of file descriptors, say) before the next.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Largest head of an HTTP/1.1 request, and most that is buffered of an answer that its caller does not take, bytes;
+/// one event more is on its way. Over HTTP/2 the second is per stream.
+const CONNECTION_BUFFER_BYTES: usize = 64 * 1024;
+
+/// What the system may buffer of an answer that its caller does not take, bytes. Left to itself it grows to megabytes,
+/// and a thousand callers that do not read would use up what all connections of the machine share.
+const SEND_BUFFER_BYTES: u32 = 256 * 1024;
+
+/// Connections that may wait to be accepted.
+const ACCEPT_QUEUE: u32 = 1_024;
 
 /// How long the key set may be kept; half as long as a key is published before it signs.
 const JWKS_CACHE: &str = "public, max-age=300";
@@ -41,6 +55,12 @@ pub struct Options {
     pub header_timeout: Duration,
     /// To the end of a request's body.
     pub body_timeout: Duration,
+    /// Without one byte taken by a caller that is being answered.
+    pub write_timeout: Duration,
+    /// Event streams at a time.
+    pub max_streams: usize,
+    /// Silence on a stream after which a sign of life is sent.
+    pub heartbeat: Duration,
     /// For open requests to finish at shutdown.
     pub drain: Duration,
 }
@@ -55,9 +75,22 @@ impl Default for Options {
             max_connections: 10_000,
             header_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(30),
+            write_timeout: Duration::from_mins(1),
+            max_streams: 10_000,
+            heartbeat: Duration::from_secs(15),
             drain: Duration::from_secs(10),
         }
     }
+}
+
+/// Listens on an address.
+pub fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.set_reuseaddr(true)?;
+    // What is accepted here inherits it.
+    socket.set_send_buffer_size(SEND_BUFFER_BYTES)?;
+    socket.bind(address)?;
+    socket.listen(ACCEPT_QUEUE)
 }
 
 /// The northbound server.
@@ -70,7 +103,9 @@ pub struct Server {
 impl Server {
     /// A server for a broker, with TLS or without.
     pub fn new(broker: Arc<Broker>, options: Options, tls: Option<Tls>) -> Arc<Self> {
-        let context = Context { broker, over: watch::Sender::new(false) };
+        let streams = Arc::new(Semaphore::new(options.max_streams.min(Semaphore::MAX_PERMITS)));
+        let heartbeat = options.heartbeat;
+        let context = Context { broker, over: watch::Sender::new(false), streams, heartbeat };
         Arc::new(Self { context, options, tls })
     }
 
@@ -125,9 +160,21 @@ impl Server {
         peer: SocketAddr,
         watcher: Watcher,
     ) {
+        let Options { header_timeout, write_timeout, heartbeat, .. } = self.options;
+        let stream = Connection::new(stream, header_timeout, write_timeout);
         let mut builder = auto::Builder::new(TokioExecutor::new());
-        builder.http1().timer(TokioTimer::new()).header_read_timeout(self.options.header_timeout);
-        builder.http2().timer(TokioTimer::new());
+        builder
+            .http1()
+            .timer(TokioTimer::new())
+            .header_read_timeout(header_timeout)
+            .max_buf_size(CONNECTION_BUFFER_BYTES);
+        // A stream of its own may stall without the connection; the PINGs show whether there is somebody still.
+        builder
+            .http2()
+            .timer(TokioTimer::new())
+            .keep_alive_interval(heartbeat)
+            .keep_alive_timeout(write_timeout)
+            .max_send_buf_size(CONNECTION_BUFFER_BYTES);
         let service = service_fn(move |request| {
             let (server, certificate) = (Arc::clone(&self), certificate.clone());
             async move { Ok::<_, Infallible>(server.answer(request, certificate).await) }
@@ -163,6 +210,13 @@ impl Server {
         let query = head.uri.query().unwrap_or_default();
         let shared = Head { headers, query, credential };
         let route = if grpc::is_grpc(headers) { Route::Grpc } else { route(method, path) };
+        if let Err(ambiguous) = unambiguous::check(&head) {
+            return match route {
+                Route::Grpc => grpc::refuse(&ambiguous),
+                Route::JsonRpc(_) => jsonrpc::refuse_unread(&ambiguous),
+                _ => reply::error(&ambiguous),
+            };
+        }
         let body = match method {
             "POST" | "PUT" | "PATCH" => {
                 body::read(incoming, self.options.body_limit, self.options.body_timeout).await

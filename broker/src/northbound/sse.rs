@@ -1,7 +1,5 @@
 //! Event streams towards callers. The head leaves together with the first event.
 
-use std::time::Duration;
-
 use async_stream::stream;
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -11,11 +9,9 @@ use protocol::binding::jsonrpc::{RequestId, wrap_result};
 use protocol::binding::sse;
 use tokio::sync::watch;
 
+use super::operations::Context;
 use super::reply::{self, Body};
 use crate::service::TaskStream;
-
-/// Silence after which a comment keeps the connection alive.
-const HEARTBEAT: Duration = Duration::from_secs(15);
 
 /// Waits until the server shuts down.
 pub(super) async fn over(shutdown: &mut watch::Receiver<bool>) {
@@ -23,13 +19,10 @@ pub(super) async fn over(shutdown: &mut watch::Receiver<bool>) {
     let _ = shutdown.wait_for(|over| *over).await;
 }
 
-/// Serves a stream; with `id`, each event wrapped as a JSON-RPC response. Ends when the broker shuts down, so that
-/// the caller can resume elsewhere.
-pub(super) fn serve(
-    mut events: TaskStream,
-    id: Option<RequestId>,
-    mut shutdown: watch::Receiver<bool>,
-) -> Response<Body> {
+/// Serves a stream; with `id`, each event wrapped as a JSON-RPC response. After a silence as long as `heartbeat` a
+/// comment keeps the connection alive. Ends when the broker shuts down, so that the caller can resume elsewhere.
+pub(super) fn serve(mut events: TaskStream, id: Option<RequestId>, context: &Context) -> Response<Body> {
+    let (heartbeat, mut shutdown) = (context.heartbeat, context.shutdown());
     let body = stream! {
         loop {
             tokio::select! {
@@ -42,7 +35,7 @@ pub(super) fn serve(
                     };
                     yield Bytes::from(bytes);
                 }
-                () = tokio::time::sleep(HEARTBEAT) => yield Bytes::from_static(sse::HEARTBEAT),
+                () = tokio::time::sleep(heartbeat) => yield Bytes::from_static(sse::HEARTBEAT),
                 () = over(&mut shutdown) => return,
             }
         }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use protocol::Secret;
+use protocol::{Secret, Version};
 
 use crate::address::Destination;
 
@@ -13,13 +13,15 @@ use crate::address::Destination;
 pub struct Notification {
     /// Where to, judged.
     pub to: Destination,
+    /// The version the receiver reads.
+    pub version: Version,
     /// The value of `Authorization`.
     pub authorization: Option<Secret>,
     /// The token the receiver knows its task by.
     pub token: Option<Secret>,
     /// The same each time this event is sent there, and no other's.
     pub event_id: String,
-    /// A `StreamResponse` as JSON.
+    /// A `StreamResponse` as JSON; in 0.3 a task.
     pub body: Bytes,
 }
 

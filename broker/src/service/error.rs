@@ -9,7 +9,7 @@ use protocol::{A2aError, ErrorDetail, ErrorKind};
 use crate::ports::store::StoreError;
 
 /// The domain of the reasons the broker defines.
-const DOMAIN: &str = "bailiwick";
+pub const DOMAIN: &str = "bailiwick";
 /// The reason of an error about a credential that was presented and is bad.
 pub const CREDENTIAL_INVALID: &str = "CREDENTIAL_INVALID";
 /// When an overloaded broker may be tried again.
@@ -75,6 +75,16 @@ pub(super) fn message_id_reused(message_id: &str) -> A2aError {
         "messageId {message_id:?} was already used for another message; a new message needs a new id"
     );
     A2aError::new(ErrorKind::MessageIdReused, message).with_info(DOMAIN, "MESSAGE_ID_REUSED", BTreeMap::new())
+}
+
+/// A subscriber saw an event this task does not have: what lies between that and the newest cannot be told.
+pub(super) fn event_gap(seen: u64, last: u64) -> A2aError {
+    let message = format!(
+        "event {seen} is none of this task's, whose newest is {last}; what followed it is not known here. \
+         Subscribe without Last-Event-ID to begin with the task as it stands"
+    );
+    let last = ("last".to_owned(), last.to_string());
+    A2aError::new(ErrorKind::EventGap, message).with_info(DOMAIN, "EVENT_GAP", BTreeMap::from([last]))
 }
 
 /// A credential is bad. The reason sets it apart from an absent one, on the wire too (RFC 6750 §3.1).

@@ -54,7 +54,7 @@ pub use self::cards::CARD_JWKS_PATH;
 pub use self::cards::CardDocument;
 use self::cards::CardKeys;
 use self::conversation::Conversations;
-pub use self::error::CREDENTIAL_INVALID;
+pub use self::error::{CREDENTIAL_INVALID, DOMAIN};
 pub use self::escalation::Approval;
 use self::grants::Grants;
 pub use self::grants::{Issued, OAuthCode, OAuthError, SentProof, TokenRequest};

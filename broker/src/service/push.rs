@@ -6,6 +6,7 @@ mod dead_letters;
 pub(super) mod hooks;
 mod lanes;
 mod outbox;
+mod past;
 mod read;
 
 use std::sync::Arc;
@@ -20,7 +21,7 @@ use broker_core::journal::PushConfig;
 use protocol::{
     A2aError, AuthenticationInfo, DeleteTaskPushNotificationConfigRequest, Fields,
     GetTaskPushNotificationConfigRequest, ListTaskPushNotificationConfigsRequest,
-    ListTaskPushNotificationConfigsResponse, TaskPushNotificationConfig,
+    ListTaskPushNotificationConfigsResponse, TaskPushNotificationConfig, Version,
 };
 
 pub use self::dead_letters::DeadLetter;
@@ -48,16 +49,18 @@ pub struct PushOptions {
 }
 
 impl Broker {
-    /// Sets where a task's events are pushed from now on (spec §3.1.7). What is answered holds no secret.
+    /// Sets where a task's events are pushed from now on (spec §3.1.7), in the version the caller speaks. What is
+    /// answered holds no secret.
     pub async fn create_push(
         self: &Arc<Self>,
         caller: &Caller,
         target: &Target,
         request: TaskPushNotificationConfig,
+        version: Version,
     ) -> Result<TaskPushNotificationConfig, A2aError> {
         let named = request.task_id.clone();
         let named = named.ok_or_else(|| error::invalid("taskId", "required, but missing"))?;
-        let config = self.read_push(request)?;
+        let config = self.read_push(request, version)?;
         let (cell, task) = self.find_pushed(caller, target, &named).await?;
         self.set_push(cell, task, config.clone()).await?;
         Ok(shown(task, &config))
@@ -119,8 +122,12 @@ impl Broker {
     }
 
     /// Reads a configuration as a caller sent it.
-    pub(super) fn read_push(&self, sent: TaskPushNotificationConfig) -> Result<PushConfig, A2aError> {
-        read::config(sent, &self.push_given_by(), || self.clock.new_task_id().to_string())
+    pub(super) fn read_push(
+        &self,
+        sent: TaskPushNotificationConfig,
+        version: Version,
+    ) -> Result<PushConfig, A2aError> {
+        read::config(sent, version, &self.push_given_by(), || self.clock.new_task_id().to_string())
     }
 
     /// What the URLs of configurations are judged by.

@@ -10,6 +10,7 @@ use broker_core::journal::PushConfig;
 use broker_core::sabotage::{Guard, removed};
 use protocol::{
     A2aError, ErrorKind, Message, SendMessageRequest, SendMessageResponse, TaskPushNotificationConfig,
+    Version,
 };
 use sha2::{Digest, Sha256};
 
@@ -41,15 +42,17 @@ impl Accepted {
 }
 
 impl Broker {
-    /// Sends a message and waits for the answer, unless told to return at once (spec §3.2.2).
+    /// Sends a message and waits for the answer, unless told to return at once (spec §3.2.2). `version` is what the
+    /// caller speaks, and what its receiver of pushes reads.
     pub async fn send(
         self: &Arc<Self>,
         caller: &Caller,
         target: &Target,
         request: SendMessageRequest,
+        version: Version,
     ) -> Result<SendMessageResponse, A2aError> {
         let (at_once, history) = (request.returns_immediately(), request.history_length());
-        let Accepted { cell, task, settled } = self.accept(caller, target, request).await?;
+        let Accepted { cell, task, settled } = self.accept(caller, target, request, version).await?;
         if !at_once && !settled {
             return self.wait_for_answer(&cell, task, history).await;
         }
@@ -64,9 +67,10 @@ impl Broker {
         caller: &Caller,
         target: &Target,
         request: SendMessageRequest,
+        version: Version,
     ) -> Result<TaskStream, A2aError> {
         let history = request.history_length();
-        let Accepted { cell, task, settled } = self.accept(caller, target, request).await?;
+        let Accepted { cell, task, settled } = self.accept(caller, target, request, version).await?;
         if settled {
             return self.stream_once(&cell, task, history).await;
         }
@@ -78,11 +82,12 @@ impl Broker {
         caller: &Caller,
         target: &Target,
         request: SendMessageRequest,
+        version: Version,
     ) -> Result<Accepted, A2aError> {
         request.validate()?;
         let configuration = request.configuration.map(|configuration| *configuration).unwrap_or_default();
         let (message, modes) = (request.message, configuration.accepted_output_modes);
-        let push = configuration.push.map(|push| self.read_pushed(*push, &message)).transpose()?;
+        let push = configuration.push.map(|push| self.read_pushed(*push, version, &message)).transpose()?;
         let key = Key { principal: caller.claim_name(), digest: digest(target, &message)? };
         let claimed = self.store.claim(&key.principal, &message.message_id).await;
         if let Some(claim) = claimed.map_err(|failure| error::store(&failure))? {
@@ -103,13 +108,14 @@ impl Broker {
     fn read_pushed(
         &self,
         sent: TaskPushNotificationConfig,
+        version: Version,
         message: &Message,
     ) -> Result<PushConfig, A2aError> {
         if sent.task_id.is_some() && sent.task_id != message.task_id {
             let field = "configuration.taskPushNotificationConfig.taskId";
             return Err(error::invalid(field, "names another task than the message; leave it out"));
         }
-        self.read_push(sent)
+        self.read_push(sent, version)
     }
 
     /// The same message again: the same task, open or done. Another message under its id is refused.

@@ -1,12 +1,14 @@
 //! What a caller hears of a task: the first word, then every event in order, without hole or repeat.
 //!
 //! A subscriber listens to the live channel and knows the number of the last event it saw; when it falls behind it
-//! reads the journal, which holds the same events in the same order.
+//! reads the journal, which holds the same events in the same order. It reads a page at a time and only as fast as its
+//! events are taken, so that a reader that stalls holds a page and not a history.
 
 use std::pin::Pin;
 use std::sync::Arc;
 
 use async_stream::stream;
+use broker_core::journal::Record;
 use broker_core::sabotage::{Guard, removed};
 use broker_core::{TaskId, Told, Tree};
 use bytes::Bytes;
@@ -17,6 +19,9 @@ use tokio::sync::broadcast::error::RecvError;
 
 use super::trees::{TaskEvent, TreeCell, event_json};
 use super::{Broker, error};
+
+/// Records read from the journal at a time.
+const PAGE_RECORDS: usize = 32;
 
 /// One event on its way to a caller.
 #[derive(Debug, Clone)]
@@ -46,10 +51,13 @@ impl Until {
     }
 }
 
-/// A listener and the number of the last event it has seen.
+/// A listener and how far it has come.
 struct Listener {
     events: Receiver<TaskEvent>,
+    /// The number of the last record of the task it has seen.
     seen: u64,
+    /// How many records of the tree it has read in the journal.
+    read: u64,
 }
 
 impl Broker {
@@ -118,7 +126,8 @@ impl Broker {
     ) -> Result<TaskStream, A2aError> {
         let tree = cell.tree.lock().await;
         let mut listener = listen(&cell, &tree, task);
-        let first = match after.filter(|after| *after <= listener.seen) {
+        let first = match after {
+            Some(after) if after > listener.seen => return Err(error::event_gap(after, listener.seen)),
             Some(after) => {
                 listener.seen = after;
                 None
@@ -149,14 +158,19 @@ impl Broker {
             }
             let mut behind = resumes && !removed(Guard::MissedEvents);
             loop {
-                if std::mem::take(&mut behind) {
-                    let Ok(missed) = broker.missed(&cell, task, listener.seen).await else { return };
-                    for item in missed {
-                        listener.seen = item.id.unwrap_or(listener.seen);
-                        yield item;
+                while behind {
+                    {
+                        let tree = cell.tree.lock().await;
+                        behind = tree.seq(task).is_some_and(|newest| newest > listener.seen);
+                        if !behind && until.is_reached(&tree, task) {
+                            return;
+                        }
                     }
-                    if until.is_reached(&*cell.tree.lock().await, task) {
-                        return;
+                    if behind {
+                        let Ok(page) = broker.missed(&cell, task, &mut listener).await else { return };
+                        for item in page {
+                            yield item;
+                        }
                     }
                 }
                 match listener.events.recv().await {
@@ -177,15 +191,26 @@ impl Broker {
         })
     }
 
-    /// The events after one that was seen, from the journal.
-    async fn missed(&self, cell: &TreeCell, task: TaskId, seen: u64) -> Result<Vec<StreamItem>, A2aError> {
+    /// What the next page of the journal shows that was not seen, which may be nothing.
+    async fn missed(
+        &self,
+        cell: &TreeCell,
+        task: TaskId,
+        listener: &mut Listener,
+    ) -> Result<Vec<StreamItem>, A2aError> {
         let root = cell.tree.lock().await.root();
-        let mut tree = Tree::new(root);
+        let page = self.store.read_page(root, listener.read, PAGE_RECORDS).await;
+        let page = page.map_err(|failure| error::store(&failure))?;
+        if page.is_empty() {
+            return Err(error::damaged(&"a journal ends before what is known of its tree"));
+        }
         let mut items = Vec::new();
-        for record in self.trees.records(root).await? {
-            tree.apply(&record).map_err(|damage| error::damaged(&damage))?;
-            if record.task == task && record.seq > seen {
-                let json = event_json(&tree, &record);
+        for bytes in page {
+            let record = Record::decode(&bytes).map_err(|damage| error::damaged(&damage))?;
+            listener.read += 1;
+            if record.task == task && record.seq > listener.seen {
+                listener.seen = record.seq;
+                let json = event_json(&*cell.tree.lock().await, &record);
                 items.extend(json.map(|json| StreamItem { id: Some(record.seq), json }));
             }
         }
@@ -202,7 +227,7 @@ async fn news(events: &mut Receiver<TaskEvent>) -> Result<(), A2aError> {
 }
 
 fn listen(cell: &TreeCell, tree: &Tree, task: TaskId) -> Listener {
-    Listener { events: cell.subscribe(task), seen: tree.seq(task).unwrap_or(0) }
+    Listener { events: cell.subscribe(task), seen: tree.seq(task).unwrap_or(0), read: 0 }
 }
 
 fn answer(tree: &Tree, task: TaskId, history: Option<usize>) -> Result<SendMessageResponse, A2aError> {

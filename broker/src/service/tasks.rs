@@ -222,3 +222,28 @@ fn read_page_token(token: &str) -> Result<RowCursor, A2aError> {
     let task = uuid::Uuid::from_slice(task).map_err(|_| wrong())?;
     Ok(RowCursor { updated: Timestamp::from_millis(i64::from_be_bytes(*millis)), task: TaskId(task) })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn any_text_as_a_page_token_is_a_cursor_or_refused(text in "\\PC{0,40}|[A-Za-z0-9_-]{30,34}", bytes in any::<[u8; TOKEN_BYTES]>()) {
+            for token in [text, URL_SAFE_NO_PAD.encode(bytes)] {
+                match read_page_token(&token) {
+                    // A forged one is a place like any other: it shows nothing that the caller may not see.
+                    Ok(cursor) => prop_assert_eq!(read_page_token(&write_page_token(cursor)).ok(), Some(cursor)),
+                    Err(error) => prop_assert!(error.kind == ErrorKind::InvalidParams && error.message.len() < 200),
+                }
+            }
+        }
+
+        #[test]
+        fn a_page_token_is_the_place_it_was_made_of(millis in any::<i64>(), task in any::<u128>()) {
+            let cursor = RowCursor { updated: Timestamp::from_millis(millis), task: TaskId(uuid::Uuid::from_u128(task)) };
+            prop_assert_eq!(read_page_token(&write_page_token(cursor)).ok(), Some(cursor));
+        }
+    }
+}

@@ -42,7 +42,8 @@ pub(super) struct TreeCell {
 
 impl TreeCell {
     fn new(tree: Tree) -> Self {
-        Self { tree: AsyncMutex::new(tree), subscribers: Mutex::new(Some(BTreeMap::new())) }
+        let subscribers = Mutex::new(Some(BTreeMap::new()));
+        Self { tree: AsyncMutex::new(tree), counted: AtomicU32::new(0), subscribers }
     }
 
     /// Listens to a task from now on. Called with the tree locked, so that no event falls in between.

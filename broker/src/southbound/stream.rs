@@ -23,13 +23,8 @@ pub(super) fn events(mut body: Incoming, wire: Wire, max_event_bytes: usize) -> 
                 }
             };
             let Ok(data) = frame.into_data() else { continue };
-            let complete = match decoder.push(&data) {
-                Ok(complete) => complete,
-                Err(error) => {
-                    yield Err(Failure::Invalid(error.to_string()));
-                    return;
-                }
-            };
+            let mut complete = Vec::new();
+            let pushed = decoder.push(&data, &mut complete);
             for event in complete {
                 let read = wire.read_event(&event).map_err(Trouble::of_send);
                 let failed = read.is_err();
@@ -37,6 +32,10 @@ pub(super) fn events(mut body: Incoming, wire: Wire, max_event_bytes: usize) -> 
                 if failed {
                     return;
                 }
+            }
+            if let Err(error) = pushed {
+                yield Err(Failure::Invalid(error.to_string()));
+                return;
             }
         }
         if decoder.is_mid_event() {

@@ -9,7 +9,7 @@ use http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Request, StatusCode};
 use http_body_util::Full;
 use protocol::binding::http_json::MEDIA_TYPE;
-use protocol::{PROTOCOL_VERSION, PUSH_TOKEN_HEADER, Secret, VERSION_HEADER};
+use protocol::{PUSH_TOKEN_HEADER, Secret, VERSION_HEADER, Version};
 
 use super::body;
 use super::dialer::Dialer;
@@ -63,10 +63,10 @@ fn failed(reason: String) -> Undelivered {
 }
 
 fn request(notification: Notification) -> Result<Request<Full<bytes::Bytes>>, String> {
-    let Notification { to, authorization, token, event_id, body } = notification;
+    let Notification { to, version, authorization, token, event_id, body } = notification;
     let mut request = Request::post(to.url())
-        .header(CONTENT_TYPE, MEDIA_TYPE)
-        .header(VERSION_HEADER, PROTOCOL_VERSION)
+        .header(CONTENT_TYPE, media_type(version))
+        .header(VERSION_HEADER, version.name())
         .header(USER_AGENT, AGENT)
         .header(EVENT_HEADER, format!("\"{event_id}\""))
         .body(Full::new(body))
@@ -79,6 +79,13 @@ fn request(notification: Notification) -> Result<Request<Full<bytes::Bytes>>, St
         headers.insert(name, secret_header(&token)?);
     }
     Ok(request)
+}
+
+fn media_type(version: Version) -> &'static str {
+    match version {
+        Version::V1 => MEDIA_TYPE,
+        Version::V03 => "application/json",
+    }
 }
 
 fn secret_header(secret: &Secret) -> Result<HeaderValue, String> {

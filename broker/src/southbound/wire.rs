@@ -6,7 +6,7 @@ use protocol::binding::jsonrpc::{self, ResponseError};
 use protocol::binding::sse::Event;
 use protocol::binding::{grpc, http_json};
 use protocol::v03::{self, Dialect};
-use protocol::{A2aError, EXTENSIONS_HEADER, Operation, PROTOCOL_VERSION, StreamResponse, Version};
+use protocol::{A2aError, EXTENSIONS_HEADER, Operation, StreamResponse, Version};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -78,10 +78,7 @@ impl Wire {
     }
 
     pub(super) fn version_name(self) -> &'static str {
-        match self.version {
-            Version::V1 => PROTOCOL_VERSION,
-            Version::V03 => v03::PROTOCOL_VERSION,
-        }
+        self.version.name()
     }
 
     pub(super) fn extensions_header(self) -> &'static str {

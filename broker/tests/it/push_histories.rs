@@ -1,6 +1,6 @@
 //! Pushes under random histories: an agent that talks, receivers that are set, replaced and deleted, refuse, or take an
 //! event and lose the answer, and brokers that die at any moment. Judged by the journal alone: every receiver has what
-//! its task showed, in order, nothing left out, from its setting to its deletion.
+//! its task showed, in order, nothing left out, from its setting to its deletion, and as it was when it was shown.
 
 #[path = "push_histories/world.rs"]
 mod world;
@@ -10,6 +10,9 @@ use std::collections::BTreeMap;
 use broker_core::journal::{Fact, Record};
 use broker_core::{TaskId, Tree};
 use proptest::prelude::*;
+use protocol::v03::{self, Dialect};
+use protocol::{Operation, Version};
+use serde_json::value::to_raw_value;
 
 use self::world::{Mood, Tried, World};
 
@@ -71,7 +74,7 @@ proptest! {
 
 /// A receiver from its setting to its deletion; replacing it does not interrupt it.
 struct Episode {
-    urls: Vec<String>,
+    urls: BTreeMap<String, Version>,
     from: u64,
     to: Option<u64>,
 }
@@ -81,8 +84,9 @@ fn episodes(task: TaskId, journal: &[Record]) -> Vec<Episode> {
     for record in journal.iter().filter(|record| record.task == task) {
         match &record.fact {
             Fact::PushSet(config) => {
-                let new = || Episode { urls: Vec::new(), from: record.seq, to: None };
-                open.entry(config.id.clone()).or_insert_with(new).urls.push(config.url.clone());
+                let new = || Episode { urls: BTreeMap::new(), from: record.seq, to: None };
+                let episode = open.entry(config.id.clone()).or_insert_with(new);
+                episode.urls.insert(config.url.clone(), config.version);
             }
             Fact::PushDeleted { id } => {
                 let mut over = open.remove(id).expect("what is deleted was set");
@@ -98,22 +102,31 @@ fn episodes(task: TaskId, journal: &[Record]) -> Vec<Episode> {
 
 fn judge(task: TaskId, journal: &[Record], tried: &[Tried]) {
     let mut tree = Tree::new(task);
-    let mut shown = Vec::new();
+    let mut shown = BTreeMap::new();
     for record in journal {
         tree.apply(record).unwrap();
-        if record.task == task && tree.event(record).is_some() {
-            shown.push(record.seq);
+        if record.task == task
+            && let Some(event) = tree.event(record)
+        {
+            let then = to_raw_value(&tree.task(task, None)).unwrap();
+            let then = v03::write_answer(Operation::GetTask, &then, Dialect::JsonRpc).unwrap();
+            shown.insert(record.seq, (serde_json::to_string(&event).unwrap(), then.get().to_owned()));
         }
     }
     for Episode { urls, from, to } in episodes(task, journal) {
         let expected: Vec<u64> =
-            shown.iter().copied().filter(|seq| *seq > from && to.is_none_or(|to| *seq < to)).collect();
+            shown.keys().copied().filter(|seq| *seq > from && to.is_none_or(|to| *seq < to)).collect();
         let mut have = 0;
-        for Tried { url, event, taken } in tried.iter().filter(|tried| urls.contains(&tried.url)) {
+        for Tried { url, event, version, body, taken } in
+            tried.iter().filter(|tried| urls.contains_key(&tried.url))
+        {
             let seq: u64 = event.rsplit(':').next().unwrap().parse().unwrap();
             let at = expected.iter().position(|known| *known == seq);
             let at = at.unwrap_or_else(|| panic!("{url} was sent event {seq}, not one of {expected:?}"));
             assert!(at <= have, "{url} was sent event {seq} before {:?}", expected.get(have));
+            let (event, then) = &shown[&seq];
+            let right = if urls[url] == Version::V1 { event } else { then };
+            assert_eq!((version, &**body), (&urls[url], right.as_bytes()), "{url}: event {seq}");
             if *taken {
                 have = have.max(at + 1);
             }

@@ -1,5 +1,7 @@
 //! The JSON-RPC binding (spec §9), both directions.
 
+use std::borrow::Cow;
+
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -107,6 +109,10 @@ pub fn read_request(body: &[u8]) -> Result<Request, Rejected> {
 fn read_id(raw: Option<&RawValue>) -> Result<RequestId, String> {
     let Some(raw) = raw else { return Ok(RequestId::null()) };
     match raw.get().as_bytes().first() {
+        // Half a surrogate pair passes for text until somebody reads it, and whoever sent it would have to.
+        Some(b'"') if serde_json::from_str::<Cow<'_, str>>(raw.get()).is_err() => {
+            Err("expected \"id\": a string that is Unicode text".to_owned())
+        }
         Some(b'"' | b'-' | b'0'..=b'9' | b'n') => Ok(RequestId(raw.to_owned())),
         _ => Err("expected \"id\": a string, a number or null".to_owned()),
     }

@@ -62,9 +62,9 @@ impl Decoder {
         Self { limit, line: Vec::new(), event, has_data: false, size: 0, after_cr: false, at_start: true }
     }
 
-    /// Takes in a piece; the events it completes.
-    pub fn push(&mut self, bytes: &[u8]) -> Result<Vec<Event>, SseError> {
-        let mut events = Vec::new();
+    /// Takes in a piece and adds the events it completes. Those before an error are added too: what was heard does not
+    /// depend on where the pieces were cut.
+    pub fn push(&mut self, bytes: &[u8], events: &mut Vec<Event>) -> Result<(), SseError> {
         for &byte in bytes {
             let was_cr = std::mem::replace(&mut self.after_cr, byte == b'\r');
             match byte {
@@ -79,7 +79,7 @@ impl Decoder {
                 }
             }
         }
-        Ok(events)
+        Ok(())
     }
 
     /// Whether the bytes so far end in the middle of an event.
@@ -90,8 +90,11 @@ impl Decoder {
     fn end_line(&mut self) -> Result<Option<Event>, SseError> {
         let line = std::mem::take(&mut self.line);
         let line = std::str::from_utf8(&line).map_err(|_| SseError::NotText)?;
-        let line =
-            if std::mem::take(&mut self.at_start) { line.trim_start_matches('\u{feff}') } else { line };
+        let line = if std::mem::take(&mut self.at_start) {
+            line.strip_prefix('\u{feff}').unwrap_or(line)
+        } else {
+            line
+        };
         if line.is_empty() {
             self.size = 0;
             let event = std::mem::take(&mut self.event);

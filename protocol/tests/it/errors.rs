@@ -40,6 +40,7 @@ fn the_table_is_the_specifications() {
         (ErrorKind::Internal, -32603, "INTERNAL", 500, "INTERNAL_ERROR"),
         (ErrorKind::Unauthenticated, -31401, "UNAUTHENTICATED", 401, "UNAUTHENTICATED"),
         (ErrorKind::PermissionDenied, -31403, "PERMISSION_DENIED", 403, "PERMISSION_DENIED"),
+        (ErrorKind::EventGap, -31410, "OUT_OF_RANGE", 410, "EVENT_GAP"),
         (ErrorKind::ResourceExhausted, -31429, "RESOURCE_EXHAUSTED", 429, "RESOURCE_EXHAUSTED"),
     ];
     for (kind, code, grpc, http, reason) in table {

@@ -5,9 +5,10 @@ use std::time::Duration;
 use proptest::prelude::*;
 use protocol::binding::grpc::{
     DETAILS_TRAILER, Deframer, FrameError, MESSAGE_TRAILER, STATUS_TRAILER, frame, is_media_type,
-    operation_at, path_of, read_status, read_timeout, write_status,
+    operation_at, path_of, read_response, read_status, read_timeout, write_status,
 };
 use protocol::{A2aError, ErrorDetail, ErrorKind, Operation};
+use serde_json::{Value, json};
 
 fn there_and_back(error: &A2aError) -> A2aError {
     let trailers = write_status(error);
@@ -69,8 +70,13 @@ fn every_row_of_the_error_table_comes_back_with_its_details() {
             },
         );
         let back = there_and_back(&error.clone().with(ErrorDetail::RetryInfo { seconds: 7 }));
-        // A deadline that passed leaves open what was done.
-        let expected = if kind == ErrorKind::RequestTimeout { ErrorKind::Internal } else { kind };
+        let expected = match kind {
+            // A deadline that passed leaves open what was done.
+            ErrorKind::RequestTimeout => ErrorKind::Internal,
+            // To others than this broker, what is out of range is a parameter.
+            ErrorKind::EventGap => ErrorKind::InvalidParams,
+            kind => kind,
+        };
         assert_eq!(back.kind.grpc_status(), expected.grpc_status(), "{kind:?}");
         assert_eq!(back.details[..1], error.details[..1]);
         let specified = (-32009..=-32001).contains(&kind.jsonrpc_code());
@@ -113,4 +119,25 @@ fn paths_types_and_deadlines_are_told_apart() {
     for bad in ["", "S", "1", "-1S", "123456789S", "1 S", "1ü"] {
         assert!(read_timeout(bad).is_err(), "{bad}");
     }
+}
+
+/// Found by `fuzz::protobuf`: what others refuse or read otherwise.
+#[test]
+fn what_does_not_count_in_a_message_is_looked_at_as_others_do() {
+    let event = |bytes: &[u8]| read_response::<Value>(Operation::SubscribeToTask, bytes);
+    let value = |value: &[u8]| {
+        let size = |bytes: &[u8]| u8::try_from(bytes.len()).unwrap();
+        let part = [&[4 << 3 | 2, size(value)], value].concat();
+        let message = [&[5 << 3 | 2, size(&part)], &part[..]].concat();
+        event(&[&[2 << 3 | 2, size(&message)], &message[..]].concat())
+            .map(|event| event["message"]["parts"][0]["data"].clone())
+    };
+    let task_then_message = b"\x0a\x03why\x12\x03\x1a\x01x";
+    assert!(event(task_then_message).is_err(), "a member that another took the place of, and no message");
+    let interrupted = b"\x12\x03\x0a\x01a\x0a\x00\x12\x03\x12\x01c";
+    assert_eq!(event(interrupted).unwrap(), json!({ "message": { "contextId": "c" } }), "it begins anew");
+    assert!(event(b"\x12\x01\x0a\x12\x01\x00").is_err(), "a piece that ends within a field");
+    assert!(value(b"\x2a\x09\x09\0\0\0\0\0\0\0\0").is_err(), "an entry of a map that is a number");
+    assert_eq!(value(b"\x1a\x01x\x48\x01").unwrap(), json!("x"), "a field of a later version is passed over");
+    assert!(value(b"\x18\x01\x20\x01").is_err(), "a text that arrived as a number");
 }

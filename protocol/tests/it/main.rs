@@ -4,6 +4,7 @@
     clippy::unwrap_used,
     clippy::indexing_slicing,
     clippy::panic,
+    clippy::print_stderr,
     missing_docs,
     reason = "a test fails by panicking"
 )]
@@ -11,6 +12,7 @@
 mod canonical;
 mod card_signature;
 mod errors;
+mod fuzz;
 mod grpc;
 mod grpc_frames;
 mod operations;

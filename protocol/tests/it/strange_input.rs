@@ -14,7 +14,7 @@ fn read_everything(bytes: &[u8]) {
     let _ = serde_json::from_slice::<SendMessageRequest>(bytes);
     let _ = serde_json::from_slice::<Task>(bytes);
     let _ = serde_json::from_slice::<AgentCard>(bytes);
-    let _ = Decoder::new(64).push(bytes);
+    let _ = Decoder::new(64).push(bytes, &mut Vec::new());
     let text = String::from_utf8_lossy(bytes);
     let _ = match_path("GET", &text);
     let _ = read_pairs::<ListTasksRequest>(query_pairs(&text));
@@ -39,6 +39,27 @@ fn deep_nesting_is_refused_and_shallow_is_not() {
         read_request(br#"{"jsonrpc":"2.0","id":1,"method":"GetTask","params":{"id":"[[[[\"[["}}"#).is_ok(),
         "brackets in text do not count"
     );
+}
+
+#[test]
+fn an_id_that_is_no_text_is_not_given_back() {
+    let ask =
+        |id: &str| read_request(format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"GetTask"}}"#).as_bytes());
+    let rejected = ask(r#""\ud800""#).unwrap_err();
+    assert_eq!((rejected.error.kind, rejected.id.as_json()), (ErrorKind::InvalidRequest, "null"));
+    for id in [r#""\ud83d\ude00""#, r#""\u0000""#, "1e999", "-0", "null"] {
+        assert_eq!(ask(id).unwrap().id.as_json(), id, "as it came");
+    }
+}
+
+#[test]
+fn a_number_beyond_the_protos_is_refused_on_every_binding() {
+    let read =
+        |number: &str| serde_json::from_str::<ListTasksRequest>(&format!(r#"{{"historyLength":{number}}}"#));
+    assert_eq!(read("2147483647").unwrap().history_length, Some(2_147_483_647));
+    for beyond in ["2147483648", "\"4000000000\"", "-1", "1.5"] {
+        assert!(read(beyond).unwrap_err().to_string().contains("0 to 2147483647"), "{beyond}");
+    }
 }
 
 #[test]

@@ -5,7 +5,9 @@ use protocol::binding::sse::{Decoder, Event, HEARTBEAT, SseError, write_event};
 
 fn decode(pieces: &[&[u8]]) -> Vec<Event> {
     let mut decoder = Decoder::new(1_000);
-    pieces.iter().flat_map(|piece| decoder.push(piece).unwrap()).collect()
+    let mut events = Vec::new();
+    pieces.iter().for_each(|piece| decoder.push(piece, &mut events).unwrap());
+    events
 }
 
 proptest! {
@@ -44,13 +46,32 @@ fn all_line_ends_and_fields_are_read() {
 #[test]
 fn events_are_bounded_and_cut_events_are_noticed() {
     let mut decoder = Decoder::new(10);
-    assert_eq!(decoder.push(b"data: 12345678901"), Err(SseError::TooLarge { limit: 10 }));
+    let mut events = Vec::new();
+    assert_eq!(decoder.push(b"data: 12345678901", &mut events), Err(SseError::TooLarge { limit: 10 }));
     let mut decoder = Decoder::new(10);
     for _ in 0..100 {
-        decoder.push(b"data: 1\n\n").unwrap();
+        decoder.push(b"data: 1\n\n", &mut events).unwrap();
     }
     assert!(!decoder.is_mid_event());
-    decoder.push(b"data: 1").unwrap();
+    decoder.push(b"data: 1", &mut events).unwrap();
     assert!(decoder.is_mid_event());
-    assert_eq!(Decoder::new(9).push(b"\xff\n"), Err(SseError::NotText));
+    assert_eq!(Decoder::new(9).push(b"\xff\n", &mut events), Err(SseError::NotText));
+}
+
+#[test]
+fn what_was_heard_before_an_error_does_not_depend_on_the_cuts() {
+    let bytes = b"data: 1\n\ndata: 2\n\ndata: much too long\n\ndata: 3\n\n";
+    for size in 1..bytes.len() {
+        let (mut decoder, mut events) = (Decoder::new(10), Vec::new());
+        let failed = bytes.chunks(size).find_map(|piece| decoder.push(piece, &mut events).err());
+        assert_eq!(failed, Some(SseError::TooLarge { limit: 10 }));
+        let heard: Vec<&str> = events.iter().map(|event| event.data.as_str()).collect();
+        assert_eq!(heard, ["1", "2"], "in pieces of {size}");
+    }
+}
+
+#[test]
+fn one_byte_order_mark_is_taken_off_and_no_second() {
+    assert_eq!(decode(&[b"\xef\xbb\xbfdata: x\n\n"])[0].data, "x");
+    assert!(decode(&[b"\xef\xbb\xbf\xef\xbb\xbfdata: x\n\n"]).is_empty(), "a field of another name");
 }

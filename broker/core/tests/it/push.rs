@@ -6,7 +6,7 @@ use broker_core::delegation::input::{AttemptId, Input, RetryWish};
 use broker_core::journal::{Fact, PushConfig, Record};
 use broker_core::{Refusal, TaskId};
 use proptest::prelude::*;
-use protocol::{Secret, TaskState};
+use protocol::{Secret, TaskState, Version};
 
 use super::model;
 use super::world::{World, update};
@@ -18,6 +18,7 @@ fn config(id: &str, number: usize) -> PushConfig {
         token: Some(Secret::new("tok-s3cret")),
         scheme: Some("Bearer".to_owned()),
         credentials: Some(Secret::new("cred-s3cret")),
+        version: Version::V1,
     }
 }
 
@@ -42,6 +43,17 @@ fn a_new_task_can_have_one_from_its_first_event_on() {
     assert!(!format!("{:?}", world.tree).contains("s3cret"), "secrets are not printed");
     let stored: Vec<u8> = world.journal.iter().flat_map(|record| record.encode().unwrap()).collect();
     assert!(String::from_utf8(stored).unwrap().contains("cred-s3cret"), "but kept");
+}
+
+#[test]
+fn one_that_an_earlier_broker_wrote_is_of_1_0_and_the_version_of_another_is_kept() {
+    let earlier: PushConfig =
+        serde_json::from_str(r#"{"id":"c","url":"https://receiver.example/1","token":"t"}"#).unwrap();
+    assert_eq!(earlier.version, Version::V1);
+    let old = PushConfig { version: Version::V03, ..config("c", 1) };
+    let stored = serde_json::to_string(&old).unwrap();
+    assert!(stored.contains(r#""version":"0.3""#), "{stored}");
+    assert_eq!(serde_json::from_str::<PushConfig>(&stored).unwrap(), old);
 }
 
 #[test]

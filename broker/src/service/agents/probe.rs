@@ -9,7 +9,6 @@ use broker_core::delegation::input::Failure;
 use futures_util::StreamExt;
 use protocol::{
     A2aError, ErrorKind, Message, SendMessageConfiguration, SendMessageRequest, StreamResponse, TaskState,
-    Version,
 };
 use serde::Serialize;
 use tokio::sync::Semaphore;
@@ -166,7 +165,7 @@ impl Broker {
             answer: None,
             latency_ms: u64::try_from(latency.as_millis()).unwrap_or(u64::MAX),
             binding: endpoint.binding.name(),
-            version: version_name(endpoint.version),
+            version: endpoint.version.name(),
             cleaned_up: None,
             message_id: id.clone(),
             at,
@@ -296,13 +295,6 @@ fn classify(failure: Failure) -> (Outcome, String) {
         Failure::StreamEnded | Failure::Silent { .. } | Failure::Absent { .. } => {
             (Outcome::Invalid, "it ended its answer before it said anything".to_owned())
         }
-    }
-}
-
-fn version_name(version: Version) -> &'static str {
-    match version {
-        Version::V1 => protocol::PROTOCOL_VERSION,
-        Version::V03 => protocol::v03::PROTOCOL_VERSION,
     }
 }
 

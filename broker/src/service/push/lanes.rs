@@ -143,13 +143,23 @@ impl Places {
         Self { hosts: DashMap::new(), per_host: per_host.max(1), all }
     }
 
+    /// A place at a host, if nobody has to wait for one.
+    pub(super) fn take_free(&self, host: &str) -> Option<Place> {
+        let here = self.at(host).try_acquire_owned().ok()?;
+        let anywhere = Arc::clone(&self.all).try_acquire_owned().ok()?;
+        Some(Place { _here: here, _anywhere: anywhere })
+    }
+
     /// Waits for a place at a host; those who wait for a busy host hold no other place.
     pub(super) async fn take(&self, host: &str) -> Option<Place> {
-        let new = || Arc::new(Semaphore::new(self.per_host));
-        let places = Arc::clone(&self.hosts.entry(host.to_owned()).or_insert_with(new));
-        let here = places.acquire_owned().await.ok()?;
+        let here = self.at(host).acquire_owned().await.ok()?;
         let anywhere = Arc::clone(&self.all).acquire_owned().await.ok()?;
         Some(Place { _here: here, _anywhere: anywhere })
+    }
+
+    fn at(&self, host: &str) -> Arc<Semaphore> {
+        let new = || Arc::new(Semaphore::new(self.per_host));
+        Arc::clone(&self.hosts.entry(host.to_owned()).or_insert_with(new))
     }
 
     /// Forgets a host nobody posts to.

@@ -13,10 +13,11 @@ use protocol::{A2aError, Secret};
 
 use super::PushOptions;
 use super::lanes::{Claim, Lane, Lanes, Place, Places};
+use super::past::Past;
 use crate::address::Destination;
 use crate::ports::notifier::{Notification, Notifier, Undelivered};
 use crate::ports::store::{OutboxChange, OutboxKey, OutboxRow, StoreError, Trouble};
-use crate::service::trees::{TreeCell, event_json};
+use crate::service::trees::TreeCell;
 use crate::service::{Broker, error};
 
 /// Records read from a journal at a time: what a worker holds in memory.
@@ -117,9 +118,9 @@ impl Broker {
     }
 
     /// Sends what there is to send, a page at most.
-    async fn push_on(&self, key: &OutboxKey, claim: &Claim) -> Step {
+    async fn push_on(&self, key: &OutboxKey, claim: &Claim, past: &mut Past) -> Step {
         let Some(lane) = self.outbox.lanes.claimed(key, claim) else { return Step::Over };
-        match self.push_page(key, &lane).await {
+        match self.push_page(key, &lane, past).await {
             Ok(step) => step,
             Err(failure) => {
                 tracing::error!(task = %key.task, ?failure, "a push has to wait for the broker's own store");
@@ -128,7 +129,7 @@ impl Broker {
         }
     }
 
-    async fn push_page(&self, key: &OutboxKey, lane: &Lane) -> Result<Step, A2aError> {
+    async fn push_page(&self, key: &OutboxKey, lane: &Lane, past: &mut Past) -> Result<Step, A2aError> {
         let cell = self.trees.load(lane.row.root).await?.ok_or_else(error::task_not_found)?;
         let (push, over_at) = {
             let tree = cell.tree.lock().await;
@@ -146,8 +147,13 @@ impl Broker {
             Err(refused) => return self.not_taken(lane, "", failure(refused.to_string())).await,
         };
         let host = to.host();
-        let place = self.outbox.places.take(&host).await;
-        let sent = self.send_page(&cell, lane, &push, &to, over_at).await;
+        let mut place = self.outbox.places.take_free(&host);
+        if place.is_none() {
+            // Who waits for a place holds nothing.
+            *past = Past::default();
+            place = self.outbox.places.take(&host).await;
+        }
+        let sent = self.send_page(&cell, lane, &push, (&to, over_at), past).await;
         drop::<Option<Place>>(place);
         self.outbox.places.tidy(&host);
         sent
@@ -158,8 +164,8 @@ impl Broker {
         cell: &TreeCell,
         lane: &Lane,
         push: &Push,
-        to: &Destination,
-        over_at: Option<u64>,
+        (to, over_at): (&Destination, Option<u64>),
+        past: &mut Past,
     ) -> Result<Step, A2aError> {
         let (key, failed) = (&lane.row.key, |failure: StoreError| error::store(&failure));
         let page = self.store.read_page(lane.row.root, lane.scanned, PAGE_RECORDS).await.map_err(failed)?;
@@ -174,10 +180,16 @@ impl Broker {
         for (number, bytes) in (lane.scanned + 1..).zip(page) {
             let record = Record::decode(&bytes).map_err(|damage| error::damaged(&damage))?;
             if record.task == key.task
-                && let Some(body) = { event_json(&*cell.tree.lock().await, &record) }
+                && let Some(shown) = self.shown(cell, push.config.version, (number, &record), past).await?
             {
-                let notification = notification(to.clone(), &push.config, &record, body);
-                if let Err(undelivered) = self.outbox.notifier.notify(notification).await {
+                let sent = match shown.json() {
+                    Ok(body) => {
+                        let notification = notification(to.clone(), &push.config, &record, body);
+                        self.outbox.notifier.notify(notification).await
+                    }
+                    Err(problem) => Err(failure(problem)),
+                };
+                if let Err(undelivered) = sent {
                     return self.not_taken(lane, &to.host(), undelivered).await;
                 }
                 let row = OutboxRow { next: number, trouble: None, ..lane.row.clone() };
@@ -231,15 +243,16 @@ impl Broker {
 
 /// Looks after one lane for as long as there is something to do; holds the broker only while it does it.
 async fn work(broker: Weak<Broker>, key: OutboxKey, claim: Claim) {
-    let mut failures = 0_u32;
+    let (mut failures, mut past) = (0_u32, Past::default());
     while let Some(alive) = broker.upgrade() {
         let nudged = claim.nudged();
-        match alive.push_on(&key, &claim).await {
+        match alive.push_on(&key, &claim, &mut past).await {
             Step::More => failures = 0,
             Step::Idle if alive.outbox.lanes.rest(&key, &claim) => return,
-            Step::Idle => {}
+            Step::Idle => past = Past::default(),
             Step::Wait { retry_after } => {
                 failures = failures.saturating_add(1);
+                past = Past::default();
                 let wait = alive.outbox.wait(failures, retry_after, alive.clock.jitter());
                 drop(alive);
                 tokio::select! {
@@ -259,7 +272,8 @@ fn notification(to: Destination, config: &PushConfig, record: &Record, body: Byt
         _ => None,
     };
     let event_id = format!("{}:{}", record.task, record.seq);
-    Notification { to, authorization, token: config.token.clone(), event_id, body }
+    let (version, token) = (config.version, config.token.clone());
+    Notification { to, version, authorization, token, event_id, body }
 }
 
 fn failure(reason: String) -> Undelivered {

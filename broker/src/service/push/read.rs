@@ -1,7 +1,7 @@
 //! Reading a push configuration as a caller sends it: its URL judged, its secrets fit to stand in a header.
 
 use broker_core::journal::PushConfig;
-use protocol::{A2aError, AuthenticationInfo, Secret, TaskPushNotificationConfig};
+use protocol::{A2aError, AuthenticationInfo, Secret, TaskPushNotificationConfig, Version};
 
 use crate::address::{Destination, GivenBy};
 use crate::service::error;
@@ -15,9 +15,10 @@ const MAX_SCHEME_BYTES: usize = 64;
 /// Longest token or credentials, bytes.
 const MAX_SECRET_BYTES: usize = 4_096;
 
-/// Checks a configuration; `new_id` names one that has no name.
+/// Checks a configuration that came in a version; `new_id` names one that has no name.
 pub(super) fn config(
     sent: TaskPushNotificationConfig,
+    version: Version,
     given_by: &GivenBy,
     new_id: impl FnOnce() -> String,
 ) -> Result<PushConfig, A2aError> {
@@ -45,7 +46,7 @@ pub(super) fn config(
             (Some(scheme), credentials)
         }
     };
-    Ok(PushConfig { id, url: to.url().to_owned(), token, scheme, credentials })
+    Ok(PushConfig { id, url: to.url().to_owned(), token, scheme, credentials, version })
 }
 
 /// A token of RFC 9110 §5.6.2.

@@ -25,7 +25,7 @@ use broker_core::{Limits, TaskId, Timestamp};
 use bytes::Bytes;
 use protocol::{
     Message, SendMessageRequest, SendMessageResponse, StreamResponse, Task, TaskArtifactUpdateEvent,
-    TaskState,
+    TaskState, Version,
 };
 use serde_json::json;
 use tempfile::TempDir;
@@ -51,6 +51,8 @@ pub(super) enum Mood {
 pub(super) struct Tried {
     pub(super) url: String,
     pub(super) event: String,
+    pub(super) version: Version,
+    pub(super) body: Bytes,
     pub(super) taken: bool,
 }
 
@@ -81,8 +83,8 @@ impl Notifier for Receivers {
                 Mood::TakesAndFails => (true, false),
                 Mood::Sometimes => (tried.len().is_multiple_of(3), tried.len().is_multiple_of(3)),
             };
-            let (url, event) = (notification.to.url().to_owned(), notification.event_id);
-            tried.push(Tried { url, event, taken });
+            let Notification { to, event_id: event, version, body, .. } = notification;
+            tried.push(Tried { url: to.url().to_owned(), event, version, body, taken });
             (taken, confirmed)
         };
         tokio::task::yield_now().await;
@@ -304,7 +306,9 @@ impl World {
         let mut request = SendMessageRequest::new(Message::user_text("m", "do it"));
         request.configuration =
             serde_json::from_value(json!({ "returnImmediately": true })).map(Box::new).map(Some).unwrap();
-        let sent = self.run(async |broker, caller| broker.send(caller, &Target::Any, request).await.unwrap());
+        let sent = self.run(async |broker, caller| {
+            broker.send(caller, &Target::Any, request, Version::V1).await.unwrap()
+        });
         let SendMessageResponse::Task(task) = sent else { panic!("{sent:?}") };
         task.id.parse().unwrap()
     }
@@ -325,11 +329,15 @@ impl World {
         self.agent.say(&StreamResponse::StatusUpdate(serde_json::from_value(update).unwrap()));
     }
 
+    /// Every other receiver reads 0.3.
     pub(super) fn set(&self, task: TaskId, id: &str) {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let version = if number.is_multiple_of(2) { Version::V03 } else { Version::V1 };
         let config = json!({ "taskId": task, "id": id, "url": format!("http://receiver.example/{number}") });
         let config = serde_json::from_value(config).unwrap();
-        self.run(async |broker, caller| broker.create_push(caller, &Target::Any, config).await.unwrap());
+        self.run(async |broker, caller| {
+            broker.create_push(caller, &Target::Any, config, version).await.unwrap()
+        });
     }
 
     pub(super) fn delete(&self, task: TaskId, id: &str) {

@@ -99,10 +99,14 @@ impl Conversation {
         let hangs_up = self.hangs_up();
         let answer = async {
             if session.mode == Mode::Streaming {
-                let stream = broker.send_streaming(&caller, &target, request).await.map_err(missed)?;
+                let stream = broker
+                    .send_streaming(&caller, &target, request, protocol::Version::V1)
+                    .await
+                    .map_err(missed)?;
                 self.listen(stream, None).await
             } else {
-                let answer = broker.send(&caller, &target, request).await.map_err(missed)?;
+                let answer =
+                    broker.send(&caller, &target, request, protocol::Version::V1).await.map_err(missed)?;
                 self.hear_answer(session, answer);
                 Ok(())
             }
@@ -348,7 +352,10 @@ impl Conversation {
         let (broker, caller) = self.call(session).await?;
         let mut request = session.request();
         request.message.parts = vec![protocol::Part::text("do something else")];
-        match broker.send(&caller, &Target::Agent(session.to.to_owned()), request).await {
+        match broker
+            .send(&caller, &Target::Agent(session.to.to_owned()), request, protocol::Version::V1)
+            .await
+        {
             Err(error) if error.kind == ErrorKind::MessageIdReused => Ok(()),
             Err(error) => Err(missed(error)),
             Ok(_) => {
@@ -366,8 +373,10 @@ impl Conversation {
         let mut request = SendMessageRequest::new(message);
         request.configuration = session.request().configuration;
         self.world.note(|| format!("{} answers {task}", name(session)));
-        let answered =
-            tokio::time::timeout(Duration::from_secs(2), broker.send(&caller, &Target::Any, request));
+        let answered = tokio::time::timeout(
+            Duration::from_secs(2),
+            broker.send(&caller, &Target::Any, request, protocol::Version::V1),
+        );
         match answered.await {
             // Taken or not, the same again would be the same.
             Err(_) => return Ok(()),

@@ -231,7 +231,8 @@ impl<'w> Judge<'w> {
             if self.lineage(parent).any(|task| self.tasks[&task].dead) {
                 wrong.push(("8", format!("{id} was delegated by {parent}, whose grants are dead")));
             }
-            let (scope, caps) = (&above.submission.scope, Scope::parse(caps(&submission.agent)).unwrap());
+            let (scope, caps) =
+                (&above.submission.terms.scope, Scope::parse(caps(&submission.terms.agent)).unwrap());
             wrong.extend(exceeds(id, submission, &[("its parent", scope), ("its agent's caps", &caps)]));
             let depth = submission.depth;
             if depth != above.submission.depth + 1 || depth > limits.max_depth {
@@ -244,15 +245,19 @@ impl<'w> Judge<'w> {
             if open >= limits.max_live_tasks as usize {
                 wrong.push(("7", format!("with {id} {} tasks are open", open + 1)));
             }
-            if self.lineage(parent).any(|task| self.tasks[&task].submission.identity == submission.identity) {
-                wrong.push(("7", format!("{id} closes a cycle at {}", submission.agent)));
+            if self
+                .lineage(parent)
+                .any(|task| self.tasks[&task].submission.terms.identity == submission.terms.identity)
+            {
+                wrong.push(("7", format!("{id} closes a cycle at {}", submission.terms.agent)));
             }
             if submission.deadline > above.submission.deadline {
                 wrong.push(("7", format!("{id} may last longer than its parent")));
             }
             self.tasks.get_mut(&parent).unwrap().children.push(id);
         } else {
-            let (held, caps) = (scope_of(&submission.owner), Scope::parse(caps(&submission.agent)).unwrap());
+            let (held, caps) =
+                (scope_of(&submission.owner), Scope::parse(caps(&submission.terms.agent)).unwrap());
             wrong.extend(exceeds(id, submission, &[("its owner", &held), ("its agent's caps", &caps)]));
         }
         let (attempts, artifacts) = Default::default();
@@ -268,7 +273,7 @@ impl<'w> Judge<'w> {
     fn failed_because_of_the_agent(&mut self, id: TaskId, number: u32, outcome: AttemptOutcome) {
         let submission = self.tasks[&id].submission;
         let southbound = southbound(submission, id, number);
-        let agent = &self.state.agents.all[submission.agent.as_str()];
+        let agent = &self.state.agents.all[submission.terms.agent.as_str()];
         let was_turned_down = self.tasks[&id].artifacts.is_empty();
         let is_true = self.state.failed.contains(&southbound) || agent.is_excused || !was_turned_down;
         if outcome == AttemptOutcome::Failed && !is_true {
@@ -282,7 +287,7 @@ impl<'w> Judge<'w> {
         let above = self.lineage(id).skip(1).any(|task| self.tasks[&task].dead);
         let jobs = self.state.agents.all.values().flat_map(|agent| &agent.jobs);
         let by_agent = jobs.into_iter().any(|job| job.told.task == id && job.state == TaskState::Canceled);
-        let is_excused = self.state.agents.all[self.tasks[&id].submission.agent.as_str()].is_excused;
+        let is_excused = self.state.agents.all[self.tasks[&id].submission.terms.agent.as_str()].is_excused;
         if !asked && !above && !by_agent && !is_excused {
             self.fails("10", format!("{id} was canceled by nobody"));
         }
@@ -363,7 +368,7 @@ fn exceeds(id: TaskId, submission: &Submission, above: &[(&str, &Scope)]) -> Vec
         let request =
             Request { space: "a2a", kind: "skill", path: &path, args: &[], time: 0, hop: 0, recent: &[] };
         for (whose, scope) in above {
-            if submission.scope.admits(&request) && !scope.admits(&request) {
+            if submission.terms.scope.admits(&request) && !scope.admits(&request) {
                 wrong.push(("1", format!("{id} may use {agent}/{skill}, which {whose} does not hold")));
             }
         }

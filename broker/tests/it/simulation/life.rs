@@ -29,6 +29,7 @@ pub(crate) const LIMITS: fn() -> Limits = || Limits {
     max_live_tasks: 6,
     default_deadline_ms: 300_000,
     silence_ms: 30_000,
+    unknown_hold_ms: 20_000,
     cancel_ms: 3_000,
     backoff_ms: 200,
     max_backoff_ms: 2_000,

@@ -56,7 +56,7 @@ impl Mirror {
             let life = Life {
                 parent: submission.parent,
                 owner: submission.owner.clone(),
-                agent: submission.agent.clone(),
+                agent: submission.terms.agent.clone(),
                 seq: 0,
                 shown: BTreeMap::new(),
                 states: vec![(record.seq, TaskState::Submitted)],

@@ -36,9 +36,14 @@ async fn attempt(
         0 => ("GetTask", broker.get_task(caller, &target, read(named)).await.err()),
         1 => ("CancelTask", broker.cancel_task(caller, &target, read(named)).await.err()),
         2 => ("SubscribeToTask", broker.subscribe(caller, &target, read(named), Some(0)).await.err()),
-        3 => ("SendMessage", broker.send(caller, &target, turn()).await.err()),
-        4 => ("SendStreamingMessage", broker.send_streaming(caller, &target, turn()).await.err()),
-        5 => ("CreatePush", broker.create_push(caller, &target, read(push)).await.err()),
+        3 => ("SendMessage", broker.send(caller, &target, turn(), protocol::Version::V1).await.err()),
+        4 => (
+            "SendStreamingMessage",
+            broker.send_streaming(caller, &target, turn(), protocol::Version::V1).await.err(),
+        ),
+        5 => {
+            ("CreatePush", broker.create_push(caller, &target, read(push), protocol::Version::V1).await.err())
+        }
         6 => ("GetPush", broker.get_push(caller, &target, read(push)).await.err()),
         7 => ("ListPush", broker.list_push(caller, &target, read(json!({ "taskId": id }))).await.err()),
         8 => ("DeletePush", broker.delete_push(caller, &target, read(push)).await.err()),

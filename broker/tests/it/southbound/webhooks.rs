@@ -12,7 +12,7 @@ use broker::ports::notifier::{Notification, Notifier, Undelivered};
 use broker::southbound::connector::Resolve;
 use broker::southbound::webhook::Webhooks;
 use bytes::Bytes;
-use protocol::Secret;
+use protocol::{Secret, Version};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
@@ -21,6 +21,7 @@ use super::web::{Web, dialer, plain_dialer};
 fn to(url: &str, loopback: bool) -> Notification {
     Notification {
         to: Destination::judge(url, &GivenBy::Caller { loopback }).unwrap(),
+        version: Version::V1,
         authorization: Some(Secret::new("Bearer s3cret")),
         token: Some(Secret::new("tok-s3cret")),
         event_id: "task:7".to_owned(),

@@ -4,6 +4,9 @@ mod adversary;
 pub(crate) mod api_keys;
 mod authorization;
 mod certificates;
+mod http2;
+mod sockets;
+mod stalled_readers;
 mod tokens;
 
 use conformance_tests::wire::{self, Answer};

@@ -30,27 +30,28 @@ fn write_message(out: &mut String, fields: &[Field], bytes: &[u8], levels: usize
     let mut arrived: Vec<(&Field, Vec<Wire<'_>>)> = fields.iter().map(|field| (field, Vec::new())).collect();
     let mut chosen = None;
     while let Some((number, wire)) = reader.field()? {
-        let Some((field, wires)) = arrived.iter_mut().find(|(field, _)| field.number == number) else {
-            continue;
-        };
-        wires.push(wire);
-        if field.label == Label::OneOf {
-            // The last of them counts.
-            chosen = Some(number);
+        let Some(at) = arrived.iter().position(|(field, _)| field.number == number) else { continue };
+        if arrived.get(at).is_some_and(|(field, _)| field.label == Label::OneOf)
+            && let Some(before) = chosen.replace(at).filter(|before| *before != at)
+            && let Some((field, wires)) = arrived.get_mut(before)
+        {
+            // The last of them counts and begins anew; the one before is looked at as others do, and forgotten.
+            write_field(&mut String::new(), field, wires, levels)
+                .map_err(|invalid| invalid.within(&field.name))?;
+            wires.clear();
+        }
+        if let Some((_, wires)) = arrived.get_mut(at) {
+            wires.push(wire);
         }
     }
     out.push('{');
     for (field, wires) in arrived {
         let Some(last) = wires.last() else { continue };
-        let is_unset = match field.label {
-            Label::OneOf => chosen != Some(field.number),
-            Label::Plain => is_default(field.kind, *last),
-            _ => false,
-        };
-        if !is_unset {
-            write_name(out, &field.name);
-            write_field(out, field, &wires, levels).map_err(|invalid| invalid.within(&field.name))?;
-        }
+        let is_unset = field.label == Label::Plain && is_default(field.kind, *last);
+        let mut scratch = String::new();
+        let out = if is_unset { &mut scratch } else { &mut *out };
+        write_name(out, &field.name);
+        write_field(out, field, &wires, levels).map_err(|invalid| invalid.within(&field.name))?;
     }
     out.push('}');
     Ok(())
@@ -72,19 +73,36 @@ fn write_field(out: &mut String, field: &Field, wires: &[Wire<'_>], levels: usiz
         }
         (Label::Map, entries) => write_entries(out, field.kind, entries, levels),
         (_, [one]) => write_value(out, field.kind, *one, levels),
-        // A message may be sent in pieces; put together they are the message. Of anything else the last counts.
+        // A message may be sent in pieces; put together they are the message.
+        (_, pieces) if is_message(field.kind) => {
+            write_value(out, field.kind, Wire::Bytes(&put_together(pieces)?), levels)
+        }
+        // Of anything else the last counts; the others are looked at all the same.
         (_, pieces) => {
-            let is_whole = matches!(field.kind, Kind::Text | Kind::Bytes);
-            let whole: Vec<u8> = pieces.iter().flat_map(|piece| piece.bytes()).copied().collect();
-            match pieces.last() {
-                Some(Wire::Bytes(_)) if !is_whole => {
-                    write_value(out, field.kind, Wire::Bytes(&whole), levels)
-                }
-                Some(last) => write_value(out, field.kind, *last, levels),
-                None => Ok(()),
+            let mut last = String::new();
+            for piece in pieces {
+                last.clear();
+                write_value(&mut last, field.kind, *piece, levels)?;
             }
+            out.push_str(&last);
+            Ok(())
         }
     }
+}
+
+fn is_message(kind: Kind) -> bool {
+    matches!(kind, Kind::Struct | Kind::Value | Kind::Timestamp | Kind::Duration | Kind::Message(_))
+}
+
+/// The pieces of a message as one, each of which must be whole fields.
+fn put_together(pieces: &[Wire<'_>]) -> Result<Vec<u8>, Invalid> {
+    let mut whole = Vec::new();
+    for piece in pieces {
+        let (bytes, mut fields) = (within(*piece)?, Reader::new(within(*piece)?));
+        while fields.field()?.is_some() {}
+        whole.extend_from_slice(bytes);
+    }
+    Ok(whole)
 }
 
 fn write_value(out: &mut String, kind: Kind, wire: Wire<'_>, levels: usize) -> Result<(), Invalid> {
@@ -144,10 +162,10 @@ fn write_entries(out: &mut String, kind: Kind, wires: &[Wire<'_>], levels: usize
     let levels = deeper(levels)?;
     let mut entries = BTreeMap::new();
     for wire in wires {
-        let (mut key, mut value, mut entry) = ("", Wire::Bytes(&[]), Reader::new(wire.bytes()));
+        let (mut key, mut value, mut entry) = ("", Wire::Bytes(&[]), Reader::new(within(*wire)?));
         while let Some((number, wire)) = entry.field()? {
             match number {
-                1 => key = text(wire.bytes())?,
+                1 => key = text(within(wire)?)?,
                 2 => value = wire,
                 _ => {}
             }
@@ -168,24 +186,63 @@ fn write_struct(out: &mut String, bytes: &[u8], levels: usize) -> Result<(), Inv
     write_entries(out, Kind::Value, &all(bytes, 1)?, deeper(levels)?)
 }
 
-/// A `google.protobuf.Value`, which is any JSON; one that holds nothing is null.
+/// A `google.protobuf.Value`, which is any JSON; one that holds nothing is null. As everywhere, the last kind counts.
 fn write_any(out: &mut String, bytes: &[u8], levels: usize) -> Result<(), Invalid> {
-    let (levels, mut fields, mut last) = (deeper(levels)?, Reader::new(bytes), None);
-    while let Some(field) = fields.field()? {
-        last = Some(field);
-    }
-    match last {
-        Some((2, Wire::Fixed64(bits))) => out.push_str(&number(f64::from_bits(bits))?),
-        Some((3, Wire::Bytes(bytes))) => write_text(out, text(bytes)?),
-        Some((4, Wire::Varint(flag))) => out.push_str(if flag == 0 { "false" } else { "true" }),
-        Some((5, Wire::Bytes(bytes))) => write_struct(out, bytes, levels)?,
-        Some((6, Wire::Bytes(bytes))) => {
-            let (levels, items) = (deeper(levels)?, all(bytes, 1)?);
-            write_list(out, items.iter(), |out, item| write_any(out, item.bytes(), levels))?;
+    let (levels, mut fields) = (deeper(levels)?, Reader::new(bytes));
+    let (mut chosen, mut pieces) = (NULL, Vec::new());
+    while let Some((number, wire)) = fields.field()? {
+        if !(NULL..=LIST).contains(&number) {
+            continue;
         }
-        _ => out.push_str("null"),
+        if number != chosen {
+            write_kind(&mut String::new(), chosen, &pieces, levels)?;
+            (chosen, pieces) = (number, Vec::new());
+        }
+        pieces.push(wire);
     }
+    write_kind(out, chosen, &pieces, levels)
+}
+
+/// The kinds of a value, by their numbers.
+const NULL: u32 = 1;
+const NUMBER: u32 = 2;
+const TEXT: u32 = 3;
+const BOOL: u32 = 4;
+const STRUCT: u32 = 5;
+const LIST: u32 = 6;
+
+/// A value of one kind: of a plain one the last piece, of an object or a list all of them put together.
+fn write_kind(out: &mut String, kind: u32, pieces: &[Wire<'_>], levels: usize) -> Result<(), Invalid> {
+    match kind {
+        STRUCT => return write_struct(out, &put_together(pieces)?, levels),
+        LIST => {
+            let (levels, whole) = (deeper(levels)?, put_together(pieces)?);
+            return write_list(out, all(&whole, 1)?.into_iter(), |out, item| {
+                write_any(out, within(item)?, levels)
+            });
+        }
+        _ => {}
+    }
+    let mut value = "null".to_owned();
+    for piece in pieces {
+        value = match (kind, piece) {
+            (NULL, Wire::Varint(_)) => "null".to_owned(),
+            (NUMBER, Wire::Fixed64(bits)) => number(f64::from_bits(*bits))?,
+            (TEXT, Wire::Bytes(bytes)) => quoted(text(bytes)?),
+            (BOOL, Wire::Varint(flag)) => (*flag != 0).to_string(),
+            _ => return Err(Invalid::new("not a protobuf message: a value of one kind arrived as another")),
+        };
+    }
+    out.push_str(&value);
     Ok(())
+}
+
+/// What is in a message, or in a text.
+fn within(wire: Wire<'_>) -> Result<&[u8], Invalid> {
+    match wire {
+        Wire::Bytes(bytes) => Ok(bytes),
+        _ => Err(Invalid::new("not a protobuf message: expected a message, a text or bytes")),
+    }
 }
 
 /// All fields of one number.
@@ -245,5 +302,9 @@ fn write_name(out: &mut String, name: &str) {
 }
 
 fn write_text(out: &mut String, text: &str) {
-    out.push_str(&serde_json::Value::from(text).to_string());
+    out.push_str(&quoted(text));
+}
+
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
 }

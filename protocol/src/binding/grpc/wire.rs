@@ -11,16 +11,6 @@ pub(super) enum Wire<'a> {
     Fixed32,
 }
 
-impl<'a> Wire<'a> {
-    /// The bytes, of which a number has none.
-    pub(super) fn bytes(self) -> &'a [u8] {
-        match self {
-            Self::Bytes(bytes) => bytes,
-            _ => &[],
-        }
-    }
-}
-
 /// Reads the fields of one message.
 pub(super) struct Reader<'a>(&'a [u8]);
 

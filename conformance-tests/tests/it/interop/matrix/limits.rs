@@ -23,13 +23,8 @@ pub(super) struct Limit {
     pub(super) reason: &'static str,
 }
 
-pub(super) const LIMITS: &[Limit] = &[Limit {
-    client: Some((Sdk::PythonV03, None)),
-    agent: None,
-    feature: Feature::Push,
-    reason: "Registering works, but the broker posts every event as A2A 1.0 writes it, whoever registered; 0.3 has the \
-             Task posted (its §9.5). The broker's limitation, not the SDK's.",
-}];
+/// None is known today.
+pub(super) const LIMITS: &[Limit] = &[];
 
 /// The number of the limit a cell falls under.
 pub(super) fn of(cell: Cell) -> Option<usize> {
