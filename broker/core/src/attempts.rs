@@ -4,7 +4,8 @@
 //! |---|---|
 //! | never sent; too busy to take it | another attempt, after a backoff; then another delegate |
 //! | refused | another delegate, else REJECTED |
-//! | failed, possibly with effects; not A2A; silent for too long | another attempt or delegate only if declared idempotent, else FAILED |
+//! | failed, possibly with effects; not A2A | another attempt or delegate only if declared idempotent, else FAILED |
+//! | silent for too long | the same, and the agent is asked to stop |
 //! | contact broke | ask the agent; do not resend |
 //! | asked: certainly never arrived | send the same message again |
 //! | asked: no answer, or an answer that proves nothing | outcome unknown: another attempt or delegate only if declared idempotent, else an operator may decide |
@@ -28,6 +29,8 @@ pub(crate) enum Next {
     Resend,
     /// What the agent did cannot be known: for an operator to decide.
     Unknown,
+    /// No more attempts: the task fails, and its agent, which may still be at it, is to stop.
+    Stop,
     /// No more attempts: the task ends.
     End(TaskState, AttemptOutcome),
 }
@@ -62,14 +65,16 @@ pub(crate) fn next(failure: &Failure, tried: Tried, retry: &Retry) -> Next {
             return Next::Fallback(AttemptOutcome::NeverSent);
         }
         Failure::NeverSent(_) | Failure::Busy { .. } => AttemptOutcome::NeverSent,
-        Failure::Errored(_) | Failure::Invalid(_) | Failure::Silent { .. } => AttemptOutcome::Failed,
-        Failure::Gone(_) | Failure::Unreachable(_) | Failure::Absent { conclusive: false } => {
-            AttemptOutcome::Unknown
-        }
+        Failure::Errored(_) | Failure::Invalid(_) => AttemptOutcome::Failed,
+        Failure::Silent { .. }
+        | Failure::Gone(_)
+        | Failure::Unreachable(_)
+        | Failure::Absent { conclusive: false } => AttemptOutcome::Unknown,
     };
     match outcome {
         _ if retry.idempotent && again => Next::Retry(outcome),
         _ if retry.idempotent && elsewhere => Next::Fallback(outcome),
+        _ if matches!(failure, Failure::Silent { .. }) => Next::Stop,
         AttemptOutcome::Unknown => Next::Unknown,
         outcome => Next::End(TaskState::Failed, outcome),
     }

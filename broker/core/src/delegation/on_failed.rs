@@ -54,6 +54,7 @@ impl Draft<'_> {
             }
             Next::Fallback(outcome) => self.fall_back(attempt, outcome, reason),
             Next::Unknown => self.hold_unknown(attempt, reason),
+            Next::Stop => self.fail(attempt.task, &reason),
             Next::End(state, outcome) => self.give_up(attempt, state, outcome, reason),
         }
     }

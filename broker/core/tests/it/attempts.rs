@@ -135,17 +135,30 @@ fn where_nobody_else_can_do_it_the_task_ends_as_its_last_attempt_did() {
 
 #[test]
 fn what_may_have_had_effects_goes_to_nobody_else_unless_that_is_harmless() {
-    for failure in [
-        Failure::Errored("HTTP 500".to_owned()),
-        Failure::Invalid("garbage".to_owned()),
-        Failure::Silent { seconds: 1 },
-    ] {
+    for failure in [Failure::Errored("HTTP 500".to_owned()), Failure::Invalid("garbage".to_owned())] {
         let mut world = World::new();
         let id = with_fallback(&mut world, false);
         world.fail(attempt(id, 1), failure);
         assert!(world.seeking.is_empty());
         assert_eq!(world.state(id), TaskState::Failed);
     }
+}
+
+#[test]
+fn a_silent_agent_is_stopped_before_the_task_fails_and_replaced_where_that_is_harmless() {
+    let mut world = World::new();
+    let id = with_fallback(&mut world, false);
+    world.say(attempt(id, 1), update(attempt(id, 1), TaskState::Working, None));
+    world.fail(attempt(id, 1), Failure::Silent { seconds: 1 });
+    assert_eq!((world.state(id).is_terminal(), world.canceling.as_slice()), (false, &[attempt(id, 1)][..]));
+    world.feed(Input::CancelAnswered { attempt: attempt(id, 1), confirmed: true, reason: None }).unwrap();
+    assert_eq!((world.state(id), states(&world, id)), (TaskState::Failed, vec!["canceled"]));
+
+    let mut world = World::new();
+    let id = with_fallback(&mut world, true);
+    world.say(attempt(id, 1), update(attempt(id, 1), TaskState::Working, None));
+    world.fail(attempt(id, 1), Failure::Silent { seconds: 1 });
+    assert_eq!((states(&world, id), world.canceling.len()), (vec!["unknown_outcome", "seeking"], 1));
 }
 
 #[test]

@@ -152,7 +152,8 @@ impl<'w> Judge<'w> {
                     self.fails("3", format!("{id} has a terminal status that is no end"));
                 }
             }
-            Fact::Turn { answers: true, .. } => task.state = TaskState::Working,
+            Fact::Bubbled(bubble) => task.state = bubble.asks.state,
+            Fact::Turn { answers: true, .. } | Fact::PassedOn { .. } => task.state = TaskState::Working,
             Fact::Held(outcome) => {
                 task.is_held = true;
                 let said = outcome.message.as_ref().and_then(began_of);

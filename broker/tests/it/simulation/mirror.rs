@@ -75,6 +75,8 @@ impl Mirror {
         }
         match &record.fact {
             Fact::Status(status) => life.states.push((record.seq, status.state)),
+            Fact::Bubbled(bubble) => life.states.push((record.seq, bubble.asks.state)),
+            Fact::PassedOn { .. } => life.states.push((record.seq, TaskState::Working)),
             Fact::Turn { message, answers } => {
                 life.turns.push(message.message_id.clone());
                 if *answers {
