@@ -126,7 +126,8 @@ fn judge(task: TaskId, journal: &[Record], tried: &[Tried]) {
             assert!(at <= have, "{url} was sent event {seq} before {:?}", expected.get(have));
             let (event, then) = &shown[&seq];
             let right = if urls[url] == Version::V1 { event } else { then };
-            assert_eq!((version, &**body), (&urls[url], right.as_bytes()), "{url}: event {seq}");
+            let body = std::str::from_utf8(body).unwrap();
+            assert_eq!((*version, body), (urls[url], right.as_str()), "{url}: event {seq}");
             if *taken {
                 have = have.max(at + 1);
             }

@@ -6,7 +6,9 @@ use protocol::binding::sse::{Decoder, Event, HEARTBEAT, SseError, write_event};
 fn decode(pieces: &[&[u8]]) -> Vec<Event> {
     let mut decoder = Decoder::new(1_000);
     let mut events = Vec::new();
-    pieces.iter().for_each(|piece| decoder.push(piece, &mut events).unwrap());
+    for piece in pieces {
+        decoder.push(piece, &mut events).unwrap();
+    }
     events
 }
 

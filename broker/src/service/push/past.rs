@@ -18,7 +18,7 @@ const PAGE_RECORDS: usize = 64;
 
 /// What is posted.
 pub(super) enum Shown {
-    Event(StreamResponse),
+    Event(Box<StreamResponse>),
     Task(Box<Task>),
 }
 
@@ -39,7 +39,7 @@ impl Broker {
             let tree = cell.tree.lock().await;
             let Some(event) = tree.event(record) else { return Ok(None) };
             if version == Version::V1 {
-                return Ok(Some(Shown::Event(event)));
+                return Ok(Some(Shown::Event(Box::new(event))));
             }
             // Who keeps up needs no second tree.
             let live = (tree.version() == number).then(|| tree.task(record.task, None));

@@ -57,7 +57,7 @@ async fn flood(broker: &Broker, frames: Vec<u8>) -> Option<Vec<u8>> {
     });
     let mut answer = Vec::new();
     let read = tokio::time::timeout(PATIENCE, async {
-        let mut piece = [0; 16 * 1_024];
+        let mut piece = vec![0; 16 * 1_024];
         while let Ok(read @ 1..) = from.read(&mut piece).await {
             answer.extend_from_slice(&piece[..read]);
         }

@@ -87,7 +87,7 @@ async fn no_request_hides_in_the_body_of_another() {
     let both_short = "Transfer-Encoding: chunked\r\nContent-Length: 4\r\n";
     let once: &[&str] = &["200 result"];
     let refused: &[&str] = &["400"];
-    let broken: &[&str] = &["200 error"];
+    let unread: &[&str] = &["200 error"];
     let rows: Vec<(&str, String, &[&str])> = vec![
         ("a length, then chunks", post(&both, &format!("{body}{SMUGGLED}")), once),
         ("chunks, then a length", post(both_short, &format!("{body}{SMUGGLED}")), once),
@@ -107,7 +107,7 @@ async fn no_request_hides_in_the_body_of_another() {
         ("chunked, then identity", te("chunked, identity"), refused),
         ("identity", te("identity"), refused),
         ("chunked, then identity, in two lines", te("chunked\r\nTransfer-Encoding: identity"), refused),
-        ("a coding nobody undoes, then chunked", te("gzip, chunked"), broken),
+        ("a coding nobody undoes, then chunked", te("gzip, chunked"), unread),
         ("chunked behind a control character", te("\u{b}chunked"), refused),
         (
             "a space before the colon",
@@ -116,12 +116,12 @@ async fn no_request_hides_in_the_body_of_another() {
         ),
         ("a folded line", post(&format!("{close}Transfer-Encoding:\r\n chunked\r\n"), &body), refused),
         ("a chunk with an extension", te("chunked").replace("\r\n{", ";a=b\r\n{"), once),
-        ("a chunk with an endless extension", chunk(&format!("1;{}\r\n", "a".repeat(1 << 17))), broken),
-        ("a negative chunk", chunk("-1\r\n{}\r\n0\r\n\r\n"), broken),
-        ("a chunk in C's hex", chunk("0x2\r\n{}\r\n0\r\n\r\n"), broken),
-        ("a chunk beyond all numbers", chunk("fffffffffffffffff\r\n{}\r\n0\r\n\r\n"), broken),
-        ("a chunk longer than it says", chunk("1\r\n{}\r\n0\r\n\r\n"), broken),
-        ("a chunk that says nothing", chunk("\r\n{}\r\n0\r\n\r\n"), broken),
+        ("a chunk with an endless extension", chunk(&format!("1;{}\r\n", "a".repeat(1 << 17))), unread),
+        ("a negative chunk", chunk("-1\r\n{}\r\n0\r\n\r\n"), unread),
+        ("a chunk in C's hex", chunk("0x2\r\n{}\r\n0\r\n\r\n"), unread),
+        ("a chunk beyond all numbers", chunk("fffffffffffffffff\r\n{}\r\n0\r\n\r\n"), unread),
+        ("a chunk longer than it says", chunk("1\r\n{}\r\n0\r\n\r\n"), unread),
+        ("a chunk that says nothing", chunk("\r\n{}\r\n0\r\n\r\n"), unread),
     ];
     holds(&broker, rows).await;
 }
@@ -134,7 +134,7 @@ async fn headers_that_contradict_each_other_are_refused_on_every_door() {
     let get = |headers: &str| {
         format!("GET /tasks HTTP/1.1\r\nConnection: close\r\nA2A-Version: 1.0\r\n{headers}\r\n")
     };
-    let many: String = (0..200).map(|number| format!("X-{number}: x\r\n")).collect();
+    let many = (0..200).map(|number| format!("X-{number}: x\r\n")).collect::<Vec<_>>().concat();
     let rows: Vec<(&str, String, &[&str])> = vec![
         ("two versions", rpc("A2A-Version: 0.3\r\n"), &["200 error"]),
         ("one version twice", rpc("A2A-Version: 1.0\r\n"), &["200 result"]),

@@ -52,7 +52,9 @@ async fn receivers_registered_in_0_3_get_the_task_as_it_stood_at_each_event() {
     let task = asked["id"].as_str().expect("a task").to_owned();
     let set = json!({ "taskId": task, "pushNotificationConfig": config(&receiver, "/set") });
     call(&broker, "tasks/pushNotificationConfig/set", set).await;
-    let posted = json!({ "config": { "pushNotificationConfig": config(&receiver, "/posted") } });
+    // As the official SDK of 0.3 writes it.
+    let posted = json!({ "pushNotificationConfig": config(&receiver, "/posted") });
+    let posted = json!({ "parent": format!("tasks/{task}"), "config": posted });
     let url = format!("{}/v1/tasks/{task}/pushNotificationConfigs", broker.agent_url("worker"));
     let json_body = [("Content-Type", "application/json")];
     let made = wire::request("POST", &url, &json_body, posted.to_string().into_bytes()).await;

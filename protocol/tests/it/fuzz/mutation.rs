@@ -140,7 +140,9 @@ fn seed() -> [u8; 32] {
 /// Every input as it is, then changes of them and bytes from nowhere; `seed` of the run is printed with a failure.
 pub(super) fn fuzz(corpus: &[Vec<u8>], target: impl Fn(&[u8])) {
     assert!(corpus.len() > 4, "the corpus is missing");
-    corpus.iter().for_each(|input| target(input));
+    for input in corpus {
+        target(input);
+    }
     let long = std::env::var_os("BAILIWICK_LONG").is_some();
     let cases = Config::default().cases.max(if long { LONG_CASES } else { CASES });
     let config = Config { cases, failure_persistence: None, ..Config::default() };
@@ -148,7 +150,9 @@ pub(super) fn fuzz(corpus: &[Vec<u8>], target: impl Fn(&[u8])) {
     let input = prop_oneof![
         9 => (any::<Index>(), changes()).prop_map(|(start, changes)| {
             let mut input = start.get(corpus).clone();
-            changes.iter().for_each(|change| apply(&mut input, change, corpus));
+            for change in &changes {
+                apply(&mut input, change, corpus);
+            }
             input
         }),
         1 => prop::collection::vec(any::<u8>(), 0..200),

@@ -54,7 +54,7 @@ fn is_comparable(value: &Value) -> bool {
         Value::Array(items) => items.iter().all(is_comparable),
         Value::Object(members) => members.iter().all(|(name, value)| {
             let is_enum = name == "state" || name == "role" || name == "status" && !value.is_object();
-            is_comparable(value) && !(is_enum && !value.is_string())
+            (value.is_string() || !is_enum) && is_comparable(value)
         }),
         _ => true,
     }

@@ -30,7 +30,7 @@ fn seeds() -> std::ops::Range<u64> {
 #[tokio::test(flavor = "multi_thread")]
 async fn one_random_history_on_each_binding_gives_the_same_results() {
     let keys = [made_key(), made_key(), made_key()];
-    let principals: String = keys
+    let principals: Vec<String> = keys
         .iter()
         .enumerate()
         .map(|(number, (_, digest))| {
@@ -39,7 +39,8 @@ async fn one_random_history_on_each_binding_gives_the_same_results() {
         .collect();
     let agent = Agent::scripted("worker");
     let config = format!(
-        "[push]\nallow_loopback = true\n{principals}[[agents]]\nname = \"worker\"\nurl = \"{}\"\n",
+        "[push]\nallow_loopback = true\n{}[[agents]]\nname = \"worker\"\nurl = \"{}\"\n",
+        principals.concat(),
         agent.url()
     );
     let (mut refused, mut done, mut differences) = (0, 0, Vec::new());

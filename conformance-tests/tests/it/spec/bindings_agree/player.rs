@@ -182,7 +182,7 @@ impl Player {
                 self.go_on(&mut params, *token);
                 let page = self.call(operation::LIST, &params).await?;
                 if let Ok(page) = &page {
-                    self.last_token = page["nextPageToken"].as_str().unwrap_or_default().to_owned();
+                    page["nextPageToken"].as_str().unwrap_or_default().clone_into(&mut self.last_token);
                 }
                 Ok(page)
             }
@@ -333,7 +333,7 @@ impl Player {
             5 => message["parts"] = json!([{}]),
             6 => message["parts"] = json!([]),
             7 => {
-                message["metadata"] = json!({ "urn:bailiwick:ext:delegation:v1": { "scope": ["nonsense"] } })
+                message["metadata"] = json!({ "urn:bailiwick:ext:delegation:v1": { "scope": ["nonsense"] } });
             }
             _ => return json!({ "message": message, "configuration": { "historyLength": -1 } }),
         }
