@@ -43,7 +43,9 @@ impl Broker {
         let new = NewGroup { task, group, subtasks: children };
         let done = self.drive_cell(Arc::clone(&cell), Input::Group(Box::new(new)), Some(claim)).await;
         if done.is_err() {
-            taken.into_iter().for_each(|task| self.leave(task));
+            for task in taken {
+                self.leave(task);
+            }
             if is_root {
                 self.trees.forget(id);
             }
@@ -69,7 +71,9 @@ impl Broker {
                     children.push(begun.sub_task(id, index + 1, subtask, facts, admitted));
                 }
                 Err(refused) => {
-                    taken.into_iter().for_each(|task| self.leave(task));
+                    for task in taken {
+                        self.leave(task);
+                    }
                     return Err(refused);
                 }
             }

@@ -57,7 +57,7 @@ impl Draft<'_> {
         audit.owner = Some(place.owner.clone());
         let granted = match self.authorize(&new, audit) {
             Err(Refusal::CapabilityExceeded { missing, explanation }) if new.escalate => {
-                return self.escalate(new, place, missing, explanation);
+                return self.escalate(new, place, missing, &explanation);
             }
             judged => judged?,
         };

@@ -22,7 +22,7 @@ impl Draft<'_> {
         new: NewTask,
         place: Place,
         missing: Vec<String>,
-        explanation: String,
+        explanation: &str,
     ) -> Result<(), Refusal> {
         let Some(holder) = self.holder_above(&new) else {
             let explanation = format!("{explanation}; no task further up holds it either");

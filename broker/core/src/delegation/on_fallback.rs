@@ -72,11 +72,11 @@ impl Draft<'_> {
         let (former, cost) = (node.terms().clone(), node.cost_on_terms());
         purses::close(self, attempt.task, &former, &cost);
         let granted = self.authorize(&new, audit)?;
-        let note = format!("attempt {} is with {}", attempt.number, new.agent.name);
+        let said = format!("attempt {} is with {}", attempt.number, new.agent.name);
         let terms = granted.terms(new.agent, new.skill, new.agent_context);
         let to = Reassignment { number: attempt.number, terms, message: None };
         self.record(attempt.task, Fact::Reassigned(Box::new(to)));
-        self.note_working(attempt.task, &note);
+        self.note_working(attempt.task, &said);
         self.begin_attempt(attempt, admitted);
         Ok(())
     }

@@ -62,14 +62,14 @@ impl Draft<'_> {
         let purses = in_place_of(&node.terms().purses, purses);
         let granted = Granted { scope, skills, purses };
         let terms = granted.terms(new.agent, new.skill, new.agent_context);
-        let note = format!("{} handed the task over to {}", node.terms().agent, terms.agent);
+        let said = format!("{} handed the task over to {}", node.terms().agent, terms.agent);
         let former = AttemptId { task: next.task, number: next.number - 1 };
         let outcome = AttemptOutcome::HandedOff;
         self.record(next.task, Fact::AttemptEnded { number: former.number, outcome, reason: None });
         self.act(Action::Abandon(former));
         let to = Reassignment { number: next.number, terms, message: Some(message) };
         self.record(next.task, Fact::Reassigned(Box::new(to)));
-        self.note_working(next.task, &note);
+        self.note_working(next.task, &said);
         Ok(())
     }
 }

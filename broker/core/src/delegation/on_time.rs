@@ -21,9 +21,8 @@ pub(super) fn next_timer(tree: &Tree, node: &Node, limits: &Limits) -> Option<Ti
     }
     let due = match node.live_attempt().map(|attempt| attempt.progress) {
         Some(Progress::Scheduled { not_before: at } | Progress::Unknown { until: at }) => Some(at),
-        Some(Progress::Queued | Progress::Seeking) => None,
+        Some(Progress::Queued | Progress::Seeking) | None => None,
         Some(_) => silence_limit(tree, node, limits),
-        None => None,
     };
     Some(due.map_or(node.submission.deadline, |due| due.min(node.submission.deadline)))
 }

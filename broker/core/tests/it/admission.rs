@@ -154,7 +154,9 @@ proptest! {
                 }
                 Step::Cancel(id) => {
                     let id = task(u128::from(id));
-                    arrived.values_mut().for_each(|queue| queue.retain(|other| *other != id));
+                    for queue in arrived.values_mut() {
+                        queue.retain(|other| *other != id);
+                    }
                     agent.forget(id);
                 }
                 Step::Failed => agent.failed(at(now)),
@@ -175,8 +177,9 @@ proptest! {
         // The agent answers and is done with everything: nobody is left waiting.
         agent.answered();
         for _ in 0..600 {
-            let id = working.pop_first();
-            id.into_iter().for_each(|id| agent.set_busy(id, false));
+            if let Some(id) = working.pop_first() {
+                agent.set_busy(id, false);
+            }
             while let Some(Turn::Admitted(ticket)) = agent.next(at(now)) {
                 working.insert(ticket.attempt.task);
             }

@@ -107,16 +107,13 @@ enum Step {
 /// How a task is delegated.
 #[derive(Debug, Clone, Copy)]
 struct How {
-    escalate: bool,
-    idempotent: bool,
-    elsewhere: bool,
+    /// Whether it escalates, is idempotent, and may be done elsewhere.
+    wishes: [bool; 3],
     admitted: bool,
 }
 
 fn how() -> impl Strategy<Value = How> {
-    (any::<[bool; 3]>(), prop::bool::weighted(0.8)).prop_map(
-        |([escalate, idempotent, elsewhere], admitted)| How { escalate, idempotent, elsewhere, admitted },
-    )
+    (any::<[bool; 3]>(), prop::bool::weighted(0.8)).prop_map(|(wishes, admitted)| How { wishes, admitted })
 }
 
 fn simple_step() -> impl Strategy<Value = Step> {
@@ -220,14 +217,10 @@ fn input(world: &mut World, step: &Step) -> Option<Input> {
     Some(match step {
         Step::Delegate { parent, agent, how, budget } => {
             let parent = pick(&tasks, *parent);
-            let fallback = if how.elsewhere { Fallback::Any } else { Fallback::None };
-            let new = world.new_task(parent, AGENTS[*agent], retries(2, how.idempotent, fallback));
-            Input::Delegate(Box::new(NewTask {
-                budget: *budget,
-                admitted: how.admitted,
-                escalate: how.escalate,
-                ..new
-            }))
+            let [escalate, idempotent, elsewhere] = how.wishes;
+            let fallback = if elsewhere { Fallback::Any } else { Fallback::None };
+            let new = world.new_task(parent, AGENTS[*agent], retries(2, idempotent, fallback));
+            Input::Delegate(Box::new(NewTask { budget: *budget, admitted: how.admitted, escalate, ..new }))
         }
         Step::Group { parent, agents, race } => {
             let task = world.new_task(pick(&tasks, *parent), BROKER_AGENT, RetryWish::default());
