@@ -52,7 +52,9 @@ pub(crate) fn next(failure: &Failure, tried: Tried, retry: &Retry) -> Next {
     let again = has_more && tried.here < retry.max_attempts;
     let elsewhere = has_more && !retry.fallback.is_none();
     let outcome = match failure {
-        Failure::Broken(_) | Failure::StreamEnded if removed(Guard::AskFirst) => return Next::Resend,
+        Failure::Broken(_) | Failure::StreamEnded if again && removed(Guard::AskFirst) => {
+            return Next::Retry(AttemptOutcome::NeverSent);
+        }
         Failure::Broken(_) | Failure::StreamEnded if removed(Guard::LostContact) => AttemptOutcome::Failed,
         Failure::Broken(_) | Failure::StreamEnded => return Next::Recover,
         Failure::Absent { conclusive: true } => return Next::Resend,

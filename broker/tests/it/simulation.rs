@@ -79,6 +79,7 @@ fn whichever_guard_is_taken_out_a_history_shows_it() {
                         Some((seed, what)) => format!("| {guard:?} | {} | {what} |", seed + 1),
                         None => format!("| {guard:?} | not seen | |"),
                     };
+                    eprintln!("{row}");
                     rows.lock().unwrap().push((number, row));
                 }
             });
