@@ -400,8 +400,14 @@ impl Player {
 
 /// A card without the members by which it is one of A2A 0.3 too: protobuf has no place for them.
 fn without_0_3(mut card: Value) -> Value {
-    const MEMBERS: [&str; 5] =
-        ["additionalInterfaces", "preferredTransport", "protocolVersion", "security", "url"];
+    const MEMBERS: [&str; 6] = [
+        "additionalInterfaces",
+        "preferredTransport",
+        "protocolVersion",
+        "security",
+        "supportsAuthenticatedExtendedCard",
+        "url",
+    ];
     if let Some(members) = card.as_object_mut() {
         members.retain(|name, _| !MEMBERS.contains(&name.as_str()));
     }
