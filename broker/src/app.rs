@@ -96,6 +96,8 @@ impl App {
             public_url: url.clone(),
             limits: config.limits(),
             recovery: config.southbound.recovery(),
+            admission: config.southbound.admission(config.limits.max_waiting),
+            max_open_tasks: config.limits.max_open_tasks,
             finished_trees: config.store.finished_trees,
             principals: config.principals()?,
             secret_dir: config.southbound.secret_dir().map(Path::to_owned),

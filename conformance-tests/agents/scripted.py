@@ -4,7 +4,7 @@
      "gate": "http://…",                  then ask for this URL, and go on when it answers
      "delegate": [{"to": "left",          then delegate, all at once, through the broker
                    "script": {...}, "skill": "work", "scope": [...],
-                   "budget": {...},
+                   "budget": {...},      and retry, escalate, mode, subtasks, quorum
                    "grpc": true,          over gRPC
                    "refused": true,       expect to be refused and go on
                    "detach": true}],      do not wait for it
@@ -76,6 +76,7 @@ TERMINAL = {
     TaskState.TASK_STATE_REJECTED,
 }
 REFUSALS = ("-31403", "-31429", "PERMISSION_DENIED", "RESOURCE_EXHAUSTED")
+WISHES = ("skill", "scope", "deadline", "budget", "retry", "escalate", "mode", "subtasks", "quorum")
 RETRY_SECONDS = 0.1
 RETRIES = 600
 
@@ -198,7 +199,7 @@ class Scripted(AgentExecutor):
 
     async def delegate(self, told: dict, order: dict) -> str:
         request = SendMessageRequest(message=new_text_message(json.dumps(order.get("script", {})), role=Role.ROLE_USER))
-        wishes = {key: order[key] for key in ("skill", "scope", "deadline", "budget") if key in order}
+        wishes = {key: order[key] for key in WISHES if key in order}
         if wishes:
             request.message.metadata.update({DELEGATION: wishes})
         if order.get("detach"):
@@ -229,7 +230,7 @@ class Scripted(AgentExecutor):
             state = TaskState.TASK_STATE_UNSPECIFIED
             async for event in client.send_message(request, context=context):
                 state = self.note(event, pieces, state, order["to"])
-                if order.get("detach"):
+                if order.get("detach") or order.get("mode") == "handoff":
                     return ""
             if state not in TERMINAL and not pieces.get("message"):
                 raise ConnectionError("the stream ended before the task")

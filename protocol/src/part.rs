@@ -79,3 +79,11 @@ impl Member for Part {
         }
     }
 }
+
+impl<'de> Deserialize<'de> for Part {
+    /// From JSON text alone: a part is kept as it stands there.
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let raw = <&RawValue>::deserialize(from)?;
+        Self::read(Some(raw)).map_err(serde::de::Error::custom)
+    }
+}

@@ -2,49 +2,83 @@
 //!
 //! | what is known | then |
 //! |---|---|
-//! | never sent | another attempt, after a backoff |
-//! | refused | REJECTED (another delegate, once selection exists) |
-//! | failed, possibly with effects; not A2A | another attempt only if declared idempotent, else FAILED |
+//! | never sent; too busy to take it | another attempt, after a backoff; then another delegate |
+//! | refused | another delegate, else REJECTED |
+//! | failed, possibly with effects; not A2A | another attempt or delegate only if declared idempotent, else FAILED |
+//! | silent for too long | the same, and the agent is asked to stop |
 //! | contact broke | ask the agent; do not resend |
 //! | asked: certainly never arrived | send the same message again |
-//! | asked: no answer, or an answer that proves nothing | outcome unknown; another attempt only if declared idempotent |
+//! | asked: no answer, or an answer that proves nothing | outcome unknown: another attempt or delegate only if declared idempotent, else an operator may decide |
 
 use protocol::TaskState;
 
 use crate::delegation::input::Failure;
 use crate::journal::{AttemptOutcome, Retry};
+use crate::sabotage::{Guard, removed};
 
 /// What follows from a failed conversation with an agent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Next {
-    /// Another attempt, with a message id of its own.
+    /// Another attempt with the same delegate, with a message id of its own.
     Retry(AttemptOutcome),
+    /// Another attempt with another delegate.
+    Fallback(AttemptOutcome),
     /// Ask the agent what became of it.
     Recover,
     /// The same message again, under the same id: it certainly never arrived.
     Resend,
+    /// What the agent did cannot be known: for an operator to decide.
+    Unknown,
+    /// No more attempts: the task fails, and its agent, which may still be at it, is to stop.
+    Stop,
     /// No more attempts: the task ends.
     End(TaskState, AttemptOutcome),
 }
 
-/// Looks up the table for attempt `number` of a task with this retry policy.
-pub(crate) fn next(failure: &Failure, number: u32, retry: Retry) -> Next {
-    let attempts_left = number < retry.max_attempts;
+/// What was tried so far, the attempt that failed included.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Tried {
+    /// Attempts with this delegate.
+    pub(crate) here: u32,
+    /// Attempts with all delegates.
+    pub(crate) in_all: u32,
+    /// Most attempts with all delegates.
+    pub(crate) limit: u32,
+}
+
+/// Looks up the table.
+pub(crate) fn next(failure: &Failure, tried: Tried, retry: &Retry) -> Next {
+    let has_more = tried.in_all < tried.limit;
+    let again = has_more && tried.here < retry.max_attempts;
+    let elsewhere = has_more && !retry.fallback.is_none();
     let outcome = match failure {
+        Failure::Broken(_) | Failure::StreamEnded if again && removed(Guard::AskFirst) => {
+            return Next::Retry(AttemptOutcome::NeverSent);
+        }
+        Failure::Broken(_) | Failure::StreamEnded if removed(Guard::LostContact) => AttemptOutcome::Failed,
         Failure::Broken(_) | Failure::StreamEnded => return Next::Recover,
         Failure::Absent { conclusive: true } => return Next::Resend,
+        Failure::Refused(_) if elsewhere => return Next::Fallback(AttemptOutcome::Refused),
         Failure::Refused(_) => return Next::End(TaskState::Rejected, AttemptOutcome::Refused),
-        Failure::NeverSent(_) if attempts_left => return Next::Retry(AttemptOutcome::NeverSent),
-        Failure::NeverSent(_) => AttemptOutcome::NeverSent,
-        Failure::Errored(_) | Failure::Invalid(_) => AttemptOutcome::Failed,
-        Failure::Gone(_) | Failure::Unreachable(_) | Failure::Absent { conclusive: false } => {
-            AttemptOutcome::Unknown
+        Failure::NeverSent(_) | Failure::Busy { .. } if again => {
+            return Next::Retry(AttemptOutcome::NeverSent);
         }
+        Failure::NeverSent(_) | Failure::Busy { .. } if elsewhere => {
+            return Next::Fallback(AttemptOutcome::NeverSent);
+        }
+        Failure::NeverSent(_) | Failure::Busy { .. } => AttemptOutcome::NeverSent,
+        Failure::Errored(_) | Failure::Invalid(_) => AttemptOutcome::Failed,
+        Failure::Silent { .. }
+        | Failure::Gone(_)
+        | Failure::Unreachable(_)
+        | Failure::Absent { conclusive: false } => AttemptOutcome::Unknown,
     };
-    if attempts_left && retry.idempotent {
-        Next::Retry(outcome)
-    } else {
-        Next::End(TaskState::Failed, outcome)
+    match outcome {
+        _ if retry.idempotent && again => Next::Retry(outcome),
+        _ if retry.idempotent && elsewhere => Next::Fallback(outcome),
+        _ if matches!(failure, Failure::Silent { .. }) => Next::Stop,
+        AttemptOutcome::Unknown => Next::Unknown,
+        outcome => Next::End(TaskState::Failed, outcome),
     }
 }
 
@@ -52,6 +86,8 @@ pub(crate) fn next(failure: &Failure, number: u32, retry: Retry) -> Next {
 pub(crate) fn describe(failure: &Failure, agent: &str) -> String {
     match failure {
         Failure::NeverSent(reason) => format!("{agent} could not be reached: {reason}"),
+        Failure::Busy { reason, .. } => format!("{agent} is too busy to take the task: {reason}"),
+        Failure::Silent { seconds } => format!("{agent} was silent for {seconds} s (limits.silence)"),
         Failure::Refused(reason) => format!("{agent} refused the task: {reason}"),
         Failure::Errored(reason) => format!("{agent} answered with an error: {reason}"),
         Failure::Invalid(reason) => format!("{agent} broke the protocol: {reason}"),

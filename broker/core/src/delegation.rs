@@ -7,13 +7,19 @@
 
 pub mod action;
 mod authority;
+mod bubbles;
 mod draft;
 pub mod input;
 mod on_agent;
 mod on_cancel;
 mod on_delegate;
+mod on_escalation;
 mod on_failed;
+mod on_fallback;
+mod on_group;
+mod on_handoff;
 mod on_push;
+mod on_resolve;
 mod on_revoke;
 mod on_time;
 mod on_turn;
@@ -39,6 +45,7 @@ use crate::error::Refused;
 use crate::journal::{Fact, Outcome, Record};
 use crate::limits::Limits;
 
+pub use self::on_group::BROKER_AGENT;
 pub use self::on_push::Push;
 pub use self::view::{AttemptSummary, TaskSummary, Told};
 
@@ -129,10 +136,17 @@ impl Tree {
         let mut draft = Draft::new(self, now, limits);
         match input {
             Input::Delegate(new) => draft.on_delegate(*new)?,
+            Input::Group(group) => draft.on_group(*group)?,
+            Input::HandOff(handoff) => draft.on_hand_off(*handoff)?,
             Input::Turn { task, message } => draft.on_turn(task, &message)?,
             Input::Agent { attempt, event } => draft.on_agent(attempt, *event),
             Input::Found { attempt, task } => draft.on_found(attempt, *task),
-            Input::Failed { attempt, failure } => draft.on_failed(attempt, &failure),
+            Input::Admitted { attempt } => draft.on_admitted(attempt),
+            Input::Failed { attempt, failure, jitter } => draft.on_failed(attempt, &failure, jitter),
+            Input::Reassign { attempt, to } => draft.on_reassign(attempt, *to)?,
+            Input::NoDelegate { attempt, reason } => draft.on_no_delegate(attempt, &reason),
+            Input::Decide { task, grant, by } => draft.on_decide(task, grant.map(|grant| *grant), &by)?,
+            Input::Resolve { task, resolution, by } => draft.on_resolve(task, resolution, by)?,
             Input::Cancel { task, by } => draft.on_cancel(task, &by)?,
             Input::Revoke { task, by } => draft.on_revoke(task, by)?,
             Input::SetPush { task, config } => draft.on_set_push(task, *config)?,
@@ -239,22 +253,32 @@ fn apply_to_nodes(nodes: &mut impl Nodes, record: &Record) {
     if let Fact::Submitted(submission) = &record.fact {
         nodes.insert(Node::new(record.task, (**submission).clone(), record.at));
         *nodes.open_mut() += 1;
-        purses::open(nodes, record.task, submission);
+        purses::open(nodes, record.task, submission.parent, &submission.terms);
         if let Some(parent) = submission.parent.and_then(|parent| nodes.node_mut(parent)) {
             parent.children.push(record.task);
             parent.open_children += 1;
         }
     }
+    if let Fact::Approved { done_by, .. } = &record.fact
+        && let Some(node) = nodes.node_mut(*done_by)
+    {
+        node.in_place_of = Some(record.task);
+    }
     let Some(node) = nodes.node_mut(record.task) else { return };
     let was_open = node.is_open();
+    if let Fact::Reassigned(to) = &record.fact {
+        let (former, cost, parent) = (node.terms().clone(), node.cost_on_terms(), node.submission.parent);
+        purses::close(nodes, record.task, &former, &cost);
+        purses::open(nodes, record.task, parent, &to.terms);
+    }
+    let Some(node) = nodes.node_mut(record.task) else { return };
     apply_to_node(node, record);
     if was_open && !node.is_open() {
-        let submission = Arc::clone(&node.submission);
+        let (parent, terms) = (node.submission.parent, node.terms().clone());
         *nodes.open_mut() -= 1;
         if let Fact::Ended(outcome) = &record.fact {
-            purses::close(nodes, record.task, &submission, &outcome.cost);
+            purses::close(nodes, record.task, &terms, &outcome.cost);
         }
-        let parent = submission.parent;
         if let Some(parent) = parent.and_then(|parent| nodes.node_mut(parent)) {
             parent.open_children -= 1;
         }
@@ -264,9 +288,15 @@ fn apply_to_nodes(nodes: &mut impl Nodes, record: &Record) {
 fn apply_to_node(node: &mut Node, record: &Record) {
     node.seq = record.seq;
     match &record.fact {
-        Fact::Submitted(_) | Fact::Metadata(_) => {}
+        Fact::Submitted(_) | Fact::Metadata(_) | Fact::Resolved { .. } => {}
         Fact::AttemptScheduled { number, not_before } => {
             node.begin_attempt(*number, Progress::Scheduled { not_before: *not_before });
+        }
+        Fact::AttemptQueued { number } => node.begin_attempt(*number, Progress::Queued),
+        Fact::DelegateSought { number } => node.begin_attempt(*number, Progress::Seeking),
+        Fact::Reassigned(to) => node.reassign(to, record.at),
+        Fact::OutcomeUnknown { number, reason, until } => {
+            node.advance(*number, Progress::Unknown { until: *until }, Some(reason));
         }
         Fact::AttemptStarted { number } => {
             node.heard = record.at;
@@ -280,6 +310,11 @@ fn apply_to_node(node: &mut Node, record: &Record) {
         Fact::CancelRequested { number } => node.advance(*number, Progress::Canceling, None),
         Fact::AttemptEnded { number, outcome, reason } => {
             node.advance(*number, Progress::Ended(*outcome), reason.as_ref());
+        }
+        Fact::Approved { done_by, .. } => {
+            node.done_by = Some(*done_by);
+            node.phase = Phase::Working;
+            node.show(TaskState::Working, record.at);
         }
         Fact::Resumed => node.heard = record.at,
         Fact::Status(status) => {
@@ -300,6 +335,16 @@ fn apply_to_node(node: &mut Node, record: &Record) {
                 node.show(TaskState::Working, record.at);
             }
         }
+        Fact::Bubbled(bubble) => {
+            node.show(bubble.asks.state, record.at);
+            node.bubbled = Some(bubble.asks.task);
+        }
+        Fact::PassedOn { message, .. } => {
+            node.heard = record.at;
+            node.bytes += state::message_bytes(message);
+            node.bubbled = None;
+            node.show(TaskState::Working, record.at);
+        }
         Fact::Held(outcome) => {
             node.end_live_attempt();
             node.phase = Phase::Held(Arc::new((**outcome).clone()));
@@ -311,7 +356,9 @@ fn apply_to_node(node: &mut Node, record: &Record) {
         Fact::Ended(outcome) => {
             node.end_live_attempt();
             node.direct = outcome.direct;
-            node.cost = outcome.cost;
+            if node.reassigned.is_none() {
+                node.cost = outcome.cost;
+            }
             node.phase = Phase::Ended;
             node.show(outcome.state, record.at);
         }
@@ -333,7 +380,10 @@ fn apply_to_body(bodies: &mut Slots<Body>, record: &Record) {
     match &record.fact {
         Fact::Status(status) => body.set_status(status.message.as_ref()),
         Fact::Ended(outcome) => body.set_status(outcome.message.as_ref()),
-        Fact::Said(message) | Fact::Turn { message, .. } => body.say(message),
+        Fact::Bubbled(bubble) => body.set_status(bubble.message.as_ref()),
+        Fact::Said(message) | Fact::Turn { message, .. } | Fact::PassedOn { message, .. } => {
+            body.say(message);
+        }
         Fact::Artifact(piece) => {
             protocol::merge_artifact(&mut body.artifacts, &piece.artifact, piece.append);
         }

@@ -4,13 +4,14 @@
 
 use capability::Scope;
 use capability::ledger::Ceilings;
-use protocol::{Artifact, Message, Metadata, StreamResponse, TaskStatus, Timestamp};
+use protocol::{Artifact, Message, Metadata, Part, StreamResponse, TaskStatus, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::TaskId;
 use crate::delegation::action::Passport;
-use crate::journal::{Cost, Retry};
+use crate::delegation::input::RetryWish;
+use crate::journal::{Cost, Fallback, Group, GroupMode};
 
 /// The extension's URI, and the metadata key its data lives under.
 pub const URI: &str = "urn:bailiwick:ext:delegation:v1";
@@ -19,7 +20,7 @@ pub const URI: &str = "urn:bailiwick:ext:delegation:v1";
 const BROKER_ONLY: [&str; 6] = ["task", "parent", "root", "depth", "grant", "broker"];
 
 /// Members defined for a later version: refused rather than ignored, so that nobody relies on them in vain.
-const RESERVED: [&str; 5] = ["mode", "accept", "escalate", "subtasks", "quorum"];
+const RESERVED: [&str; 1] = ["accept"];
 
 /// Longest name of a skill asked for: it is copied into refusals and the audit log.
 const MAX_SKILL_BYTES: usize = 256;
@@ -38,6 +39,30 @@ struct AskedWire {
     retry: Option<RetryWire>,
     budget: Option<Box<RawValue>>,
     task: Option<String>,
+    mode: Option<ModeWire>,
+    subtasks: Option<Vec<SubtaskWire>>,
+    #[serde(default, deserialize_with = "whole")]
+    quorum: Option<u64>,
+    #[serde(default)]
+    escalate: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum ModeWire {
+    Delegate,
+    Handoff,
+    Parallel,
+    Race,
+    Quorum,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+struct SubtaskWire {
+    agent: String,
+    skill: Option<String>,
+    parts: Vec<Part>,
+    scope: Option<Vec<String>>,
 }
 
 /// What may be used up, or was: money as a decimal string, the rest as integers.
@@ -74,8 +99,30 @@ impl AmountsWire {
 struct RetryWire {
     #[serde(default, deserialize_with = "whole")]
     max_attempts: Option<u64>,
-    #[serde(default)]
-    idempotent: bool,
+    idempotent: Option<bool>,
+    fallback: Option<FallbackWire>,
+}
+
+/// `true`: any agent that can; or names, in order.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged, expecting = "expected true, false, or a list of agents' names")]
+enum FallbackWire {
+    Any(bool),
+    Agents(Vec<String>),
+}
+
+impl RetryWire {
+    fn read(self) -> RetryWish {
+        RetryWish {
+            max_attempts: self.max_attempts.map(|most| u32::try_from(most).unwrap_or(u32::MAX)),
+            idempotent: self.idempotent,
+            fallback: self.fallback.map(|fallback| match fallback {
+                FallbackWire::Any(true) => Fallback::Any,
+                FallbackWire::Any(false) => Fallback::None,
+                FallbackWire::Agents(agents) => Fallback::Agents(agents),
+            }),
+        }
+    }
 }
 
 /// A whole number, also as `3.0`: SDKs on Protobuf keep metadata in a `Struct`, whose numbers are all floating.
@@ -103,12 +150,41 @@ pub struct Asked {
     pub scope: Option<Scope>,
     /// When it must be over.
     pub deadline: Option<Timestamp>,
-    /// How often it may be tried.
-    pub retry: Option<Retry>,
+    /// What is said about trying it again.
+    pub retry: RetryWish,
     /// What it may use up at most.
     pub budget: Ceilings,
+    /// Where something is missing that a task further up holds, ask for it instead of refusing.
+    pub escalate: bool,
+    /// In which way.
+    pub mode: Mode,
     /// The task the caller says it works on. Only a claim: see `service` for who may make it.
     pub claimed_task: Option<String>,
+}
+
+/// In which way something is delegated.
+#[derive(Debug, Clone, Default)]
+pub enum Mode {
+    /// One task for one delegate; the caller keeps its own.
+    #[default]
+    Delegate,
+    /// The caller's own task goes to the delegate.
+    HandOff,
+    /// Several sub-tasks as one.
+    Group(Group, Vec<Subtask>),
+}
+
+/// A sub-task that is asked for.
+#[derive(Debug, Clone)]
+pub struct Subtask {
+    /// The agent.
+    pub agent: String,
+    /// The skill meant.
+    pub skill: Option<String>,
+    /// What it is sent.
+    pub parts: Vec<Part>,
+    /// The scope to pass on; absent means all that can be passed on.
+    pub scope: Option<Scope>,
 }
 
 /// Why the extension's data cannot be used.
@@ -123,27 +199,17 @@ pub struct AskedError {
 
 impl Asked {
     /// Reads the wishes out of a message's metadata.
-    pub fn of(message: &Message, default_max_attempts: u32) -> Result<Self, AskedError> {
+    pub fn of(message: &Message) -> Result<Self, AskedError> {
         let Some(raw) = message.metadata.get(URI) else { return Ok(Self::default()) };
         refuse_reserved(raw)?;
         let wire: AskedWire = serde_json::from_str(raw.get())
             .map_err(|error| AskedError { member: String::new(), problem: error.to_string() })?;
-        if let Some(length) = wire.skill.as_ref().map(String::len).filter(|length| *length > MAX_SKILL_BYTES)
-        {
-            let problem = format!("expected at most {MAX_SKILL_BYTES} bytes, found {length}");
-            return Err(AskedError { member: ".skill".to_owned(), problem });
-        }
-        let scope = wire
-            .scope
-            .map(Scope::parse)
-            .transpose()
-            .map_err(|error| AskedError { member: ".scope".to_owned(), problem: error.to_string() })?;
-        let retry = wire.retry.map(|retry| Retry {
-            max_attempts: retry
-                .max_attempts
-                .map_or(default_max_attempts, |most| u32::try_from(most).unwrap_or(u32::MAX)),
-            idempotent: retry.idempotent,
-        });
+        let wrong = |member: &str, problem: String| AskedError { member: member.to_owned(), problem };
+        check_skill(wire.skill.as_deref()).map_err(|problem| wrong(".skill", problem))?;
+        let mode = read_mode(wire.mode, wire.subtasks, wire.quorum)?;
+        let scope = wire.scope.map(Scope::parse).transpose();
+        let scope = scope.map_err(|error| wrong(".scope", error.to_string()))?;
+        let retry = wire.retry.map(RetryWire::read).unwrap_or_default();
         let budget = wire.budget.as_deref().map(read_budget).transpose()?.unwrap_or_default();
         Ok(Self {
             budget,
@@ -152,8 +218,77 @@ impl Asked {
             scope,
             deadline: wire.deadline,
             retry,
+            mode,
+            escalate: wire.escalate,
             claimed_task: wire.task,
         })
+    }
+}
+
+fn check_skill(skill: Option<&str>) -> Result<(), String> {
+    let length = skill.map_or(0, str::len);
+    if length <= MAX_SKILL_BYTES {
+        return Ok(());
+    }
+    Err(format!("expected at most {MAX_SKILL_BYTES} bytes, found {length}"))
+}
+
+fn read_mode(
+    mode: Option<ModeWire>,
+    subtasks: Option<Vec<SubtaskWire>>,
+    quorum: Option<u64>,
+) -> Result<Mode, AskedError> {
+    let wrong = |member: &str, problem: &str| {
+        Err(AskedError { member: member.to_owned(), problem: problem.to_owned() })
+    };
+    let mode = mode.unwrap_or(ModeWire::Delegate);
+    if quorum.is_some() && mode != ModeWire::Quorum {
+        return wrong(".quorum", "goes with mode \"quorum\" alone; leave it out");
+    }
+    let group = match mode {
+        ModeWire::Delegate | ModeWire::Handoff if subtasks.is_some() => {
+            return wrong(
+                ".subtasks",
+                "goes with mode \"parallel\", \"race\" or \"quorum\"; name one, or leave it out",
+            );
+        }
+        ModeWire::Delegate => return Ok(Mode::Delegate),
+        ModeWire::Handoff => return Ok(Mode::HandOff),
+        ModeWire::Parallel => GroupMode::Parallel,
+        ModeWire::Race => GroupMode::Race,
+        ModeWire::Quorum => GroupMode::Quorum,
+    };
+    let subtasks = subtasks.unwrap_or_default();
+    let number = u32::try_from(subtasks.len()).unwrap_or(u32::MAX);
+    if number == 0 {
+        return wrong(".subtasks", "expected at least one of {agent, skill, parts, scope}");
+    }
+    let need = match (group, quorum.map(u32::try_from)) {
+        (GroupMode::Parallel, _) => number,
+        (GroupMode::Race, _) => 1,
+        (GroupMode::Quorum, Some(Ok(need))) if (1..=number).contains(&need) => need,
+        (GroupMode::Quorum, _) => {
+            return wrong(".quorum", &format!("expected how many of the {number} sub-tasks are enough"));
+        }
+    };
+    let subtasks: Result<Vec<Subtask>, AskedError> =
+        subtasks.into_iter().enumerate().map(|(index, subtask)| subtask.read(index)).collect();
+    Ok(Mode::Group(Group { mode: group, need }, subtasks?))
+}
+
+impl SubtaskWire {
+    fn read(self, index: usize) -> Result<Subtask, AskedError> {
+        let wrong = |member: &str, problem: String| AskedError {
+            member: format!(".subtasks[{index}]{member}"),
+            problem,
+        };
+        check_skill(self.skill.as_deref()).map_err(|problem| wrong(".skill", problem))?;
+        if self.parts.is_empty() {
+            return Err(wrong(".parts", "expected at least one part".to_owned()));
+        }
+        let scope = self.scope.map(Scope::parse).transpose();
+        let scope = scope.map_err(|error| wrong(".scope", error.to_string()))?;
+        Ok(Subtask { agent: self.agent, skill: self.skill, parts: self.parts, scope })
     }
 }
 

@@ -4,12 +4,17 @@
 //! northbound event stream. Records are versioned JSON, readable by a person with `less`; a reader of a later
 //! version must be able to fold every earlier one.
 
-use capability::Scope;
+mod submission;
+
 use capability::ledger::Ceilings;
 use protocol::{Artifact, Message, Metadata, Secret, TaskState, Timestamp, Version};
 use serde::{Deserialize, Serialize};
 
 use crate::TaskId;
+
+pub use self::submission::{
+    Allotment, Escalation, Fallback, Group, GroupMode, Reassignment, Retry, Submission, Terms, Wish,
+};
 
 /// The record format written by this version.
 pub const RECORD_VERSION: u16 = 1;
@@ -42,6 +47,18 @@ pub enum Fact {
         /// Not sent before this.
         not_before: Timestamp,
     },
+    /// The attempt waits for a place at its agent, in order; nothing was sent.
+    AttemptQueued {
+        /// Attempt number, from 1.
+        number: u32,
+    },
+    /// The attempt waits until another delegate is chosen; nothing was sent.
+    DelegateSought {
+        /// Attempt number.
+        number: u32,
+    },
+    /// The task is another agent's from this attempt on, on terms of its own.
+    Reassigned(Box<Reassignment>),
     /// The attempt is about to be sent: from here on the agent may have it.
     AttemptStarted {
         /// Attempt number.
@@ -60,6 +77,24 @@ pub enum Fact {
         number: u32,
         /// What happened, for people.
         reason: String,
+    },
+    /// What the agent did cannot be known, and it must not be sent again unasked: an operator may decide.
+    OutcomeUnknown {
+        /// Attempt number.
+        number: u32,
+        /// What happened, for people.
+        reason: String,
+        /// When nobody is waited for any longer.
+        until: Timestamp,
+    },
+    /// An operator decided about an attempt whose outcome is unknown.
+    Resolved {
+        /// Attempt number.
+        number: u32,
+        /// Who decided, for people.
+        by: String,
+        /// What to do.
+        resolution: Resolution,
     },
     /// The agent was asked to cancel.
     CancelRequested {
@@ -91,6 +126,22 @@ pub enum Fact {
         message: Box<Message>,
         /// It answers a question, so the task is WORKING again.
         answers: bool,
+    },
+    /// A task below asks, and its delegator cannot hear it: the question is shown here, to be answered here.
+    Bubbled(Box<Bubble>),
+    /// The answer to that question was passed on to the task that asks.
+    PassedOn {
+        /// What the caller said.
+        message: Box<Message>,
+        /// The task that asks.
+        to: TaskId,
+    },
+    /// What was missing was granted: another task, which may do it, does it in this one's place.
+    Approved {
+        /// Who granted it, for people.
+        by: String,
+        /// That task.
+        done_by: TaskId,
     },
     /// The agent says COMPLETED, but children are open: the end waits for them.
     Held(Box<Outcome>),
@@ -131,58 +182,25 @@ pub enum Fact {
     },
 }
 
-/// Everything fixed when a task is accepted.
+/// A question shown where it can be answered.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Submission {
-    /// The delegating task; absent for a root.
-    pub parent: Option<TaskId>,
-    /// Hops from the root, 0 for a root.
-    pub depth: u32,
-    /// The principal that owns the tree.
-    pub owner: String,
-    /// Who asked: a principal's name for a root, the delegating agent's name for a child.
-    pub caller: String,
-    /// The agent chosen.
-    pub agent: String,
-    /// The agent's canonical identity (what cycles are judged by).
-    pub identity: String,
-    /// The skill asked for, if one was named.
-    pub skill: Option<String>,
-    /// The skills that may be used when none was named.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub skills: Vec<String>,
-    /// Northbound context id.
-    pub context_id: String,
-    /// Southbound context id.
-    pub agent_context: String,
-    /// The message as the caller sent it.
-    pub message: Message,
-    /// Output modes the caller accepts.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub accepted_output_modes: Vec<String>,
-    /// The effective scope: what the agent may do with this task.
-    pub scope: Scope,
-    /// When the task must be over.
-    pub deadline: Timestamp,
-    /// How often and when it may be tried again.
-    pub retry: Retry,
-    /// What it may use up, and with whom that is reserved: first the purse of the task as a whole, then those of its
-    /// capabilities with ceilings. Empty if nothing limits it.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub purses: Vec<Allotment>,
+pub struct Bubble {
+    /// The task that asks.
+    pub asks: ChildNote,
+    /// What it asks.
+    pub message: Option<Message>,
 }
 
-/// A purse of a task.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Allotment {
-    /// The most that may be used up.
-    pub ceilings: Ceilings,
-    /// Which purses of the delegating task it is reserved with.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub from: Vec<u32>,
-    /// Which capabilities of the scope draw on it, by position; none for the purse of the task as a whole.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub capabilities: Vec<u32>,
+/// What an operator decides about an attempt whose outcome is unknown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Resolution {
+    /// Ask the agent once more.
+    Ask,
+    /// It was not done, or doing it twice is harmless: another attempt.
+    Retry,
+    /// Let the task fail.
+    Fail,
 }
 
 /// Where a task's events are pushed. Its secrets are stored with the task and shown to nobody.
@@ -210,15 +228,6 @@ pub struct PushConfig {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 fn is_current(version: &Version) -> bool {
     *version == Version::default()
-}
-
-/// What a delegator says about trying again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Retry {
-    /// Attempts in all, at least 1.
-    pub max_attempts: u32,
-    /// Doing it twice is harmless.
-    pub idempotent: bool,
 }
 
 /// A northbound status.
@@ -291,8 +300,8 @@ pub struct Outcome {
     /// The agent answered with this message and no task, before anything else was shown: it passes as exactly that.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub direct: bool,
-    /// What its agent used up by itself in all attempts, without its delegations; a unit that is absent is unknown.
-    /// Set when it ends.
+    /// What its agent used up by itself in all attempts on the terms it ended on, without its delegations; a unit that is
+    /// absent is unknown. Set when it ends.
     #[serde(default, skip_serializing_if = "Cost::is_unlimited")]
     pub cost: Cost,
 }
@@ -315,6 +324,8 @@ pub enum AttemptOutcome {
     Canceled,
     /// Cancellation was requested, not confirmed.
     CancelUnconfirmed,
+    /// The agent handed the task over to another.
+    HandedOff,
 }
 
 /// Why a record cannot be read.

@@ -3,6 +3,7 @@
 //! Pure: no async runtime, clock, random source, file or socket. Inputs, the time and fresh ids come in as
 //! arguments; durable facts ([`journal::Record`]) and effects ([`delegation::action::Action`]) go out as data.
 
+pub mod admission;
 mod attempts;
 pub mod audit;
 pub mod delegation;
@@ -11,6 +12,7 @@ pub mod extension;
 mod id;
 pub mod journal;
 mod limits;
+pub mod sabotage;
 
 pub use delegation::{Changed, Decision, FoldError, Told, Tree};
 pub use error::{Refusal, Refused};

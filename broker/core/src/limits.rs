@@ -20,6 +20,9 @@ pub struct Limits {
     pub max_task_bytes: u64,
     /// Deadline of a task nobody gave one, milliseconds after it is accepted.
     pub default_deadline_ms: i64,
+    /// How long before its delegator's deadline a delegation's is at the latest, or a tenth of the time left if that is
+    /// less; milliseconds.
+    pub hop_reserve_ms: i64,
     /// Silence of a working agent, without open children, after which its task fails; milliseconds.
     pub silence_ms: i64,
     /// How long one level of a cancellation waits for the agent's confirmation; milliseconds.
@@ -32,6 +35,8 @@ pub struct Limits {
     pub backoff_ms: i64,
     /// Longest wait before another attempt; milliseconds.
     pub max_backoff_ms: i64,
+    /// How long a task whose outcome is unknown waits for an operator before it fails; milliseconds.
+    pub unknown_hold_ms: i64,
     /// Share of what is left that a delegation gets which asks for no budget of its own; percent.
     pub budget_share: u32,
     /// Most facts recorded about events that came too late.
@@ -48,12 +53,14 @@ impl Default for Limits {
             max_live_tasks: 1_024,
             max_task_bytes: 64 * 1024 * 1024,
             default_deadline_ms: 24 * 60 * MINUTE,
+            hop_reserve_ms: SECOND,
             silence_ms: 30 * MINUTE,
             cancel_ms: 10 * SECOND,
             default_max_attempts: 3,
             max_attempts: 10,
             backoff_ms: 500,
             max_backoff_ms: 30 * SECOND,
+            unknown_hold_ms: 10 * MINUTE,
             budget_share: 50,
             max_late_facts: 8,
             max_push_configs: 16,
@@ -68,9 +75,12 @@ impl Limits {
         u64::try_from(share).unwrap_or(left)
     }
 
-    /// Wait before attempt `number` (2 is the first retry), in milliseconds.
-    pub(crate) fn backoff(&self, number: u32) -> i64 {
+    /// Wait before attempt `number` (2 is the first retry), in milliseconds: half of it, and up to as much again by
+    /// `jitter`, so that those that failed together do not come back together.
+    pub(crate) fn backoff(&self, number: u32, jitter: u16) -> i64 {
         let doublings = number.saturating_sub(2).min(20);
-        self.backoff_ms.saturating_mul(1 << doublings).min(self.max_backoff_ms)
+        let longest = self.backoff_ms.saturating_mul(1 << doublings).min(self.max_backoff_ms);
+        let half = longest / 2;
+        half + (longest - half) * i64::from(jitter) / i64::from(u16::MAX)
     }
 }

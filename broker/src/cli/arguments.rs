@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::audit::AuditCommand;
 use super::cap::CapCommand;
@@ -138,6 +138,12 @@ pub(super) enum AgentCommand {
         /// File of a public key (JWK, or a JWKS) of which one must have signed its card; a card by no such key is refused.
         #[arg(long = "card-key", value_name = "FILE")]
         card_keys: Vec<PathBuf>,
+        /// Most tasks it works on at a time; further ones wait in order.
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+        max_concurrent: Option<u32>,
+        /// What is known about trying its tasks again, as `retry` of [[agents]].
+        #[arg(long, value_name = "TOML")]
+        retry: Option<String>,
     },
     /// List the agents.
     #[command(after_help = "Example:\n  bailiwick agent list --json")]
@@ -235,12 +241,57 @@ pub(super) enum TaskCommand {
         /// The task.
         id: String,
     },
+    /// List the tasks that wait because something they need was not granted.
+    #[command(after_help = "Example:\n  bailiwick task approvals")]
+    Approvals,
+    /// Grant what a task waits for.
+    #[command(after_help = "Example:\n  bailiwick task approve 0190…")]
+    Approve {
+        /// The task.
+        id: String,
+    },
+    /// Deny what a task waits for: it is rejected.
+    #[command(after_help = "Example:\n  bailiwick task deny 0190…")]
+    Deny {
+        /// The task.
+        id: String,
+    },
+    /// Decide about a task whose outcome nobody knows.
+    #[command(after_help = "Examples:
+  bailiwick task resolve 0190… --by ask       ask the agent once more
+  bailiwick task resolve 0190… --by retry     it was not done, or doing it twice is harmless: send it again
+  bailiwick task resolve 0190… --by fail      let it fail")]
+    Resolve {
+        /// The task.
+        id: String,
+        /// What to do.
+        #[arg(long, value_enum)]
+        by: ResolveBy,
+    },
     /// Cancel a task and everything below it.
     #[command(after_help = "Example:\n  bailiwick task cancel 0190…")]
     Cancel {
         /// The task.
         id: String,
     },
+}
+
+/// What to do about a task whose outcome nobody knows.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum ResolveBy {
+    Ask,
+    Retry,
+    Fail,
+}
+
+impl ResolveBy {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Ask => "ask",
+            Self::Retry => "retry",
+            Self::Fail => "fail",
+        }
+    }
 }
 
 #[derive(Debug, Subcommand)]

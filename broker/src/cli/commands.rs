@@ -25,7 +25,7 @@ use super::key::NewKey;
 use super::{audit, cap, grant, judged, print, push, serve};
 use crate::config::{self, Config, DEFAULT_TOML, Overrides};
 use crate::ports::agent_auth::AgentAuth;
-use crate::service::NewAgent;
+use crate::service::{NewAgent, RetryConfig};
 
 pub(super) async fn execute(arguments: Arguments) -> Result<ExitCode, String> {
     let session = Session { broker: BrokerClient::new(&arguments.connection), json: arguments.json };
@@ -79,12 +79,13 @@ impl Session {
     async fn agent(&self, command: AgentCommand) -> Result<(), String> {
         let path = |name: &str| format!("/api/v1/agents/{name}");
         match command {
-            AgentCommand::Add { name, url, caps, auth, jwk, card_keys } => {
+            AgentCommand::Add { name, url, caps, auth, jwk, card_keys, max_concurrent, retry } => {
                 let auth = auth.as_deref().map(read_auth).transpose()?;
                 let jwk = jwk.as_deref().map(read_jwk).transpose()?;
                 let read = card_keys.iter().map(|file| read_card_keys(file));
                 let card_keys = read.collect::<Result<Vec<_>, _>>()?.concat();
-                let new = NewAgent { name, url, caps, auth, jwk, card_keys };
+                let retry = retry.as_deref().map(read_retry).transpose()?;
+                let new = NewAgent { name, url, caps, auth, jwk, card_keys, max_concurrent, retry };
                 let new = serde_json::to_value(new).map_err(|error| error.to_string())?;
                 let agent = self.broker.api(Method::POST, "/api/v1/agents", Some(new)).await?;
                 self.show(&agent, || print::agent(&agent))
@@ -163,11 +164,26 @@ impl Session {
             TaskCommand::Watch { id } => {
                 self.watch("", Operation::SubscribeToTask, &json!({ "id": id })).await
             }
+            TaskCommand::Approvals => {
+                let found = self.broker.api(Method::GET, "/api/v1/approvals", None).await?;
+                let waiting = found.get("approvals").and_then(Value::as_array).cloned().unwrap_or_default();
+                self.show(&found, || print::approvals(&waiting))
+            }
+            TaskCommand::Approve { id } => self.decide(&id, "approve", None).await,
+            TaskCommand::Deny { id } => self.decide(&id, "deny", None).await,
+            TaskCommand::Resolve { id, by } => {
+                self.decide(&id, "resolve", Some(json!({ "as": by.name() }))).await
+            }
             TaskCommand::Cancel { id } => {
                 let task: Task = self.broker.call("", Operation::CancelTask, &json!({ "id": id })).await?;
                 self.show(&task, || print::task(&task))
             }
         }
+    }
+
+    async fn decide(&self, id: &str, what: &str, body: Option<Value>) -> Result<(), String> {
+        let decided = self.broker.api(Method::POST, &format!("/api/v1/tasks/{id}/{what}"), body).await?;
+        self.show(&decided, || format!("{id}: {what} was taken"))
     }
 
     fn cap(&self, command: &CapCommand) -> Result<bool, String> {
@@ -218,6 +234,17 @@ fn read_auth(text: &str) -> Result<AgentAuth, String> {
     })?;
     written.auth.check().map_err(|problem| format!("--auth: {problem}"))?;
     Ok(written.auth)
+}
+
+/// `retry` as the configuration has it.
+fn read_retry(text: &str) -> Result<RetryConfig, String> {
+    #[derive(serde::Deserialize)]
+    struct Written {
+        retry: RetryConfig,
+    }
+    let written: Written = toml::from_str(&format!("retry = {text}"))
+        .map_err(|error| format!("--retry: {}; see `bailiwick agent add --help`", error.message()))?;
+    Ok(written.retry)
 }
 
 fn read_jwk(file: &std::path::Path) -> Result<Value, String> {

@@ -159,3 +159,17 @@ pub(super) fn tasks(tasks: &[Task]) -> String {
 fn text<'v>(value: &'v Value, member: &str) -> &'v str {
     value.get(member).and_then(Value::as_str).unwrap_or_default()
 }
+
+/// Tasks that wait for approval, a line each.
+pub(super) fn approvals(waiting: &[Value]) -> String {
+    if waiting.is_empty() {
+        return "nothing waits for approval".to_owned();
+    }
+    let line = |approval: &Value| {
+        let text = |member: &str| approval.get(member).and_then(Value::as_str).unwrap_or_default();
+        let missing = approval.get("missing").and_then(Value::as_array).into_iter().flatten();
+        let missing: Vec<&str> = missing.filter_map(Value::as_str).collect();
+        format!("{}  {}  for {}  lacks {}", text("task"), text("agent"), text("owner"), missing.join(" "))
+    };
+    waiting.iter().map(line).collect::<Vec<_>>().join("\n")
+}

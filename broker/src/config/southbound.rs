@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::{ByteSize, Span};
-use crate::service::{CardDrift, CardOptions, ProbeOptions, Recovery};
+use crate::service::{AdmissionOptions, CardDrift, CardOptions, ProbeOptions, Recovery};
 use crate::southbound::{client, dialer};
 
 section! { SouthboundConfig {
@@ -18,6 +18,9 @@ section! { SouthboundConfig {
     absent_after: Span = Span::seconds(3),
     ca_file: PathBuf = PathBuf::new(),
     secret_dir: PathBuf = PathBuf::new(),
+    circuit_failures: u32 = 5,
+    circuit_open: Span = Span::seconds(5),
+    circuit_max_open: Span = Span::seconds(120),
     push: bool = true,
     push_backstop: Span = Span::seconds(30),
     card_max_age: Span = Span::seconds(5 * 60),
@@ -74,6 +77,16 @@ impl SouthboundConfig {
             return Err("southbound.probe_message: expected a text, such as \"ping\"".to_owned());
         }
         Ok(())
+    }
+
+    /// How agents that do not answer are spared; `waiting` is how many tasks may wait for one.
+    pub fn admission(&self, waiting: usize) -> AdmissionOptions {
+        AdmissionOptions {
+            waiting,
+            failures: self.circuit_failures,
+            open: self.circuit_open.0,
+            max_open: self.circuit_max_open.0,
+        }
     }
 
     /// The bounds on connections.

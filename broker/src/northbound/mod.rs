@@ -7,6 +7,7 @@ mod body;
 mod cards;
 mod connection;
 mod credential;
+mod decisions;
 mod grpc;
 mod http_json;
 mod jsonrpc;

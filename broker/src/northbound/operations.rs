@@ -104,7 +104,10 @@ impl Context {
                 let request: protocol::SendMessageRequest = parameters.read()?;
                 let target = target(&call.addressed, request.tenant.as_deref())?;
                 let place = self.place_for_stream()?;
-                broker.send_streaming(&caller, &target, request, call.version).await.map(|events| kept(events, place))
+                broker
+                    .send_streaming(&caller, &target, request, call.version)
+                    .await
+                    .map(|events| kept(events, place))
             }
             Operation::GetTask => {
                 let request: protocol::GetTaskRequest = parameters.read()?;

@@ -37,6 +37,12 @@ pub(super) enum Route {
     Tree(String),
     /// The audit log.
     Audit,
+    /// Tasks that wait for approval.
+    Approvals,
+    /// A task that waits for approval, to be granted or denied it.
+    Decide(String, bool),
+    /// A task whose outcome is unknown, to be decided about.
+    Resolve(String),
     /// The grants of a task and of what is below it, to be revoked.
     RevokeTask(String),
     /// The keys grants are signed with.
@@ -86,6 +92,10 @@ pub(super) fn route(method: &str, path: &str) -> Route {
         ["api", "v1", "keys", "rotate"] => Route::RotateKeys,
         ["api", "v1", "card-keys"] => Route::CardKeys,
         ["api", "v1", "card-keys", "rotate"] => Route::RotateCardKeys,
+        ["api", "v1", "approvals"] => Route::Approvals,
+        ["api", "v1", "tasks", id, "approve"] => Route::Decide(percent_decode(id).into_owned(), true),
+        ["api", "v1", "tasks", id, "deny"] => Route::Decide(percent_decode(id).into_owned(), false),
+        ["api", "v1", "tasks", id, "resolve"] => Route::Resolve(percent_decode(id).into_owned()),
         ["api", "v1", "tasks", id, "revoke"] => Route::RevokeTask(percent_decode(id).into_owned()),
         ["api", "v1", "agents"] => Route::Agents,
         ["api", "v1", "agents", name] => Route::Agent(percent_decode(name).into_owned()),

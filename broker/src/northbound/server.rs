@@ -22,7 +22,9 @@ use super::operations::{Context, Head};
 use super::reply::{self, Body, method_not_allowed, not_found};
 use super::route::{Route, route};
 use super::tls::Tls;
-use super::{api, audit, body, cards, credential, grpc, http_json, jsonrpc, oauth, push, unambiguous};
+use super::{
+    api, audit, body, cards, credential, decisions, grpc, http_json, jsonrpc, oauth, push, unambiguous,
+};
 use crate::service::{Broker, CardDocument, ClientCertificate};
 
 /// Wait after a failed accept (out of file descriptors, say) before the next.
@@ -239,6 +241,9 @@ impl Server {
             | Route::RotateKeys
             | Route::CardKeys
             | Route::RotateCardKeys => api::serve(&self.context, route, method, credential, body).await,
+            Route::Approvals | Route::Decide(..) | Route::Resolve(_) => {
+                decisions::serve(&self.context, route, method, credential, body).await
+            }
             Route::Audit => audit::serve(&self.context, method, credential, query).await,
             Route::DeadLetters | Route::RetryDeadLetter(..) => {
                 push::serve(&self.context, route, method, credential).await

@@ -7,6 +7,8 @@ mod health;
 mod name;
 mod probe;
 mod refresh;
+mod retry;
+mod view;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -15,7 +17,7 @@ use broker_core::Timestamp;
 use broker_core::audit::{By, Event, Registered, Removed};
 use capability::{Scope, VerifyKey};
 use protocol::v03::read_card;
-use protocol::{A2aError, AgentCard, ErrorKind};
+use protocol::{A2aError, ErrorKind};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Mutex, MutexGuard};
 
@@ -27,6 +29,9 @@ pub use self::name::is_agent_name;
 pub(super) use self::probe::tend as probe_all;
 pub use self::probe::{ProbeOptions, Probed};
 pub(super) use self::refresh::{Refreshing, tend as refresh_cards};
+pub(super) use self::retry::RetryPolicy;
+pub use self::retry::{RetryConfig, SkillRetry};
+pub use self::view::{AgentView, SkillView};
 use super::resolution::{Resolved, Terms, resolve};
 use super::{Broker, Caller, audit, card_trust, error};
 use crate::ports::agent_auth::AgentAuth;
@@ -57,60 +62,12 @@ pub struct NewAgent {
     /// Public keys (RFC 7517) of which one has to have signed its card; with none, nothing has to.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub card_keys: Vec<serde_json::Value>,
-}
-
-/// An agent, as shown.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct AgentView {
-    /// Registered name.
-    pub name: String,
-    /// Registered URL.
-    pub url: String,
-    /// `Caps(B)` as canonical texts, lowered by the card.
-    pub caps: Vec<String>,
-    /// Where the registration comes from.
-    pub source: Source,
-    /// What the card says; absent while it could not be fetched.
-    pub description: Option<String>,
-    /// The agent's own version.
-    pub version: Option<String>,
-    /// Its skills.
-    pub skills: Vec<SkillView>,
-    /// Whether it streams.
-    pub streaming: bool,
-    /// Of which kind the broker's credential for it is, if it has one.
+    /// Most tasks it works on at a time; further ones wait in order. None: any number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub auth: Option<String>,
-    /// What will probably not work, or not be safe.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub warnings: Vec<String>,
-    /// Thumbprint of the key its grants are bound to.
+    pub max_concurrent: Option<u32>,
+    /// What is known about trying its tasks again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub key: Option<String>,
-    /// Whether its card is signed, and by whom; absent while there is no card.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub signature: Option<String>,
-    /// Whether it does its work, from what its answers to messages were; never from its card.
-    #[serde(default)]
-    pub health: Health,
-    /// Whether a card that claims more waits for an operator.
-    #[serde(default)]
-    pub pending: bool,
-    /// SHA-256 of that card.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pending_card: Option<String>,
-    /// How its card has changed, newest first.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub drift: Vec<String>,
-}
-
-/// A skill, as shown.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct SkillView {
-    /// The skill's id.
-    pub id: String,
-    /// For people.
-    pub name: String,
+    pub retry: Option<RetryConfig>,
 }
 
 /// Where a registration comes from. Configuration wins over the API.
@@ -133,6 +90,9 @@ pub(super) struct Agent {
     pub(super) auth: Option<Arc<AgentAuth>>,
     jwk: Option<serde_json::Value>,
     pub(super) card_keys: Vec<VerifyKey>,
+    pub(super) max_concurrent: Option<u32>,
+    retry: Option<RetryConfig>,
+    policy: RetryPolicy,
     answers_with_tasks: Option<bool>,
     pub(super) resolved: Option<Resolved>,
     /// What its card is asked for with: names the version that was fetched last.
@@ -152,6 +112,10 @@ struct Document {
     jwk: Option<serde_json::Value>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     card_keys: Vec<serde_json::Value>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    max_concurrent: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    retry: Option<RetryConfig>,
     card: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     extended: Option<String>,
@@ -263,6 +227,8 @@ impl Registry {
                 .map(|resolved| String::from_utf8_lossy(&resolved.original).into_owned()),
             fetched: agent.resolved.as_ref().map_or_else(|| self.clock.now(), |resolved| resolved.fetched),
             answers_with_tasks: agent.answers_with_tasks,
+            max_concurrent: agent.max_concurrent,
+            retry: agent.retry.clone(),
             validators: agent.validators.clone(),
             drift: agent.drift.clone(),
         };
@@ -364,13 +330,6 @@ impl Broker {
     }
 
     /// An agent with what is known of it while the broker runs.
-    fn view(&self, agent: &Agent) -> AgentView {
-        let mut view = view(agent);
-        view.health = self.health(&agent.name);
-        view.warnings.extend(self.refreshing.trouble(&agent.name));
-        view
-    }
-
     /// Forgets an agent. Tasks it works on go on.
     pub async fn remove_agent(&self, caller: &Caller, name: &str) -> Result<(), A2aError> {
         self.require_operator(caller, CHANGE_REGISTRY)?;
@@ -417,7 +376,8 @@ fn check(new: &NewAgent) -> Result<Scope, A2aError> {
 impl Agent {
     /// An agent whose card is not known yet.
     fn registered(new: NewAgent, caps: Scope, source: Source) -> Self {
-        let NewAgent { name, url, auth, jwk, card_keys, .. } = new;
+        let NewAgent { name, url, auth, jwk, card_keys, max_concurrent, retry, .. } = new;
+        let policy = retry.as_ref().map(RetryPolicy::of).unwrap_or_default();
         let auth = auth.map(Arc::new);
         // `check` has read them.
         let card_keys = card_trust::read_keys(&card_keys).unwrap_or_default();
@@ -429,6 +389,9 @@ impl Agent {
             auth,
             jwk,
             card_keys,
+            max_concurrent,
+            retry,
+            policy,
             answers_with_tasks: None,
             resolved: None,
             validators: Validators::default(),
@@ -453,8 +416,8 @@ impl Agent {
 
     /// What follows from a card, or a sentence that says what is wrong with it.
     pub(super) fn resolve(&self, card: FetchedCard, fetched: Timestamp) -> Result<Resolved, String> {
-        let Self { name, url, caps, auth, card_keys, .. } = self;
-        let terms = Terms { name, url, caps, auth: auth.as_ref(), card_keys };
+        let Self { name, url, caps, auth, card_keys, policy, .. } = self;
+        let terms = Terms { name, url, caps, auth: auth.as_ref(), card_keys, retry: policy };
         resolve(terms, card, fetched).map_err(|error| error.message)
     }
 
@@ -486,6 +449,9 @@ impl Agent {
             auth: auth.map(Arc::new),
             jwk,
             card_keys,
+            max_concurrent: document.max_concurrent,
+            policy: document.retry.as_ref().map(RetryPolicy::of).unwrap_or_default(),
+            retry: document.retry,
             answers_with_tasks: document.answers_with_tasks,
             resolved: None,
             validators: document.validators,
@@ -500,28 +466,5 @@ impl Agent {
             agent.use_card(resolved);
         }
         Ok(extended.and_then(|original| agent.clone().extended(original.into()).ok()).unwrap_or(agent))
-    }
-}
-
-fn view(agent: &Agent) -> AgentView {
-    let card = agent.resolved.as_ref().map(|resolved| &resolved.card);
-    let skill = |skill: &protocol::AgentSkill| SkillView { id: skill.id.clone(), name: skill.name.clone() };
-    AgentView {
-        name: agent.name.clone(),
-        url: agent.url.clone(),
-        caps: agent.resolved.as_ref().map_or(&agent.caps, |resolved| &resolved.facts.caps).texts(),
-        source: agent.source,
-        description: card.map(|card| card.description.clone()),
-        version: card.map(|card| card.version.clone()),
-        skills: card.map(|card| card.skills.iter().map(skill).collect()).unwrap_or_default(),
-        streaming: card.is_some_and(AgentCard::streams),
-        auth: agent.auth.as_ref().map(|auth| auth.kind_name().to_owned()),
-        warnings: agent.resolved.as_ref().map(|resolved| resolved.warnings.clone()).unwrap_or_default(),
-        key: agent.confirmation(),
-        signature: agent.resolved.as_ref().map(|resolved| resolved.standing.to_string()),
-        health: Health::Unknown,
-        pending: agent.drift.pending_digest().is_some(),
-        pending_card: agent.drift.pending_digest().map(|digest| digest.to_string()),
-        drift: agent.drift.sentences(),
     }
 }

@@ -15,6 +15,7 @@ use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use super::Broker;
+use super::driver::DriveError;
 use crate::ports::downstream::{AskError, Endpoint, EventStream};
 
 /// Longest wait between two looks at a task that is not streamed; the wait doubles up to it.
@@ -32,6 +33,11 @@ impl Conversations {
         if let Some((_, (_, running))) = self.running.remove(&attempt) {
             running.abort();
         }
+    }
+
+    /// Whether somebody listens to an attempt.
+    pub(super) fn is_running(&self, attempt: AttemptId) -> bool {
+        self.running.contains_key(&attempt)
     }
 
     fn start(
@@ -120,10 +126,15 @@ impl Conversation {
             Ok(request) => request,
             Err(reason) => return self.fail(Failure::NeverSent(reason)).await,
         };
+        let is_turn = request.message.task_id.is_some();
         let ended = match self.dispatch(&endpoint, request).await {
             Ok(events) => self.listen(events).await,
             Err(failure) => {
-                self.broker.health.judge(&self.agent, &failure, &*self.broker.clock);
+                self.note_failure(&failure);
+                if is_turn && matches!(failure, Failure::NeverSent(_) | Failure::Busy { .. }) {
+                    // It is sent again as soon as the agent is found to lack it.
+                    tokio::time::sleep(self.broker.recovery.ask_every).await;
+                }
                 Ended::Failed(failure)
             }
         };
@@ -190,11 +201,12 @@ impl Conversation {
                 Ok(event) => event,
                 Err(_) if asking => return Ended::Asking,
                 Err(failure) => {
-                    self.broker.health.judge(&self.agent, &failure, &*self.broker.clock);
+                    self.note_failure(&failure);
                     return Ended::Failed(failure);
                 }
             };
             self.broker.health.answered(&self.agent, &*self.broker.clock);
+            self.broker.note_reached(&self.agent);
             asking = asks(&event);
             self.broker.registry.learn(&self.agent, !matches!(event, StreamResponse::Message(_))).await;
             let last = is_last(&event);
@@ -293,6 +305,7 @@ impl Conversation {
             // Pushes are hints to look at once; a look now and then makes up for those that were lost.
             let wait = if is_pushed && is_in_touch { recovery.backstop } else { pause };
             tokio::select! {
+                biased;
                 () = tokio::time::sleep(wait) => pause = (pause * 2).min(LONGEST_PAUSE),
                 () = listening.hint() => pause = recovery.ask_every,
             }
@@ -324,16 +337,31 @@ impl Conversation {
     }
 
     async fn fail(&self, failure: Failure) {
-        self.feed(Input::Failed { attempt: self.attempt, failure }).await;
+        let jitter = self.broker.clock.jitter();
+        self.feed(Input::Failed { attempt: self.attempt, failure, jitter }).await;
     }
 
-    /// Whether the tree took the input. While the store cannot take it, the agent has to wait.
-    async fn feed(&self, input: Input) -> bool {
+    /// Remembers what a failure says of the agent, whatever it means for the attempt.
+    fn note_failure(&self, failure: &Failure) {
+        self.broker.health.judge(&self.agent, failure, &*self.broker.clock);
+        self.broker.judge_reach(&self.agent, failure);
+    }
+
+    /// Whether the tree took the input. While the store cannot take it, the agent has to wait. What may be durable
+    /// already is not said again: the agent is asked for its task instead, of which only what is new counts.
+    async fn feed(&self, mut input: Input) -> bool {
+        let mut was_lost = false;
         loop {
-            let Err(failure) = self.broker.drive(self.root, input.clone()).await else { return true };
+            let Err(failure) = self.broker.drive(self.root, input.clone()).await else { return !was_lost };
             tracing::error!(task = %self.attempt.task, ?failure, "an agent's word could not be recorded");
             if !failure.is_passing() {
                 return false;
+            }
+            if matches!(failure, DriveError::Uncertain(_))
+                && let Input::Agent { attempt, .. } | Input::Found { attempt, .. } = input
+            {
+                let failure = Failure::Broken("the broker's store failed over its word".to_owned());
+                (input, was_lost) = (Input::Failed { attempt, failure, jitter: 0 }, true);
             }
             tokio::time::sleep(self.broker.recovery.ask_every).await;
         }

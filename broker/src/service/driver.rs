@@ -8,6 +8,7 @@ use std::sync::Arc;
 use broker_core::delegation::action::Action;
 use broker_core::delegation::input::Input;
 use broker_core::journal::Record;
+use broker_core::sabotage::{Guard, removed};
 use broker_core::{Decision, Refusal, TaskId, Timestamp};
 use bytes::Bytes;
 use protocol::A2aError;
@@ -24,14 +25,17 @@ pub(super) enum DriveError {
     Refused(Refusal),
     /// The message id belongs to an earlier message.
     Claimed(Box<Claim>),
-    /// The store, or the broker itself, failed.
+    /// The store, or the broker itself, failed; nothing was written.
     Failed(A2aError),
+    /// The store failed over it: whether it is durable is for the journal to say. The tree is taken up again.
+    Uncertain(A2aError),
 }
 
 impl DriveError {
     /// Whether the same may succeed in a moment.
     pub(super) fn is_passing(&self) -> bool {
-        matches!(self, Self::Failed(failure) if failure.kind == protocol::ErrorKind::Unavailable)
+        matches!(self, Self::Failed(failure) | Self::Uncertain(failure)
+            if failure.kind == protocol::ErrorKind::Unavailable)
     }
 }
 
@@ -40,7 +44,7 @@ impl From<DriveError> for A2aError {
         match failure {
             DriveError::Refused(refusal) => error::refusal(&refusal),
             DriveError::Claimed(claim) => error::message_id_reused(&claim.message_id),
-            DriveError::Failed(failure) => failure,
+            DriveError::Failed(failure) | DriveError::Uncertain(failure) => failure,
         }
     }
 }
@@ -54,6 +58,18 @@ impl Broker {
         }
     }
 
+    /// Feeds an input to a tree. While the store cannot take it, it has to wait; `false` if the tree will not have it.
+    pub(super) async fn drive_until_taken(self: &Arc<Self>, root: TaskId, input: Input) -> bool {
+        loop {
+            let Err(failure) = self.drive(root, input.clone()).await else { return true };
+            if !failure.is_passing() {
+                tracing::warn!(%root, ?failure, "an input was not taken");
+                return false;
+            }
+            tokio::time::sleep(self.recovery.ask_every).await;
+        }
+    }
+
     /// Feeds an input to a tree, reserving a message id with it.
     pub(super) async fn drive_cell(
         self: &Arc<Self>,
@@ -62,6 +78,9 @@ impl Broker {
         claim: Option<Claim>,
     ) -> Result<(), DriveError> {
         let broker = Arc::clone(self);
+        if removed(Guard::HangUps) {
+            return broker.step(&cell, input, claim).await;
+        }
         let step = tokio::spawn(async move { broker.step(&cell, input, claim).await });
         step.await.unwrap_or_else(|stopped| {
             tracing::error!(%stopped, "a step of the driver did not finish");
@@ -76,7 +95,7 @@ impl Broker {
         claim: Option<Claim>,
     ) -> Result<(), DriveError> {
         let mut tree = cell.tree.lock().await;
-        let now = self.clock.now();
+        let (now, takes_up) = (self.clock.now(), matches!(input, Input::Resume));
         let decision = tree.decide(input, now, &self.limits).map_err(|refused| {
             self.note_refused(&refused, now);
             DriveError::Refused(refused.refusal)
@@ -84,12 +103,20 @@ impl Broker {
         if !decision.records.is_empty() {
             let root = tree.root();
             let append = prepare(root, tree.version(), &decision, claim, now)?;
-            if let Err(failure) = self.store.append(append).await {
-                if !failure.wrote_nothing() {
-                    // What is durable now is for the journal to say, not for this copy.
-                    self.trees.forget(root);
+            if let Err(failure) = self.store.append(append).await
+                && !removed(Guard::DurableFirst)
+            {
+                if failure.wrote_nothing() {
+                    return Err(not_appended(failure));
                 }
-                return Err(not_appended(failure));
+                // What is durable now is for the journal to say, not for this copy; and if it is, then nothing that
+                // was to follow has. Whoever takes up a tree goes on trying by itself.
+                self.trees.forget(root);
+                self.open_tasks.forget(&tree, cell);
+                if !takes_up && !removed(Guard::UncertainAppends) {
+                    self.take_up_again(root);
+                }
+                return Err(DriveError::Uncertain(error::store(&failure)));
             }
             for record in &decision.records {
                 if let Err(damage) = tree.apply(record) {
@@ -99,6 +126,8 @@ impl Broker {
                 cell.publish(&tree, record);
             }
             self.push_records(&tree, &decision.records);
+            self.keep_places(&tree, &decision.records);
+            self.open_tasks.count(&tree, cell);
             self.timers.set(root, tree.next_timer(&self.limits));
             if !tree.is_open() {
                 self.trees.retire(root);
@@ -106,13 +135,21 @@ impl Broker {
         }
         let root = tree.root();
         drop(tree);
-        decision.actions.into_iter().for_each(|action| self.perform(root, action));
+        for action in decision.actions {
+            match action {
+                // Who listens already is not to be interrupted by a tree that is taken up in the middle of its life.
+                Action::Recover { attempt, .. } if takes_up && self.conversations.is_running(attempt) => {}
+                action => self.perform(root, action),
+            }
+        }
         Ok(())
     }
 
     /// Starts an effect. Nothing here waits: whatever comes of it returns as another input.
     fn perform(self: &Arc<Self>, root: TaskId, action: Action) {
         match action {
+            Action::Admit { attempt, agent, owner } => self.wait_for_place(root, attempt, &agent, owner),
+            Action::Seek(search) => self.seek(root, *search),
             Action::Send(dispatch) => conversation::start_send(self, root, *dispatch),
             Action::Recover { attempt, agent, agent_task, agent_context, message_id } => {
                 let lost = conversation::Lost { attempt, agent, agent_task, agent_context, message_id };
@@ -121,6 +158,7 @@ impl Broker {
             Action::Cancel { attempt, agent, agent_task } => {
                 conversation::start_cancel(self, root, attempt, agent, agent_task);
             }
+            Action::Abandon(_) if removed(Guard::LostAttempts) => {}
             Action::Abandon(attempt) => self.conversations.stop(attempt),
         }
     }

@@ -14,6 +14,8 @@ pub const DOMAIN: &str = "bailiwick";
 pub const CREDENTIAL_INVALID: &str = "CREDENTIAL_INVALID";
 /// When an overloaded broker may be tried again.
 const OVERLOAD_RETRY_SECONDS: u64 = 1;
+/// When more tasks may be begun, as a guess.
+const BUSY_RETRY_SECONDS: u64 = 5;
 
 /// A refusal of the core.
 pub(super) fn refusal(refusal: &Refusal) -> A2aError {
@@ -101,6 +103,26 @@ pub(super) fn credential_required() -> A2aError {
     )
 }
 
+/// More tasks wait for an agent than may.
+pub(super) fn agent_busy(agent: &str) -> A2aError {
+    let message = format!("as many tasks wait for {agent} as may (limits.max_waiting); try again later");
+    overloaded(message, "AGENT_BUSY")
+}
+
+/// A principal has as many open tasks as it may.
+pub(super) fn too_many_open(limit: u64) -> A2aError {
+    let message = format!(
+        "you have {limit} open tasks, as many as are allowed (limits.max_open_tasks); wait until some end"
+    );
+    overloaded(message, "TOO_MANY_TASKS")
+}
+
+fn overloaded(message: String, reason: &str) -> A2aError {
+    A2aError::new(ErrorKind::ResourceExhausted, message)
+        .with_info(DOMAIN, reason, BTreeMap::new())
+        .with(ErrorDetail::RetryInfo { seconds: BUSY_RETRY_SECONDS })
+}
+
 /// The keys a token should be judged by cannot be had: it is neither good nor bad.
 pub(super) fn issuer_unreachable(issuer: &str, retry: Duration) -> A2aError {
     let message =
@@ -120,7 +142,11 @@ pub(super) fn store(failure: &StoreError) -> A2aError {
         return A2aError::new(ErrorKind::Unavailable, "the broker is overloaded; try again").with(detail);
     }
     tracing::error!(%failure, "the store failed");
-    A2aError::new(ErrorKind::Unavailable, "the broker's store does not answer; nothing was accepted")
+    A2aError::new(
+        ErrorKind::Unavailable,
+        "the broker's store failed, and whether this was accepted is not known; the same again, under the same \
+         messageId, is safe",
+    )
 }
 
 /// The tree in memory was given up while somebody waited on it; the task itself goes on.

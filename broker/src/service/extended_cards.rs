@@ -160,6 +160,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::service::agents::RetryPolicy;
     use crate::service::resolution::{Terms, resolve};
 
     fn card(skills: &[&str], params: &Value) -> Bytes {
@@ -185,7 +186,14 @@ mod tests {
             caching: Caching::default(),
         };
         let caps = Scope::parse(["a2a:skill/**", "mcp:tool/**"]).unwrap();
-        let terms = Terms { name: "a", url: "http://h:1", caps: &caps, auth: None, card_keys: &[] };
+        let terms = Terms {
+            name: "a",
+            url: "http://h:1",
+            caps: &caps,
+            auth: None,
+            card_keys: &[],
+            retry: &RetryPolicy::default(),
+        };
         let mut resolved = resolve(terms, fetched, Timestamp::default()).unwrap();
         let more = json!({ "caps": ["a2a:skill/**", "mcp:tool/x"], "requires": { "both": ["mcp:tool/y"] } });
         let original = card(&["both", "new"], &more);

@@ -165,18 +165,24 @@ impl Broker {
         let claims = self.grants.verify(token, proof.as_ref());
         let claims = claims.map_err(|error| told::unauthenticated(&error.to_string()))?;
         let live = self.live(&claims).await?.ok_or_else(|| {
-            told::unauthenticated("the grant's task is over, canceled or revoked; the grant opens nothing")
+            told::unauthenticated(
+                "the grant's task is over, canceled, revoked, or with another agent now; the grant opens nothing",
+            )
         })?;
         Ok(Identity::Delegate { root: live.root, task: live.task, held: claims.scope.clone() })
     }
 
-    /// The open task of a verified grant; `None` once it is over, canceled or revoked, or anything above it is.
+    /// The open task of a verified grant; `None` once it is over, canceled or revoked, or anything above it is, or once
+    /// another agent has it.
     async fn live(&self, claims: &Claims) -> Result<Option<Live>, A2aError> {
         let Some((root, task)) = claims.root.parse().ok().zip(claims.task.parse().ok()) else {
             return Ok(None);
         };
         let Some(cell) = self.trees.load(root).await? else { return Ok(None) };
-        let granted = cell.tree.lock().await.is_granted(task);
+        let granted = {
+            let tree = cell.tree.lock().await;
+            tree.is_granted(task) && tree.agent(task) == Some(&claims.holder)
+        };
         Ok(granted.then_some(Live { root, task, cell }))
     }
 }

@@ -2,6 +2,7 @@
 //! Northbound adapters call it; it knows nothing of HTTP, and of storage and agents only their ports.
 
 mod accounts;
+mod admission;
 mod agents;
 mod audit;
 mod caller;
@@ -10,8 +11,12 @@ mod cards;
 mod conversation;
 mod driver;
 mod error;
+mod escalation;
 mod extended_cards;
+mod fallback;
 mod grants;
+mod modes;
+mod open_tasks;
 mod push;
 mod resolution;
 mod send;
@@ -27,11 +32,14 @@ use std::time::Duration;
 
 use broker_core::Limits;
 use broker_core::delegation::input::Input;
+use broker_core::sabotage::{Guard, removed};
 
 pub use self::accounts::Accounts;
+pub use self::admission::AdmissionOptions;
+use self::admission::Places;
 pub use self::agents::{
-    AgentView, CardDrift, CardOptions, Health, NewAgent, ProbeOptions, Probed, SkillView, Source,
-    is_agent_name,
+    AgentView, CardDrift, CardOptions, Health, NewAgent, ProbeOptions, Probed, RetryConfig, SkillRetry,
+    SkillView, Source, is_agent_name,
 };
 use self::agents::{HealthBook, Refreshing, Registry};
 use self::audit::Audit;
@@ -47,8 +55,10 @@ pub use self::cards::CardDocument;
 use self::cards::CardKeys;
 use self::conversation::Conversations;
 pub use self::error::{CREDENTIAL_INVALID, DOMAIN};
+pub use self::escalation::Approval;
 use self::grants::Grants;
 pub use self::grants::{Issued, OAuthCode, OAuthError, SentProof, TokenRequest};
+use self::open_tasks::OpenTasks;
 use self::push::Outbox;
 use self::push::hooks::Hooks;
 pub use self::push::{DeadLetter, PushOptions};
@@ -98,6 +108,10 @@ pub struct Settings {
     pub limits: Limits,
     /// Bounds on recovering conversations.
     pub recovery: Recovery,
+    /// Bounds on what agents are sent.
+    pub admission: AdmissionOptions,
+    /// Most open tasks of one principal.
+    pub max_open_tasks: u64,
     /// Finished trees kept in memory.
     pub finished_trees: usize,
     /// Who may call; with neither principals nor issuers the broker is open.
@@ -171,6 +185,8 @@ pub struct Broker {
     trees: Trees,
     timers: Timers,
     conversations: Conversations,
+    places: Places,
+    open_tasks: OpenTasks,
     outbox: Outbox,
     hooks: Hooks,
 }
@@ -207,6 +223,8 @@ impl Broker {
             audit: Audit::new(Arc::clone(&store), settings.refusal_window),
             timers: Timers::default(),
             conversations: Conversations::default(),
+            places: Places::new(settings.admission),
+            open_tasks: OpenTasks::new(settings.max_open_tasks),
             outbox: Outbox::new(settings.push, notifier),
             hooks: Hooks::default(),
             limits: settings.limits,
@@ -236,9 +254,10 @@ impl Broker {
             let page = self.store.open_trees(after, RESUME_PAGE).await;
             let page = page.map_err(|failure| error::store(&failure))?;
             let Some(last) = page.last().copied() else { return Ok(resumed) };
-            for root in page {
+            for root in page.into_iter().filter(|_| !removed(Guard::Restarts)) {
                 if let Err(failure) = self.take_up(root).await {
-                    tracing::error!(%root, ?failure, "an open tree cannot be taken up");
+                    tracing::error!(%root, ?failure, "an open tree could not be taken up");
+                    self.take_up_again(root);
                 }
                 resumed += 1;
             }
@@ -246,11 +265,31 @@ impl Broker {
         }
     }
 
+    /// Takes up a tree as soon as the store lets it, as after a restart: something was to follow from its last append,
+    /// and nobody else will see to it.
+    fn take_up_again(self: &Arc<Self>, root: broker_core::TaskId) {
+        let broker = Arc::downgrade(self);
+        let pause = self.recovery.ask_every;
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(pause).await;
+                let Some(alive) = broker.upgrade() else { return };
+                let Err(failure) = alive.take_up(root).await else { return };
+                if !failure.is_passing() {
+                    tracing::error!(%root, ?failure, "an open tree cannot be taken up");
+                    return;
+                }
+            }
+        });
+    }
+
     async fn take_up(self: &Arc<Self>, root: broker_core::TaskId) -> Result<(), driver::DriveError> {
         self.drive(root, Input::Resume).await?;
         if let Some(cell) = self.trees.load(root).await.map_err(driver::DriveError::Failed)? {
-            let next = cell.tree.lock().await.next_timer(&self.limits);
-            self.timers.set(root, next);
+            let tree = cell.tree.lock().await;
+            self.timers.set(root, tree.next_timer(&self.limits));
+            self.open_tasks.count(&tree, &cell);
+            self.take_up_places(&tree);
         }
         Ok(())
     }

@@ -14,6 +14,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use url::Url;
 
+use super::agents::RetryPolicy;
 use super::card_trust::{self, Home, Standing};
 use super::extended_cards::Extended;
 use crate::address::{self, Destination, GivenBy};
@@ -55,6 +56,7 @@ pub(super) struct Terms<'a> {
     pub(super) url: &'a str,
     pub(super) caps: &'a Scope,
     pub(super) auth: Option<&'a Arc<AgentAuth>>,
+    pub(super) retry: &'a RetryPolicy,
     /// Keys of which one has to have signed its card; with none, nothing has to.
     pub(super) card_keys: &'a [VerifyKey],
 }
@@ -83,7 +85,14 @@ pub(super) fn resolve(terms: Terms<'_>, fetched: FetchedCard, at: Timestamp) -> 
     let skills: Result<Vec<_>, _> = fetched.card.skills.iter().map(require).collect();
     let skills = skills.map_err(|problem| bad_card(problem.to_string()))?;
     let identity = endpoint.at.url().trim_end_matches('/').to_owned();
-    let facts = AgentFacts { name: terms.name.to_owned(), identity, caps: lowered, skills };
+    let facts = AgentFacts {
+        name: terms.name.to_owned(),
+        identity,
+        caps: lowered,
+        skills,
+        retry: terms.retry.all.clone(),
+        skill_retry: terms.retry.skills.clone(),
+    };
     let warnings = warnings(&fetched.card, &endpoint);
     let key = params.jwk.as_ref().map(VerifyKey::from_jwk).transpose();
     let key = key.map_err(|problem| bad_card(format!("params.jwk: {problem}")))?;
@@ -196,7 +205,17 @@ mod tests {
     }
 
     fn choose(card: &AgentCard, url: &str) -> Result<Endpoint, String> {
-        choose_endpoint(Terms { name: "a", url, caps: &Scope::empty(), auth: None, card_keys: &[] }, card)
+        choose_endpoint(
+            Terms {
+                name: "a",
+                url,
+                caps: &Scope::empty(),
+                auth: None,
+                card_keys: &[],
+                retry: &RetryPolicy::default(),
+            },
+            card,
+        )
     }
 
     #[test]

@@ -4,9 +4,10 @@
 use std::sync::Arc;
 
 use broker_core::TaskId;
-use broker_core::delegation::input::{Input, NewTask};
-use broker_core::extension::{self, Asked};
+use broker_core::delegation::input::{AgentFacts, Input, NewTask};
+use broker_core::extension::{self, Asked, Mode};
 use broker_core::journal::PushConfig;
+use broker_core::sabotage::{Guard, removed};
 use protocol::{
     A2aError, ErrorKind, Message, SendMessageRequest, SendMessageResponse, TaskPushNotificationConfig,
     Version,
@@ -22,9 +23,22 @@ use super::{Broker, Target, error};
 use crate::ports::store::Claim;
 
 /// A task that a message began, continued or had begun before.
-struct Accepted {
+pub(super) struct Accepted {
     cell: Arc<TreeCell>,
     task: TaskId,
+    /// There is nothing for the caller to wait for.
+    settled: bool,
+}
+
+impl Accepted {
+    pub(super) fn new(cell: Arc<TreeCell>, task: TaskId) -> Self {
+        Self { cell, task, settled: false }
+    }
+
+    /// The caller is done with the task.
+    pub(super) fn settled(cell: Arc<TreeCell>, task: TaskId) -> Self {
+        Self { cell, task, settled: true }
+    }
 }
 
 impl Broker {
@@ -38,8 +52,8 @@ impl Broker {
         version: Version,
     ) -> Result<SendMessageResponse, A2aError> {
         let (at_once, history) = (request.returns_immediately(), request.history_length());
-        let Accepted { cell, task } = self.accept(caller, target, request, version).await?;
-        if !at_once {
+        let Accepted { cell, task, settled } = self.accept(caller, target, request, version).await?;
+        if !at_once && !settled {
             return self.wait_for_answer(&cell, task, history).await;
         }
         let tree = cell.tree.lock().await;
@@ -56,7 +70,10 @@ impl Broker {
         version: Version,
     ) -> Result<TaskStream, A2aError> {
         let history = request.history_length();
-        let Accepted { cell, task } = self.accept(caller, target, request, version).await?;
+        let Accepted { cell, task, settled } = self.accept(caller, target, request, version).await?;
+        if settled {
+            return self.stream_once(&cell, task, history).await;
+        }
         self.stream_answer(cell, task, history).await
     }
 
@@ -107,7 +124,7 @@ impl Broker {
             return Err(error::message_id_reused(&claim.message_id));
         }
         let cell = self.trees.load(claim.root).await?.ok_or_else(error::task_not_found)?;
-        Ok(Accepted { cell, task: claim.task })
+        Ok(Accepted::new(cell, claim.task))
     }
 
     /// Continues a task with another message.
@@ -140,10 +157,10 @@ impl Broker {
             self.set_push(Arc::clone(&cell), task, config).await.map_err(failed)?;
         }
         self.drive_cell(Arc::clone(&cell), Input::Turn { task, message }, Some(claim)).await?;
-        Ok(Accepted { cell, task })
+        Ok(Accepted::new(cell, task))
     }
 
-    /// Begins a task: a child where the caller is an agent at work, a root otherwise.
+    /// Begins a task: a child where the caller is an agent at work, a root otherwise; or what else is asked for.
     async fn begin(
         self: &Arc<Self>,
         caller: &Caller,
@@ -153,42 +170,56 @@ impl Broker {
         key: &Key,
     ) -> Result<Accepted, DriveError> {
         let failed = DriveError::Failed;
-        let asked = Asked::of(&message, self.limits.default_max_attempts)
+        let mut asked = Asked::of(&message)
             .map_err(|wrong| failed(error::invalid("message.metadata", &wrong.to_string())))?;
-        let agent = self.choose(target, asked.agent.as_deref()).await.map_err(failed)?;
-        let resolved = agent.resolved.as_ref().ok_or_else(|| failed(error::agent_not_found(&agent.name)))?;
-        let lineage = self.lineage(caller, &asked, &message).await.map_err(failed)?;
-
-        let id = self.clock.new_task_id();
-        let root = lineage.as_ref().map_or(id, |parent| parent.root);
-        let claim = key.claim(&message, id, root);
-        let owner = lineage.as_ref().map_or_else(|| caller.display_name(), |parent| parent.owner.clone());
-        let context_id = message.context_id.clone().unwrap_or_else(|| self.clock.new_task_id().to_string());
-        let new = NewTask {
-            id,
-            parent: lineage.as_ref().map(|parent| parent.task),
-            caller: lineage.as_ref().map_or_else(|| owner.clone(), |parent| parent.agent.clone()),
-            held: caller.held(lineage.is_some()),
-            agent: resolved.facts.clone(),
-            skill: asked.skill,
-            asked: asked.scope,
-            agent_context: agent_context(&owner, &context_id, &agent.name),
-            message: without_broker_data(message),
-            context_id,
-            accepted_output_modes,
-            deadline: asked.deadline,
-            retry: asked.retry,
-            budget: asked.budget,
+        let parent = self.lineage(caller, &asked, &message).await.map_err(failed)?;
+        let owner = parent.as_ref().map_or_else(|| caller.display_name(), |parent| parent.owner.clone());
+        self.open_tasks.check(&owner).map_err(failed)?;
+        let begun = Begun {
+            id: self.clock.new_task_id(),
+            caller: parent.as_ref().map_or_else(|| owner.clone(), |parent| parent.agent.clone()),
+            held: caller.held(parent.is_some()),
+            context_id: message.context_id.clone().unwrap_or_else(|| self.clock.new_task_id().to_string()),
             policy: self.accounts.policy_of(&owner).cloned(),
+            key: key.clone(),
+            message: without_broker_data(message),
+            accepted_output_modes,
             push,
+            parent,
+            owner,
         };
-        let is_root = lineage.is_none();
-        let cell = lineage.map_or_else(|| self.trees.begin(id), |parent| parent.cell);
-        let begun = self.drive_cell(Arc::clone(&cell), Input::Delegate(Box::new(new)), Some(claim)).await;
-        if begun.is_err() && is_root {
-            self.trees.forget(id);
+        let mode = std::mem::take(&mut asked.mode);
+        if let Mode::Group(group, subtasks) = mode {
+            return self.begin_group(begun, asked, group, subtasks).await;
         }
-        begun.map(|()| Accepted { cell, task: id })
+        let agent = self.choose(target, asked.agent.as_deref()).await.map_err(failed)?;
+        match mode {
+            Mode::HandOff => self.hand_over(caller, begun, asked, &agent).await,
+            _ => self.begin_one(begun, asked, &agent).await,
+        }
+    }
+
+    async fn begin_one(
+        self: &Arc<Self>,
+        begun: Begun,
+        asked: Asked,
+        agent: &Agent,
+    ) -> Result<Accepted, DriveError> {
+        let facts = agent.resolved.as_ref().map(|resolved| resolved.facts.clone());
+        let facts = facts.ok_or_else(|| DriveError::Failed(error::agent_not_found(&agent.name)))?;
+        let (id, is_root) = (begun.id, begun.parent.is_none());
+        let admitted = self.enter(&agent.name, id).map_err(DriveError::Failed)?;
+        let (cell, claim) = (begun.cell(self), begun.claim());
+        let new = begun.into_task(asked, facts, admitted);
+        let claim = Some(claim).filter(|_| !removed(Guard::MessageIds));
+        let done = self.drive_cell(Arc::clone(&cell), Input::Delegate(Box::new(new)), claim).await;
+        if done.is_err() {
+            self.leave(id);
+            if is_root {
+                self.trees.forget(id);
+            }
+        }
+        done.map(|()| Accepted::new(cell, id))
     }
 
     /// The agent meant: the one addressed, the one named in the message, or the only one there is.
@@ -247,15 +278,73 @@ impl Broker {
 }
 
 /// The verified delegating task.
-struct Parent {
-    cell: Arc<TreeCell>,
+#[derive(Clone)]
+pub(super) struct Parent {
+    pub(super) cell: Arc<TreeCell>,
     root: TaskId,
-    task: TaskId,
-    owner: String,
+    pub(super) task: TaskId,
+    pub(super) owner: String,
     agent: String,
 }
 
+/// A task that is about to begin: who asks, where it will stand, and what was said.
+pub(super) struct Begun {
+    pub(super) id: TaskId,
+    pub(super) parent: Option<Parent>,
+    pub(super) owner: String,
+    caller: String,
+    held: capability::Scope,
+    pub(super) context_id: String,
+    pub(super) policy: Option<capability::Scope>,
+    key: Key,
+    pub(super) message: Message,
+    pub(super) accepted_output_modes: Vec<String>,
+    push: Option<PushConfig>,
+}
+
+impl Begun {
+    /// The tree it belongs to, a new one if it is a root.
+    pub(super) fn cell(&self, broker: &Broker) -> Arc<TreeCell> {
+        let cell = self.parent.as_ref().map(|parent| Arc::clone(&parent.cell));
+        cell.unwrap_or_else(|| broker.trees.begin(self.id))
+    }
+
+    pub(super) fn claim(&self) -> Claim {
+        self.claim_for(self.id)
+    }
+
+    /// The message id, reserved for a task.
+    pub(super) fn claim_for(&self, task: TaskId) -> Claim {
+        let root = self.parent.as_ref().map_or(task, |parent| parent.root);
+        self.key.claim(&self.message, task, root)
+    }
+
+    pub(super) fn into_task(self, asked: Asked, agent: AgentFacts, admitted: bool) -> NewTask {
+        NewTask {
+            id: self.id,
+            parent: self.parent.map(|parent| parent.task),
+            caller: self.caller,
+            held: self.held,
+            agent_context: agent_context(&self.owner, &self.context_id, &agent.name),
+            agent,
+            skill: asked.skill,
+            asked: asked.scope,
+            message: self.message,
+            context_id: self.context_id,
+            accepted_output_modes: self.accepted_output_modes,
+            deadline: asked.deadline,
+            retry: asked.retry,
+            admitted,
+            escalate: asked.escalate,
+            budget: asked.budget,
+            policy: self.policy,
+            push: self.push,
+        }
+    }
+}
+
 /// Under what a message is remembered.
+#[derive(Clone)]
 struct Key {
     principal: String,
     digest: [u8; 32],
@@ -280,7 +369,7 @@ fn digest(target: &Target, message: &Message) -> Result<[u8; 32], A2aError> {
 }
 
 /// The context an agent sees: one per owner, context and agent, so that agents cannot tell callers' contexts.
-fn agent_context(owner: &str, context_id: &str, agent: &str) -> String {
+pub(super) fn agent_context(owner: &str, context_id: &str, agent: &str) -> String {
     let digest = Sha256::new()
         .chain_update(owner)
         .chain_update([0])
@@ -311,7 +400,7 @@ fn ambiguous(agents: &[Arc<Agent>]) -> A2aError {
 impl Caller {
     /// What the caller's credential admits: for a root task what its principal holds; for a child at most what its
     /// grant says. A principal that speaks for a task by its key is bounded by what that task holds alone.
-    fn held(&self, for_child: bool) -> capability::Scope {
+    pub(super) fn held(&self, for_child: bool) -> capability::Scope {
         match &self.0 {
             Identity::Principal { .. } if for_child => capability::Scope::top(),
             Identity::Principal { scope, .. } => scope.clone(),

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use async_stream::stream;
 use broker_core::journal::Record;
+use broker_core::sabotage::{Guard, removed};
 use broker_core::{TaskId, Told, Tree};
 use bytes::Bytes;
 use futures_util::Stream;
@@ -105,6 +106,17 @@ impl Broker {
         }
     }
 
+    /// A stream of the task as it stands, and nothing after it.
+    pub(super) async fn stream_once(
+        &self,
+        cell: &TreeCell,
+        task: TaskId,
+        history: Option<usize>,
+    ) -> Result<TaskStream, A2aError> {
+        let first = snapshot(&*cell.tree.lock().await, task, history)?;
+        Ok(Box::pin(stream! { yield first; }))
+    }
+
     /// A stream for a subscriber: the task as it stands, or what followed the event it saw last.
     pub(super) async fn stream_from(
         self: &Arc<Self>,
@@ -144,7 +156,7 @@ impl Broker {
             if over {
                 return;
             }
-            let mut behind = resumes;
+            let mut behind = resumes && !removed(Guard::MissedEvents);
             loop {
                 while behind {
                     {

@@ -83,6 +83,7 @@ pub(super) async fn run(broker: Weak<Broker>) {
         }
         let sleep = alive.timers.sleep(now);
         tokio::select! {
+            biased;
             () = tokio::time::sleep(sleep) => {}
             () = alive.timers.changed.notified() => {}
         }

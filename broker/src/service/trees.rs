@@ -1,7 +1,8 @@
 //! The trees in memory: loaded from the journal when needed, locked one writer at a time, dropped when nobody
 //! needs them. What is here can always be folded again from the store; only live subscribers exist nowhere else.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use broker_core::journal::Record;
@@ -32,13 +33,17 @@ pub(super) struct TaskEvent {
 pub(super) struct TreeCell {
     /// The tree; whoever holds the lock decides next.
     pub(super) tree: AsyncMutex<Tree>,
+    /// How many of its open tasks are counted among its owner's.
+    pub(super) counted: AtomicU32,
     /// `None` once the cell is abandoned: nobody will hear anything here any more.
-    subscribers: Mutex<Option<HashMap<TaskId, broadcast::Sender<TaskEvent>>>>,
+    /// In order, so that they are sent away in order.
+    subscribers: Mutex<Option<BTreeMap<TaskId, broadcast::Sender<TaskEvent>>>>,
 }
 
 impl TreeCell {
     fn new(tree: Tree) -> Self {
-        Self { tree: AsyncMutex::new(tree), subscribers: Mutex::new(Some(HashMap::new())) }
+        let subscribers = Mutex::new(Some(BTreeMap::new()));
+        Self { tree: AsyncMutex::new(tree), counted: AtomicU32::new(0), subscribers }
     }
 
     /// Listens to a task from now on. Called with the tree locked, so that no event falls in between.
@@ -68,7 +73,7 @@ impl TreeCell {
 
     fn is_watched(&self) -> bool {
         let subscribers = self.subscribers.lock().unwrap_or_else(PoisonError::into_inner);
-        subscribers.iter().flat_map(HashMap::values).any(|sender| sender.receiver_count() > 0)
+        subscribers.iter().flat_map(BTreeMap::values).any(|sender| sender.receiver_count() > 0)
     }
 
     /// Sends everybody away: this copy of the tree may be wrong.

@@ -2,7 +2,7 @@
 
 use broker_core::delegation::input::Failure;
 use http::StatusCode;
-use protocol::{A2aError, ErrorKind, Invalid};
+use protocol::{A2aError, ErrorDetail, ErrorKind, Invalid};
 
 use crate::ports::downstream::AskError;
 
@@ -48,9 +48,7 @@ impl Trouble {
                 ErrorKind::Internal | ErrorKind::InvalidAgentResponse => {
                     Failure::Errored(quote(&error.message))
                 }
-                ErrorKind::Unavailable | ErrorKind::ResourceExhausted => {
-                    Failure::NeverSent(quote(&error.message))
-                }
+                ErrorKind::Unavailable | ErrorKind::ResourceExhausted => busy(&error),
                 _ => Failure::Refused(quote(&error.message)),
             },
         }
@@ -83,7 +81,7 @@ fn of_status(status: StatusCode) -> Failure {
     match status {
         // It says that it did not take the message, so nothing was done.
         StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
-            Failure::NeverSent(format!("HTTP {status}"))
+            Failure::Busy { reason: format!("HTTP {status}"), retry_after_ms: None }
         }
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Failure::Refused(format!(
             "HTTP {status}: the agent does not accept the broker's credential, or misses one; see `auth` of [[agents]] \
@@ -92,6 +90,16 @@ fn of_status(status: StatusCode) -> Failure {
         status if status.is_server_error() => Failure::Errored(format!("HTTP {status}")),
         status => Failure::Refused(format!("HTTP {status}")),
     }
+}
+
+/// The agent says that it cannot take the message now, and perhaps when it can.
+fn busy(error: &A2aError) -> Failure {
+    let seconds = error.details.iter().find_map(|detail| match detail {
+        ErrorDetail::RetryInfo { seconds } => i64::try_from(*seconds).ok(),
+        _ => None,
+    });
+    let retry_after_ms = seconds.map(|seconds| seconds.saturating_mul(1_000));
+    Failure::Busy { reason: quote(&error.message), retry_after_ms }
 }
 
 /// The beginning of what an agent said.

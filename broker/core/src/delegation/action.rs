@@ -6,10 +6,22 @@ use protocol::{Message, Timestamp};
 
 use super::input::AttemptId;
 use crate::TaskId;
+use crate::journal::Fallback;
 
 /// An effect to perform.
 #[derive(Debug, Clone)]
 pub enum Action {
+    /// Say when the agent has a place for the attempt ([`super::input::Input::Admitted`]).
+    Admit {
+        /// The attempt.
+        attempt: AttemptId,
+        /// The agent.
+        agent: String,
+        /// The principal that owns the tree: places are shared fairly between principals.
+        owner: String,
+    },
+    /// Find another delegate ([`super::input::Input::Reassign`], or [`super::input::Input::NoDelegate`]).
+    Seek(Box<Search>),
     /// Send a message to the agent and listen to what it says.
     Send(Box<Dispatch>),
     /// Ask the agent what became of the attempt, then listen on.
@@ -36,6 +48,25 @@ pub enum Action {
     },
     /// Stop listening to an attempt that is over.
     Abandon(AttemptId),
+}
+
+/// What another delegate is looked for by.
+#[derive(Debug, Clone)]
+pub struct Search {
+    /// The attempt it is for.
+    pub attempt: AttemptId,
+    /// Who may be asked.
+    pub among: Fallback,
+    /// The skill that is needed.
+    pub skill: Option<String>,
+    /// Where none is named: those the former delegate was allowed.
+    pub skills: Vec<String>,
+    /// Agents that had the task already, and those above it.
+    pub not: Vec<String>,
+    /// The principal that owns the tree.
+    pub owner: String,
+    /// Northbound context id.
+    pub context_id: String,
 }
 
 /// A message on its way to an agent.

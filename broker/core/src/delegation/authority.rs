@@ -5,13 +5,14 @@ use capability::{Decision, Demand, Denied, DenyRule, Giver, Invocation, Scope};
 use protocol::Timestamp;
 
 use super::draft::Draft;
-use super::input::NewTask;
+use super::input::{AgentFacts, NewTask};
 use super::purses;
 use super::state::Node;
 use crate::TaskId;
 use crate::audit::{self, Judged};
 use crate::error::Refusal;
-use crate::journal::{Allotment, Submission};
+use crate::journal::{Allotment, Terms};
+use crate::sabotage::{Guard, removed};
 
 const MILLIS_PER_SECOND: i64 = 1_000;
 
@@ -20,6 +21,15 @@ pub(super) struct Granted {
     pub(super) scope: Scope,
     pub(super) skills: Vec<String>,
     pub(super) purses: Vec<Allotment>,
+}
+
+impl Granted {
+    /// The terms on which an agent has the task then.
+    pub(super) fn terms(self, agent: AgentFacts, skill: Option<String>, agent_context: String) -> Terms {
+        let skills = if skill.is_some() { Vec::new() } else { self.skills };
+        let AgentFacts { name: agent, identity, .. } = agent;
+        Terms { agent, identity, skill, skills, agent_context, scope: self.scope, purses: self.purses }
+    }
 }
 
 impl Draft<'_> {
@@ -46,15 +56,18 @@ impl Draft<'_> {
     }
 
     /// What the delegator holds now: its ceilings lowered to what is left, and no more than its credential admits.
-    fn hold(&self, parent: Option<&Node>, new: &NewTask) -> Result<Scope, Refusal> {
+    pub(super) fn hold(&self, parent: Option<&Node>, new: &NewTask) -> Result<Scope, Refusal> {
         let Some(parent) = parent else { return Ok(new.held.clone()) };
+        if removed(Guard::Attenuation) {
+            return Ok(Scope::top());
+        }
         purses::left_of(parent, self.ledger()).meet(&new.held).map_err(too_complex)
     }
 
     fn demand<'a>(&self, new: &'a NewTask, hold: &'a Scope, recent: &'a [Invocation<'a>]) -> Demand<'a> {
         Demand {
             hold,
-            giver: if new.parent.is_some() { Giver::Task } else { Giver::Principal },
+            giver: self.giver(new.parent),
             asked: new.asked.as_ref(),
             budget: new.budget,
             caps: &new.agent.caps,
@@ -67,12 +80,19 @@ impl Draft<'_> {
         }
     }
 
+    /// Whose hold it is: a root of the broker's own stands for its principal.
+    fn giver(&self, parent: Option<TaskId>) -> Giver {
+        let parent = parent.and_then(|parent| self.node(parent));
+        let is_principals = |node: &Node| node.submission.group.is_some() && node.submission.parent.is_none();
+        if parent.is_none_or(is_principals) { Giver::Principal } else { Giver::Task }
+    }
+
     /// A rate holds for everything below the task that holds it, however far down.
     fn keep_rates_above(&self, new: &NewTask) -> Result<(), Refusal> {
         let Some(parent) = new.parent else { return Ok(()) };
-        for above in self.lineage(parent).skip(1).filter(|above| above.submission.scope.has_rates()) {
+        for above in self.lineage(parent).skip(1).filter(|above| above.terms().scope.has_rates()) {
             let (recent, skill) = (self.invocations_below(above.id), new.skill.as_deref());
-            let wait = above.submission.scope.rate_wait(&new.agent.name, skill, seconds(self.now), &recent);
+            let wait = above.terms().scope.rate_wait(&new.agent.name, skill, seconds(self.now), &recent);
             if let Some(retry_after) = wait {
                 let explanation = format!(
                     "delegations to {} below task {} have reached its rate; try again in {retry_after} s",
@@ -93,7 +113,7 @@ impl Draft<'_> {
 }
 
 fn invocation(node: &Node) -> Invocation<'_> {
-    let Submission { agent, skill, .. } = &*node.submission;
+    let Terms { agent, skill, .. } = node.terms();
     Invocation { agent, skill: skill.as_deref(), at: seconds(node.submitted) }
 }
 
@@ -113,8 +133,8 @@ fn refusal(denied: Denied, parent: Option<&Node>, demand: &Demand<'_>, new: &New
 
 /// Whether the same would be allowed had nothing been used up yet.
 fn is_used_up(parent: &Node, demand: &Demand<'_>, new: &NewTask) -> bool {
-    let Ok(hold) = parent.submission.scope.meet(&new.held) else { return false };
-    !parent.submission.purses.is_empty()
+    let Ok(hold) = parent.terms().scope.meet(&new.held) else { return false };
+    !parent.terms().purses.is_empty()
         && matches!(capability::decide(&Demand { hold: &hold, ..*demand }), Decision::Allow(_))
 }
 

@@ -33,7 +33,8 @@ impl<'t> Draft<'t> {
         Self { tree, now, limits, touched, open: tree.open, ledger: Cow::Borrowed(&tree.ledger), decision }
     }
 
-    pub(super) fn finish(self) -> Decision {
+    pub(super) fn finish(mut self) -> Decision {
+        self.bubble();
         let changed = self.touched.values().filter(|node| self.is_shown_differently(node));
         let changed = changed.map(index_entry).collect();
         Decision { changed, open: self.open > 0, ..self.decision }
@@ -70,6 +71,16 @@ impl<'t> Draft<'t> {
         self.decision.records.push(record);
     }
 
+    /// Whether a task was changed so far.
+    pub(super) fn changed(&self) -> impl Iterator<Item = &Node> {
+        self.touched.values()
+    }
+
+    /// What was recorded so far.
+    pub(super) fn records(&self) -> &[Record] {
+        &self.decision.records
+    }
+
     pub(super) fn audit(&mut self, event: Event) {
         self.decision.audit.push(event);
     }
@@ -90,14 +101,14 @@ impl<'t> Draft<'t> {
     /// Says on the task's own stream that work goes on, and why. Silent before the agent's first sign, so that
     /// a direct answer can still pass as exactly that.
     pub(super) fn note_working(&mut self, task: TaskId, text: &str) {
-        if self.node(task).is_some_and(|node| matches!(node.phase, Phase::Working)) {
+        if self.node(task).is_some_and(|node| matches!(node.phase, Phase::Working | Phase::Asking(_))) {
             let message = Some(self.note(task, text));
             self.show_working(task, message, Origin::Broker);
         }
     }
 
     /// Shows a status of the broker's making.
-    fn show_working(&mut self, task: TaskId, message: Option<Message>, origin: Origin) {
+    pub(super) fn show_working(&mut self, task: TaskId, message: Option<Message>, origin: Origin) {
         let metadata = protocol::Metadata::default();
         let status = StatusFact { state: TaskState::Working, message, metadata, origin };
         self.record(task, Fact::Status(Box::new(status)));
@@ -105,9 +116,10 @@ impl<'t> Draft<'t> {
 
     /// Ends a task, tells its parent, and lets a parent that waited for it go on.
     pub(super) fn end(&mut self, task: TaskId, outcome: Outcome) {
-        let outcome = Outcome { cost: self.final_cost(task), ..outcome };
-        self.record(task, Fact::Ended(Box::new(outcome)));
+        let cost = self.node(task).map(Node::cost_on_terms).unwrap_or_default();
+        self.record(task, Fact::Ended(Box::new(Outcome { cost, ..outcome })));
         self.report_to_parent(task);
+        self.end_in_place(task);
         let Some(parent) = self.parent(task) else { return };
         let Some(node) = self.node(parent) else { return };
         match &node.phase {
@@ -116,7 +128,8 @@ impl<'t> Draft<'t> {
                 self.end(parent, outcome);
             }
             Phase::Closing { .. } => self.finish_closing(parent),
-            _ => {}
+            _ if node.submission.group.is_some() => self.settle_group(parent),
+            _ => self.look_for_delegate(parent),
         }
     }
 
@@ -124,15 +137,12 @@ impl<'t> Draft<'t> {
     pub(super) fn report_to_parent(&mut self, child: TaskId) {
         let Some(node) = self.node(child) else { return };
         let Some(parent) = node.submission.parent else { return };
-        let progress = ChildNote {
-            task: child,
-            agent: node.submission.agent.clone(),
-            skill: node.submission.skill.clone(),
-            state: node.state,
-        };
+        let progress = node.child_note();
         let reports = self
             .node(parent)
-            .is_some_and(|node| matches!(node.phase, Phase::Submitted | Phase::Working | Phase::Held(_)));
+            .filter(|node| matches!(node.phase, Phase::Submitted | Phase::Working | Phase::Held(_)))
+            // A question that is shown stands until it is answered.
+            .is_some_and(|node| node.bubbled.is_none_or(|asks| asks == child));
         if reports {
             let message = self.note(parent, &child_text(&progress));
             self.show_working(parent, Some(message), Origin::Child(progress));
@@ -156,26 +166,25 @@ impl<'t> Draft<'t> {
     /// Asks for the task's first message, or its turn, to be sent to the agent for an attempt.
     pub(super) fn send(&mut self, attempt: AttemptId, turn: Option<&Message>) {
         let Some(node) = self.node(attempt.task) else { return };
-        let submission = &node.submission;
-        let sent = turn.unwrap_or(&submission.message);
+        let sent = turn.unwrap_or(node.first_message());
         let mut message = sent.clone();
         message.message_id = agent_message_id(&sent.message_id, attempt);
-        message.context_id = Some(submission.agent_context.clone());
+        message.context_id = Some(node.terms().agent_context.clone());
         message.task_id = node.live(attempt.number).and_then(|live| live.agent_task.clone());
         // The caller's references name the broker's tasks, which the agent does not know.
         message.reference_task_ids.clear();
         let dispatch = Dispatch {
             attempt,
-            agent: submission.agent.clone(),
+            agent: node.terms().agent.clone(),
             message,
-            accepted_output_modes: submission.accepted_output_modes.clone(),
+            accepted_output_modes: node.submission.accepted_output_modes.clone(),
             passport: self.passport(node),
         };
         self.act(Action::Send(Box::new(dispatch)));
     }
 
     fn passport(&self, node: &Node) -> Passport {
-        let submission = &node.submission;
+        let (submission, terms) = (&node.submission, node.terms());
         let ancestors = std::iter::successors(submission.parent, |&task| self.node(task)?.submission.parent);
         Passport {
             task: node.id,
@@ -185,27 +194,27 @@ impl<'t> Draft<'t> {
             owner: submission.owner.clone(),
             chain: ancestors
                 .filter_map(|task| self.node(task))
-                .map(|ancestor| ancestor.submission.agent.clone())
+                .map(|ancestor| ancestor.terms().agent.clone())
                 .collect(),
-            agent: submission.agent.clone(),
-            skill: submission.skill.clone(),
-            skills: submission.skills.clone(),
-            scope: submission.scope.clone(),
+            agent: terms.agent.clone(),
+            skill: terms.skill.clone(),
+            skills: terms.skills.clone(),
+            scope: terms.scope.clone(),
             deadline: submission.deadline,
-            budget: submission.purses.first().map(|purse| purse.ceilings).unwrap_or_default(),
+            budget: terms.purses.first().map(|purse| purse.ceilings).unwrap_or_default(),
         }
     }
 
     /// Asks what became of an attempt.
     pub(super) fn recover(&mut self, attempt: AttemptId) {
         let Some(node) = self.node(attempt.task) else { return };
-        let submission = &node.submission;
+        let terms = node.terms();
         let action = Action::Recover {
             attempt,
-            agent: submission.agent.clone(),
+            agent: terms.agent.clone(),
             agent_task: node.live(attempt.number).and_then(|live| live.agent_task.clone()),
-            agent_context: submission.agent_context.clone(),
-            message_id: agent_message_id(&submission.message.message_id, attempt),
+            agent_context: terms.agent_context.clone(),
+            message_id: agent_message_id(&node.first_message().message_id, attempt),
         };
         self.act(action);
     }
@@ -236,7 +245,7 @@ fn index_entry(node: &Node) -> Changed {
     Changed {
         task: node.id,
         owner: node.submission.owner.clone(),
-        agent: node.submission.agent.clone(),
+        agent: node.terms().agent.clone(),
         context_id: node.submission.context_id.clone(),
         state: node.state,
         updated: node.updated,

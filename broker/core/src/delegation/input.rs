@@ -1,11 +1,14 @@
 //! What can happen to a delegation tree from outside.
 
+use std::collections::BTreeMap;
+
 use capability::ledger::Ceilings;
 use capability::{Scope, SkillRequirement};
 use protocol::{Message, StreamResponse, Task, Timestamp};
 
 use crate::TaskId;
-use crate::journal::{PushConfig, Retry};
+use crate::journal::{Fallback, Group, PushConfig, Resolution, Retry};
+use crate::limits::Limits;
 
 /// One attempt of one task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -44,8 +47,12 @@ pub struct NewTask {
     pub accepted_output_modes: Vec<String>,
     /// The deadline asked for.
     pub deadline: Option<Timestamp>,
-    /// The retry policy asked for.
-    pub retry: Option<Retry>,
+    /// What was said about trying again.
+    pub retry: RetryWish,
+    /// The agent has a place for it now; else it waits for one.
+    pub admitted: bool,
+    /// Where something is missing that a task further up holds, ask for it instead of refusing.
+    pub escalate: bool,
     /// What it may use up at most, as far as the caller says.
     pub budget: Ceilings,
     /// What the policy of the owner's account admits; `None` is everything.
@@ -65,6 +72,101 @@ pub struct AgentFacts {
     pub caps: Scope,
     /// The card's skills and what each requires.
     pub skills: Vec<SkillRequirement>,
+    /// What the operator says about trying its tasks again.
+    pub retry: RetryWish,
+    /// The same for single skills, which goes before.
+    pub skill_retry: BTreeMap<String, RetryWish>,
+}
+
+/// What somebody says about trying again; what is left out is for the next to say.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RetryWish {
+    /// Attempts with one delegate, at least 1.
+    pub max_attempts: Option<u32>,
+    /// Doing it twice is harmless.
+    pub idempotent: Option<bool>,
+    /// Who else may do it.
+    pub fallback: Option<Fallback>,
+}
+
+impl RetryWish {
+    /// This, and where it says nothing, that.
+    #[must_use]
+    pub fn or(self, that: &Self) -> Self {
+        Self {
+            max_attempts: self.max_attempts.or(that.max_attempts),
+            idempotent: self.idempotent.or(that.idempotent),
+            fallback: self.fallback.or_else(|| that.fallback.clone()),
+        }
+    }
+
+    /// What holds, within the limits.
+    pub(super) fn settle(self, limits: &Limits) -> Retry {
+        let max_attempts = self.max_attempts.unwrap_or(limits.default_max_attempts);
+        Retry {
+            max_attempts: max_attempts.clamp(1, limits.max_attempts),
+            idempotent: self.idempotent.unwrap_or(false),
+            fallback: self.fallback.unwrap_or_default(),
+        }
+    }
+}
+
+impl AgentFacts {
+    /// What the operator says about trying a skill again.
+    pub(super) fn retry_of(&self, skill: Option<&str>) -> RetryWish {
+        let of_skill = skill.and_then(|skill| self.skill_retry.get(skill)).cloned();
+        of_skill.unwrap_or_default().or(&self.retry)
+    }
+}
+
+/// Another delegate for a task.
+#[derive(Debug, Clone)]
+pub struct Candidate {
+    /// The agent.
+    pub agent: AgentFacts,
+    /// Southbound context id there.
+    pub agent_context: String,
+    /// What the policy of the owner's account admits; `None` is everything.
+    pub policy: Option<Scope>,
+    /// The agent has a place for it now; else it waits for one.
+    pub admitted: bool,
+}
+
+/// What is needed to do in another task's place what it may not.
+#[derive(Debug, Clone)]
+pub struct NewGrant {
+    /// The id minted for the task that does it.
+    pub id: TaskId,
+    /// Its delegate.
+    pub to: Candidate,
+}
+
+/// A request for several sub-tasks.
+#[derive(Debug, Clone)]
+pub struct NewGroup {
+    /// The task they make up, which is the broker's own; its agent's facts are of no account.
+    pub task: NewTask,
+    /// When it is done.
+    pub group: Group,
+    /// The sub-tasks, each with the group's task as its parent.
+    pub subtasks: Vec<NewTask>,
+}
+
+/// A request to give a task to another agent for good.
+#[derive(Debug, Clone)]
+pub struct NewHandOff {
+    /// The task.
+    pub task: TaskId,
+    /// What the grant admits that it is asked with.
+    pub held: Scope,
+    /// Who shall have it.
+    pub to: Candidate,
+    /// The skill meant.
+    pub skill: Option<String>,
+    /// The scope to pass on; `None` is all that can be.
+    pub asked: Option<Scope>,
+    /// What the agent that gives it away says to the other.
+    pub message: Message,
 }
 
 /// Something that happened.
@@ -72,6 +174,10 @@ pub struct AgentFacts {
 pub enum Input {
     /// A new child is asked for. (A new root is [`super::Tree::open`].)
     Delegate(Box<NewTask>),
+    /// Several sub-tasks are asked for as one.
+    Group(Box<NewGroup>),
+    /// An agent gives the task it works on away.
+    HandOff(Box<NewHandOff>),
     /// A caller continues a task with another message.
     Turn {
         /// The task.
@@ -93,12 +199,51 @@ pub enum Input {
         /// The agent's task.
         task: Box<Task>,
     },
+    /// The agent has a place for an attempt that waited for one.
+    Admitted {
+        /// The attempt.
+        attempt: AttemptId,
+    },
     /// The conversation with the agent broke or ended.
     Failed {
         /// The attempt.
         attempt: AttemptId,
         /// How.
         failure: Failure,
+        /// Spreads the waits of those that failed together; any number.
+        jitter: u16,
+    },
+    /// Another delegate was found for an attempt that looks for one.
+    Reassign {
+        /// The attempt.
+        attempt: AttemptId,
+        /// The delegate.
+        to: Box<Candidate>,
+    },
+    /// Nobody else can do it.
+    NoDelegate {
+        /// The attempt.
+        attempt: AttemptId,
+        /// Why not, candidate by candidate, for people.
+        reason: String,
+    },
+    /// What a task lacks is granted by whoever may, or denied.
+    Decide {
+        /// The task that waits for it.
+        task: TaskId,
+        /// The task to be made if it is granted; `None` denies.
+        grant: Option<Box<NewGrant>>,
+        /// Who decides, for people.
+        by: String,
+    },
+    /// An operator decides about an attempt whose outcome is unknown.
+    Resolve {
+        /// The task.
+        task: TaskId,
+        /// What to do.
+        resolution: Resolution,
+        /// Who decides, for people.
+        by: String,
     },
     /// A caller asks to cancel a task.
     Cancel {
@@ -148,12 +293,24 @@ pub enum Input {
 pub enum Failure {
     /// The agent certainly never got it (no connection).
     NeverSent(String),
+    /// The agent answered that it cannot take it now; nothing was done.
+    Busy {
+        /// What it said.
+        reason: String,
+        /// Not before this, says the agent; milliseconds.
+        retry_after_ms: Option<i64>,
+    },
     /// The agent answered that it will not do it.
     Refused(String),
     /// The agent answered that it failed; it may have done part of it.
     Errored(String),
     /// The agent answered with something that is not A2A.
     Invalid(String),
+    /// Nothing was heard of it for too long, though it may still be at it.
+    Silent {
+        /// How long, seconds.
+        seconds: i64,
+    },
     /// Contact broke after the agent may have got it.
     Broken(String),
     /// The event stream ended in good order before the task did.

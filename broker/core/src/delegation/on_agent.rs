@@ -12,6 +12,7 @@ use super::state::{Node, Phase, Question, message_bytes, parts_bytes};
 use crate::TaskId;
 use crate::extension;
 use crate::journal::{ArtifactFact, AttemptOutcome, Fact, Origin, Outcome, StatusFact};
+use crate::sabotage::{Guard, removed};
 
 impl Draft<'_> {
     pub(super) fn on_agent(&mut self, attempt: AttemptId, event: StreamResponse) {
@@ -29,14 +30,14 @@ impl Draft<'_> {
         {
             let known = self.agent_task(attempt).unwrap_or_default();
             let reason = format!("the agent answered for task {agent_task}, not for its own task {known}");
-            return self.on_failed(attempt, &Failure::Invalid(reason));
+            return self.on_failed(attempt, &Failure::Invalid(reason), 0);
         }
         self.on_cost(attempt, &event);
         if self.is_closing(attempt.task) {
             return self.on_agent_while_closing(attempt, &event);
         }
         if let Some(excess) = self.excess_bytes(attempt.task, &event) {
-            return self.on_failed(attempt, &Failure::Invalid(excess));
+            return self.on_failed(attempt, &Failure::Invalid(excess), 0);
         }
         match event {
             StreamResponse::Task(task) => self.on_snapshot(attempt, task),
@@ -75,7 +76,12 @@ impl Draft<'_> {
     }
 
     fn is_listening(&self, attempt: AttemptId) -> bool {
-        self.node(attempt.task).is_some_and(|node| node.is_open() && node.live(attempt.number).is_some())
+        self.node(attempt.task).is_some_and(|node| {
+            (node.is_open() || removed(Guard::LastWords))
+                && (node.live(attempt.number).is_some()
+                    || removed(Guard::LostAttempts)
+                    || removed(Guard::LastWords) && !node.is_open())
+        })
     }
 
     fn is_closing(&self, task: TaskId) -> bool {
@@ -242,6 +248,7 @@ impl Draft<'_> {
     fn on_reported_end(&mut self, attempt: AttemptId, outcome: Outcome) {
         let task = attempt.task;
         let open_children = self.node(task).map_or(0, |node| node.open_children);
+        let open_children = if removed(Guard::HeldParents) { 0 } else { open_children };
         match (outcome.state, open_children) {
             (_, 0) => self.end(task, outcome),
             (TaskState::Completed, _) => self.record(task, Fact::Held(Box::new(outcome))),
@@ -258,7 +265,7 @@ impl Draft<'_> {
         let Some(node) = self.node(attempt.task) else { return };
         if let Some(agent_task) = node.live(attempt.number).and_then(|live| live.agent_task.as_ref()) {
             let reason = format!("the agent sent a bare message although it works on task {agent_task}");
-            return self.on_failed(attempt, &Failure::Invalid(reason));
+            return self.on_failed(attempt, &Failure::Invalid(reason), 0);
         }
         let direct = matches!(node.phase, Phase::Submitted);
         let message = self.northbound_message(attempt.task, message);
@@ -296,7 +303,7 @@ impl Draft<'_> {
     /// The agent is to stop: its own id of the task is known.
     pub(super) fn ask_to_cancel(&mut self, attempt: AttemptId) {
         let Some(agent_task) = self.agent_task(attempt) else { return };
-        let Some(agent) = self.node(attempt.task).map(|node| node.submission.agent.clone()) else { return };
+        let Some(agent) = self.node(attempt.task).map(|node| node.terms().agent.clone()) else { return };
         self.act(Action::Cancel { attempt, agent, agent_task });
     }
 }

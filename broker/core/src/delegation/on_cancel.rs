@@ -30,16 +30,14 @@ impl Draft<'_> {
         if matches!(node.phase, Phase::Ended | Phase::Closing { .. }) {
             return;
         }
+        let done_by = node.done_by;
         if node.open_children == 0 && node.live_attempt().is_none() {
-            return self.end(task, outcome);
+            self.end(task, outcome);
+            return self.cancel_in_place(done_by);
         }
-        let children = node.children.clone();
         let give_up = self.now.add_millis(self.limits.cancel_ms);
         self.record(task, Fact::Closing { outcome: Box::new(outcome), give_up });
-        for child in children {
-            let message = self.note(child, "canceled because the delegating task ended");
-            self.close(child, Outcome::new(TaskState::Canceled, Some(message)));
-        }
+        self.cancel_children(task, "canceled because the delegating task ended");
         self.cancel_attempt(task);
         self.finish_closing(task);
     }
@@ -80,7 +78,7 @@ impl Draft<'_> {
         let mut outcome = (**outcome).clone();
         if let Some(attempt) = unconfirmed {
             let reason = attempt.reason.as_deref().unwrap_or("no answer in time");
-            let agent = &node.submission.agent;
+            let agent = &node.terms().agent;
             let text = format!("{agent} was asked to cancel and has not confirmed it ({reason})");
             outcome.message = Some(self.extended(task, outcome.message.as_ref(), &text));
         }
@@ -101,8 +99,10 @@ impl Draft<'_> {
     fn cancel_attempt(&mut self, task: TaskId) {
         let Some(attempt) = self.node(task).and_then(|node| node.live_attempt()) else { return };
         let number = attempt.number;
-        if let Progress::Scheduled { .. } = attempt.progress {
-            let outcome = AttemptOutcome::NeverSent;
+        if attempt.progress.is_waiting() {
+            let outcome =
+                if attempt.was_sent() { AttemptOutcome::Unknown } else { AttemptOutcome::NeverSent };
+            self.ask_to_cancel(AttemptId { task, number });
             return self.record(task, Fact::AttemptEnded { number, outcome, reason: None });
         }
         self.record(task, Fact::CancelRequested { number });

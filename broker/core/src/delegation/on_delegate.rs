@@ -1,25 +1,46 @@
 //! A task is asked for: authority first, then the guards, then it exists.
 
+use super::action::Action;
 use super::authority::Granted;
 use super::draft::Draft;
 use super::input::{AgentFacts, AttemptId, NewTask};
-use super::state::{Node, Phase};
+use super::state::{Node, Phase, Progress};
 use crate::TaskId;
 use crate::audit::{self, Event};
 use crate::error::{Refusal, Refused};
-use crate::journal::{Fact, Retry, Submission};
+use crate::journal::{Escalation, Fact, Group, Submission, Wish};
+use crate::sabotage::{Guard, removed};
+
+/// Of the time that is left, a delegator keeps no more than one part in so many.
+const HOP_RESERVE_SHARE: i64 = 10;
 
 /// What a new task inherits.
-struct Place {
-    depth: u32,
-    owner: String,
+pub(super) struct Place {
+    pub(super) depth: u32,
+    pub(super) owner: String,
     deadline_limit: Option<protocol::Timestamp>,
+}
+
+/// What makes a task another than one delegation to one agent that may have it.
+#[derive(Default)]
+pub(super) struct Particulars {
+    pub(super) group: Option<Group>,
+    pub(super) escalation: Option<Escalation>,
 }
 
 impl Draft<'_> {
     pub(super) fn on_delegate(&mut self, new: NewTask) -> Result<(), Refused> {
+        self.judged(new, Self::delegate)
+    }
+
+    /// Does what is asked, and says in the audit log what was asked and what became of it.
+    pub(super) fn judged(
+        &mut self,
+        new: NewTask,
+        what: impl FnOnce(&mut Self, NewTask, &mut audit::Delegation) -> Result<(), Refusal>,
+    ) -> Result<(), Refused> {
         let mut audit = audit::Delegation::asked(self.tree.root(), &new);
-        match self.delegate(new, &mut audit) {
+        match what(self, new, &mut audit) {
             Ok(()) => {
                 self.audit(Event::Delegation(Box::new(audit)));
                 Ok(())
@@ -34,38 +55,80 @@ impl Draft<'_> {
     fn delegate(&mut self, new: NewTask, audit: &mut audit::Delegation) -> Result<(), Refusal> {
         let place = self.place(&new)?;
         audit.owner = Some(place.owner.clone());
-        let Granted { scope, skills, purses } = self.authorize(&new, audit)?;
+        let granted = match self.authorize(&new, audit) {
+            Err(Refusal::CapabilityExceeded { missing, explanation }) if new.escalate => {
+                return self.escalate(new, place, missing, &explanation);
+            }
+            judged => judged?,
+        };
         self.guard(&new, &place)?;
-        let deadline = self.deadline(&new, &place)?;
+        let first = AttemptId { task: new.id, number: 1 };
+        let admitted = new.admitted;
+        self.submit(new, place, granted, Particulars::default())?;
+        self.report_to_parent(first.task);
+        self.begin_attempt(first, admitted);
+        Ok(())
+    }
 
-        let retry = self.retry_policy(&new);
-        let task = new.id;
-        let named = new.skill.is_some();
+    /// The task exists from here on, and whoever is to be told of it is.
+    pub(super) fn submit(
+        &mut self,
+        new: NewTask,
+        place: Place,
+        granted: Granted,
+        particulars: Particulars,
+    ) -> Result<(), Refusal> {
+        let deadline = self.deadline(&new, &place)?;
+        let of_agent = new.agent.retry_of(new.skill.as_deref());
+        let retry = new.retry.or(&of_agent).settle(self.limits);
+        let Particulars { group, escalation } = particulars;
+        // What was asked for matters again where other terms may have to be worked out.
+        let is_kept = !retry.fallback.is_none() || escalation.is_some();
+        let wish = is_kept.then(|| Box::new(Wish::of(new.held, new.asked)));
         let submission = Submission {
             parent: new.parent,
             depth: place.depth,
             owner: place.owner,
             caller: new.caller,
-            agent: new.agent.name,
-            identity: new.agent.identity,
-            skill: new.skill,
-            skills: if named { Vec::new() } else { skills },
+            terms: granted.terms(new.agent, new.skill, new.agent_context),
             context_id: new.context_id,
-            agent_context: new.agent_context,
             message: new.message,
             accepted_output_modes: new.accepted_output_modes,
-            scope,
             deadline,
             retry,
-            purses,
+            wish,
+            group,
+            escalation: escalation.map(Box::new),
         };
-        self.record(task, Fact::Submitted(Box::new(submission)));
+        self.record(new.id, Fact::Submitted(Box::new(submission)));
         if let Some(push) = new.push {
-            self.record(task, Fact::PushSet(Box::new(push)));
+            self.record(new.id, Fact::PushSet(Box::new(push)));
         }
-        self.report_to_parent(task);
-        self.start_attempt(AttemptId { task, number: 1 });
         Ok(())
+    }
+
+    /// An attempt goes out if there is a place for it, and else waits for one.
+    pub(super) fn begin_attempt(&mut self, attempt: AttemptId, admitted: bool) {
+        if admitted { self.start_attempt(attempt) } else { self.queue_attempt(attempt) }
+    }
+
+    pub(super) fn queue_attempt(&mut self, attempt: AttemptId) {
+        self.record(attempt.task, Fact::AttemptQueued { number: attempt.number });
+        self.ask_for_place(attempt);
+    }
+
+    pub(super) fn ask_for_place(&mut self, attempt: AttemptId) {
+        let Some(node) = self.node(attempt.task) else { return };
+        let (agent, owner) = (node.terms().agent.clone(), node.submission.owner.clone());
+        self.act(Action::Admit { attempt, agent, owner });
+    }
+
+    /// There is a place for the attempt.
+    pub(super) fn on_admitted(&mut self, attempt: AttemptId) {
+        let live = self.node(attempt.task).and_then(|node| node.live(attempt.number));
+        if live.is_some_and(|live| live.progress == Progress::Queued) {
+            self.start_attempt(attempt);
+        }
     }
 
     pub(super) fn start_attempt(&mut self, attempt: AttemptId) {
@@ -74,7 +137,7 @@ impl Draft<'_> {
     }
 
     /// Where the task will stand, if its parent can have children now.
-    fn place(&self, new: &NewTask) -> Result<Place, Refusal> {
+    pub(super) fn place(&self, new: &NewTask) -> Result<Place, Refusal> {
         let Some(parent) = new.parent else {
             return Ok(Place { depth: 0, owner: new.caller.clone(), deadline_limit: None });
         };
@@ -87,14 +150,23 @@ impl Draft<'_> {
         Ok(Place {
             depth: node.submission.depth + 1,
             owner: node.submission.owner.clone(),
-            deadline_limit: Some(node.submission.deadline),
+            deadline_limit: Some(self.shorter(node.submission.deadline)),
         })
     }
 
-    fn guard(&self, new: &NewTask, place: &Place) -> Result<(), Refusal> {
+    /// A deadline a little before another, so that whoever waits for a delegate can still say what came of it.
+    fn shorter(&self, deadline: protocol::Timestamp) -> protocol::Timestamp {
+        let left = deadline.as_millis().saturating_sub(self.now.as_millis());
+        deadline.add_millis(-self.limits.hop_reserve_ms.min(left / HOP_RESERVE_SHARE).max(0))
+    }
+
+    pub(super) fn guard(&self, new: &NewTask, place: &Place) -> Result<(), Refusal> {
         let Some(parent) = new.parent else { return Ok(()) };
-        if self.works_above(parent, &new.agent) {
+        if !removed(Guard::Cycles) && self.works_above(parent, &new.agent) {
             return Err(Refusal::Cycle { agent: new.agent.name.clone() });
+        }
+        if removed(Guard::Bounds) {
+            return Ok(());
         }
         if place.depth > self.limits.max_depth {
             return Err(Refusal::DepthExceeded { depth: place.depth, limit: self.limits.max_depth });
@@ -109,29 +181,24 @@ impl Draft<'_> {
         Ok(())
     }
 
-    fn works_above(&self, parent: TaskId, agent: &AgentFacts) -> bool {
-        self.lineage(parent).any(|node| node.submission.identity == agent.identity)
+    pub(super) fn works_above(&self, parent: TaskId, agent: &AgentFacts) -> bool {
+        self.lineage(parent).any(|node| node.terms().identity == agent.identity)
     }
 
     /// The deadline asked for, never later than the parent's.
-    fn deadline(&self, new: &NewTask, place: &Place) -> Result<protocol::Timestamp, Refusal> {
+    pub(super) fn deadline(&self, new: &NewTask, place: &Place) -> Result<protocol::Timestamp, Refusal> {
         let default = self.now.add_millis(self.limits.default_deadline_ms);
         let asked = new.deadline.unwrap_or(default);
         if asked <= self.now {
             return Err(Refusal::DeadlinePassed { deadline: asked });
         }
-        Ok(place.deadline_limit.map_or(asked, |limit| asked.min(limit)))
-    }
-
-    fn retry_policy(&self, new: &NewTask) -> Retry {
-        let asked =
-            new.retry.unwrap_or(Retry { max_attempts: self.limits.default_max_attempts, idempotent: false });
-        Retry { max_attempts: asked.max_attempts.clamp(1, self.limits.max_attempts), ..asked }
+        let limit = place.deadline_limit.filter(|_| !removed(Guard::Deadlines));
+        Ok(limit.map_or(asked, |limit| asked.min(limit)))
     }
 }
 
 /// Only an agent that is still at work may delegate.
-fn may_delegate(node: &Node) -> Result<(), Refusal> {
+pub(super) fn may_delegate(node: &Node) -> Result<(), Refusal> {
     match node.phase {
         Phase::Submitted | Phase::Working | Phase::Asking(_) => Ok(()),
         Phase::Held(_) => Err(Refusal::NotPossible(format!(

@@ -6,13 +6,24 @@ use super::action::Action;
 use super::draft::Draft;
 use super::input::{AttemptId, Failure};
 use super::state::{Phase, Progress};
-use crate::attempts::{self, Next};
+use crate::TaskId;
+use crate::attempts::{self, Next, Tried};
 use crate::journal::{AttemptOutcome, Fact, Outcome};
+use crate::sabotage::{Guard, removed};
 
 impl Draft<'_> {
-    pub(super) fn on_failed(&mut self, attempt: AttemptId, failure: &Failure) {
+    pub(super) fn on_failed(&mut self, attempt: AttemptId, failure: &Failure, jitter: u16) {
         let Some(node) = self.node(attempt.task) else { return };
         let Some(live) = node.live(attempt.number) else { return };
+        // The agent has the task, so what it never got is a further message; to begin the task again would do it twice.
+        let failure = &match failure {
+            Failure::NeverSent(reason) | Failure::Busy { reason, .. }
+                if live.agent_task.is_some() && !removed(Guard::FurtherMessages) =>
+            {
+                Failure::Broken(reason.clone())
+            }
+            failure => failure.clone(),
+        };
         match &node.phase {
             // The agent answers with its last word; it needs no listener until then.
             Phase::Asking(TaskState::InputRequired) if ends_quietly(failure) => return,
@@ -22,10 +33,14 @@ impl Draft<'_> {
             }
             _ => {}
         }
-        let retry = node.submission.retry;
-        let reason = attempts::describe(failure, &node.submission.agent);
+        let tried = Tried {
+            here: attempt.number - node.first_attempt().min(attempt.number) + 1,
+            in_all: attempt.number,
+            limit: self.limits.max_attempts,
+        };
+        let reason = attempts::describe(failure, &node.terms().agent);
         let asking = live.progress == Progress::Lost;
-        match attempts::next(failure, attempt.number, retry) {
+        match attempts::next(failure, tried, &node.submission.retry) {
             Next::Recover => {
                 if !asking {
                     self.record(attempt.task, Fact::AttemptLost { number: attempt.number, reason });
@@ -33,28 +48,47 @@ impl Draft<'_> {
                 self.recover(attempt);
             }
             Next::Resend => self.start_attempt(attempt),
-            Next::Retry(outcome) => self.schedule_retry(attempt, outcome, reason),
+            Next::Retry(outcome) => {
+                let wait = self.limits.backoff(attempt.number + 1, jitter).max(asked_wait(failure));
+                self.schedule_retry(attempt, outcome, reason, wait);
+            }
+            Next::Fallback(outcome) => self.fall_back(attempt, outcome, reason),
+            Next::Unknown => self.hold_unknown(attempt, reason),
+            Next::Stop => self.fail(attempt.task, &reason),
             Next::End(state, outcome) => self.give_up(attempt, state, outcome, reason),
         }
     }
 
-    fn schedule_retry(&mut self, attempt: AttemptId, outcome: AttemptOutcome, reason: String) {
+    pub(super) fn schedule_retry(
+        &mut self,
+        attempt: AttemptId,
+        outcome: AttemptOutcome,
+        reason: String,
+        wait_ms: i64,
+    ) {
         let AttemptId { task, number } = attempt;
-        let not_before = self.now.add_millis(self.limits.backoff(number + 1));
+        let not_before = self.now.add_millis(wait_ms);
         let note = format!("{reason}; attempt {} follows", number + 1);
         self.abandon(attempt, outcome, reason);
         self.record(task, Fact::AttemptScheduled { number: number + 1, not_before });
         self.note_working(task, &note);
     }
 
-    fn give_up(&mut self, attempt: AttemptId, state: TaskState, outcome: AttemptOutcome, reason: String) {
+    pub(super) fn give_up(
+        &mut self,
+        attempt: AttemptId,
+        state: TaskState,
+        outcome: AttemptOutcome,
+        reason: String,
+    ) {
         let message = self.note(attempt.task, &reason);
         self.abandon(attempt, outcome, reason);
         self.close(attempt.task, Outcome::new(state, Some(message)));
     }
 
-    /// The attempt is over for the broker; an agent that may still be at it is asked to stop.
-    fn abandon(&mut self, attempt: AttemptId, outcome: AttemptOutcome, reason: String) {
+    /// The attempt is over for the broker: an agent that may still be at it is asked to stop, and so is everything it
+    /// delegated.
+    pub(super) fn abandon(&mut self, attempt: AttemptId, outcome: AttemptOutcome, reason: String) {
         if matches!(outcome, AttemptOutcome::Failed | AttemptOutcome::Unknown) {
             self.ask_to_cancel(attempt);
         }
@@ -63,22 +97,40 @@ impl Draft<'_> {
             Fact::AttemptEnded { number: attempt.number, outcome, reason: Some(reason) },
         );
         self.act(Action::Abandon(attempt));
+        self.cancel_children(attempt.task, "canceled because the attempt that delegated it is over");
+    }
+
+    pub(super) fn cancel_children(&mut self, task: TaskId, why: &str) {
+        for child in self.node(task).map(|node| node.children.clone()).unwrap_or_default() {
+            let message = self.note(child, why);
+            self.close(child, Outcome::new(TaskState::Canceled, Some(message)));
+        }
     }
 
     /// Once a cancel request is out, only its answer or its deadline settles the attempt.
     fn on_failed_while_closing(&mut self, attempt: AttemptId, failure: &Failure, id_known: bool) {
         let outcome = match failure {
-            Failure::NeverSent(_) | Failure::Absent { conclusive: true } => AttemptOutcome::NeverSent,
+            Failure::NeverSent(_) | Failure::Busy { .. } | Failure::Absent { conclusive: true } => {
+                AttemptOutcome::NeverSent
+            }
             Failure::Refused(_) => AttemptOutcome::Refused,
             Failure::Errored(_) => AttemptOutcome::Failed,
             _ if id_known => return,
             _ => AttemptOutcome::CancelUnconfirmed,
         };
-        let agent = self.node(attempt.task).map(|node| node.submission.agent.clone()).unwrap_or_default();
+        let agent = self.node(attempt.task).map(|node| node.terms().agent.clone()).unwrap_or_default();
         self.settle_cancel(attempt, outcome, Some(attempts::describe(failure, &agent)));
     }
 }
 
 fn ends_quietly(failure: &Failure) -> bool {
     matches!(failure, Failure::StreamEnded | Failure::Broken(_))
+}
+
+/// How long the agent asked to be left alone, in milliseconds.
+fn asked_wait(failure: &Failure) -> i64 {
+    match failure {
+        Failure::Busy { retry_after_ms: Some(wait), .. } => *wait,
+        _ => 0,
+    }
 }

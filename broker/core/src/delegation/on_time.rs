@@ -5,7 +5,7 @@ use protocol::{TaskState, Timestamp};
 
 use super::Tree;
 use super::draft::Draft;
-use super::input::AttemptId;
+use super::input::{AttemptId, Failure};
 use super::state::{Node, Phase, Progress};
 use crate::TaskId;
 use crate::journal::{AttemptOutcome, Fact, Outcome};
@@ -20,9 +20,9 @@ pub(super) fn next_timer(tree: &Tree, node: &Node, limits: &Limits) -> Option<Ti
         return node.live_attempt().map(|_| give_up);
     }
     let due = match node.live_attempt().map(|attempt| attempt.progress) {
-        Some(Progress::Scheduled { not_before }) => Some(not_before),
+        Some(Progress::Scheduled { not_before: at } | Progress::Unknown { until: at }) => Some(at),
+        Some(Progress::Queued | Progress::Seeking) | None => None,
         Some(_) => silence_limit(tree, node, limits),
-        None => None,
     };
     Some(due.map_or(node.submission.deadline, |due| due.min(node.submission.deadline)))
 }
@@ -63,18 +63,30 @@ impl Draft<'_> {
             (Phase::Closing { .. } | Phase::Ended, _) => {}
             _ if deadline <= self.now => self.fail(task, &format!("the deadline {deadline} has passed")),
             (_, Some((number, Progress::Scheduled { not_before }))) if not_before <= self.now => {
-                self.start_attempt(AttemptId { task, number });
+                self.queue_attempt(AttemptId { task, number });
             }
-            (_, Some((_, Progress::Scheduled { .. })) | None) => {}
-            _ if silent => self.fail_silent(task),
+            (_, Some((number, Progress::Unknown { until }))) if until <= self.now => {
+                self.fail_unknown(AttemptId { task, number });
+            }
+            (_, Some((_, waiting))) if waiting.is_waiting() => {}
+            (Phase::Asking(_), _) if silent => self.cancel_unanswered(task),
+            (_, Some((number, _))) if silent => self.fail_silent(AttemptId { task, number }),
             _ => {}
         }
     }
 
-    fn fail_silent(&mut self, task: TaskId) {
-        let Some(agent) = self.node(task).map(|node| node.submission.agent.clone()) else { return };
+    /// Nobody is left to answer but the root's caller, and that one has not.
+    fn cancel_unanswered(&mut self, task: TaskId) {
         let seconds = self.limits.silence_ms / 1_000;
-        self.fail(task, &format!("{agent} was silent for {seconds} s (limits.silence)"));
+        let message =
+            self.note(task, &format!("nobody answered its question within {seconds} s (limits.silence)"));
+        self.close(task, Outcome::new(TaskState::Canceled, Some(message)));
+    }
+
+    /// Silence is a failure like others: the attempts table says what follows.
+    fn fail_silent(&mut self, attempt: AttemptId) {
+        let seconds = self.limits.silence_ms / 1_000;
+        self.on_failed(attempt, &Failure::Silent { seconds }, 0);
     }
 
     pub(super) fn fail(&mut self, task: TaskId, reason: &str) {
@@ -91,7 +103,10 @@ impl Draft<'_> {
             let id_known = attempt.agent_task.is_some();
             let attempt = AttemptId { task, number };
             match (progress, &node.phase) {
-                (Progress::Scheduled { .. }, _) | (_, Phase::Asking(TaskState::InputRequired)) => {}
+                (Progress::Queued, _) => self.ask_for_place(attempt),
+                (Progress::Seeking, _) => self.look_for_delegate(task),
+                (Progress::Scheduled { .. } | Progress::Unknown { .. }, _)
+                | (_, Phase::Asking(TaskState::InputRequired)) => {}
                 (Progress::Canceling, _) if id_known => self.ask_to_cancel(attempt),
                 _ => {
                     self.record(task, Fact::Resumed);

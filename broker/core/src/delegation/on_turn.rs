@@ -11,6 +11,9 @@ use crate::journal::Fact;
 
 impl Draft<'_> {
     pub(super) fn on_turn(&mut self, task: TaskId, message: &Message) -> Result<(), Refusal> {
+        if let Some(passed_on) = self.pass_on(task, message) {
+            return passed_on;
+        }
         let node = self.node(task).ok_or(Refusal::NotFound)?;
         let refusal = match &node.phase {
             Phase::Working | Phase::Asking(_) => None,

@@ -17,7 +17,10 @@ use super::input::NewTask;
 use super::state::{Attempt, Node, Progress};
 use crate::TaskId;
 use crate::error::Refusal;
-use crate::journal::{Allotment, AttemptOutcome, Cost, Submission};
+use crate::journal::{Allotment, AttemptOutcome, Cost, Terms};
+
+/// The purses of a tree.
+pub(super) type Purses = Ledger<PurseId>;
 
 /// A purse of a task, by position among its allotments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -26,28 +29,28 @@ pub(super) struct PurseId {
     pub(super) index: u32,
 }
 
-/// Opens the purses of a new task.
-pub(super) fn open(nodes: &mut impl Nodes, task: TaskId, submission: &Submission) {
-    for (index, purse) in (0..).zip(&submission.purses) {
-        let from: Vec<PurseId> = submission.parent.map_or_else(Vec::new, |task| ids(task, &purse.from));
+/// Opens the purses of a task that begins on its terms.
+pub(super) fn open(nodes: &mut impl Nodes, task: TaskId, parent: Option<TaskId>, terms: &Terms) {
+    for (index, purse) in (0..).zip(&terms.purses) {
+        let from: Vec<PurseId> = parent.map_or_else(Vec::new, |task| ids(task, &purse.from));
         // It was decided with this very call, so it cannot fail now.
         let _ = nodes.ledger_mut().open(PurseId { task, index }, &from, purse.ceilings, fee(purse));
     }
 }
 
-/// Closes the purses of a task that ended. How much was delegated the broker knows itself; of a capability no more was
-/// used up than the task used up in all.
-pub(super) fn close(nodes: &mut impl Nodes, task: TaskId, submission: &Submission, cost: &Cost) {
+/// Closes the purses of a task that ended, or goes on with another agent. How much was delegated the broker knows itself;
+/// of a capability no more was used up than the task used up in all.
+pub(super) fn close(nodes: &mut impl Nodes, task: TaskId, terms: &Terms, cost: &Cost) {
     let own = |unit| if unit == Unit::Fanout { Some(0) } else { cost.get(unit) };
-    for (index, _) in (0..).zip(&submission.purses) {
+    for (index, _) in (0..).zip(&terms.purses) {
         nodes.ledger_mut().close(&PurseId { task, index }, own);
     }
 }
 
 /// What a task holds, its ceilings lowered to what is left.
 pub(super) fn left_of(node: &Node, ledger: &Ledger<PurseId>) -> Scope {
-    if node.submission.purses.is_empty() {
-        return node.submission.scope.clone();
+    if node.terms().purses.is_empty() {
+        return node.terms().scope.clone();
     }
     Scope::of(held(node, ledger).map(|(capability, _)| capability))
 }
@@ -57,8 +60,8 @@ type Held = (Capability, Vec<u32>);
 
 /// The capabilities a task holds now, each with the purses it draws on.
 fn held<'a>(node: &'a Node, ledger: &'a Ledger<PurseId>) -> impl Iterator<Item = Held> + 'a {
-    (0..).zip(node.submission.scope.iter()).map(move |(position, capability)| {
-        let purses = (0..).zip(&node.submission.purses);
+    (0..).zip(node.terms().scope.iter()).map(move |(position, capability)| {
+        let purses = (0..).zip(&node.terms().purses);
         let its = purses.filter(|(_, purse)| purse.capabilities.contains(&position));
         let its: Vec<u32> = its.map(|(index, _)| index).collect();
         let lower = |capability: Capability, &index: &u32| {
@@ -85,7 +88,7 @@ impl Draft<'_> {
         parent: Option<&Node>,
         allowed: &Allowed,
     ) -> Result<Vec<Allotment>, Refusal> {
-        let limited = parent.is_some_and(|parent| !parent.submission.purses.is_empty());
+        let limited = parent.is_some_and(|parent| !parent.terms().purses.is_empty());
         let scope = &allowed.effective;
         let has_ceilings = |capability: &Capability| !capability.ceilings().is_unlimited();
         if !limited
@@ -118,37 +121,68 @@ impl Draft<'_> {
         }
     }
 
-    /// What a task that ends used up by itself: the sum over its attempts, unknown where an agent may have worked on
-    /// one and has not said.
-    pub(super) fn final_cost(&self, task: TaskId) -> Cost {
-        let mut cost = Cost::default();
-        let Some(node) = self.node(task) else { return cost };
-        let is_limited = !node.submission.purses.is_empty();
-        for unit in Unit::ALL.into_iter().filter(|&unit| is_limited || node.cost.get(unit).is_some()) {
-            let mut used = node.attempts.iter().map(|attempt| used_up(attempt, unit));
-            cost.set(unit, used.try_fold(0_u64, |sum, used| Some(sum.saturating_add(used?))));
-        }
-        cost
-    }
-
     /// Whether the agent says it used up more than the task has left.
     pub(super) fn is_overspent(&self, task: TaskId) -> Option<Exhausted> {
         let node = self.node(task)?;
         let left = self.ledger().left(&PurseId { task, index: 0 });
         Unit::ALL.into_iter().find_map(|unit| {
-            let (wanted, left) = (node.cost.get(unit)?, left.get(unit)?);
+            let (wanted, left) = (node.said_on_terms(unit)?, left.get(unit)?);
             (wanted > left).then_some(Exhausted { unit, wanted, left })
         })
     }
 }
 
-/// What an attempt used up: what the agent says, else nothing if it never began.
+impl Node {
+    /// What the task used up by itself on the terms it is on, as it stands: the sum over their attempts, unknown where an
+    /// agent may have worked on one and has not said.
+    pub(super) fn cost_on_terms(&self) -> Cost {
+        let mut cost = Cost::default();
+        let is_limited = !self.terms().purses.is_empty();
+        for unit in Unit::ALL.into_iter().filter(|&unit| is_limited || self.said_on_terms(unit).is_some()) {
+            let mut used = self.attempts_on_terms().map(|attempt| used_up(attempt, unit));
+            cost.set(unit, used.try_fold(0_u64, |sum, used| Some(sum.saturating_add(used?))));
+        }
+        cost
+    }
+
+    /// What the agent says it has used up on these terms so far.
+    fn said_on_terms(&self, unit: Unit) -> Option<u64> {
+        self.attempts_on_terms().filter_map(|attempt| attempt.cost.get(unit)).reduce(u64::saturating_add)
+    }
+
+    fn attempts_on_terms(&self) -> impl Iterator<Item = &Attempt> {
+        let first = self.first_attempt();
+        self.attempts.iter().filter(move |attempt| attempt.number >= first)
+    }
+
+    /// What the task may still use up when its attempts so far are paid for: what is not known is as good as used up.
+    pub(super) fn left_of_budget(&self, ledger: &Purses) -> Ceilings {
+        let cost = self.cost_on_terms();
+        self.left_after(ledger, |unit| cost.get(unit))
+    }
+
+    /// The same where its agent hands it over, and has said by then what it used up.
+    pub(super) fn left_to_hand_over(&self, ledger: &Purses) -> Ceilings {
+        self.left_after(ledger, |unit| Some(self.said_on_terms(unit).unwrap_or(0)))
+    }
+
+    fn left_after(&self, ledger: &Purses, cost: impl Fn(Unit) -> Option<u64>) -> Ceilings {
+        let mut left = ledger.left(&PurseId { task: self.id, index: 0 });
+        // Delegations are counted where they are made.
+        for unit in Unit::ALL.into_iter().filter(|&unit| unit != Unit::Fanout) {
+            let rest = |left: u64| cost(unit).map_or(0, |used| left.saturating_sub(used));
+            left.set(unit, left.get(unit).map(rest));
+        }
+        left
+    }
+}
+
+/// What an attempt used up: what the agent says, else nothing if it never began. An agent that hands the task over says
+/// by then what it used up.
 fn used_up(attempt: &Attempt, unit: Unit) -> Option<u64> {
-    let never_began = matches!(
-        attempt.progress,
-        Progress::Scheduled { .. } | Progress::Ended(AttemptOutcome::NeverSent | AttemptOutcome::Refused)
-    );
-    attempt.cost.get(unit).or(never_began.then_some(0))
+    let is_settled = !attempt.was_sent()
+        || matches!(attempt.progress, Progress::Ended(AttemptOutcome::Refused | AttemptOutcome::HandedOff));
+    attempt.cost.get(unit).or(is_settled.then_some(0))
 }
 
 /// The purses being reserved for a new task.

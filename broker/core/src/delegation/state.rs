@@ -27,7 +27,10 @@ use protocol::{Artifact, Message, Metadata, TaskState, Timestamp};
 
 use super::on_push::Push;
 use crate::TaskId;
-use crate::journal::{AttemptOutcome, Cost, Origin, Outcome, StatusFact, Submission};
+use crate::journal::{
+    AttemptOutcome, ChildNote, Cost, Origin, Outcome, Reassignment, StatusFact, Submission, Terms,
+};
+use crate::sabotage::{Guard, removed};
 
 /// Where a task stands; each phase carries exactly what is valid in it.
 #[derive(Debug, Clone)]
@@ -59,6 +62,8 @@ pub(super) struct Attempt {
     /// The agent's own id of the task, once it said one.
     pub(super) agent_task: Option<String>,
     pub(super) reason: Option<String>,
+    /// The delegate, where the task is another's since.
+    pub(super) former: Option<Arc<str>>,
     /// What the agent says it has used up in it so far.
     pub(super) cost: Cost,
 }
@@ -70,21 +75,47 @@ pub(super) enum Progress {
     Scheduled {
         not_before: Timestamp,
     },
+    /// Waits for a place at its agent.
+    Queued,
+    /// Waits for another delegate to be chosen.
+    Seeking,
     /// Sent, or about to be.
     Started,
     /// The agent confirmed it.
     Accepted,
     /// Contact is lost; the agent is being asked.
     Lost,
+    /// What the agent did cannot be known; an operator may decide until then.
+    Unknown {
+        until: Timestamp,
+    },
     /// The agent was asked to cancel.
     Canceling,
     Ended(AttemptOutcome),
+}
+
+impl Progress {
+    /// Whether nobody is to be heard of: it waits for its turn, for a delegate, or for an operator.
+    pub(super) fn is_waiting(self) -> bool {
+        matches!(self, Self::Scheduled { .. } | Self::Queued | Self::Seeking | Self::Unknown { .. })
+    }
 }
 
 impl Attempt {
     /// Whether something may still come of it.
     pub(super) fn is_live(&self) -> bool {
         !matches!(self.progress, Progress::Ended(_))
+    }
+
+    /// Whether its message has been on its way.
+    pub(super) fn was_sent(&self) -> bool {
+        !matches!(
+            self.progress,
+            Progress::Scheduled { .. }
+                | Progress::Queued
+                | Progress::Seeking
+                | Progress::Ended(AttemptOutcome::NeverSent)
+        )
     }
 }
 
@@ -93,6 +124,8 @@ impl Attempt {
 pub(super) struct Node {
     pub(super) id: TaskId,
     pub(super) submission: Arc<Submission>,
+    /// The terms it is on since it went to another agent.
+    pub(super) reassigned: Option<Arc<Reassignment>>,
     pub(super) phase: Phase,
     /// The state shown northbound.
     pub(super) state: TaskState,
@@ -118,6 +151,12 @@ pub(super) struct Node {
     pub(super) direct: bool,
     /// A caller's turn the agent has not reacted to yet.
     pub(super) turn: Option<Arc<Message>>,
+    /// The task that does this one in its place, having what it lacks.
+    pub(super) done_by: Option<TaskId>,
+    /// The task this one is done in the place of.
+    pub(super) in_place_of: Option<TaskId>,
+    /// The task below whose question is shown here.
+    pub(super) bubbled: Option<TaskId>,
     /// What the agent last asked, to tell a new question from an old one restated.
     pub(super) question: Option<Question>,
     /// Where its events are pushed, by id.
@@ -146,6 +185,7 @@ impl Node {
         Self {
             id,
             submission: Arc::new(submission),
+            reassigned: None,
             phase: Phase::Submitted,
             state: TaskState::Submitted,
             attempts: Vec::new(),
@@ -161,9 +201,39 @@ impl Node {
             revoked: false,
             direct: false,
             turn: None,
+            done_by: None,
+            in_place_of: None,
+            bubbled: None,
             question: None,
             pushes: Vec::new(),
         }
+    }
+
+    /// How it stands, as its parent's stream shows it.
+    pub(super) fn child_note(&self) -> ChildNote {
+        let Terms { agent, skill, .. } = self.terms();
+        ChildNote { task: self.id, agent: agent.clone(), skill: skill.clone(), state: self.state }
+    }
+
+    /// Whether it waits for an answer, its own or one to a task below it.
+    pub(super) fn is_asking(&self) -> bool {
+        matches!(self.phase, Phase::Asking(_)) || self.bubbled.is_some()
+    }
+
+    /// With whom it is, and what it may do there.
+    pub(super) fn terms(&self) -> &Terms {
+        self.reassigned.as_deref().map_or(&self.submission.terms, |reassigned| &reassigned.terms)
+    }
+
+    /// What the agent it is with is sent first.
+    pub(super) fn first_message(&self) -> &Message {
+        let own = self.reassigned.as_deref().and_then(|reassigned| reassigned.message.as_ref());
+        own.unwrap_or(&self.submission.message)
+    }
+
+    /// The first attempt on these terms.
+    pub(super) fn first_attempt(&self) -> u32 {
+        self.reassigned.as_deref().map_or(1, |reassigned| reassigned.number)
     }
 
     pub(super) fn is_open(&self) -> bool {
@@ -173,7 +243,8 @@ impl Node {
     /// Whether the agent may act with its grant, as far as this task decides: open, not being cancelled, not revoked
     /// (invariant 8).
     pub(super) fn is_granted(&self) -> bool {
-        !self.revoked && !matches!(self.phase, Phase::Ended | Phase::Closing { .. })
+        removed(Guard::DeadGrants)
+            || !self.revoked && !matches!(self.phase, Phase::Ended | Phase::Closing { .. })
     }
 
     /// The attempt under way, if any.
@@ -190,8 +261,8 @@ impl Node {
         if let Some(attempt) = self.attempt_mut(number) {
             attempt.progress = progress;
         } else {
-            let (agent_task, reason, cost) = Default::default();
-            self.attempts.push(Attempt { number, progress, agent_task, reason, cost });
+            let (agent_task, reason, former, cost) = Default::default();
+            self.attempts.push(Attempt { number, progress, agent_task, reason, former, cost });
         }
     }
 
@@ -215,10 +286,25 @@ impl Node {
         }
     }
 
+    /// Another agent has it now.
+    pub(super) fn reassign(&mut self, to: &Reassignment, at: Timestamp) {
+        let former: Arc<str> = self.terms().agent.as_str().into();
+        for attempt in self.attempts.iter_mut().filter(|attempt| attempt.number < to.number) {
+            attempt.former.get_or_insert_with(|| Arc::clone(&former));
+        }
+        self.reassigned = Some(Arc::new(to.clone()));
+        self.turn = None;
+        self.question = None;
+        self.heard = at;
+        self.begin_attempt(to.number, Progress::Queued);
+    }
+
     /// The agent is heard of again.
     pub(super) fn regain_contact(&mut self, at: Timestamp) {
         self.heard = at;
-        if let Some(attempt) = self.attempts.last_mut().filter(|attempt| attempt.progress == Progress::Lost) {
+        let is_out_of_touch =
+            |attempt: &&mut Attempt| matches!(attempt.progress, Progress::Lost | Progress::Unknown { .. });
+        if let Some(attempt) = self.attempts.last_mut().filter(is_out_of_touch) {
             attempt.progress = Progress::Accepted;
         }
     }
@@ -240,6 +326,7 @@ impl Node {
     /// A status is shown. The agent's own word also answers the last turn, or asks a question.
     pub(super) fn set_status(&mut self, status: &StatusFact, at: Timestamp) {
         self.heard = at;
+        self.bubbled = None;
         if status.origin == Origin::Agent {
             self.regain_contact(at);
             self.turn = None;

@@ -55,6 +55,12 @@ pub struct TaskSummary {
     /// The agent is done; open children keep the task WORKING.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub held: bool,
+    /// What it lacks and waits for approval of, as canonical scope tokens.
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    pub missing: Vec<String>,
+    /// It is the broker's own, of several sub-tasks: `parallel`, `race` or `quorum`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mode: Option<&'static str>,
     /// The effective scope as canonical texts.
     pub scope: Vec<String>,
     /// When it must be over.
@@ -82,7 +88,10 @@ pub struct TaskSummary {
 pub struct AttemptSummary {
     /// From 1.
     pub number: u32,
-    /// `scheduled`, `sent`, `accepted`, `lost`, `canceling`, or how it ended.
+    /// The agent it was with, where the task is another's since.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub agent: Option<String>,
+    /// `scheduled`, `queued`, `seeking`, `sent`, `accepted`, `lost`, `unknown_outcome`, `canceling`, or how it ended.
     pub state: &'static str,
     /// Why, where there is more to say.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -165,12 +174,42 @@ impl Tree {
 
     /// The agent an open task was dispatched to.
     pub fn agent(&self, task: TaskId) -> Option<&str> {
-        self.nodes.get(task).map(|node| node.submission.agent.as_str())
+        self.nodes.get(task).map(|node| node.terms().agent.as_str())
     }
 
     /// The agent's own id of the task an attempt made there.
     pub fn agent_task(&self, attempt: AttemptId) -> Option<&str> {
         self.nodes.get(attempt.task)?.live(attempt.number)?.agent_task.as_deref()
+    }
+
+    /// How many tasks are open.
+    pub fn open_tasks(&self) -> u32 {
+        self.open
+    }
+
+    /// The principal that owns the tree.
+    pub fn owner(&self) -> Option<&str> {
+        self.nodes.get(self.root).map(|node| node.submission.owner.as_str())
+    }
+
+    /// The delegating task.
+    pub fn parent(&self, task: TaskId) -> Option<TaskId> {
+        self.nodes.get(task)?.submission.parent
+    }
+
+    /// Whom a task waits for approval by: the agent it is for, and who owns it.
+    pub fn awaits_approval(&self, task: TaskId) -> Option<(&str, &str)> {
+        let node = self.nodes.get(task).filter(|node| node.submission.escalation.is_some())?;
+        let waits = node.is_open() && node.done_by.is_none();
+        waits.then(|| (node.terms().agent.as_str(), node.submission.owner.as_str()))
+    }
+
+    /// The agent a task keeps busy: sent, not over, and not waiting for its children, its caller or somebody's decision.
+    pub fn busy_agent(&self, task: TaskId) -> Option<&str> {
+        let node = self.nodes.get(task).filter(|node| node.open_children == 0)?;
+        let is_idle = matches!(node.phase, Phase::Asking(_) | Phase::Held(_) | Phase::Ended);
+        let attempt = node.live_attempt().filter(|attempt| !is_idle && !attempt.progress.is_waiting());
+        attempt.map(|_| node.terms().agent.as_str())
     }
 
     /// Whether an attempt is under way.
@@ -180,7 +219,7 @@ impl Tree {
 
     /// Whether an agent works, with its grant alive, on the task or on one above it.
     pub fn is_below_agent(&self, task: TaskId, agent: &str) -> bool {
-        self.lineage(task).any(|node| node.submission.agent == agent && self.is_granted(node.id))
+        self.lineage(task).any(|node| node.terms().agent == agent && self.is_granted(node.id))
     }
 
     /// The owner and the northbound context of a task.
@@ -208,10 +247,20 @@ impl Tree {
         };
         match &record.fact {
             Fact::Status(fact) => {
-                let metadata = with_child(fact.metadata.clone(), &fact.origin);
+                let child = match &fact.origin {
+                    Origin::Child(child) => Some(child),
+                    Origin::Agent | Origin::Broker => None,
+                };
+                let metadata = with_child(fact.metadata.clone(), child);
                 Some(status(fact.state, fact.message.clone(), metadata))
             }
-            Fact::Turn { answers: true, .. } => Some(status(TaskState::Working, None, Metadata::default())),
+            Fact::Bubbled(bubble) => {
+                let metadata = with_child(Metadata::default(), Some(&bubble.asks));
+                Some(status(bubble.asks.state, bubble.message.clone(), metadata))
+            }
+            Fact::Turn { answers: true, .. } | Fact::PassedOn { .. } => {
+                Some(status(TaskState::Working, None, Metadata::default()))
+            }
             Fact::Ended(outcome) => {
                 Some(status(outcome.state, outcome.message.clone(), outcome.metadata.clone()))
             }
@@ -229,20 +278,22 @@ impl Tree {
     }
 
     fn summarize(&self, node: &Node) -> TaskSummary {
-        let submission = &node.submission;
-        let budget = submission.purses.first().map(|purse| purse.ceilings).unwrap_or_default();
+        let (submission, terms) = (&node.submission, node.terms());
+        let budget = terms.purses.first().map(|purse| purse.ceilings).unwrap_or_default();
         TaskSummary {
             task: node.id,
             parent: submission.parent,
             root: self.root,
             depth: submission.depth,
             owner: submission.owner.clone(),
-            agent: submission.agent.clone(),
-            skill: submission.skill.clone(),
+            agent: terms.agent.clone(),
+            skill: terms.skill.clone(),
             context_id: submission.context_id.clone(),
             state: node.state,
             held: matches!(node.phase, Phase::Held(_)),
-            scope: submission.scope.texts(),
+            missing: missing(node),
+            mode: submission.group.map(|group| group.mode.name()),
+            scope: terms.scope.texts(),
             deadline: submission.deadline,
             budget: amounts(&budget),
             left: amounts(&self.ledger.left(&PurseId { task: node.id, index: 0 })),
@@ -254,23 +305,24 @@ impl Tree {
     }
 
     fn note(&self, child: TaskId) -> Option<ChildNote> {
-        let node = self.nodes.get(child)?;
-        Some(ChildNote {
-            task: child,
-            agent: node.submission.agent.clone(),
-            skill: node.submission.skill.clone(),
-            state: node.state,
-        })
+        self.nodes.get(child).map(Node::child_note)
     }
 }
 
+/// What a task waits for approval of.
+fn missing(node: &Node) -> Vec<String> {
+    let escalation = node.submission.escalation.as_ref();
+    let waits = escalation.filter(|_| node.is_open() && node.done_by.is_none());
+    waits.map(|escalation| escalation.missing.clone()).unwrap_or_default()
+}
+
 /// A child's progress travels in the event's metadata, under the extension's URI.
-fn with_child(mut metadata: Metadata, origin: &Origin) -> Metadata {
+fn with_child(mut metadata: Metadata, child: Option<&ChildNote>) -> Metadata {
     #[derive(Serialize)]
     struct Progress<'a> {
         child: &'a ChildNote,
     }
-    if let Origin::Child(child) = origin {
+    if let Some(child) = child {
         let _ = metadata.set(extension::URI, &Progress { child });
     }
     metadata
@@ -279,6 +331,8 @@ fn with_child(mut metadata: Metadata, origin: &Origin) -> Metadata {
 fn summarize_attempt(attempt: &Attempt) -> AttemptSummary {
     let state = match attempt.progress {
         Progress::Scheduled { .. } => "scheduled",
+        Progress::Queued => "queued",
+        Progress::Seeking => "seeking",
         Progress::Started => "sent",
         Progress::Accepted => "accepted",
         Progress::Lost => "lost",
@@ -287,11 +341,13 @@ fn summarize_attempt(attempt: &Attempt) -> AttemptSummary {
         Progress::Ended(AttemptOutcome::NeverSent) => "never_sent",
         Progress::Ended(AttemptOutcome::Refused) => "refused",
         Progress::Ended(AttemptOutcome::Failed) => "failed",
-        Progress::Ended(AttemptOutcome::Unknown) => "unknown_outcome",
+        Progress::Unknown { .. } | Progress::Ended(AttemptOutcome::Unknown) => "unknown_outcome",
         Progress::Ended(AttemptOutcome::Canceled) => "canceled",
         Progress::Ended(AttemptOutcome::CancelUnconfirmed) => "cancel_unconfirmed",
+        Progress::Ended(AttemptOutcome::HandedOff) => "handed_off",
     };
-    AttemptSummary { number: attempt.number, state, reason: attempt.reason.clone() }
+    let agent = attempt.former.as_deref().map(ToOwned::to_owned);
+    AttemptSummary { number: attempt.number, agent, state, reason: attempt.reason.clone() }
 }
 
 /// Amounts as they are shown; nothing where there is nothing to show.

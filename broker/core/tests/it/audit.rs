@@ -4,7 +4,7 @@ use broker_core::audit::{
     Alike, AuthenticationFailed, By, Entry, Event, Fault, Forbidden, Head, Presented, Problem, Repeats,
     Report, Verdict, Verifier,
 };
-use broker_core::delegation::input::{Input, NewTask};
+use broker_core::delegation::input::{Input, NewTask, RetryWish};
 use broker_core::{Refusal, Timestamp};
 use capability::Scope;
 use proptest::prelude::*;
@@ -31,7 +31,7 @@ fn wishes() -> impl Strategy<Value = Vec<Wish>> {
 fn new_task(world: &mut World, (agent, parent, asked, named): Wish) -> NewTask {
     let tasks = world.tasks();
     let parent = (!tasks.is_empty()).then(|| tasks[parent % tasks.len()]);
-    let mut new = world.new_task(parent, AGENTS[agent], None);
+    let mut new = world.new_task(parent, AGENTS[agent], RetryWish::default());
     if parent.is_none() && named {
         new.held = Scope::parse([LIMITED[agent % 2]]).unwrap();
     }
@@ -285,7 +285,7 @@ fn guards_and_dead_parents_are_recorded_with_what_authority_said_before() {
     let mut world = World::new();
     let root = world.delegate(None, "a").unwrap();
     let refuse = |world: &mut World, parent, agent| {
-        let new = Box::new(world.new_task(Some(parent), agent, None));
+        let new = Box::new(world.new_task(Some(parent), agent, RetryWish::default()));
         let refused = world.tree.decide(Input::Delegate(new), world.now, &world.limits).unwrap_err();
         let Some(Event::Delegation(asked)) = refused.audit.map(|event| *event) else { panic!("no entry") };
         (refused.refusal, *asked)

@@ -1,14 +1,14 @@
 //! What may be used up: escrow, settlement, rates, windows, hops, as a tree of tasks lives them.
 
-use broker_core::delegation::input::{AttemptId, Failure, Input, NewTask};
-use broker_core::journal::Retry;
+use broker_core::delegation::input::{AttemptId, Failure, Input, NewTask, RetryWish};
+use broker_core::journal::Fallback;
 use broker_core::{Refusal, TaskId, extension};
 use capability::Scope;
 use capability::ledger::Ceilings;
 use protocol::{StreamResponse, TaskState};
 use serde_json::json;
 
-use super::world::{World, snapshot, update};
+use super::world::{World, retries, snapshot, update};
 
 fn first(task: TaskId) -> AttemptId {
     AttemptId { task, number: 1 }
@@ -24,7 +24,7 @@ fn delegate(
     agent: &str,
     budget: Ceilings,
 ) -> Result<TaskId, Refusal> {
-    let mut new = world.new_task(parent, agent, None);
+    let mut new = world.new_task(parent, agent, RetryWish::default());
     new.budget = budget;
     let id = new.id;
     world.feed(Input::Delegate(Box::new(new))).map(|()| id)
@@ -77,7 +77,7 @@ fn what_is_not_used_comes_back_and_what_nobody_reports_does_not() {
     assert_eq!(left(&world, root), "5.00", "unknown is charged in full");
     let unreached = delegate(&mut world, Some(root), "c", usd(4_000_000)).unwrap();
     let failure = Failure::Refused("busy".to_owned());
-    world.feed(Input::Failed { attempt: first(unreached), failure }).unwrap();
+    world.feed(Input::Failed { attempt: first(unreached), failure, jitter: 0 }).unwrap();
     assert_eq!(left(&world, root), "5.00", "who never worked used nothing");
     world.crash();
     assert_eq!(left(&world, root), "5.00");
@@ -101,13 +101,13 @@ fn every_attempt_is_paid_for() {
     let mut world = World::new();
     let root = delegate(&mut world, None, "a", usd(9_000_000)).unwrap();
     let tried_again = |world: &mut World, cost: Option<&str>| {
-        let retry = Some(Retry { max_attempts: 3, idempotent: true });
+        let retry = retries(3, true, Fallback::None);
         let new = NewTask { budget: usd(3_000_000), ..world.new_task(Some(root), "b", retry) };
         let id = new.id;
         world.feed(Input::Delegate(Box::new(new))).unwrap();
         report(world, id, TaskState::Working, cost);
         let failure = Failure::Errored("500".to_owned());
-        world.feed(Input::Failed { attempt: first(id), failure }).unwrap();
+        world.feed(Input::Failed { attempt: first(id), failure, jitter: 0 }).unwrap();
         world.now = world.now.add_millis(world.limits.max_backoff_ms);
         world.feed(Input::Tick).unwrap();
         AttemptId { task: id, number: 2 }
@@ -175,7 +175,7 @@ fn splitting_a_capability_does_not_multiply_its_ceiling() {
     let root = world.delegate(None, "c").unwrap();
     assert_eq!(world.tree.summary(root).unwrap().scope, ["a2a:skill/*/work", "mcp:tool/*{calls<=4}"]);
     let child = |world: &mut World, asked: Option<Scope>| {
-        let mut new = world.new_task(Some(root), "b", None);
+        let mut new = world.new_task(Some(root), "b", RetryWish::default());
         new.skill = Some("work".to_owned());
         new.agent.caps = Scope::parse(["mcp:tool/read{calls<=9}", "mcp:tool/search{calls<=9}"]).unwrap();
         new.asked = asked;
@@ -196,7 +196,7 @@ fn splitting_a_capability_does_not_multiply_its_ceiling() {
 #[test]
 fn a_rate_counts_every_delegation_below_its_holder_and_says_when_to_come_back() {
     let mut world = World::new();
-    let mut new = world.new_task(None, "a", None);
+    let mut new = world.new_task(None, "a", RetryWish::default());
     new.agent.caps = Scope::parse(["a2a:skill/**{rate<=2/60s}"]).unwrap();
     let root = new.id;
     world.feed(Input::Delegate(Box::new(new))).unwrap();
@@ -215,7 +215,7 @@ fn a_rate_counts_every_delegation_below_its_holder_and_says_when_to_come_back() 
 #[test]
 fn hops_run_out() {
     let mut world = World::new();
-    let mut new = world.new_task(None, "a", None);
+    let mut new = world.new_task(None, "a", RetryWish::default());
     new.held = Scope::parse(["a2a:skill/**{hops<=1}", "mcp:tool/search{calls<=9;hops<=1}"]).unwrap();
     let root = new.id;
     world.feed(Input::Delegate(Box::new(new))).unwrap();
@@ -231,7 +231,7 @@ fn hops_run_out() {
 #[test]
 fn a_budget_on_the_right_to_delegate_bounds_all_that_is_delegated_under_it() {
     let mut world = World::new();
-    let mut new = world.new_task(None, "a", None);
+    let mut new = world.new_task(None, "a", RetryWish::default());
     new.held = Scope::parse(["a2a:skill/a/*", "a2a:skill/b/*{usd<=2.00}", "a2a:skill/e/*"]).unwrap();
     let root = new.id;
     world.feed(Input::Delegate(Box::new(new))).unwrap();
@@ -262,7 +262,7 @@ fn capabilities_that_share_a_ceiling_keep_their_own() {
     let mut world = World::new();
     world.limits.budget_share = 100;
     let give = |world: &mut World, parent, agent: &str, texts: &[&str]| {
-        let mut new = world.new_task(parent, agent, None);
+        let mut new = world.new_task(parent, agent, RetryWish::default());
         new.agent.caps = Scope::parse(texts.iter().copied()).unwrap();
         let id = new.id;
         world.feed(Input::Delegate(Box::new(new))).map(|()| id)
@@ -283,7 +283,7 @@ fn whole_numbers_may_be_written_as_floating_ones_and_no_others() {
     let asked = |budget: serde_json::Value| {
         let mut message = protocol::Message::user_text("m", "do it");
         message.metadata.set(extension::URI, &json!({ "budget": budget })).unwrap();
-        extension::Asked::of(&message, 1).map(|asked| asked.budget.calls)
+        extension::Asked::of(&message).map(|asked| asked.budget.calls)
     };
     assert_eq!(asked(json!({ "calls": 150.0 })), Ok(Some(150)));
     assert_eq!(asked(json!({ "calls": 150 })), Ok(Some(150)));

@@ -8,11 +8,15 @@
     reason = "a test fails by panicking"
 )]
 
+mod admission;
 mod adversary;
+mod attempts;
 mod audit;
 mod budgets;
+mod escalation;
 mod histories;
 mod model;
+mod modes;
 mod purity;
 mod push;
 mod scenarios;

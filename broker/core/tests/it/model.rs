@@ -18,6 +18,10 @@ struct Seen {
     calls: u64,
     /// What its agent said it used up, by attempt.
     said: BTreeMap<u32, u64>,
+    /// Purses of delegates that had it before, and what those certainly used up.
+    former: Vec<(Vec<Allotment>, u64)>,
+    /// How many delegates its delegating task had had when it was delegated.
+    under: usize,
     scope: Scope,
     state: TaskState,
     ended: bool,
@@ -30,8 +34,8 @@ pub(crate) fn check(journal: &[Record]) {
     let mut tasks: BTreeMap<TaskId, Seen> = BTreeMap::new();
     for record in journal {
         if let Fact::Submitted(submission) = &record.fact {
-            let scope = submission.scope.clone();
-            assert!(scope.le(&caps(&submission.agent)), "a delegate gets no more than its ceiling");
+            let scope = submission.terms.scope.clone();
+            assert!(scope.le(&caps(&submission.terms.agent)), "a delegate gets no more than its ceiling");
             if let Some(parent) = submission.parent {
                 let parent = &tasks[&parent];
                 assert!(!parent.ended, "nothing is delegated after the end");
@@ -41,11 +45,42 @@ pub(crate) fn check(journal: &[Record]) {
             }
             let state = TaskState::Submitted;
             let (parent, records, started) = (submission.parent, 0, Vec::new());
-            let (purses, revoked, calls, said) = (submission.purses.clone(), false, 0, BTreeMap::new());
+            let (purses, revoked, calls, said) = (submission.terms.purses.clone(), false, 0, BTreeMap::new());
+            let under = submission.parent.map_or(0, |parent| tasks[&parent].former.len());
             tasks.insert(
                 record.task,
-                Seen { parent, purses, revoked, calls, said, scope, state, ended: false, records, started },
+                Seen {
+                    parent,
+                    purses,
+                    revoked,
+                    calls,
+                    said,
+                    former: Vec::new(),
+                    under,
+                    scope,
+                    state,
+                    ended: false,
+                    records,
+                    started,
+                },
             );
+            nothing_is_overspent(&tasks);
+        }
+        if let Fact::Reassigned(to) = &record.fact {
+            let (scope, parent) = (&to.terms.scope, tasks[&record.task].parent);
+            assert!(scope.le(&caps(&to.terms.agent)), "another delegate gets no more than its ceiling");
+            assert!(
+                parent.is_none_or(|parent| scope.le(&tasks[&parent].scope)),
+                "nor than its delegator holds"
+            );
+            assert!(!is_revoked(&tasks, Some(record.task)), "a dead grant opens nothing");
+            let open = tasks.values().any(|child| child.parent == Some(record.task) && !child.ended);
+            assert!(!open, "what the former delegate delegated is down");
+            let seen = tasks.get_mut(&record.task).unwrap();
+            let used = std::mem::take(&mut seen.said).into_values().sum();
+            let purses = std::mem::replace(&mut seen.purses, to.terms.purses.clone());
+            seen.former.push((purses, used));
+            seen.scope = scope.clone();
             nothing_is_overspent(&tasks);
         }
         let seen = tasks.get_mut(&record.task).expect("records are about submitted tasks");
@@ -94,11 +129,23 @@ fn is_revoked(tasks: &BTreeMap<TaskId, Seen>, task: Option<TaskId>) -> bool {
 fn nothing_is_overspent(tasks: &BTreeMap<TaskId, Seen>) {
     for (&id, seen) in tasks {
         for (index, purse) in (0_u32..).zip(&seen.purses) {
-            let drawn = tasks.values().filter(|child| child.parent == Some(id)).flat_map(|child| {
+            let children = || {
+                let now = seen.former.len();
+                tasks.values().filter(move |child| child.parent == Some(id) && child.under == now)
+            };
+            let drawn = children().flat_map(|child| {
                 let from_here = child.purses.iter().filter(move |purse| purse.from.contains(&index));
                 from_here.map(move |purse| (child, purse))
             });
             let (mut calls, mut fanout) = (0, 0);
+            let former = children().flat_map(|child| &child.former);
+            for (purses, used) in former {
+                for drawn in purses.iter().filter(|purse| purse.from.contains(&index)) {
+                    let fee = u64::from(drawn.capabilities.is_empty());
+                    calls += fee + (*used).min(drawn.ceilings.calls.unwrap_or(0));
+                    fanout += fee;
+                }
+            }
             for (child, drawn) in drawn {
                 let fee = u64::from(drawn.capabilities.is_empty());
                 calls += fee

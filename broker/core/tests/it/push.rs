@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use broker_core::delegation::input::{AttemptId, Input};
+use broker_core::delegation::input::{AttemptId, Input, RetryWish};
 use broker_core::journal::{Fact, PushConfig, Record};
 use broker_core::{Refusal, TaskId};
 use proptest::prelude::*;
@@ -33,7 +33,7 @@ fn shown(world: &World, task: TaskId) -> Vec<(String, String, u64)> {
 #[test]
 fn a_new_task_can_have_one_from_its_first_event_on() {
     let mut world = World::new();
-    let mut new = world.new_task(None, "a", None);
+    let mut new = world.new_task(None, "a", RetryWish::default());
     let task = new.id;
     new.push = Some(config("c", 1));
     world.feed(Input::Delegate(Box::new(new))).unwrap();

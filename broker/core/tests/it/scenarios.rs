@@ -1,6 +1,6 @@
 //! Named scenarios: one rule each, where a history would hide it.
 
-use broker_core::delegation::input::{AttemptId, Failure, Input};
+use broker_core::delegation::input::{AttemptId, Failure, Input, RetryWish};
 use broker_core::{Refusal, Told};
 use capability::Scope;
 use protocol::{Message, StreamResponse, TaskState};
@@ -67,12 +67,12 @@ fn one_revocation_kills_the_grants_of_the_whole_subtree_and_nothing_else() {
 fn a_narrowed_grant_bounds_what_its_holder_can_pass_on() {
     let mut world = World::new();
     let root = world.delegate(None, "a").unwrap();
-    let mut new = world.new_task(Some(root), "b", None);
+    let mut new = world.new_task(Some(root), "b", RetryWish::default());
     new.held = Scope::parse(["a2a:skill/b/*", "mcp:tool/search{calls<=2}"]).unwrap();
     let child = new.id;
     world.feed(Input::Delegate(Box::new(new))).unwrap();
     assert_eq!(world.tree.summary(child).unwrap().scope, ["a2a:skill/b/*", "mcp:tool/search{calls<=2}"]);
-    let mut new = world.new_task(Some(root), "c", None);
+    let mut new = world.new_task(Some(root), "c", RetryWish::default());
     new.held = Scope::parse(["a2a:skill/b/*"]).unwrap();
     let refused = world.feed(Input::Delegate(Box::new(new)));
     assert!(matches!(refused, Err(Refusal::CapabilityExceeded { .. })), "{refused:?}");
@@ -170,6 +170,7 @@ fn an_answered_question_is_not_asked_again_and_a_lost_answer_is_sent_again() {
 #[test]
 fn unknown_is_not_sent_again_unless_declared_idempotent() {
     let mut world = World::new();
+    world.limits.unknown_hold_ms = 0;
     let root = world.delegate(None, "a").unwrap();
     world.fail(first(root), Failure::Broken("reset".to_owned()));
     assert!(world.tree.is_open(), "a transport error is not the task's failure");
@@ -177,4 +178,24 @@ fn unknown_is_not_sent_again_unless_declared_idempotent() {
     assert_eq!((world.state(root), world.sent.len()), (TaskState::Failed, 1));
     let text = world.tree.task(root, None).unwrap().status.message.unwrap().joined_text();
     assert!(text.contains("the outcome is unknown"), "{text}");
+}
+
+#[test]
+fn an_answer_that_cannot_be_sent_waits_and_never_begins_the_task_again() {
+    for asking in [TaskState::InputRequired, TaskState::AuthRequired] {
+        let mut world = World::new();
+        let root = world.delegate(None, "a").unwrap();
+        let at = first(root);
+        world.say(at, update(at, asking, Some("which?")));
+        let turn = Box::new(Message::user_text("turn", "blue"));
+        world.feed(Input::Turn { task: root, message: turn }).unwrap();
+        world.fail(at, Failure::NeverSent("connection refused".to_owned()));
+        assert!(world.tree.is_live(at), "the agent has the task, and its attempt goes on");
+        assert_eq!(world.state(root), TaskState::Working);
+        assert_eq!(world.listening, [at], "it is asked how the task stands");
+        let found = Box::new(snapshot(at, asking, Some("which?")));
+        world.feed(Input::Found { attempt: at, task: found }).unwrap();
+        let (message, turn) = (format!("m{root}.{root}.1"), format!("turn.{root}.1"));
+        assert_eq!(world.sent, [message, turn.clone(), turn], "the answer is sent again, the task is not");
+    }
 }

@@ -1,8 +1,9 @@
 //! A tree, the outside world it asks things of, and a crash whenever the test likes one.
 
-use broker_core::delegation::action::Action;
-use broker_core::delegation::input::{AgentFacts, AttemptId, Failure, Input, NewTask};
-use broker_core::journal::{Record, Retry};
+use broker_core::delegation::BROKER_AGENT;
+use broker_core::delegation::action::{Action, Search};
+use broker_core::delegation::input::{AgentFacts, AttemptId, Candidate, Failure, Input, NewTask, RetryWish};
+use broker_core::journal::{Fallback, Record};
 use broker_core::{Decision, Limits, Refusal, TaskId, Timestamp, Tree};
 use capability::Scope;
 use capability::ledger::Ceilings;
@@ -22,6 +23,10 @@ pub(crate) struct World {
     pub(crate) limits: Limits,
     pub(crate) listening: Vec<AttemptId>,
     pub(crate) canceling: Vec<AttemptId>,
+    /// Attempts that wait for a place.
+    pub(crate) queued: Vec<AttemptId>,
+    /// Attempts another delegate is looked for.
+    pub(crate) seeking: Vec<Search>,
     /// Every message sent to an agent, by its message id.
     pub(crate) sent: Vec<String>,
     next_id: u128,
@@ -32,6 +37,7 @@ pub(crate) fn caps(agent: &str) -> Scope {
         "a" | "b" => Scope::parse(["a2a:skill/**", "mcp:tool/search{calls<=9}"]).unwrap(),
         "c" => Scope::parse(["a2a:skill/*/work", "mcp:tool/*{calls<=4}"]).unwrap(),
         "d" => Scope::parse(["a2a:skill/e/*", "a2a:skill/f/*"]).unwrap(),
+        BROKER_AGENT => Scope::top(),
         _ => Scope::empty(),
     }
 }
@@ -42,7 +48,19 @@ pub(crate) fn facts(agent: &str) -> AgentFacts {
         identity: format!("http://{agent}"),
         caps: caps(agent),
         skills: Vec::new(),
+        retry: RetryWish::default(),
+        skill_retry: std::collections::BTreeMap::new(),
     }
+}
+
+/// An agent as another delegate.
+pub(crate) fn candidate(agent: &str) -> Candidate {
+    Candidate { agent: facts(agent), agent_context: format!("context-{agent}"), policy: None, admitted: true }
+}
+
+/// A wish to try again this often, and elsewhere if need be.
+pub(crate) fn retries(max_attempts: u32, idempotent: bool, fallback: Fallback) -> RetryWish {
+    RetryWish { max_attempts: Some(max_attempts), idempotent: Some(idempotent), fallback: Some(fallback) }
 }
 
 impl World {
@@ -55,6 +73,8 @@ impl World {
             limits: Limits { max_fanout: 5, max_depth: 4, max_live_tasks: 12, ..Limits::default() },
             listening: Vec::new(),
             canceling: Vec::new(),
+            queued: Vec::new(),
+            seeking: Vec::new(),
             sent: Vec::new(),
             next_id: 1,
         }
@@ -99,6 +119,8 @@ impl World {
                 self.sent.push(dispatch.message.message_id.clone());
                 self.listen(dispatch.attempt);
             }
+            Action::Admit { attempt, .. } => self.queued.push(attempt),
+            Action::Seek(search) => self.seeking.push(*search),
             Action::Recover { attempt, .. } => self.listen(attempt),
             Action::Cancel { attempt, .. } => self.canceling.push(attempt),
             Action::Abandon(attempt) => self.listening.retain(|other| *other != attempt),
@@ -118,6 +140,8 @@ impl World {
         self.journal = records;
         self.listening.clear();
         self.canceling.clear();
+        self.queued.clear();
+        self.seeking.clear();
         if !self.journal.is_empty() {
             self.feed(Input::Resume).expect("resuming is always possible");
         }
@@ -129,7 +153,7 @@ impl World {
         id
     }
 
-    pub(crate) fn new_task(&mut self, parent: Option<TaskId>, agent: &str, retry: Option<Retry>) -> NewTask {
+    pub(crate) fn new_task(&mut self, parent: Option<TaskId>, agent: &str, retry: RetryWish) -> NewTask {
         let id = self.fresh();
         NewTask {
             id,
@@ -148,11 +172,13 @@ impl World {
             accepted_output_modes: Vec::new(),
             deadline: None,
             retry,
+            admitted: true,
+            escalate: false,
         }
     }
 
     pub(crate) fn delegate(&mut self, parent: Option<TaskId>, agent: &str) -> Result<TaskId, Refusal> {
-        let new = self.new_task(parent, agent, None);
+        let new = self.new_task(parent, agent, RetryWish::default());
         let id = new.id;
         self.feed(Input::Delegate(Box::new(new))).map(|()| id)
     }
@@ -162,7 +188,7 @@ impl World {
     }
 
     pub(crate) fn fail(&mut self, attempt: AttemptId, failure: Failure) {
-        self.feed(Input::Failed { attempt, failure }).expect("a failure is always taken");
+        self.feed(Input::Failed { attempt, failure, jitter: 0 }).expect("a failure is always taken");
     }
 
     pub(crate) fn tasks(&self) -> Vec<TaskId> {

@@ -279,6 +279,7 @@ mod tests {
     use super::*;
     use crate::ports::downstream::FetchedCard;
     use crate::ports::fetch::Caching;
+    use crate::service::agents::RetryPolicy;
     use crate::service::card_trust::Standing;
     use crate::service::resolution::{Terms, resolve};
     use broker_core::Timestamp;
@@ -302,8 +303,14 @@ mod tests {
 
     fn resolved(card: &Value) -> Resolved {
         let caps = Scope::parse(["mcp:tool/*"]).unwrap();
-        let terms =
-            Terms { name: "a", url: "https://agents.example", caps: &caps, auth: None, card_keys: &[] };
+        let terms = Terms {
+            name: "a",
+            url: "https://agents.example",
+            caps: &caps,
+            auth: None,
+            card_keys: &[],
+            retry: &RetryPolicy::default(),
+        };
         let (url, caching) = ("https://agents.example".to_owned(), Caching::default());
         let original = card.to_string().into();
         let card = serde_json::from_value(card.clone()).unwrap();

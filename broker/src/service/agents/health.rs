@@ -63,13 +63,13 @@ impl HealthBook {
     /// What a failed message says of an agent. That a stream ended early or a task is gone says nothing.
     pub(in crate::service) fn judge(&self, name: &str, failure: &Failure, clock: &dyn Clock) {
         match failure {
-            Failure::Refused(_) => self.answered(name, clock),
+            Failure::Refused(_) | Failure::Busy { .. } => self.answered(name, clock),
             Failure::NeverSent(reason)
             | Failure::Errored(reason)
             | Failure::Invalid(reason)
             | Failure::Broken(reason)
             | Failure::Unreachable(reason) => self.failed(name, reason, clock),
-            Failure::StreamEnded | Failure::Gone(_) | Failure::Absent { .. } => {}
+            Failure::StreamEnded | Failure::Gone(_) | Failure::Absent { .. } | Failure::Silent { .. } => {}
         }
     }
 

@@ -2,10 +2,12 @@
 
 /// Longest name of an agent.
 const MAX_NAME_CHARS: usize = 63;
-/// First path segments the broker serves itself, which therefore name no agent.
-const RESERVED_NAMES: [&str; 15] = [
+/// First path segments the broker serves itself, and its own name, which therefore name no agent.
+const RESERVED_NAMES: [&str; 16] = [
     "agents",
     "api",
+    // The agent of the broker's own tasks.
+    "bailiwick",
     "console",
     "extendedagentcard",
     "healthz",

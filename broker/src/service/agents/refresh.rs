@@ -72,7 +72,7 @@ impl Refreshing {
 
     /// An agent's card came just now, and may be used for so long.
     pub(super) fn fetched(&self, name: &str, max_age: Option<Duration>, clock: &dyn Clock) {
-        let at = later(clock.now(), self.options.after_success(max_age, random(clock)));
+        let at = later(clock.now(), self.options.after_success(max_age, clock.jitter()));
         self.next().insert(name.to_owned(), Next { at: Some(at), ..Next::default() });
     }
 
@@ -81,7 +81,7 @@ impl Refreshing {
         let mut all = self.next();
         let next = all.entry(name.to_owned()).or_default();
         next.failures = next.failures.saturating_add(1);
-        next.at = Some(later(clock.now(), self.options.after_failures(next.failures, random(clock))));
+        next.at = Some(later(clock.now(), self.options.after_failures(next.failures, clock.jitter())));
         next.trouble = Some(trouble);
     }
 
@@ -107,11 +107,6 @@ impl Refreshing {
 
 fn later(now: Timestamp, wait: Duration) -> Timestamp {
     now.add_millis(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX))
-}
-
-/// Without a source of secrets waits are merely not spread.
-fn random(clock: &dyn Clock) -> u16 {
-    clock.new_secret().map_or(0, |[high, low, ..]| u16::from_be_bytes([high, low]))
 }
 
 impl Registry {

@@ -253,10 +253,10 @@ async fn work(broker: Weak<Broker>, key: OutboxKey, claim: Claim) {
             Step::Wait { retry_after } => {
                 failures = failures.saturating_add(1);
                 past = Past::default();
-                let [high, low, ..] = alive.clock.new_secret().unwrap_or([u8::MAX; 32]);
-                let wait = alive.outbox.wait(failures, retry_after, u16::from_be_bytes([high, low]));
+                let wait = alive.outbox.wait(failures, retry_after, alive.clock.jitter());
                 drop(alive);
                 tokio::select! {
+                    biased;
                     () = tokio::time::sleep(wait) => {}
                     () = nudged => failures = 0,
                 }

@@ -208,6 +208,8 @@ impl World {
             public_url: AUDIENCE.to_owned(),
             limits: Limits::default(),
             recovery: Recovery::default(),
+            admission: broker::service::AdmissionOptions::default(),
+            max_open_tasks: 1_000,
             finished_trees: 1,
             principals: Principals::new(principals).unwrap(),
             issuers,

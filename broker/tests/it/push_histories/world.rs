@@ -247,6 +247,8 @@ impl World {
             public_url: "http://127.0.0.1:1".to_owned(),
             limits: Limits::default(),
             recovery: Recovery { ask_every: Duration::from_millis(1), ..Recovery::default() },
+            admission: broker::service::AdmissionOptions::default(),
+            max_open_tasks: 1_000,
             finished_trees: 1,
             principals: Principals::new(Vec::new()).unwrap(),
             issuers: Vec::new(),

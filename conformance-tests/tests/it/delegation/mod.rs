@@ -9,3 +9,4 @@ pub(crate) mod grants;
 mod misbehaviour;
 mod steering;
 mod tree;
+mod ways;

@@ -1,7 +1,7 @@
 //! What the adversary does: random wishes, aimed where they may hurt.
 
 use broker_core::TaskId;
-use broker_core::delegation::input::{AgentFacts, AttemptId, Failure, Input, NewTask};
+use broker_core::delegation::input::{AgentFacts, AttemptId, Failure, Input, NewTask, RetryWish};
 use broker_core::extension;
 use capability::Scope;
 use capability::ledger::Ceilings;
@@ -205,7 +205,7 @@ pub(super) fn attack() -> impl Strategy<Value = Attack> {
 pub(super) fn root(game: &mut Game, history: &History) -> Input {
     let wide = (0..AGENTS).find(|&agent| game.judge.caps(agent).covers_delegation()).unwrap_or(0);
     let facts = facts(game, wide);
-    let new = game.world.new_task(None, "a", None);
+    let new = game.world.new_task(None, "a", RetryWish::default());
     let held = history.held.map_or_else(Scope::top, |index| parse(CAPS[index]));
     Input::Delegate(Box::new(NewTask { agent: facts, held, budget: history.budget, ..new }))
 }
@@ -240,6 +240,8 @@ fn facts(game: &Game, agent: usize) -> AgentFacts {
         identity: format!("http://a{agent}"),
         caps: game.judge.caps(agent).clone(),
         skills: Vec::new(),
+        retry: RetryWish::default(),
+        skill_retry: std::collections::BTreeMap::new(),
     }
 }
 
@@ -283,7 +285,7 @@ pub(super) fn inputs(game: &mut Game, attack: &Attack) -> Vec<Input> {
         }
         Attack::Fail { attempt, how } => {
             let Some(attempt) = listening(game, *attempt) else { return Vec::new() };
-            vec![Input::Failed { attempt, failure: failure(*how) }]
+            vec![Input::Failed { attempt, failure: failure(*how), jitter: 0 }]
         }
         Attack::CancelAnswered { attempt, confirmed } => {
             // Of a cancellation under way, or made up.
@@ -325,7 +327,7 @@ fn delegation(game: &mut Game, wish: &Wish) -> Input {
     let asked = wish.asked.map(scope).filter(|asked| !asked.is_top());
     let held = wish.held.map_or_else(Scope::top, scope);
     let facts = facts(game, agent);
-    let new = game.world.new_task(Some(parent), "a", None);
+    let new = game.world.new_task(Some(parent), "a", RetryWish::default());
     Input::Delegate(Box::new(NewTask {
         caller: "mallory".to_owned(),
         agent: facts,

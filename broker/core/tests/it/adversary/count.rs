@@ -2,7 +2,7 @@
 //! children together may still do of one thing.
 
 use broker_core::TaskId;
-use broker_core::journal::{Allotment, Submission};
+use broker_core::journal::{Allotment, Submission, Terms};
 use capability::ledger::{Ceilings, Unit};
 use capability::{Arg, Request, Scope};
 
@@ -23,22 +23,22 @@ pub(super) fn lies_within(got: &Ceilings, asked: &Ceilings) {
 
 /// Where the delegator is limited, the delegate is, and draws on it.
 pub(super) fn draws_on(child: &Submission, parent: &Submission) {
-    let Some(above) = parent.purses.first() else { return };
-    let own = child.purses.first().expect("below a budget everything has one");
+    let Some(above) = parent.terms.purses.first() else { return };
+    let own = child.terms.purses.first().expect("below a budget everything has one");
     assert!(own.from.contains(&0), "a task is paid from its delegator's budget");
     for unit in Unit::ALL.into_iter().filter(|unit| above.ceilings.get(*unit).is_some()) {
         assert!(own.ceilings.get(unit).is_some(), "below a limit there is one");
     }
-    for (position, capability) in (0_u32..).zip(child.scope.iter()) {
+    for (position, capability) in (0_u32..).zip(child.terms.scope.iter()) {
         let limited = !capability.ceilings().is_unlimited();
-        let counted = child.purses.iter().any(|purse| purse.capabilities.contains(&position));
+        let counted = child.terms.purses.iter().any(|purse| purse.capabilities.contains(&position));
         assert_eq!(counted, limited, "{capability} draws on a purse if it is limited");
     }
 }
 
 pub(super) fn nothing_is_overspent(judge: &Judge, now: u64) {
     for (task, seen) in &judge.tasks {
-        for (index, purse) in (0_u32..).zip(&seen.submission.purses) {
+        for (index, purse) in (0_u32..).zip(&seen.submission.terms.purses) {
             for unit in Unit::ALL {
                 let Some(most) = purse.ceilings.get(unit) else { continue };
                 let drawn = drawn(judge, seen, index, unit);
@@ -46,7 +46,9 @@ pub(super) fn nothing_is_overspent(judge: &Judge, now: u64) {
             }
         }
         for act in &ACTS {
-            let Some(most) = ceiling(&seen.submission.scope, act, now, u64::saturating_add) else { continue };
+            let Some(most) = ceiling(&seen.submission.terms.scope, act, now, u64::saturating_add) else {
+                continue;
+            };
             let all: u64 =
                 children(judge, seen).map(|child| reach(judge, child, act, now)).fold(0, u64::saturating_add);
             assert!(
@@ -61,7 +63,7 @@ pub(super) fn nothing_is_overspent(judge: &Judge, now: u64) {
 /// What a task and its children hold, for people.
 fn told(judge: &Judge, seen: &Seen) -> String {
     let line = |seen: &Seen| {
-        let Submission { scope, purses, .. } = &seen.submission;
+        let Terms { scope, purses, .. } = &seen.submission.terms;
         format!("{:?} ended: {}, cost {:?}, purses {purses:?}\n", scope.texts(), seen.ended, seen.cost)
     };
     std::iter::once(seen).chain(children(judge, seen)).map(line).collect()
@@ -71,7 +73,7 @@ fn told(judge: &Judge, seen: &Seen) -> String {
 pub(super) fn left(judge: &Judge, seen: &Seen) -> Ceilings {
     let mut left = Ceilings::default();
     for unit in Unit::ALL {
-        let most = seen.submission.purses.first().and_then(|own| own.ceilings.get(unit));
+        let most = seen.submission.terms.purses.first().and_then(|own| own.ceilings.get(unit));
         left.set(unit, most.map(|most| most - drawn(judge, seen, 0, unit)));
     }
     left
@@ -86,7 +88,7 @@ fn drawn(judge: &Judge, seen: &Seen, index: u32, unit: Unit) -> u64 {
     let mut drawn: u64 = 0;
     for child in children(judge, seen) {
         let from_here =
-            (0_u32..).zip(&child.submission.purses).filter(|(_, purse)| purse.from.contains(&index));
+            (0_u32..).zip(&child.submission.terms.purses).filter(|(_, purse)| purse.from.contains(&index));
         for (position, purse) in from_here {
             let is_whole = purse.capabilities.is_empty();
             let fee = u64::from(is_whole && matches!(unit, Unit::Calls | Unit::Fanout));
@@ -115,7 +117,7 @@ fn used(judge: &Judge, seen: &Seen, index: u32, purse: &Allotment, unit: Unit) -
 /// How often a task may do an act, or did it at most: of its best capability for it, so rather too little.
 fn reach(judge: &Judge, seen: &Seen, act: &[&str; 3], now: u64) -> u64 {
     let best = |scope: &Scope| ceiling(scope, act, now, u64::max).unwrap_or(u64::MAX);
-    let most = best(&seen.submission.scope);
+    let most = best(&seen.submission.terms.scope);
     if !seen.ended {
         return most;
     }

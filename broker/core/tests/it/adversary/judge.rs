@@ -77,7 +77,7 @@ impl Judge {
         self.it_stands_where_it_may(submission);
         self.it_holds_what_it_may(submission, asked);
         self.everyone_above_may_have_it_done(submission, asked);
-        if let Some(own) = submission.purses.first() {
+        if let Some(own) = submission.terms.purses.first() {
             count::lies_within(&own.ceilings, &asked.budget);
         } else {
             assert_eq!(asked.budget, Ceilings::default(), "a budget that is asked for is kept");
@@ -113,21 +113,23 @@ impl Judge {
         assert!(child.deadline <= above.deadline, "nobody outlives its delegator");
         for (_, ancestor) in self.lineage(parent) {
             assert!(!ancestor.shut, "nothing is delegated below what is over, revoked or being cancelled");
-            assert_ne!(ancestor.submission.identity, child.identity, "nobody works for itself");
+            assert_ne!(ancestor.submission.terms.identity, child.terms.identity, "nobody works for itself");
         }
     }
 
     /// `pass_on(parent) ∩ asked ∩ presented ∩ caps`, each by itself; hops counted in the texts.
     fn it_holds_what_it_may(&self, child: &Submission, asked: &Asked) {
-        let agent: usize = child.agent[1..].parse().unwrap();
-        let scope = &child.scope;
+        let agent: usize = child.terms.agent[1..].parse().unwrap();
+        let scope = &child.terms.scope;
         assert!(scope.le(&self.caps[agent]), "{scope:?} is more than its agent may ever hold");
         assert!(scope.le(&asked.held), "{scope:?} is more than was presented");
         assert!(
             asked.scope.as_ref().is_none_or(|asked| scope.le(asked)),
             "{scope:?} is more than was asked for"
         );
-        let Some(parent) = child.parent.map(|parent| &self.tasks[&parent].submission.scope) else { return };
+        let Some(parent) = child.parent.map(|parent| &self.tasks[&parent].submission.terms.scope) else {
+            return;
+        };
         for held in scope.iter() {
             let one_hop_less = |above: &Capability| {
                 let fewer = hops(above).is_none_or(|most| hops(held).is_some_and(|hops| hops < most));
@@ -143,8 +145,8 @@ impl Judge {
     /// Each ancestor's own scope admits this delegation, so many hops away, as often as it has happened.
     fn everyone_above_may_have_it_done(&self, child: &Submission, asked: &Asked) {
         let Some(parent) = child.parent else { return };
-        let skill = child.skill.as_deref().unwrap_or("work");
-        let path = [child.agent.as_str(), skill];
+        let skill = child.terms.skill.as_deref().unwrap_or("work");
+        let path = [child.terms.agent.as_str(), skill];
         let args =
             ["usd", "calls", "tokens", "fanout"].map(|unit| (unit, Arg::Int(u64::from(unit == "calls"))));
         let time = seconds(asked.at);
@@ -161,10 +163,12 @@ impl Judge {
         };
         assert!(admits(&asked.held, 0, &[]), "{path:?} is not within {:?}, which was presented", asked.held);
         for (hop, (task, above)) in (0..).zip(self.lineage(parent)) {
-            let same =
-                |seen: &&Seen| seen.submission.agent == child.agent && seen.submission.skill == child.skill;
+            let same = |seen: &&Seen| {
+                seen.submission.terms.agent == child.terms.agent
+                    && seen.submission.terms.skill == child.terms.skill
+            };
             let recent: Vec<u64> = self.below(task).filter(same).map(|seen| seen.submitted).collect();
-            let scope = &above.submission.scope;
+            let scope = &above.submission.terms.scope;
             assert!(admits(scope, hop, &recent), "{path:?} is not within {scope:?}, {hop} hops up");
         }
     }
@@ -214,7 +218,7 @@ impl Judge {
     }
 
     pub(super) fn scope_of(&self, task: TaskId) -> Scope {
-        self.tasks[&task].submission.scope.clone()
+        self.tasks[&task].submission.terms.scope.clone()
     }
 
     /// The deepest task that may still delegate; the root if none may.
@@ -231,7 +235,8 @@ impl Judge {
 
     /// An agent that works nowhere above.
     pub(super) fn stranger_below(&self, task: TaskId, index: usize) -> usize {
-        let known: Vec<&str> = self.lineage(task).map(|(_, seen)| seen.submission.agent.as_str()).collect();
+        let known: Vec<&str> =
+            self.lineage(task).map(|(_, seen)| seen.submission.terms.agent.as_str()).collect();
         let strangers: Vec<usize> =
             (0..self.caps.len()).filter(|agent| !known.contains(&format!("a{agent}").as_str())).collect();
         strangers[index % strangers.len()]

@@ -205,7 +205,10 @@ impl Player {
                 self.go_on(&mut params, *token);
                 self.call(operation::LIST_PUSH, &params).await
             }
-            Step::ExtendedCard => self.call(operation::EXTENDED_CARD, &json!({})).await,
+            Step::ExtendedCard => {
+                let answered = self.call(operation::EXTENDED_CARD, &json!({})).await;
+                answered.map(|answered| answered.map(without_0_3))
+            }
             Step::OtherVersion(version) => {
                 let manner =
                     self.manner.clone().version(Some(*version).filter(|version| !version.is_empty()));
@@ -393,6 +396,26 @@ impl Player {
         }
         out
     }
+}
+
+/// A card without the members by which it is one of A2A 0.3 too: protobuf has no place for them.
+fn without_0_3(mut card: Value) -> Value {
+    const MEMBERS: [&str; 6] = [
+        "additionalInterfaces",
+        "preferredTransport",
+        "protocolVersion",
+        "security",
+        "supportsAuthenticatedExtendedCard",
+        "url",
+    ];
+    if let Some(members) = card.as_object_mut() {
+        members.retain(|name, _| !MEMBERS.contains(&name.as_str()));
+    }
+    let schemes = card["securitySchemes"].as_object_mut().into_iter().flatten();
+    for scheme in schemes.filter_map(|(_, scheme)| scheme.as_object_mut()) {
+        scheme.retain(|name, _| name.ends_with("SecurityScheme"));
+    }
+    card
 }
 
 fn fits(length: i64) -> bool {

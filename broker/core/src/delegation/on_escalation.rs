@@ -1,0 +1,133 @@
+//! A delegation lacks a capability that a task further up holds: instead of refusing it, the broker asks. The task exists,
+//! shown as AUTH_REQUIRED, and nothing of it is sent. What is granted is granted to another task, below the one that holds
+//! it, so that no task ever gets more than its delegator has; that task does it in the first one's place.
+
+use capability::{Allowed, Scope};
+use protocol::{Metadata, TaskState};
+
+use super::authority::Granted;
+use super::draft::Draft;
+use super::input::{Candidate, NewGrant, NewTask, RetryWish};
+use super::on_delegate::{Particulars, Place};
+use super::state::{Node, Phase};
+use crate::TaskId;
+use crate::audit;
+use crate::error::{Refusal, Refused};
+use crate::journal::{Escalation, Fact, Origin, Outcome, StatusFact};
+
+impl Draft<'_> {
+    /// Lets a task wait for what it lacks, if a task further up holds that; else it is refused as always.
+    pub(super) fn escalate(
+        &mut self,
+        new: NewTask,
+        place: Place,
+        missing: Vec<String>,
+        explanation: &str,
+    ) -> Result<(), Refusal> {
+        let Some(holder) = self.holder_above(&new) else {
+            let explanation = format!("{explanation}; no task further up holds it either");
+            return Err(Refusal::CapabilityExceeded { missing, explanation });
+        };
+        self.guard(&new, &place)?;
+        let parent = new.parent.and_then(|parent| self.node(parent));
+        let nothing = Allowed { effective: Scope::empty(), skills: Vec::new(), under: Vec::new() };
+        let purses = self.allot(&new, parent, &nothing)?;
+        let granted = Granted { scope: nothing.effective, skills: nothing.skills, purses };
+        let task = new.id;
+        let text = format!("{explanation}; waiting for approval (`bailiwick task approve {task}`)");
+        let escalation = Some(Escalation { holder, missing });
+        self.submit(new, place, granted, Particulars { escalation, ..Particulars::default() })?;
+        self.report_to_parent(task);
+        let message = Some(self.note(task, &text));
+        let (state, metadata, origin) = (TaskState::AuthRequired, Metadata::default(), Origin::Broker);
+        self.record(task, Fact::Status(Box::new(StatusFact { state, message, metadata, origin })));
+        self.report_to_parent(task);
+        Ok(())
+    }
+
+    /// The nearest task above the delegating one that could have it done itself.
+    fn holder_above(&self, new: &NewTask) -> Option<TaskId> {
+        let above = self.lineage(new.parent?).skip(1).map(|node| node.id);
+        above.into_iter().find(|&holder| {
+            let mut unrecorded = audit::Delegation::asked(self.tree.root(), new);
+            let of_holder = NewTask { parent: Some(holder), held: Scope::top(), ..new.clone() };
+            self.authorize(&of_holder, &mut unrecorded).is_ok()
+        })
+    }
+
+    /// Somebody who may has decided about what a task lacks.
+    pub(super) fn on_decide(
+        &mut self,
+        task: TaskId,
+        grant: Option<NewGrant>,
+        by: &str,
+    ) -> Result<(), Refused> {
+        let node = self.node(task).ok_or(Refusal::NotFound)?;
+        let waits = matches!(node.phase, Phase::Asking(_)) && node.done_by.is_none();
+        let Some(escalation) = node.submission.escalation.clone().filter(|_| waits) else {
+            return Err(Refusal::NotPossible(format!("task {task} waits for no approval")).into());
+        };
+        let Some(NewGrant { id, to }) = grant else {
+            let message = self.note(task, &format!("{by} denied {}", escalation.missing.join(" ")));
+            self.close(task, Outcome::new(TaskState::Rejected, Some(message)));
+            return Ok(());
+        };
+        let new = in_place(node, id, escalation.holder, to);
+        self.on_delegate(new)?;
+        self.record(task, Fact::Approved { by: by.to_owned(), done_by: id });
+        self.report_to_parent(task);
+        Ok(())
+    }
+
+    /// A task that did another's part has ended: so does the other, with what it achieved.
+    pub(super) fn end_in_place(&mut self, task: TaskId) {
+        let Some(node) = self.node(task) else { return };
+        let (Some(stands_for), state) = (node.in_place_of, node.state) else { return };
+        if self.node(stands_for).is_none_or(|node| matches!(node.phase, Phase::Closing { .. } | Phase::Ended))
+        {
+            return;
+        }
+        for artifact in self.achieved(task) {
+            self.record_artifact(stands_for, artifact);
+        }
+        let message = self.last_words(task).map(|words| self.note(stands_for, &words));
+        self.close(stands_for, Outcome::new(state, message));
+    }
+
+    /// What is done in a task's place is not wanted any more.
+    pub(super) fn cancel_in_place(&mut self, done_by: Option<TaskId>) {
+        let Some(task) = done_by else { return };
+        let message = self.note(task, "canceled because what it was done for is over");
+        self.close(task, Outcome::new(TaskState::Canceled, Some(message)));
+    }
+}
+
+/// What a task asks for, as a delegation by the one that holds it.
+fn in_place(node: &Node, id: TaskId, holder: TaskId, to: Candidate) -> NewTask {
+    let (submission, terms) = (&node.submission, node.terms());
+    let asked = submission.wish.as_ref().and_then(|wish| wish.asked.clone());
+    NewTask {
+        id,
+        parent: Some(holder),
+        caller: submission.caller.clone(),
+        held: Scope::top(),
+        agent: to.agent,
+        skill: terms.skill.clone(),
+        asked,
+        message: submission.message.clone(),
+        context_id: submission.context_id.clone(),
+        agent_context: to.agent_context,
+        accepted_output_modes: submission.accepted_output_modes.clone(),
+        deadline: Some(submission.deadline),
+        retry: RetryWish {
+            max_attempts: Some(submission.retry.max_attempts),
+            idempotent: Some(submission.retry.idempotent),
+            fallback: Some(submission.retry.fallback.clone()),
+        },
+        admitted: to.admitted,
+        escalate: false,
+        budget: submission.terms.purses.first().map(|purse| purse.ceilings).unwrap_or_default(),
+        policy: to.policy,
+        push: None,
+    }
+}

@@ -1,0 +1,113 @@
+//! Finding another delegate for a task that its first one did not do: whom the delegator named, or whoever offers the skill.
+//! Whether a candidate may have it is the core's to say; each that may not leaves its reason behind.
+
+use std::sync::Arc;
+
+use broker_core::TaskId;
+use broker_core::delegation::action::Search;
+use broker_core::delegation::input::{Candidate, Input};
+use broker_core::journal::Fallback;
+
+use super::agents::Agent;
+use super::driver::DriveError;
+use super::{Broker, send};
+
+impl Broker {
+    /// Looks for another delegate; what comes of it returns as an input.
+    pub(super) fn seek(self: &Arc<Self>, root: TaskId, search: Search) {
+        let broker = Arc::clone(self);
+        tokio::spawn(async move {
+            let attempt = search.attempt;
+            if let Err(reasons) = broker.reassign(root, &search).await {
+                let reason = if reasons.is_empty() {
+                    "there is no other agent".to_owned()
+                } else {
+                    reasons.join("; ")
+                };
+                broker.drive_until_taken(root, Input::NoDelegate { attempt, reason }).await;
+            }
+        });
+    }
+
+    /// Gives the task to the first candidate that may have it, or says of each why not.
+    async fn reassign(self: &Arc<Self>, root: TaskId, search: &Search) -> Result<(), Vec<String>> {
+        let mut reasons = Vec::new();
+        for name in self.candidates(search) {
+            match self.try_candidate(root, search, &name).await {
+                Ok(()) => return Ok(()),
+                Err(reason) => reasons.push(format!("{name}: {reason}")),
+            }
+        }
+        Err(reasons)
+    }
+
+    fn candidates(&self, search: &Search) -> Vec<String> {
+        let mut names: Vec<String> = match &search.among {
+            Fallback::None => Vec::new(),
+            Fallback::Agents(names) => names.clone(),
+            Fallback::Any => self.registry.all().iter().map(|agent| agent.name.clone()).collect(),
+        };
+        names.retain(|name| !search.not.contains(name));
+        names
+    }
+
+    async fn try_candidate(
+        self: &Arc<Self>,
+        root: TaskId,
+        search: &Search,
+        name: &str,
+    ) -> Result<(), String> {
+        let agent = self.registry.resolved(name).await.map_err(|error| error.message)?;
+        offers(&agent, search)?;
+        if let Some(until) = self.load_of(name).down_until {
+            return Err(format!("it has not answered lately and is not tried before {until}"));
+        }
+        let task = search.attempt.task;
+        let admitted = self.enter(name, task).map_err(|error| error.message)?;
+        let to = self.candidate(&agent, &search.owner, &search.context_id, admitted);
+        let input =
+            Input::Reassign { attempt: search.attempt, to: Box::new(to.ok_or("its card is not known")?) };
+        loop {
+            match self.drive(root, input.clone()).await {
+                Ok(()) => return Ok(()),
+                Err(failure) if failure.is_passing() => tokio::time::sleep(self.recovery.ask_every).await,
+                Err(failure) => {
+                    self.leave(task);
+                    return Err(match failure {
+                        DriveError::Refused(refusal) => refusal.to_string(),
+                        failure => protocol::A2aError::from(failure).message,
+                    });
+                }
+            }
+        }
+    }
+
+    /// An agent as a delegate for an owner's task.
+    pub(super) fn candidate(
+        &self,
+        agent: &Agent,
+        owner: &str,
+        context_id: &str,
+        admitted: bool,
+    ) -> Option<Candidate> {
+        Some(Candidate {
+            agent: agent.resolved.as_ref()?.facts.clone(),
+            agent_context: send::agent_context(owner, context_id, &agent.name),
+            policy: self.accounts.policy_of(owner).cloned(),
+            admitted,
+        })
+    }
+}
+
+/// Whether an agent offers what is needed: the skill that was named, or one of those that may be used.
+fn offers(agent: &Agent, search: &Search) -> Result<(), String> {
+    let skills = agent.resolved.as_ref().map(|resolved| &resolved.facts.skills[..]).unwrap_or_default();
+    let has = |wanted: &String| skills.iter().any(|skill| skill.id == *wanted);
+    match (&search.skill, &search.among) {
+        (Some(skill), _) if !has(skill) => Err(format!("its card does not offer the skill {skill}")),
+        (None, Fallback::Any) if !search.skills.iter().any(has) => {
+            Err("it offers none of the skills of the first delegate".to_owned())
+        }
+        _ => Ok(()),
+    }
+}

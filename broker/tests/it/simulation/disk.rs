@@ -1,0 +1,158 @@
+//! What is durable in a simulation: the store's contract (`broker/src/ports/store.rs`) over maps in memory. That it is
+//! the same contract is tried against the embedded store in `store.rs`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
+
+use broker::ports::store::{
+    Append, Claim, OutboxChange, OutboxKey, OutboxRow, RowCursor, RowPage, RowQuery, StoreError, TaskRow,
+};
+use broker_core::TaskId;
+use broker_core::audit::{Entry, Head};
+use bytes::Bytes;
+
+#[derive(Default)]
+pub(crate) struct Disk {
+    journals: BTreeMap<TaskId, Vec<Bytes>>,
+    claims: BTreeMap<(String, String), Claim>,
+    rows: BTreeMap<TaskId, TaskRow>,
+    open: BTreeSet<TaskId>,
+    outbox: BTreeMap<OutboxKey, OutboxRow>,
+    documents: BTreeMap<String, Bytes>,
+    agents: BTreeMap<String, Bytes>,
+    audit: Vec<Bytes>,
+    head: Head,
+}
+
+impl Disk {
+    /// All of it or nothing.
+    pub(crate) fn append(&mut self, change: Append) -> Result<(), StoreError> {
+        let found = self.journals.get(&change.root).map_or(0, |journal| journal.len() as u64);
+        if found != change.expected {
+            return Err(StoreError::Stale { expected: change.expected, found });
+        }
+        if let Some(claim) = change.claim {
+            let key = (claim.principal.clone(), claim.message_id.clone());
+            if let Some(taken) = self.claims.get(&key) {
+                return Err(StoreError::Claimed(Box::new(taken.clone())));
+            }
+            self.claims.insert(key, claim);
+        }
+        let journal = self.journals.entry(change.root).or_default();
+        journal.extend(change.records);
+        let next = journal.len() as u64;
+        self.rows.extend(change.rows.into_iter().map(|row| (row.task, row)));
+        match (change.open, change.expected) {
+            (true, 0) => self.open.insert(change.root),
+            (true, _) => false,
+            (false, _) => self.open.remove(&change.root),
+        };
+        for push in change.outbox {
+            match push {
+                OutboxChange::Delete(key) => drop(self.outbox.remove(&key)),
+                OutboxChange::Set { key, set } => {
+                    let next = self.outbox.get(&key).map_or(next, |known| known.next);
+                    let row = OutboxRow { key: key.clone(), root: change.root, set, next, trouble: None };
+                    self.outbox.insert(key, row);
+                }
+            }
+        }
+        self.note(&change.audit);
+        Ok(())
+    }
+
+    pub(crate) fn note<'e>(&mut self, entries: impl IntoIterator<Item = &'e Entry>) {
+        for entry in entries {
+            let line = self.head.seal(entry);
+            self.audit.push(line.into());
+        }
+    }
+
+    pub(crate) fn read_page(&self, root: TaskId, from: u64, limit: usize) -> Vec<Bytes> {
+        let journal = self.journals.get(&root).map(Vec::as_slice).unwrap_or_default();
+        journal.iter().skip(usize::try_from(from).unwrap_or(usize::MAX)).take(limit).cloned().collect()
+    }
+
+    pub(crate) fn locate(&self, task: TaskId) -> Option<TaskId> {
+        self.rows.get(&task).map(|row| row.root)
+    }
+
+    pub(crate) fn claim(&self, principal: &str, message_id: &str) -> Option<Claim> {
+        self.claims.get(&(principal.to_owned(), message_id.to_owned())).cloned()
+    }
+
+    pub(crate) fn rows(&self, query: &RowQuery) -> RowPage {
+        let is =
+            |wanted: &Option<String>, found: &String| wanted.as_ref().is_none_or(|wanted| wanted == found);
+        let fits = |row: &&TaskRow| {
+            is(&query.owner, &row.owner)
+                && is(&query.agent, &row.agent)
+                && is(&query.context_id, &row.context_id)
+                && query.state.is_none_or(|state| row.state == state)
+                && query.updated_after.is_none_or(|after| row.updated >= after)
+        };
+        let cursor = |row: &TaskRow| RowCursor { updated: row.updated, task: row.task };
+        let mut rows: Vec<TaskRow> = self.rows.values().filter(fits).cloned().collect();
+        let total = rows.len() as u64;
+        rows.sort_by_key(|row| std::cmp::Reverse(cursor(row)));
+        rows.retain(|row| query.after.is_none_or(|after| cursor(row) < after));
+        let more = rows.len() > query.limit;
+        rows.truncate(query.limit);
+        let next = rows.last().filter(|_| more).map(cursor);
+        RowPage { rows, next, total }
+    }
+
+    pub(crate) fn open_trees(&self, after: Option<TaskId>, limit: usize) -> Vec<TaskId> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        self.open.range((from, Bound::Unbounded)).take(limit).copied().collect()
+    }
+
+    pub(crate) fn outbox(&self, after: Option<OutboxKey>, limit: usize) -> Vec<OutboxRow> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        self.outbox.range((from, Bound::Unbounded)).take(limit).map(|(_, row)| row.clone()).collect()
+    }
+
+    /// Moves or ends a push, if it is still of that setting.
+    pub(crate) fn advance(&mut self, key: OutboxKey, set: u64, row: Option<OutboxRow>) -> bool {
+        let is_known = self.outbox.get(&key).is_some_and(|known| known.set == set);
+        if is_known {
+            match row {
+                Some(row) => drop(self.outbox.insert(key, row)),
+                None => drop(self.outbox.remove(&key)),
+            }
+        }
+        is_known
+    }
+
+    pub(crate) fn document(&self, name: &str) -> Option<Bytes> {
+        self.documents.get(name).cloned()
+    }
+
+    pub(crate) fn put_document(&mut self, name: &str, document: Bytes) {
+        self.documents.insert(name.to_owned(), document);
+    }
+
+    pub(crate) fn agents(&self) -> Vec<(String, Bytes)> {
+        self.agents.iter().map(|(name, document)| (name.clone(), document.clone())).collect()
+    }
+
+    pub(crate) fn put_agent(&mut self, name: &str, document: Bytes, audit: Option<&Entry>) {
+        self.agents.insert(name.to_owned(), document);
+        self.note(audit);
+    }
+
+    pub(crate) fn remove_agent(&mut self, name: &str, audit: &Entry) -> bool {
+        let was_there = self.agents.remove(name).is_some();
+        self.note(Some(audit).filter(|_| was_there));
+        was_there
+    }
+
+    pub(crate) fn audit_log(&self, after: u64, limit: usize) -> Vec<Bytes> {
+        let after = usize::try_from(after).unwrap_or(usize::MAX);
+        self.audit.iter().skip(after).take(limit).cloned().collect()
+    }
+
+    pub(crate) fn head(&self) -> Head {
+        self.head
+    }
+}

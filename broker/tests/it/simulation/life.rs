@@ -1,0 +1,184 @@
+//! One broker after another over the same world: each on a runtime of its own, whose end is its death.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use broker::config::Config;
+use broker::service::{
+    Accounts, AdmissionOptions, Broker, CardOptions, NewAgent, Parts, Principal, Principals, ProbeOptions,
+    Proof, PushOptions, Recovery, Role, Settings,
+};
+use broker_core::Limits;
+use capability::Scope;
+use serde_json::json;
+
+use super::agents::{NAMES, caps};
+use super::callers::Conversation;
+use super::network::Network;
+use super::sessions::{self, PEOPLE};
+use super::store::SimStore;
+use super::world::{SimClock, World};
+use super::{agents, probes};
+
+/// How long after the last fault everything must be over: the longest deadline, and what it takes to end then.
+const HORIZON: i64 = 420_000;
+
+pub(crate) const LIMITS: fn() -> Limits = || Limits {
+    max_depth: 3,
+    max_fanout: 3,
+    max_live_tasks: 6,
+    default_deadline_ms: 300_000,
+    silence_ms: 30_000,
+    unknown_hold_ms: 20_000,
+    cancel_ms: 3_000,
+    backoff_ms: 200,
+    max_backoff_ms: 2_000,
+    ..Limits::default()
+};
+
+/// What people's root tasks hold.
+pub(crate) fn scope_of(person: &str) -> Scope {
+    match person {
+        "alice" => Scope::top(),
+        _ => Scope::parse(["a2a:skill/*/read", "a2a:skill/*/plan", "a2a:skill/fay/*"]).unwrap(),
+    }
+}
+
+/// Lives through the history of a seed to its end.
+pub(crate) fn live_through(seed: u64) -> Arc<World> {
+    let world = World::new(seed);
+    loop {
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        let is_over = runtime.block_on(async {
+            world.begin_life();
+            let living = tokio::spawn(live(Arc::clone(&world)));
+            let is_over = tokio::select! {
+                biased;
+                () = world.dying.notified() => false,
+                lived = living => lived.is_ok(),
+            };
+            world.end_life();
+            is_over
+        });
+        drop(runtime);
+        if is_over {
+            return world;
+        }
+        world.pause();
+    }
+}
+
+/// One life: it ends by being dropped, or when there is nothing left to happen.
+async fn live(world: Arc<World>) {
+    let world = &world;
+    let broker = loop {
+        if let Some(broker) = start(world).await {
+            break broker;
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    };
+    world.lock().broker = Some(broker);
+    tokio::spawn(probes::pry(Arc::clone(world)));
+    tokio::spawn(crash(Arc::clone(world)));
+    for name in NAMES {
+        tokio::spawn(crash_agent(Arc::clone(world), name));
+    }
+    loop {
+        world.lock().arrive_late();
+        let jobs = world.lock().agents.hire();
+        for (name, number) in jobs {
+            tokio::spawn(agents::work(Arc::clone(world), name, number));
+        }
+        for number in sessions::hire(world) {
+            tokio::spawn(Conversation::new(world, number).go_on());
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        let mut state = world.lock();
+        if state.is_over() {
+            return;
+        }
+        if state.now() > state.weather.calm_from + HORIZON {
+            let open = state.open_trees();
+            let waiting = state.sessions.iter().filter(|session| !session.is_over());
+            let waiting: Vec<String> = waiting.map(|session| session.message.message_id.clone()).collect();
+            let what = format!("it never ends: open are {open:?}, somebody waits for {waiting:?}");
+            return state.broken("2", &what);
+        }
+    }
+}
+
+/// A broker as `app.rs` starts one; `None` if the store would not have it.
+async fn start(world: &Arc<World>) -> Option<Arc<Broker>> {
+    let network = Arc::new(Network(Arc::clone(world)));
+    let parts = Parts {
+        store: Arc::new(SimStore(Arc::clone(world))),
+        downstream: Arc::<Network>::clone(&network),
+        discovery: Arc::<Network>::clone(&network),
+        fetch: Arc::<Network>::clone(&network),
+        notifier: network,
+        clock: Arc::new(SimClock(Arc::clone(world))),
+    };
+    let principal = |(name, key): (&str, &str)| Principal {
+        name: name.to_owned(),
+        role: Role::User,
+        scope: scope_of(name),
+        proofs: vec![Proof::of_key(key)],
+    };
+    let settings = Settings {
+        public_url: "http://127.0.0.1:1".to_owned(),
+        limits: LIMITS(),
+        recovery: Recovery {
+            ask_every: Duration::from_millis(200),
+            give_up: Duration::from_secs(10),
+            absent_after: Duration::from_secs(1),
+            ..Recovery::default()
+        },
+        admission: AdmissionOptions::default(),
+        max_open_tasks: 1_000,
+        finished_trees: 2,
+        principals: Principals::new(PEOPLE.map(principal).into()).unwrap(),
+        issuers: Vec::new(),
+        accounts: Accounts::default(),
+        secret_dir: None,
+        grants: Config::default().grant_options(),
+        card_keys: Config::default().card_options(),
+        refusal_window: Duration::from_secs(10),
+        push: PushOptions { give_up: Duration::from_secs(5), ..Config::default().push_options() },
+        card_life: CardOptions::default(),
+        probing: ProbeOptions::default(),
+    };
+    let broker = Broker::new(parts, settings);
+    let agent = |name: &str| -> NewAgent {
+        let url = format!("http://{name}.example");
+        serde_json::from_value(json!({ "name": name, "url": url, "caps": caps(name) })).unwrap()
+    };
+    broker.load_keys().await.ok()?;
+    broker.load_push_key().await.ok()?;
+    broker.load_agents(NAMES.map(agent).into()).await.ok()?;
+    broker.resume().await.ok()?;
+    Some(broker)
+}
+
+/// The next death that is due, if this broker lives to see it.
+async fn crash(world: Arc<World>) {
+    let now = world.now();
+    let next = world.lock().weather.crashes.iter().copied().find(|at| *at > now);
+    if let Some(at) = next {
+        world.sleep_until(at).await;
+        world.die::<()>("by the clock").await;
+    }
+}
+
+async fn crash_agent(world: Arc<World>, name: &'static str) {
+    loop {
+        let next = {
+            let mut state = world.lock();
+            let crashes = &mut state.agents.agent(name).crashes;
+            if crashes.is_empty() { None } else { Some(crashes.remove(0)) }
+        };
+        let Some((at, pause)) = next else { return };
+        world.sleep_until(at).await;
+        world.lock().crash_agent(name, pause);
+    }
+}

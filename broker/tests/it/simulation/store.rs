@@ -1,0 +1,141 @@
+//! The simulated store: a disk that outlives brokers, behind the port they see, with what disks do: take time, fill up,
+//! fail before or after they have written, and stop answering because the machine is gone.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use broker::ports::store::{Append, Claim, OutboxKey, OutboxRow, RowPage, RowQuery, Store, StoreError};
+use broker_core::TaskId;
+use broker_core::audit::{Entry, Head};
+use bytes::Bytes;
+
+use super::world::World;
+
+pub(crate) struct SimStore(pub(crate) Arc<World>);
+
+/// What becomes of a write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Writing {
+    Works,
+    /// Too many are waiting: nothing is written.
+    Overloaded,
+    /// The disk is full: nothing is written.
+    Full,
+    /// An error, and yet it is there: all of it, since an append is one.
+    Torn,
+    /// The machine dies before it is written.
+    DiesBefore,
+    /// The machine dies after it is written, and nobody is told.
+    DiesAfter,
+}
+
+impl SimStore {
+    async fn write<T>(&self, what: impl FnOnce(&World) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let (writing, before, after) = self.0.writing();
+        tokio::time::sleep(before).await;
+        let engine = |what: &str| Err(StoreError::Engine(what.to_owned()));
+        let result = match writing {
+            Writing::Overloaded => return Err(StoreError::Overloaded { waiting: 1 }),
+            Writing::Full => return engine("no space left on device"),
+            Writing::DiesBefore => return self.0.die("before a write").await,
+            Writing::Works | Writing::Torn | Writing::DiesAfter => what(&self.0),
+        };
+        tokio::time::sleep(after).await;
+        match writing {
+            Writing::DiesAfter => self.0.die("after a write").await,
+            Writing::Torn if result.is_ok() => engine("input/output error"),
+            _ => result,
+        }
+    }
+
+    async fn read<T>(&self, what: impl FnOnce(&World) -> T) -> Result<T, StoreError> {
+        let fails = self.0.reading_fails();
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        if fails { Err(StoreError::Engine("cannot read".to_owned())) } else { Ok(what(&self.0)) }
+    }
+}
+
+#[async_trait]
+impl Store for SimStore {
+    async fn append(&self, change: Append) -> Result<(), StoreError> {
+        self.write(|world| world.append(change)).await
+    }
+
+    async fn read(&self, root: TaskId, from: u64) -> Result<Vec<Bytes>, StoreError> {
+        self.read_page(root, from, usize::MAX).await
+    }
+
+    async fn read_page(&self, root: TaskId, from: u64, limit: usize) -> Result<Vec<Bytes>, StoreError> {
+        self.read(|world| world.disk().read_page(root, from, limit)).await
+    }
+
+    async fn locate(&self, task: TaskId) -> Result<Option<TaskId>, StoreError> {
+        self.read(|world| world.disk().locate(task)).await
+    }
+
+    async fn claim(&self, principal: &str, message_id: &str) -> Result<Option<Claim>, StoreError> {
+        self.read(|world| world.disk().claim(principal, message_id)).await
+    }
+
+    async fn rows(&self, query: RowQuery) -> Result<RowPage, StoreError> {
+        self.read(|world| world.disk().rows(&query)).await
+    }
+
+    async fn open_trees(&self, after: Option<TaskId>, limit: usize) -> Result<Vec<TaskId>, StoreError> {
+        self.read(|world| world.disk().open_trees(after, limit)).await
+    }
+
+    async fn outbox(&self, after: Option<OutboxKey>, limit: usize) -> Result<Vec<OutboxRow>, StoreError> {
+        self.read(|world| world.disk().outbox(after, limit)).await
+    }
+
+    async fn move_outbox(&self, row: OutboxRow) -> Result<bool, StoreError> {
+        self.write(|world| Ok(world.disk().advance(row.key.clone(), row.set, Some(row)))).await
+    }
+
+    async fn end_outbox(&self, key: OutboxKey, set: u64) -> Result<bool, StoreError> {
+        self.write(|world| Ok(world.disk().advance(key, set, None))).await
+    }
+
+    async fn document(&self, name: &str) -> Result<Option<Bytes>, StoreError> {
+        self.read(|world| world.disk().document(name)).await
+    }
+
+    async fn put_document(&self, name: &str, document: Bytes) -> Result<(), StoreError> {
+        self.write(|world| {
+            world.disk().put_document(name, document);
+            Ok(())
+        })
+        .await
+    }
+
+    async fn agents(&self) -> Result<Vec<(String, Bytes)>, StoreError> {
+        self.read(|world| world.disk().agents()).await
+    }
+
+    async fn put_agent(&self, name: &str, document: Bytes, audit: Option<Entry>) -> Result<(), StoreError> {
+        self.write(|world| {
+            world.disk().put_agent(name, document, audit.as_ref());
+            Ok(())
+        })
+        .await
+    }
+
+    async fn remove_agent(&self, name: &str, audit: Entry) -> Result<bool, StoreError> {
+        self.write(|world| Ok(world.disk().remove_agent(name, &audit))).await
+    }
+
+    fn note(&self, audit: Vec<Entry>) -> Result<(), StoreError> {
+        self.0.disk().note(&audit);
+        Ok(())
+    }
+
+    async fn audit_log(&self, after: u64, limit: usize) -> Result<Vec<Bytes>, StoreError> {
+        self.read(|world| world.disk().audit_log(after, limit)).await
+    }
+
+    async fn audit_head(&self) -> Result<Head, StoreError> {
+        self.read(|world| world.disk().head()).await
+    }
+}
