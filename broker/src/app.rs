@@ -12,7 +12,7 @@ use crate::northbound::{Server, listen};
 use crate::ports::clock::Clock;
 use crate::ports::fetch::Fetch;
 use crate::ports::store::Store;
-use crate::service::{Broker, Parts, Settings};
+use crate::service::{Broker, KeepFinished, Parts, Settings};
 use crate::southbound::client::A2aClient;
 use crate::southbound::connector::{Resolve, SystemResolver};
 use crate::southbound::dialer::Dialer;
@@ -98,7 +98,10 @@ impl App {
             recovery: config.southbound.recovery(),
             admission: config.southbound.admission(config.limits.max_waiting),
             max_open_tasks: config.limits.max_open_tasks,
-            finished_trees: config.store.finished_trees,
+            keep_finished: KeepFinished {
+                trees: config.store.finished_trees,
+                bytes: config.store.finished_size.0,
+            },
             principals: config.principals()?,
             secret_dir: config.southbound.secret_dir().map(Path::to_owned),
             issuers: config.issuers()?,

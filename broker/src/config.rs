@@ -94,6 +94,7 @@ section! { StoreConfig {
     queue: usize = 4_096,
     batch: usize = 256,
     finished_trees: usize = 1_024,
+    finished_size: ByteSize = ByteSize(256 << 20),
 }}
 
 section! { LimitsConfig {

@@ -47,7 +47,7 @@ use crate::limits::Limits;
 
 pub use self::on_group::BROKER_AGENT;
 pub use self::on_push::Push;
-pub use self::view::{AttemptSummary, TaskSummary, Told};
+pub use self::view::{AttemptSummary, TaskSummary, Told, shown_bytes};
 
 /// One root task and everything below it. The unit of decision, locking and journalling.
 #[derive(Debug, Clone)]
@@ -140,7 +140,7 @@ impl Tree {
             Input::HandOff(handoff) => draft.on_hand_off(*handoff)?,
             Input::Turn { task, message } => draft.on_turn(task, &message)?,
             Input::Agent { attempt, event } => draft.on_agent(attempt, *event),
-            Input::Found { attempt, task } => draft.on_found(attempt, *task),
+            Input::Found { attempt, task, latest } => draft.on_found(attempt, *task, &latest),
             Input::Admitted { attempt } => draft.on_admitted(attempt),
             Input::Failed { attempt, failure, jitter } => draft.on_failed(attempt, &failure, jitter),
             Input::Reassign { attempt, to } => draft.on_reassign(attempt, *to)?,
@@ -198,6 +198,12 @@ impl Tree {
     /// Whether any task is open.
     pub fn is_open(&self) -> bool {
         self.open > 0
+    }
+
+    /// Rough size of the messages and artifacts of all its tasks, in bytes.
+    pub fn bytes(&self) -> u64 {
+        let sizes = self.nodes.tasks().filter_map(|task| self.nodes.get(task)).map(|node| node.bytes);
+        sizes.fold(0, u64::saturating_add)
     }
 
     /// The next time at which [`Input::Tick`] would do something; `None` when nothing is waited for.

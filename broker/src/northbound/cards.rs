@@ -11,12 +11,17 @@ use crate::service::CardDocument;
 /// How long a card may be kept without asking again.
 const CACHE: &str = "public, max-age=300";
 
+/// Whether a tag names this content. A copy that was only packed differently on its way is as good (RFC 9110 §13.1.2).
+fn names(tag: &str, etag: &str) -> bool {
+    tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag
+}
+
 /// Serves a card, or says that the caller's copy is still good.
 pub(super) fn serve(card: CardDocument, headers: &HeaderMap) -> Response<Body> {
     let millis = u64::try_from(card.last_modified.as_millis()).unwrap_or(0);
     let modified = SystemTime::UNIX_EPOCH + Duration::from_secs(millis / 1_000);
     let fresh = match reply::header(headers, IF_NONE_MATCH.as_str()) {
-        Some(tags) => tags.split(',').any(|tag| tag.trim() == "*" || tag.trim() == card.etag),
+        Some(tags) => tags.split(',').any(|tag| names(tag.trim(), &card.etag)),
         None => reply::header(headers, IF_MODIFIED_SINCE.as_str())
             .and_then(|since| httpdate::parse_http_date(since).ok())
             .is_some_and(|since| modified <= since),

@@ -315,6 +315,7 @@ impl Broker {
         let turn = self.registry.changing.lock().await;
         let agent = self.registry.put(agent, Some(event), &turn).await?;
         self.health.forget(&agent.name);
+        self.hooks.forget(&agent.name);
         self.refreshing.fetched(&agent.name, caching.max_age, &*self.clock);
         Ok(self.view(&agent))
     }
@@ -329,13 +330,13 @@ impl Broker {
         self.registry.get(name).map(|agent| self.view(&agent)).ok_or_else(|| error::agent_not_found(name))
     }
 
-    /// An agent with what is known of it while the broker runs.
     /// Forgets an agent. Tasks it works on go on.
     pub async fn remove_agent(&self, caller: &Caller, name: &str) -> Result<(), A2aError> {
         self.require_operator(caller, CHANGE_REGISTRY)?;
         let _turn = self.registry.changing.lock().await;
         let known = self.forget(name, audit::by(caller)).await?;
         self.health.forget(name);
+        self.hooks.forget(name);
         let mut agents = self.registry.agents.write().unwrap_or_else(PoisonError::into_inner);
         let held = agents.remove(name).is_some();
         if known || held { Ok(()) } else { Err(error::agent_not_found(name)) }
@@ -421,7 +422,7 @@ impl Agent {
         resolve(terms, card, fetched).map_err(|error| error.message)
     }
 
-    fn use_card(&mut self, resolved: Resolved) {
+    pub(super) fn use_card(&mut self, resolved: Resolved) {
         for warning in &resolved.warnings {
             tracing::warn!(agent = self.name, "{warning}");
         }
@@ -465,6 +466,7 @@ impl Agent {
         if let Some(resolved) = card.and_then(|card| agent.resolve(card, fetched).ok()) {
             agent.use_card(resolved);
         }
-        Ok(extended.and_then(|original| agent.clone().extended(original.into()).ok()).unwrap_or(agent))
+        agent.keep_extended(extended.map(Into::into));
+        Ok(agent)
     }
 }

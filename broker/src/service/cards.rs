@@ -56,11 +56,12 @@ impl Broker {
         self.document(card, modified)
     }
 
-    /// A card of ours as it is served: readable in both versions, and signed.
+    /// A card of ours as it is served: readable in both versions, and signed. What it says follows from the configuration
+    /// too, which may have changed when the broker started.
     fn document(&self, mut card: AgentCard, modified: Timestamp) -> Result<CardDocument, A2aError> {
         protocol::v03::add_to_card(&mut card).map_err(|_| error::internal())?;
         let Signed { json, digest, since } = self.card_keys.sign(&card)?;
-        Ok(CardDocument::new(json, &digest, modified.max(since)))
+        Ok(CardDocument::new(json, &digest, modified.max(since).max(self.started)))
     }
 
     /// An agent's own card, byte for byte as it was fetched.

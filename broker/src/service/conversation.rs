@@ -71,6 +71,7 @@ pub(super) struct Lost {
     pub(super) agent_task: Option<String>,
     pub(super) agent_context: String,
     pub(super) message_id: String,
+    pub(super) latest: String,
 }
 
 /// Why listening ended.
@@ -126,7 +127,7 @@ impl Conversation {
             Ok(request) => request,
             Err(reason) => return self.fail(Failure::NeverSent(reason)).await,
         };
-        let is_turn = request.message.task_id.is_some();
+        let (is_turn, latest) = (request.message.task_id.is_some(), request.message.message_id.clone());
         let ended = match self.dispatch(&endpoint, request).await {
             Ok(events) => self.listen(events).await,
             Err(failure) => {
@@ -144,7 +145,7 @@ impl Conversation {
             Ended::Closed if endpoint.streaming => self.fail(Failure::StreamEnded).await,
             // It answered once, as an agent without streams does; from here on it is polled.
             Ended::Closed => match self.agent_task().await {
-                Some(agent_task) => self.start_following(endpoint, agent_task),
+                Some(agent_task) => self.start_following(endpoint, agent_task, latest),
                 None => {
                     self.fail(Failure::Invalid("it answered with no task and no message".to_owned())).await;
                 }
@@ -230,7 +231,7 @@ impl Conversation {
                 Err(failure) => return self.fail(failure).await,
             },
         };
-        self.follow(&endpoint, &agent_task).await;
+        self.follow(&endpoint, &agent_task, &lost.latest).await;
     }
 
     /// Finds a task whose id the agent never said, by the message that made it.
@@ -262,14 +263,15 @@ impl Conversation {
     }
 
     /// Goes on in a conversation that holds no more than following needs: it may last for days.
-    fn start_following(self, endpoint: Endpoint, agent_task: String) {
+    fn start_following(self, endpoint: Endpoint, agent_task: String, latest: String) {
         let (broker, attempt) = (Arc::clone(&self.broker), self.attempt);
-        Conversations::start(&broker, attempt, async move { self.follow(&endpoint, &agent_task).await });
+        let following = async move { self.follow(&endpoint, &agent_task, &latest).await };
+        Conversations::start(&broker, attempt, following);
     }
 
     /// Keeps up with a task the agent has: by its stream where it has one, by asking where it has not; of an agent that
     /// pushes, whenever it has pushed.
-    async fn follow(&self, endpoint: &Endpoint, agent_task: &str) {
+    async fn follow(&self, endpoint: &Endpoint, agent_task: &str, latest: &str) {
         let recovery = self.broker.recovery;
         let (mut heard, mut pause) = (Instant::now(), recovery.ask_every);
         let listening = self.broker.hooks.listen(self.attempt);
@@ -281,7 +283,7 @@ impl Conversation {
             match asked {
                 Ok(task) => {
                     (heard, is_in_touch) = (Instant::now(), true);
-                    if !self.feed_found(task).await {
+                    if !self.feed_found(task, latest).await {
                         return;
                     }
                     if endpoint.streaming
@@ -313,10 +315,10 @@ impl Conversation {
     }
 
     /// Feeds a task as it was found; whether there is more to wait for.
-    async fn feed_found(&self, task: Task) -> bool {
+    async fn feed_found(&self, task: Task, latest: &str) -> bool {
         let state = task.status.state;
-        let task = Box::new(task);
-        self.feed(Input::Found { attempt: self.attempt, task }).await
+        let (task, latest) = (Box::new(task), latest.to_owned());
+        self.feed(Input::Found { attempt: self.attempt, task, latest }).await
             && !state.is_terminal()
             && state != TaskState::InputRequired
     }

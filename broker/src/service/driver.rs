@@ -9,9 +9,10 @@ use broker_core::delegation::action::Action;
 use broker_core::delegation::input::Input;
 use broker_core::journal::Record;
 use broker_core::sabotage::{Guard, removed};
-use broker_core::{Decision, Refusal, TaskId, Timestamp};
+use broker_core::{Decision, Refusal, TaskId, Timestamp, Tree};
 use bytes::Bytes;
 use protocol::A2aError;
+use tokio::sync::MutexGuard;
 
 use super::error;
 use super::trees::TreeCell;
@@ -77,24 +78,42 @@ impl Broker {
         input: Input,
         claim: Option<Claim>,
     ) -> Result<(), DriveError> {
-        let broker = Arc::clone(self);
+        let step = Arc::clone(self).step_on_current(cell, input, claim);
         if removed(Guard::HangUps) {
-            return broker.step(&cell, input, claim).await;
+            return step.await;
         }
-        let step = tokio::spawn(async move { broker.step(&cell, input, claim).await });
-        step.await.unwrap_or_else(|stopped| {
+        tokio::spawn(step).await.unwrap_or_else(|stopped| {
             tracing::error!(%stopped, "a step of the driver did not finish");
             Err(DriveError::Failed(error::internal()))
         })
     }
 
-    async fn step(
+    /// Who waited for a copy of the tree that was given up meanwhile goes on with the one that counts.
+    async fn step_on_current(
         self: Arc<Self>,
-        cell: &Arc<TreeCell>,
+        mut cell: Arc<TreeCell>,
         input: Input,
         claim: Option<Claim>,
     ) -> Result<(), DriveError> {
-        let mut tree = cell.tree.lock().await;
+        loop {
+            let tree = cell.tree.lock().await;
+            if !cell.is_abandoned() {
+                return self.step(&cell, tree, input, claim).await;
+            }
+            let root = tree.root();
+            drop(tree);
+            let current = self.trees.load(root).await.map_err(DriveError::Failed)?;
+            cell = current.ok_or_else(|| DriveError::Failed(error::lost_sight()))?;
+        }
+    }
+
+    async fn step(
+        self: &Arc<Self>,
+        cell: &Arc<TreeCell>,
+        mut tree: MutexGuard<'_, Tree>,
+        input: Input,
+        claim: Option<Claim>,
+    ) -> Result<(), DriveError> {
         let (now, takes_up) = (self.clock.now(), matches!(input, Input::Resume));
         let decision = tree.decide(input, now, &self.limits).map_err(|refused| {
             self.note_refused(&refused, now);
@@ -130,7 +149,7 @@ impl Broker {
             self.open_tasks.count(&tree, cell);
             self.timers.set(root, tree.next_timer(&self.limits));
             if !tree.is_open() {
-                self.trees.retire(root);
+                self.trees.retire(root, tree.bytes());
             }
         }
         let root = tree.root();
@@ -151,8 +170,9 @@ impl Broker {
             Action::Admit { attempt, agent, owner } => self.wait_for_place(root, attempt, &agent, owner),
             Action::Seek(search) => self.seek(root, *search),
             Action::Send(dispatch) => conversation::start_send(self, root, *dispatch),
-            Action::Recover { attempt, agent, agent_task, agent_context, message_id } => {
-                let lost = conversation::Lost { attempt, agent, agent_task, agent_context, message_id };
+            Action::Recover { attempt, agent, agent_task, agent_context, message_id, latest } => {
+                let lost =
+                    conversation::Lost { attempt, agent, agent_task, agent_context, message_id, latest };
                 conversation::start_recovery(self, root, lost);
             }
             Action::Cancel { attempt, agent, agent_task } => {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use broker_core::{Refusal, extension};
+use broker_core::{Refusal, TaskId, extension};
 use protocol::{A2aError, ErrorDetail, ErrorKind};
 
 use crate::ports::store::StoreError;
@@ -57,6 +57,12 @@ fn exhausted(refusal: &Refusal) -> A2aError {
 /// Another principal's task and one that does not exist get the same bytes.
 pub(super) fn task_not_found() -> A2aError {
     A2aError::new(ErrorKind::TaskNotFound, "Task not found")
+}
+
+pub(super) fn is_over(task: TaskId) -> A2aError {
+    let message =
+        format!("task {task} is over; read it with GetTask, or resume its stream with Last-Event-ID");
+    A2aError::new(ErrorKind::UnsupportedOperation, message)
 }
 
 pub(super) fn agent_not_found(name: &str) -> A2aError {

@@ -91,9 +91,23 @@ impl Agent {
         Ok(self)
     }
 
+    /// Uses another public card. What the extended one said goes on counting until it is fetched again.
+    pub(super) fn replace_card(&mut self, resolved: Resolved) {
+        let known = self.resolved.as_ref().and_then(|known| known.extended.as_ref());
+        let known = known.map(|extended| extended.original.clone());
+        self.use_card(resolved);
+        self.keep_extended(known);
+    }
+
+    /// Takes over an extended card that was known before, where its public card still offers one.
+    pub(super) fn keep_extended(&mut self, original: Option<Bytes>) {
+        let Some(original) = original.filter(|_| self.resolved.as_ref().is_some_and(offers)) else { return };
+        *self = self.clone().extended(original).unwrap_or_else(|problem| self.clone().warned(&problem));
+    }
+
     /// The agent as its public card alone leaves it.
-    fn without_extended(mut self) -> Self {
-        let Some(known) = self.resolved.clone() else { return self };
+    pub(super) fn without_extended(mut self) -> Self {
+        let Some(known) = self.resolved.clone().filter(|known| known.extended.is_some()) else { return self };
         let (card, original, url) = (known.card, known.original, self.url.clone());
         let card = FetchedCard { card, original, url, caching: Caching::default() };
         if let Ok(resolved) = self.resolve(card, known.fetched) {

@@ -30,9 +30,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use broker_core::Limits;
 use broker_core::delegation::input::Input;
 use broker_core::sabotage::{Guard, removed};
+use broker_core::{Limits, Timestamp};
 
 pub use self::accounts::Accounts;
 pub use self::admission::AdmissionOptions;
@@ -65,6 +65,7 @@ pub use self::push::{DeadLetter, PushOptions};
 pub use self::signing_keys::{KeyOptions, KeyView};
 pub use self::stream::{StreamItem, TaskStream};
 use self::timers::Timers;
+pub use self::trees::KeepFinished;
 use self::trees::Trees;
 use crate::ports::clock::Clock;
 use crate::ports::downstream::{Discovery, Downstream};
@@ -113,7 +114,7 @@ pub struct Settings {
     /// Most open tasks of one principal.
     pub max_open_tasks: u64,
     /// Finished trees kept in memory.
-    pub finished_trees: usize,
+    pub keep_finished: KeepFinished,
     /// Who may call; with neither principals nor issuers the broker is open.
     pub principals: Principals,
     /// Whose tokens are believed.
@@ -168,6 +169,7 @@ pub struct Broker {
     store: Arc<dyn Store>,
     downstream: Arc<dyn Downstream>,
     clock: Arc<dyn Clock>,
+    started: Timestamp,
     limits: Limits,
     recovery: Recovery,
     public_url: String,
@@ -197,7 +199,7 @@ impl Broker {
         let Parts { store, downstream, discovery, fetch, notifier, clock } = parts;
         let issuer = |settings| Issuer::new(settings, Arc::clone(&fetch), Arc::clone(&clock));
         Arc::new(Self {
-            trees: Trees::new(Arc::clone(&store), settings.finished_trees),
+            trees: Trees::new(Arc::clone(&store), settings.keep_finished),
             registry: Registry::new(
                 Arc::clone(&store),
                 discovery,
@@ -234,6 +236,7 @@ impl Broker {
             secret_dir: settings.secret_dir,
             issuers: settings.issuers.into_iter().map(issuer).collect(),
             accounts: settings.accounts,
+            started: clock.now(),
             store,
             downstream,
             clock,

@@ -117,7 +117,8 @@ impl Broker {
         Ok(Box::pin(stream! { yield first; }))
     }
 
-    /// A stream for a subscriber: the task as it stands, or what followed the event it saw last.
+    /// A stream for a subscriber: the task as it stands, or what followed the event it saw last. What is over can only be
+    /// resumed (spec §3.1.6).
     pub(super) async fn stream_from(
         self: &Arc<Self>,
         cell: Arc<TreeCell>,
@@ -132,6 +133,7 @@ impl Broker {
                 listener.seen = after;
                 None
             }
+            None if Until::End.is_reached(&tree, task) => return Err(error::is_over(task)),
             None => Some(snapshot(&tree, task, None)?),
         };
         drop(tree);

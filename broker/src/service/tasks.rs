@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use broker_core::delegation::TaskSummary;
 use broker_core::delegation::input::Input;
+use broker_core::delegation::{TaskSummary, shown_bytes};
 use broker_core::{TaskId, Timestamp, Tree};
 use protocol::{
-    A2aError, CancelTaskRequest, ErrorKind, GetTaskRequest, ListTasksRequest, ListTasksResponse,
-    SubscribeToTaskRequest, Task,
+    A2aError, CancelTaskRequest, GetTaskRequest, ListTasksRequest, ListTasksResponse, SubscribeToTaskRequest,
+    Task,
 };
 use tokio::sync::broadcast::error::RecvError;
 
@@ -18,8 +18,10 @@ use super::caller::{Caller, Identity, Role};
 use super::stream::TaskStream;
 use super::trees::TreeCell;
 use super::{Broker, Target, error};
-use crate::ports::store::{RowCursor, RowQuery};
+use crate::ports::store::{RowCursor, RowQuery, TaskRow};
 
+/// Bytes of messages and artifacts with which a page ends, however few tasks it holds: the rest is on the next one.
+const PAGE_BYTES: u64 = 16 << 20;
 /// Added to the core's own cancel limit before CancelTask answers with the state as it is.
 const CANCEL_GRACE: Duration = Duration::from_secs(2);
 
@@ -59,20 +61,28 @@ impl Broker {
             after,
             limit: page_size as usize,
         };
-        let (ids, next, total_size) = match &caller.0 {
+        let (found, mut next, total_size) = match &caller.0 {
             Identity::Delegate { root, task, .. } => self.list_below(*root, *task, &query).await?,
             Identity::Principal { name, role, .. } => {
                 let owner = (*role != Role::Operator).then(|| name.clone());
                 let page = self.store.rows(RowQuery { owner, ..query }).await;
                 let page = page.map_err(|failure| error::store(&failure))?;
-                (page.rows.iter().map(|row| row.task).collect(), page.next, page.total)
+                let cursor = |row: &TaskRow| RowCursor { updated: row.updated, task: row.task };
+                (page.rows.iter().map(cursor).collect(), page.next, page.total)
             }
         };
         let history = request.history_length.map(|length| length as usize);
         let artifacts = request.include_artifacts.unwrap_or(false);
-        let mut tasks = Vec::with_capacity(ids.len());
-        for id in ids {
-            tasks.extend(self.listed(id, history, artifacts).await?);
+        let (mut tasks, mut bytes) = (Vec::with_capacity(found.len()), 0_u64);
+        let last = found.last().copied();
+        for cursor in found {
+            let Some(task) = self.listed(cursor.task, history, artifacts).await? else { continue };
+            bytes = bytes.saturating_add(shown_bytes(&task));
+            tasks.push(task);
+            if bytes >= PAGE_BYTES && Some(cursor) != last {
+                next = Some(cursor);
+                break;
+            }
         }
         let next_page_token = next.map(write_page_token).unwrap_or_default();
         Ok(ListTasksResponse { tasks, next_page_token, page_size, total_size })
@@ -100,7 +110,7 @@ impl Broker {
         root: TaskId,
         own: TaskId,
         query: &RowQuery,
-    ) -> Result<(Vec<TaskId>, Option<RowCursor>, u64), A2aError> {
+    ) -> Result<(Vec<RowCursor>, Option<RowCursor>, u64), A2aError> {
         let cell = self.trees.load(root).await?.ok_or_else(error::task_not_found)?;
         let mut below = cell.tree.lock().await.subtree(own);
         below.retain(|summary| {
@@ -117,7 +127,7 @@ impl Broker {
         let more = cursors.len() > query.limit;
         cursors.truncate(query.limit);
         let next = cursors.last().copied().filter(|_| more);
-        Ok((cursors.into_iter().map(|cursor| cursor.task).collect(), next, total))
+        Ok((cursors, next, total))
     }
 
     /// Cancels a task and everything below it; answers when that has settled or its time is up (spec §3.1.5).
@@ -149,14 +159,7 @@ impl Broker {
         after: Option<u64>,
     ) -> Result<TaskStream, A2aError> {
         let (cell, task) = self.find_readable(caller, target, &request.id).await?;
-        let state = cell.tree.lock().await.state(task);
-        match state {
-            Some(state) if state.is_terminal() && after.is_none() => {
-                let message = format!("task {task} is over ({}); read it with GetTask", state.as_str());
-                Err(A2aError::new(ErrorKind::UnsupportedOperation, message))
-            }
-            _ => self.stream_from(cell, task, after).await,
-        }
+        self.stream_from(cell, task, after).await
     }
 
     /// The tree below a task, parents before children.
@@ -227,6 +230,7 @@ fn read_page_token(token: &str) -> Result<RowCursor, A2aError> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use protocol::ErrorKind;
 
     proptest! {
         #[test]

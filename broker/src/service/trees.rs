@@ -1,7 +1,10 @@
 //! The trees in memory: loaded from the journal when needed, locked one writer at a time, dropped when nobody
 //! needs them. What is here can always be folded again from the store; only live subscribers exist nowhere else.
+//!
+//! Of each tree there is one copy at a time: a second one would go on showing what was true when it was read. So a tree is
+//! read once however many want it, a copy that somebody holds stays, and one that is given up takes no more steps.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -15,6 +18,8 @@ use tokio::sync::{Mutex as AsyncMutex, broadcast};
 use super::error;
 use crate::ports::store::Store;
 
+/// Trees that can be read from the store at a time; those of one tree wait for each other.
+const LOADING_AT_ONCE: usize = 64;
 /// Events a subscriber may fall behind by before it has to read the journal again.
 const SUBSCRIBER_LAG_EVENTS: usize = 256;
 
@@ -71,9 +76,9 @@ impl TreeCell {
         let _ = sender.send(TaskEvent { seq: record.seq, json: event_json(tree, record), state });
     }
 
-    fn is_watched(&self) -> bool {
-        let subscribers = self.subscribers.lock().unwrap_or_else(PoisonError::into_inner);
-        subscribers.iter().flat_map(BTreeMap::values).any(|sender| sender.receiver_count() > 0)
+    /// Whether this copy was given up, so that another one counts. Called with the tree locked.
+    pub(super) fn is_abandoned(&self) -> bool {
+        self.subscribers.lock().unwrap_or_else(PoisonError::into_inner).is_none()
     }
 
     /// Sends everybody away: this copy of the tree may be wrong.
@@ -92,14 +97,55 @@ pub(super) fn event_json(tree: &Tree, record: &Record) -> Option<Bytes> {
 pub(super) struct Trees {
     store: Arc<dyn Store>,
     cells: DashMap<TaskId, Arc<TreeCell>>,
-    /// Finished trees, oldest first, kept for readers until there are too many.
-    finished: Mutex<VecDeque<TaskId>>,
-    keep_finished: usize,
+    loading: [AsyncMutex<()>; LOADING_AT_ONCE],
+    finished: Mutex<Finished>,
+    keep: KeepFinished,
+}
+
+/// How many finished trees are kept in memory for readers.
+#[derive(Debug, Clone, Copy)]
+pub struct KeepFinished {
+    /// Trees at most.
+    pub trees: usize,
+    /// Bytes of messages and artifacts at most, in all of them together.
+    pub bytes: u64,
+}
+
+/// Finished trees in memory, and how large they are.
+#[derive(Default)]
+struct Finished {
+    /// The oldest first.
+    queue: VecDeque<TaskId>,
+    sizes: HashMap<TaskId, u64>,
+    bytes: u64,
+}
+
+impl Finished {
+    /// Takes a tree in, or its new size.
+    fn enter(&mut self, root: TaskId, bytes: u64) {
+        match self.sizes.insert(root, bytes) {
+            Some(before) => self.bytes -= before,
+            None => self.queue.push_back(root),
+        }
+        self.bytes += bytes;
+    }
+
+    fn leave_oldest(&mut self) -> Option<(TaskId, u64)> {
+        let oldest = self.queue.pop_front()?;
+        let bytes = self.sizes.remove(&oldest).unwrap_or(0);
+        self.bytes -= bytes;
+        Some((oldest, bytes))
+    }
+
+    fn are_too_many(&self, keep: KeepFinished) -> bool {
+        self.queue.len() > keep.trees || self.bytes > keep.bytes
+    }
 }
 
 impl Trees {
-    pub(super) fn new(store: Arc<dyn Store>, keep_finished: usize) -> Self {
-        Self { store, cells: DashMap::new(), finished: Mutex::default(), keep_finished }
+    pub(super) fn new(store: Arc<dyn Store>, keep: KeepFinished) -> Self {
+        let loading = std::array::from_fn(|_| AsyncMutex::default());
+        Self { store, cells: DashMap::new(), loading, finished: Mutex::default(), keep }
     }
 
     /// A cell for a tree that is about to begin.
@@ -114,17 +160,27 @@ impl Trees {
         if let Some(cell) = self.cells.get(&root) {
             return Ok(Some(Arc::clone(&cell)));
         }
+        let _turn = self.turn_to_load(root).lock().await;
+        if let Some(cell) = self.cells.get(&root) {
+            return Ok(Some(Arc::clone(&cell)));
+        }
         let records = self.records(root).await?;
         if records.is_empty() {
             return Ok(None);
         }
         let tree = Tree::fold(root, &records).map_err(|damage| error::damaged(&damage))?;
-        let finished = !tree.is_open();
+        let finished = (!tree.is_open()).then(|| tree.bytes());
         let cell = Arc::clone(&self.cells.entry(root).or_insert_with(|| Arc::new(TreeCell::new(tree))));
-        if finished {
-            self.retire(root);
+        if let Some(bytes) = finished {
+            self.retire(root, bytes);
         }
         Ok(Some(cell))
+    }
+
+    fn turn_to_load(&self, root: TaskId) -> &AsyncMutex<()> {
+        let [turns @ .., last] = &self.loading;
+        let number = usize::from(root.0.as_bytes()[15]) % LOADING_AT_ONCE;
+        turns.get(number).unwrap_or(last)
     }
 
     /// The tree a task belongs to, and the task.
@@ -146,25 +202,25 @@ impl Trees {
 
     /// Forgets a tree whose copy in memory may be wrong; the next reader folds it again.
     pub(super) fn forget(&self, root: TaskId) {
-        if let Some((_, cell)) = self.cells.remove(&root) {
+        if let Some(cell) = self.cells.get(&root) {
             cell.abandon();
         }
+        self.cells.remove(&root);
     }
 
-    /// A tree has finished: keep it a while for readers, and let the oldest go.
-    pub(super) fn retire(&self, root: TaskId) {
+    /// A tree of this size has finished: keep it a while for readers, and let the oldest go.
+    pub(super) fn retire(&self, root: TaskId, bytes: u64) {
         let mut finished = self.finished.lock().unwrap_or_else(PoisonError::into_inner);
-        finished.push_back(root);
-        // One round at most: a watched tree goes to the back of the queue.
-        for _ in 0..finished.len() {
-            if finished.len() <= self.keep_finished {
+        finished.enter(root, bytes);
+        // One round at most: a tree that somebody holds goes to the back of the queue.
+        for _ in 0..finished.queue.len() {
+            if !finished.are_too_many(self.keep) {
                 break;
             }
-            let Some(oldest) = finished.pop_front() else { break };
-            if self.cells.get(&oldest).is_some_and(|cell| cell.is_watched()) {
-                finished.push_back(oldest);
-            } else {
-                self.cells.remove(&oldest);
+            let Some((oldest, bytes)) = finished.leave_oldest() else { break };
+            self.cells.remove_if(&oldest, |_, cell| Arc::strong_count(cell) == 1);
+            if self.cells.contains_key(&oldest) {
+                finished.enter(oldest, bytes);
             }
         }
     }
@@ -174,6 +230,21 @@ impl Trees {
 mod tests {
     use super::*;
     use tokio::sync::broadcast::error::TryRecvError;
+
+    #[test]
+    fn finished_trees_are_bounded_in_number_and_in_size_whoever_finishes_twice() {
+        let keep = KeepFinished { trees: 3, bytes: 100 };
+        let mut finished = Finished::default();
+        let mut gone = Vec::new();
+        for (root, bytes) in [(1, 10), (2, 10), (1, 20), (3, 10), (4, 10), (5, 90)] {
+            finished.enter(TaskId(uuid::Uuid::from_u128(root)), bytes);
+            while finished.are_too_many(keep) {
+                gone.extend(finished.leave_oldest().map(|(root, bytes)| (root.0.as_u128(), bytes)));
+            }
+        }
+        assert_eq!(gone, [(1, 20), (2, 10), (3, 10)], "the oldest go");
+        assert_eq!((finished.bytes, finished.sizes.len()), (100, 2), "what is counted is what is there");
+    }
 
     #[test]
     fn whoever_waits_on_an_abandoned_tree_is_sent_away() {

@@ -36,6 +36,8 @@ pub enum Action {
         agent_context: String,
         /// Southbound message id, likewise.
         message_id: String,
+        /// Southbound id of the latest message of the attempt, which may be another.
+        latest: String,
     },
     /// Ask the agent to cancel its task.
     Cancel {

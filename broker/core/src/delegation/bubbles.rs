@@ -2,6 +2,8 @@
 //! where somebody can answer (on the root's task, or on the broker's own), one at a time, and the answer goes down to
 //! exactly the task that asks.
 
+use std::collections::BTreeMap;
+
 use protocol::Message;
 
 use super::draft::Draft;
@@ -19,15 +21,17 @@ impl Draft<'_> {
         if !may_have_changed {
             return;
         }
-        // Children before parents, so that what a group asks is seen further up.
-        let mut tasks: Vec<TaskId> = self.all_tasks();
-        tasks.reverse();
-        for task in tasks {
-            self.bubble_to(task);
+        // Children before parents, so that what a group asks is seen further up. Of several, the oldest asks first.
+        let mut asked: BTreeMap<TaskId, TaskId> = BTreeMap::new();
+        for task in self.all_tasks().into_iter().rev() {
+            self.bubble_to(task, asked.get(&task).copied());
+            if let Some(target) = self.answered_at(task) {
+                asked.insert(target, task);
+            }
         }
     }
 
-    fn bubble_to(&mut self, target: TaskId) {
+    fn bubble_to(&mut self, target: TaskId, asks: Option<TaskId>) {
         let Some(node) = self.node(target) else { return };
         let can_show = matches!(node.phase, Phase::Submitted | Phase::Working | Phase::Held(_));
         let shown = node.bubbled;
@@ -36,7 +40,6 @@ impl Draft<'_> {
         if !is_target || !can_show {
             return;
         }
-        let asks = self.all_tasks().into_iter().find(|&task| self.answered_at(task) == Some(target));
         match asks {
             Some(asks) if shown == Some(asks) => {}
             Some(asks) => self.show_question(target, asks),

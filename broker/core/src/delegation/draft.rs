@@ -209,12 +209,15 @@ impl<'t> Draft<'t> {
     pub(super) fn recover(&mut self, attempt: AttemptId) {
         let Some(node) = self.node(attempt.task) else { return };
         let terms = node.terms();
+        let first = node.first_message();
+        let latest = node.turn.as_deref().unwrap_or(first);
         let action = Action::Recover {
             attempt,
             agent: terms.agent.clone(),
             agent_task: node.live(attempt.number).and_then(|live| live.agent_task.clone()),
             agent_context: terms.agent_context.clone(),
-            message_id: agent_message_id(&node.first_message().message_id, attempt),
+            message_id: agent_message_id(&first.message_id, attempt),
+            latest: agent_message_id(&latest.message_id, attempt),
         };
         self.act(action);
     }

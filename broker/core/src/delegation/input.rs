@@ -198,6 +198,9 @@ pub enum Input {
         attempt: AttemptId,
         /// The agent's task.
         task: Box<Task>,
+        /// Southbound id of the latest message of the attempt when the agent was asked. An answer may be older than a
+        /// message that was sent since, and says nothing about that one.
+        latest: String,
     },
     /// The agent has a place for an attempt that waited for one.
     Admitted {

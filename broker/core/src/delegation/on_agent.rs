@@ -58,18 +58,21 @@ impl Draft<'_> {
         }
     }
 
-    /// The agent was asked, and this is where its task stands. A turn it never got is sent again.
-    pub(super) fn on_found(&mut self, attempt: AttemptId, task: Task) {
-        let undelivered = self.undelivered_turn(attempt, &task);
+    /// The agent was asked, and this is where its task stood. A turn it had never got by then is sent again.
+    pub(super) fn on_found(&mut self, attempt: AttemptId, task: Task, latest: &str) {
+        let undelivered = self.undelivered_turn(attempt, &task, latest);
         self.on_agent(attempt, StreamResponse::Task(task));
         if let Some(turn) = undelivered {
             self.send(attempt, Some(&turn));
         }
     }
 
-    fn undelivered_turn(&self, attempt: AttemptId, found: &Task) -> Option<Message> {
+    fn undelivered_turn(&self, attempt: AttemptId, found: &Task, latest: &str) -> Option<Message> {
         let turn = self.node(attempt.task)?.turn.clone()?;
         let id = agent_message_id(&turn.message_id, attempt);
+        if id != latest {
+            return None;
+        }
         let delivered = found.history.iter().any(|message| message.message_id == id);
         let waiting = self.is_stale_question(attempt.task, &found.status);
         (waiting && !delivered).then(|| (*turn).clone())

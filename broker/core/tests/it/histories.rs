@@ -283,7 +283,7 @@ fn input(world: &mut World, step: &Step) -> Option<Input> {
         }
         Step::Found { attempt: index, what } => {
             let attempt = attempt(world, *index)?;
-            Input::Found { attempt, task: Box::new(snapshot(attempt, STATES[*what], Some("found"))) }
+            world.found(attempt, snapshot(attempt, STATES[*what], Some("found")))
         }
         Step::Turn { task } => {
             let id = world.fresh();

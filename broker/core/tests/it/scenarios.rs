@@ -162,9 +162,23 @@ fn an_answered_question_is_not_asked_again_and_a_lost_answer_is_sent_again() {
     assert_eq!(world.state(root), TaskState::Working);
     world.crash();
     let sent = world.sent.len();
-    world.feed(Input::Found { attempt: first(root), task: Box::new(stale) }).unwrap();
+    world.feed(world.found(first(root), stale)).unwrap();
     assert_eq!(world.sent.len(), sent + 1, "the agent never got the answer");
     assert_eq!(world.sent[sent], world.sent[sent - 1], "under the same message id");
+}
+
+#[test]
+fn an_answer_of_the_agent_that_is_older_than_the_callers_says_nothing_about_it() {
+    let mut world = World::new();
+    let root = world.delegate(None, "a").unwrap();
+    let at = first(root);
+    world.say(at, update(at, TaskState::AuthRequired, Some("sign in")));
+    world.fail(at, Failure::Broken("reset".to_owned()));
+    let older = world.found(at, snapshot(at, TaskState::AuthRequired, Some("sign in")));
+    let turn = Box::new(Message::user_text("turn", "done"));
+    world.feed(Input::Turn { task: root, message: turn }).unwrap();
+    world.feed(older).unwrap();
+    assert_eq!(world.sent, [format!("m{root}.{root}.1"), format!("turn.{root}.1")], "each is sent once");
 }
 
 #[test]
@@ -193,8 +207,7 @@ fn an_answer_that_cannot_be_sent_waits_and_never_begins_the_task_again() {
         assert!(world.tree.is_live(at), "the agent has the task, and its attempt goes on");
         assert_eq!(world.state(root), TaskState::Working);
         assert_eq!(world.listening, [at], "it is asked how the task stands");
-        let found = Box::new(snapshot(at, asking, Some("which?")));
-        world.feed(Input::Found { attempt: at, task: found }).unwrap();
+        world.feed(world.found(at, snapshot(at, asking, Some("which?")))).unwrap();
         let (message, turn) = (format!("m{root}.{root}.1"), format!("turn.{root}.1"));
         assert_eq!(world.sent, [message, turn.clone(), turn], "the answer is sent again, the task is not");
     }

@@ -1,5 +1,7 @@
 //! A tree, the outside world it asks things of, and a crash whenever the test likes one.
 
+use std::collections::BTreeMap;
+
 use broker_core::delegation::BROKER_AGENT;
 use broker_core::delegation::action::{Action, Search};
 use broker_core::delegation::input::{AgentFacts, AttemptId, Candidate, Failure, Input, NewTask, RetryWish};
@@ -29,6 +31,8 @@ pub(crate) struct World {
     pub(crate) seeking: Vec<Search>,
     /// Every message sent to an agent, by its message id.
     pub(crate) sent: Vec<String>,
+    /// The latest of them, task by task, as whoever listens knows it.
+    latest: BTreeMap<TaskId, String>,
     next_id: u128,
 }
 
@@ -49,7 +53,7 @@ pub(crate) fn facts(agent: &str) -> AgentFacts {
         caps: caps(agent),
         skills: Vec::new(),
         retry: RetryWish::default(),
-        skill_retry: std::collections::BTreeMap::new(),
+        skill_retry: BTreeMap::new(),
     }
 }
 
@@ -76,6 +80,7 @@ impl World {
             queued: Vec::new(),
             seeking: Vec::new(),
             sent: Vec::new(),
+            latest: BTreeMap::new(),
             next_id: 1,
         }
     }
@@ -117,14 +122,24 @@ impl World {
         match action {
             Action::Send(dispatch) => {
                 self.sent.push(dispatch.message.message_id.clone());
+                self.latest.insert(dispatch.attempt.task, dispatch.message.message_id.clone());
                 self.listen(dispatch.attempt);
             }
             Action::Admit { attempt, .. } => self.queued.push(attempt),
             Action::Seek(search) => self.seeking.push(*search),
-            Action::Recover { attempt, .. } => self.listen(attempt),
+            Action::Recover { attempt, latest, .. } => {
+                self.latest.insert(attempt.task, latest);
+                self.listen(attempt);
+            }
             Action::Cancel { attempt, .. } => self.canceling.push(attempt),
             Action::Abandon(attempt) => self.listening.retain(|other| *other != attempt),
         }
+    }
+
+    /// What an agent answers that was asked just now.
+    pub(crate) fn found(&self, attempt: AttemptId, task: Task) -> Input {
+        let latest = self.latest.get(&attempt.task).cloned().unwrap_or_default();
+        Input::Found { attempt, task: Box::new(task), latest }
     }
 
     fn listen(&mut self, attempt: AttemptId) {

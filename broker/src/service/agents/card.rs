@@ -130,10 +130,7 @@ impl Agent {
         if let Ok(resolved) = self.resolve(card, known.fetched) {
             self.use_card(resolved);
         }
-        let extended = known.extended.as_ref().map(|extended| extended.original.clone());
-        if let Some(extended) = extended.and_then(|original| self.clone().extended(original).ok()) {
-            *self = extended;
-        }
+        self.keep_extended(known.extended.as_ref().map(|extended| extended.original.clone()));
     }
 
     /// What an answer to "has your card changed" makes of an agent; `None` if nothing. Fails with a sentence where the
@@ -155,12 +152,13 @@ impl Agent {
         let original = card.original.clone();
         let pending = (String::from_utf8_lossy(&original).into_owned(), card.url.clone());
         let resolved = self.resolve(card, now)?;
-        let Some(used) = &self.resolved else {
+        // What everybody is told is compared with what everybody was told.
+        let Some(used) = self.clone().without_extended().resolved else {
             agent.drift.pending = None;
             agent.use_card(resolved);
             return Ok(Some((agent, None)));
         };
-        let changes = compare(&seen(used), &seen(&resolved), &self.host());
+        let changes = compare(&seen(&used), &seen(&resolved), &self.host());
         let grows = changes.iter().any(|change| change.severity() == Severity::Growth);
         let sentences = sentences(&changes);
         let event = |outcome, changes: &[String]| self.card_changed(outcome, None, &original, changes);
@@ -183,7 +181,7 @@ impl Agent {
         if !sentences.is_empty() {
             agent.drift.note(now, CardOutcome::Applied, sentences);
         }
-        agent.use_card(resolved);
+        agent.replace_card(resolved);
         Ok(Some((agent, said)))
     }
 
@@ -218,7 +216,7 @@ impl Agent {
         let mut agent = self.clone();
         agent.drift.pending = None;
         agent.drift.note(now, outcome, pending.changes.clone());
-        agent.use_card(resolved);
+        agent.replace_card(resolved);
         Ok((agent, Some(event)))
     }
 

@@ -22,6 +22,8 @@ pub const CARD_JWKS_PATH: &str = "/.well-known/card-jwks.json";
 const PURPOSE: Purpose = Purpose { document: "card-keys", overlap_seconds: 24 * 3_600 };
 /// Signed cards remembered: the public ones, and as many of callers' own as are asked for again.
 const REMEMBERED_CARDS: usize = 1_024;
+/// Their bytes at most.
+const REMEMBERED_BYTES: usize = 16 << 20;
 const MILLIS_PER_SECOND: i64 = 1_000;
 /// What only an operator may do here.
 const SEE_KEYS: &str = "see the card keys";
@@ -31,8 +33,14 @@ const CHANGE_KEYS: &str = "change the card keys";
 pub(in crate::service) struct CardKeys {
     keys: SigningKeys,
     jku: String,
-    /// By digest of content and key.
-    signed: Mutex<HashMap<[u8; 32], Bytes>>,
+    signed: Mutex<Remembered>,
+}
+
+/// Signed cards by digest of content and key.
+#[derive(Default)]
+struct Remembered {
+    cards: HashMap<[u8; 32], Bytes>,
+    bytes: usize,
 }
 
 /// A card with the broker's signatures.
@@ -98,16 +106,17 @@ impl CardKeys {
     }
 
     fn remembered(&self, digest: &[u8; 32]) -> Option<Bytes> {
-        self.signed.lock().unwrap_or_else(PoisonError::into_inner).get(digest).cloned()
+        self.signed.lock().unwrap_or_else(PoisonError::into_inner).cards.get(digest).cloned()
     }
 
     /// What is asked for often is soon there again, so a full memory is simply emptied.
     fn remember(&self, digest: [u8; 32], json: Bytes) {
         let mut signed = self.signed.lock().unwrap_or_else(PoisonError::into_inner);
-        if signed.len() >= REMEMBERED_CARDS {
-            signed.clear();
+        if signed.cards.len() >= REMEMBERED_CARDS || signed.bytes + json.len() > REMEMBERED_BYTES {
+            *signed = Remembered::default();
         }
-        signed.insert(digest, json);
+        signed.bytes += json.len();
+        signed.cards.insert(digest, json);
     }
 }
 

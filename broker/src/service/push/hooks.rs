@@ -69,6 +69,11 @@ impl Hooks {
         self.declined.insert(agent.to_owned());
     }
 
+    /// Another agent may have the name now.
+    pub(in crate::service) fn forget(&self, agent: &str) {
+        self.declined.remove(agent);
+    }
+
     fn token(&self, attempt: AttemptId) -> Option<String> {
         let name = name(attempt);
         let code = self.mac(&name)?.finalize().into_bytes();

@@ -12,8 +12,8 @@ use broker::address::{Destination, GivenBy};
 use broker::ports::clock::Clock;
 use broker::ports::fetch::Fetch;
 use broker::service::{
-    Accounts, Algorithm, Broker, CardOptions, Credential, IssuerSettings, Parts, Principal, Principals,
-    ProbeOptions, Recovery, Settings,
+    Accounts, Algorithm, Broker, CardOptions, Credential, IssuerSettings, KeepFinished, Parts, Principal,
+    Principals, ProbeOptions, Recovery, Settings,
 };
 use broker::southbound::client::A2aClient;
 use broker::southbound::connector::{Resolve, SystemResolver};
@@ -210,7 +210,7 @@ impl World {
             recovery: Recovery::default(),
             admission: broker::service::AdmissionOptions::default(),
             max_open_tasks: 1_000,
-            finished_trees: 1,
+            keep_finished: KeepFinished { trees: 1, bytes: 1 << 20 },
             principals: Principals::new(principals).unwrap(),
             issuers,
             accounts: Accounts::default(),

@@ -15,8 +15,8 @@ use broker::ports::fetch::{Caching, Fetch, Validators};
 use broker::ports::notifier::{Notification, Notifier, Undelivered};
 use broker::ports::store::Store;
 use broker::service::{
-    Accounts, Broker, CardOptions, NewAgent, Parts, Principals, ProbeOptions, PushOptions, Recovery,
-    Settings, Target,
+    Accounts, Broker, CardOptions, KeepFinished, NewAgent, Parts, Principals, ProbeOptions, PushOptions,
+    Recovery, Settings, Target,
 };
 use broker::store::embedded::{EmbeddedStore, Options};
 use broker_core::delegation::input::Failure;
@@ -249,7 +249,7 @@ impl World {
             recovery: Recovery { ask_every: Duration::from_millis(1), ..Recovery::default() },
             admission: broker::service::AdmissionOptions::default(),
             max_open_tasks: 1_000,
-            finished_trees: 1,
+            keep_finished: KeepFinished { trees: 1, bytes: 1 << 20 },
             principals: Principals::new(Vec::new()).unwrap(),
             issuers: Vec::new(),
             accounts: Accounts::default(),

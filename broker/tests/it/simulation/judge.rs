@@ -16,7 +16,10 @@ use super::world::{State, World};
 /// A task, as far as the judge has read.
 struct Read<'j> {
     submission: &'j Submission,
+    submitted: i64,
     state: TaskState,
+    /// Since when it has asked what it asks.
+    asking: Option<i64>,
     records: u64,
     children: Vec<TaskId>,
     ended: bool,
@@ -121,7 +124,7 @@ impl<'w> Judge<'w> {
     fn read(&mut self, record: &'w Record) {
         let id = record.task;
         if let Fact::Submitted(submission) = &record.fact {
-            self.submitted(id, submission);
+            self.submitted(id, submission, record.at.as_millis());
         }
         let Some(task) = self.tasks.get_mut(&id) else {
             return self.fails("4", format!("{id} was never submitted"));
@@ -144,6 +147,7 @@ impl<'w> Judge<'w> {
         match &record.fact {
             Fact::Status(status) => {
                 task.state = status.state;
+                task.asking = status.state.is_interrupted().then_some(at);
                 let said = status.message.as_ref().and_then(began_of);
                 if let Some(began) = said {
                     self.said_by_live(id, &began);
@@ -153,7 +157,9 @@ impl<'w> Judge<'w> {
                 }
             }
             Fact::Bubbled(bubble) => task.state = bubble.asks.state,
-            Fact::Turn { answers: true, .. } | Fact::PassedOn { .. } => task.state = TaskState::Working,
+            Fact::Turn { answers: true, .. } | Fact::PassedOn { .. } => {
+                (task.state, task.asking) = (TaskState::Working, None);
+            }
             Fact::Held(outcome) => {
                 task.is_held = true;
                 let said = outcome.message.as_ref().and_then(began_of);
@@ -197,7 +203,7 @@ impl<'w> Judge<'w> {
                     self.fails("3", format!("{id} ends as {}", outcome.state.as_str()));
                 }
                 if outcome.state == TaskState::Canceled {
-                    self.canceled_by_somebody(id);
+                    self.canceled_by_somebody(id, at);
                 }
             }
             _ => {}
@@ -215,7 +221,7 @@ impl<'w> Judge<'w> {
         }
     }
 
-    fn submitted(&mut self, id: TaskId, submission: &'w Submission) {
+    fn submitted(&mut self, id: TaskId, submission: &'w Submission, submitted: i64) {
         let limits = LIMITS();
         let mut wrong = Vec::new();
         let key = match submission.parent {
@@ -263,8 +269,20 @@ impl<'w> Judge<'w> {
         }
         let (attempts, artifacts) = Default::default();
         let (children, records) = (Vec::new(), 0);
-        let (ended, dead, is_held, state) = (false, false, false, TaskState::Submitted);
-        let read = Read { submission, state, records, children, ended, is_held, dead, attempts, artifacts };
+        let (ended, dead, is_held, state, asking) = (false, false, false, TaskState::Submitted, None);
+        let read = Read {
+            submission,
+            submitted,
+            state,
+            asking,
+            records,
+            children,
+            ended,
+            is_held,
+            dead,
+            attempts,
+            artifacts,
+        };
         self.tasks.insert(id, read);
         self.broken.extend(wrong);
     }
@@ -283,15 +301,27 @@ impl<'w> Judge<'w> {
     }
 
     /// Nothing is canceled because somebody hung up.
-    fn canceled_by_somebody(&mut self, id: TaskId) {
+    fn canceled_by_somebody(&mut self, id: TaskId, at: i64) {
+        let delegator_is_gone =
+            self.lineage(id).any(|task| self.was_delegated_in_an_attempt_that_is_over(task));
+        let unanswered = self.tasks[&id].asking.is_some_and(|since| at - since >= LIMITS().silence_ms);
         let asked = self.lineage(id).any(|task| self.state.canceled.contains(&task));
         let above = self.lineage(id).skip(1).any(|task| self.tasks[&task].dead);
         let jobs = self.state.agents.all.values().flat_map(|agent| &agent.jobs);
         let by_agent = jobs.into_iter().any(|job| job.told.task == id && job.state == TaskState::Canceled);
         let is_excused = self.state.agents.all[self.tasks[&id].submission.terms.agent.as_str()].is_excused;
-        if !asked && !above && !by_agent && !is_excused {
+        if !asked && !above && !by_agent && !is_excused && !delegator_is_gone && !unanswered {
             self.fails("10", format!("{id} was canceled by nobody"));
         }
+    }
+
+    /// Another attempt of its parent follows, or none: whoever asked for it will not hear of it.
+    fn was_delegated_in_an_attempt_that_is_over(&self, id: TaskId) -> bool {
+        let Read { submission, submitted, .. } = &self.tasks[&id];
+        let Some(parent) = submission.parent else { return false };
+        let was_under_way = |attempt: &Attempt| attempt.started.is_some_and(|started| started <= *submitted);
+        let under_way = self.tasks[&parent].attempts.values().rfind(|attempt| was_under_way(attempt));
+        under_way.is_some_and(|attempt| attempt.ended.is_some())
     }
 
     fn parents_of_open_children_work(&mut self) {

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use broker::config::Config;
 use broker::service::{
-    Accounts, AdmissionOptions, Broker, CardOptions, NewAgent, Parts, Principal, Principals, ProbeOptions,
-    Proof, PushOptions, Recovery, Role, Settings,
+    Accounts, AdmissionOptions, Broker, CardOptions, KeepFinished, NewAgent, Parts, Principal, Principals,
+    ProbeOptions, Proof, PushOptions, Recovery, Role, Settings,
 };
 use broker_core::Limits;
 use capability::Scope;
@@ -136,7 +136,7 @@ async fn start(world: &Arc<World>) -> Option<Arc<Broker>> {
         },
         admission: AdmissionOptions::default(),
         max_open_tasks: 1_000,
-        finished_trees: 2,
+        keep_finished: KeepFinished { trees: 2, bytes: 1 << 20 },
         principals: Principals::new(PEOPLE.map(principal).into()).unwrap(),
         issuers: Vec::new(),
         accounts: Accounts::default(),
