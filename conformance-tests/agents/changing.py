@@ -40,7 +40,12 @@ class Changing(BaseHTTPRequestHandler):
         request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         manners = (self.folder / "manners.txt").read_text(encoding="utf-8").strip()
         message = request["params"].get("message", {})
-        self.log.write("call", method=request["method"], message=message)
+        self.log.write(
+            "call",
+            method=request["method"],
+            message=message,
+            extensions=self.headers.get("A2A-Extensions"),
+        )
         if request["method"] == "CancelTask":
             self.result(request, task("WORKING" if manners == "stuck" else "CANCELED"))
         elif request["method"] == "ListTasks":

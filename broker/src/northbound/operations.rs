@@ -9,16 +9,21 @@ use async_stream::stream;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use http::HeaderMap;
-use protocol::{A2aError, ErrorDetail, ErrorKind, Operation, VERSION_HEADER, Version, check_version};
+use protocol::{
+    A2aError, EXTENSIONS_HEADER, ErrorDetail, ErrorKind, Operation, VERSION_HEADER, Version, check_version,
+};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use super::reply;
-use crate::service::{Broker, Credential, DOMAIN, Target, TaskStream, is_agent_name};
+use crate::service::{Broker, Credential, DOMAIN, ServiceParameters, Target, TaskStream, is_agent_name};
 
 /// The header in which a resuming client names the last event it saw.
 pub(super) const LAST_EVENT_ID: &str = "last-event-id";
+
+/// Extensions of a call that are regarded, at most.
+const MAX_EXTENSIONS: usize = 64;
 
 /// When a caller may try again that found all streams taken.
 const STREAM_RETRY_SECONDS: u64 = 5;
@@ -44,6 +49,12 @@ pub(super) struct Call<'r> {
     pub(super) head: Head<'r>,
 }
 
+impl Call<'_> {
+    fn service_parameters(&self) -> ServiceParameters {
+        ServiceParameters { version: self.version, extensions: self.head.extensions() }
+    }
+}
+
 /// What the bindings share of a request's head.
 #[derive(Clone, Copy)]
 pub(super) struct Head<'r> {
@@ -57,6 +68,22 @@ impl Head<'_> {
     /// The protocol version asked for, in the header and in the query (spec §3.6).
     pub(super) fn asked_version(&self) -> (Option<&str>, Option<String>) {
         (reply::header(self.headers, VERSION_HEADER), reply::query_parameter(self.query, VERSION_HEADER))
+    }
+}
+
+impl Head<'_> {
+    /// The extensions the caller wants to use, in one header or several (spec §14.2.2), under the name of either version.
+    fn extensions(&self) -> Vec<String> {
+        let names = [EXTENSIONS_HEADER, protocol::v03::EXTENSIONS_HEADER];
+        let headers = names.into_iter().flat_map(|name| self.headers.get_all(name));
+        let listed = headers.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
+        let mut extensions: Vec<String> = Vec::new();
+        for uri in listed.map(str::trim).filter(|uri| !uri.is_empty()) {
+            if extensions.len() < MAX_EXTENSIONS && !extensions.iter().any(|known| known == uri) {
+                extensions.push(uri.to_owned());
+            }
+        }
+        extensions
     }
 }
 
@@ -98,14 +125,14 @@ impl Context {
             Operation::SendMessage => {
                 let request: protocol::SendMessageRequest = parameters.read()?;
                 let target = target(&call.addressed, request.tenant.as_deref())?;
-                json(&broker.send(&caller, &target, request, call.version).await?)
+                json(&broker.send(&caller, &target, request, call.service_parameters()).await?)
             }
             Operation::SendStreamingMessage => {
                 let request: protocol::SendMessageRequest = parameters.read()?;
                 let target = target(&call.addressed, request.tenant.as_deref())?;
                 let place = self.place_for_stream()?;
                 broker
-                    .send_streaming(&caller, &target, request, call.version)
+                    .send_streaming(&caller, &target, request, call.service_parameters())
                     .await
                     .map(|events| kept(events, place))
             }

@@ -29,6 +29,8 @@ pub struct Endpoint {
     pub tenant: Option<String>,
     /// What the broker shows the agent to prove itself; nothing a caller presented ever goes there.
     pub auth: Option<Arc<AgentAuth>>,
+    /// URIs of the extensions to ask for there, beside the broker's own.
+    pub extensions: Vec<String>,
     /// The card offers streaming.
     pub streaming: bool,
     /// The card offers push notifications and no streaming.

@@ -232,6 +232,7 @@ mod tests {
                 context_id: "c".to_owned(),
                 agent_context: "c".to_owned(),
                 accepted_output_modes: Vec::new(),
+                extensions: Vec::new(),
                 deadline: None,
                 retry: RetryWish::default(),
                 admitted: true,

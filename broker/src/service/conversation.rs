@@ -120,7 +120,7 @@ struct Conversation {
 impl Conversation {
     async fn send(self, dispatch: Dispatch) {
         let endpoint = match self.broker.registry.endpoint(&dispatch.agent).await {
-            Ok(endpoint) => endpoint,
+            Ok(endpoint) => Endpoint { extensions: dispatch.extensions.clone(), ..endpoint },
             Err(reason) => return self.fail(Failure::NeverSent(reason)).await,
         };
         let request = match self.request(dispatch, &endpoint) {

@@ -72,6 +72,12 @@ pub(super) fn agent_not_found(name: &str) -> A2aError {
     )
 }
 
+pub(super) fn extension_required(agent: &str, uri: &str) -> A2aError {
+    let message =
+        format!("agent {agent} insists on the extension {uri}; name it in A2A-Extensions if you support it");
+    A2aError::new(ErrorKind::ExtensionSupportRequired, message)
+}
+
 pub(super) fn invalid(field: &str, problem: &str) -> A2aError {
     protocol::invalid_params(vec![(field.to_owned(), problem.to_owned())])
 }

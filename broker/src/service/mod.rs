@@ -62,6 +62,7 @@ use self::open_tasks::OpenTasks;
 use self::push::Outbox;
 use self::push::hooks::Hooks;
 pub use self::push::{DeadLetter, PushOptions};
+pub use self::send::ServiceParameters;
 pub use self::signing_keys::{KeyOptions, KeyView};
 pub use self::stream::{StreamItem, TaskStream};
 use self::timers::Timers;

@@ -31,7 +31,7 @@ impl Broker {
     ) -> Result<Accepted, DriveError> {
         let mut chosen = Vec::with_capacity(subtasks.len());
         for subtask in subtasks {
-            let agent = self.registry.resolved(&subtask.agent).await.map_err(DriveError::Failed)?;
+            let agent = self.delegate(&subtask.agent, &begun.extensions).await.map_err(DriveError::Failed)?;
             chosen.push((subtask, agent));
         }
         let id = begun.id;
@@ -140,6 +140,7 @@ impl Begun {
             message,
             context_id: self.context_id.clone(),
             accepted_output_modes: self.accepted_output_modes.clone(),
+            extensions: self.extensions.clone(),
             deadline: None,
             retry: RetryWish::default(),
             admitted,

@@ -39,6 +39,16 @@ pub(super) struct Resolved {
     pub(super) extended: Option<Extended>,
 }
 
+impl Resolved {
+    /// An extension that the agent insists on and that is not among these.
+    pub(super) fn missing_extension(&self, offered: &[String]) -> Option<&str> {
+        let declared = self.card.capabilities.iter().flat_map(|capabilities| &capabilities.extensions);
+        let required = declared.filter(|known| known.required).filter_map(|known| known.uri.as_deref());
+        let mut foreign = required.filter(|uri| *uri != extension::URI);
+        foreign.find(|uri| !offered.iter().any(|known| known == uri))
+    }
+}
+
 /// The parameters of the extension in an agent's card: what it holds at most, what its skills require,
 /// and its public key.
 #[derive(Default, Deserialize)]
@@ -138,6 +148,7 @@ fn choose_endpoint(terms: Terms<'_>, card: &AgentCard) -> Result<Endpoint, Strin
         return Ok(Endpoint {
             agent: terms.name.to_owned(),
             auth: terms.auth.map(Arc::clone),
+            extensions: Vec::new(),
             at,
             binding,
             version,

@@ -22,6 +22,22 @@ use super::trees::TreeCell;
 use super::{Broker, Target, error};
 use crate::ports::store::Claim;
 
+/// What a call says beside the operation's own parameters (spec §3.2.6).
+#[derive(Debug, Clone)]
+pub struct ServiceParameters {
+    /// What the caller speaks, and what its receiver of pushes reads.
+    pub version: Version,
+    /// URIs of the extensions it wants to use.
+    pub extensions: Vec<String>,
+}
+
+impl From<Version> for ServiceParameters {
+    /// No extension.
+    fn from(version: Version) -> Self {
+        Self { version, extensions: Vec::new() }
+    }
+}
+
 /// A task that a message began, continued or had begun before.
 pub(super) struct Accepted {
     cell: Arc<TreeCell>,
@@ -42,17 +58,16 @@ impl Accepted {
 }
 
 impl Broker {
-    /// Sends a message and waits for the answer, unless told to return at once (spec §3.2.2). `version` is what the
-    /// caller speaks, and what its receiver of pushes reads.
+    /// Sends a message and waits for the answer, unless told to return at once (spec §3.2.2).
     pub async fn send(
         self: &Arc<Self>,
         caller: &Caller,
         target: &Target,
         request: SendMessageRequest,
-        version: Version,
+        parameters: ServiceParameters,
     ) -> Result<SendMessageResponse, A2aError> {
         let (at_once, history) = (request.returns_immediately(), request.history_length());
-        let Accepted { cell, task, settled } = self.accept(caller, target, request, version).await?;
+        let Accepted { cell, task, settled } = self.accept(caller, target, request, parameters).await?;
         if !at_once && !settled {
             return self.wait_for_answer(&cell, task, history).await;
         }
@@ -67,10 +82,10 @@ impl Broker {
         caller: &Caller,
         target: &Target,
         request: SendMessageRequest,
-        version: Version,
+        parameters: ServiceParameters,
     ) -> Result<TaskStream, A2aError> {
         let history = request.history_length();
-        let Accepted { cell, task, settled } = self.accept(caller, target, request, version).await?;
+        let Accepted { cell, task, settled } = self.accept(caller, target, request, parameters).await?;
         if settled {
             return self.stream_once(&cell, task, history).await;
         }
@@ -82,11 +97,12 @@ impl Broker {
         caller: &Caller,
         target: &Target,
         request: SendMessageRequest,
-        version: Version,
+        parameters: ServiceParameters,
     ) -> Result<Accepted, A2aError> {
         request.validate()?;
         let configuration = request.configuration.map(|configuration| *configuration).unwrap_or_default();
         let (message, modes) = (request.message, configuration.accepted_output_modes);
+        let ServiceParameters { version, extensions } = parameters;
         let push = configuration.push.map(|push| self.read_pushed(*push, version, &message)).transpose()?;
         let key = Key { principal: caller.claim_name(), digest: digest(target, &message)? };
         let claimed = self.store.claim(&key.principal, &message.message_id).await;
@@ -96,7 +112,7 @@ impl Broker {
         let begun = if message.task_id.is_some() {
             self.go_on(caller, target, message, push, &key).await
         } else {
-            self.begin(caller, target, message, (modes, push), &key).await
+            self.begin(caller, target, message, (modes, extensions, push), &key).await
         };
         match begun {
             Err(DriveError::Claimed(claim)) => self.join(&key, &claim).await,
@@ -166,7 +182,7 @@ impl Broker {
         caller: &Caller,
         target: &Target,
         message: Message,
-        (accepted_output_modes, push): (Vec<String>, Option<PushConfig>),
+        (accepted_output_modes, extensions, push): (Vec<String>, Vec<String>, Option<PushConfig>),
         key: &Key,
     ) -> Result<Accepted, DriveError> {
         let failed = DriveError::Failed;
@@ -184,6 +200,7 @@ impl Broker {
             key: key.clone(),
             message: without_broker_data(message),
             accepted_output_modes,
+            extensions,
             push,
             parent,
             owner,
@@ -192,7 +209,7 @@ impl Broker {
         if let Mode::Group(group, subtasks) = mode {
             return self.begin_group(begun, asked, group, subtasks).await;
         }
-        let agent = self.choose(target, asked.agent.as_deref()).await.map_err(failed)?;
+        let agent = self.choose(target, asked.agent.as_deref(), &begun.extensions).await.map_err(failed)?;
         match mode {
             Mode::HandOff => self.hand_over(caller, begun, asked, &agent).await,
             _ => self.begin_one(begun, asked, &agent).await,
@@ -223,7 +240,12 @@ impl Broker {
     }
 
     /// The agent meant: the one addressed, the one named in the message, or the only one there is.
-    async fn choose(&self, target: &Target, named: Option<&str>) -> Result<Arc<Agent>, A2aError> {
+    async fn choose(
+        &self,
+        target: &Target,
+        named: Option<&str>,
+        extensions: &[String],
+    ) -> Result<Arc<Agent>, A2aError> {
         let name = match (target, named) {
             (Target::Agent(addressed), Some(named)) if addressed != named => {
                 let problem = format!("names agent {named}, but the message is addressed to {addressed}");
@@ -236,7 +258,17 @@ impl Broker {
                 agents => return Err(ambiguous(agents)),
             },
         };
-        self.registry.resolved(&name).await
+        self.delegate(&name, extensions).await
+    }
+
+    /// An agent that can be sent a message. The caller has to want to use the extensions it insists on (spec §3.3.4).
+    pub(super) async fn delegate(&self, name: &str, extensions: &[String]) -> Result<Arc<Agent>, A2aError> {
+        let agent = self.registry.resolved(name).await?;
+        let insists = agent.resolved.as_ref().and_then(|resolved| resolved.missing_extension(extensions));
+        match insists {
+            Some(uri) => Err(error::extension_required(name, uri)),
+            None => Ok(agent),
+        }
     }
 
     /// The task the caller delegates for. Never what it merely says: its grant names the task, or it is an agent
@@ -299,6 +331,7 @@ pub(super) struct Begun {
     key: Key,
     pub(super) message: Message,
     pub(super) accepted_output_modes: Vec<String>,
+    pub(super) extensions: Vec<String>,
     push: Option<PushConfig>,
 }
 
@@ -332,6 +365,7 @@ impl Begun {
             message: self.message,
             context_id: self.context_id,
             accepted_output_modes: self.accepted_output_modes,
+            extensions: self.extensions,
             deadline: asked.deadline,
             retry: asked.retry,
             admitted,

@@ -140,7 +140,7 @@ impl A2aClient {
             .header(CONTENT_TYPE, wire.media_type())
             .header(ACCEPT, accept)
             .header(VERSION_HEADER, wire.version_name())
-            .header(wire.extensions_header(), extension::URI)
+            .header(wire.extensions_header(), extensions(to))
             .body(Full::new(Bytes::from(body)))
             .map_err(|error| {
                 Trouble::Connect(format!("the interface URL {:?} cannot be used: {error}", to.at.url()))
@@ -279,6 +279,12 @@ struct Page {
     tasks: Vec<Task>,
     #[serde(default)]
     next_page_token: String,
+}
+
+/// The extensions asked for, as one header (spec §14.2.2).
+fn extensions(to: &Endpoint) -> String {
+    let others = to.extensions.iter().map(String::as_str).filter(|uri| *uri != extension::URI);
+    std::iter::once(extension::URI).chain(others).collect::<Vec<_>>().join(",")
 }
 
 fn with_tenant(to: &Endpoint, mut params: Value) -> Value {

@@ -82,6 +82,8 @@ pub struct Dispatch {
     pub message: Message,
     /// Output modes the caller accepts.
     pub accepted_output_modes: Vec<String>,
+    /// URIs of the extensions the caller wants to use.
+    pub extensions: Vec<String>,
     /// What the agent is told and granted.
     pub passport: Passport,
 }

@@ -178,6 +178,7 @@ impl<'t> Draft<'t> {
             agent: node.terms().agent.clone(),
             message,
             accepted_output_modes: node.submission.accepted_output_modes.clone(),
+            extensions: node.submission.extensions.clone(),
             passport: self.passport(node),
         };
         self.act(Action::Send(Box::new(dispatch)));

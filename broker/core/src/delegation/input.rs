@@ -45,6 +45,8 @@ pub struct NewTask {
     pub agent_context: String,
     /// Output modes the caller accepts.
     pub accepted_output_modes: Vec<String>,
+    /// URIs of the extensions the caller wants to use.
+    pub extensions: Vec<String>,
     /// The deadline asked for.
     pub deadline: Option<Timestamp>,
     /// What was said about trying again.

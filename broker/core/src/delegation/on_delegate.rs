@@ -94,6 +94,7 @@ impl Draft<'_> {
             context_id: new.context_id,
             message: new.message,
             accepted_output_modes: new.accepted_output_modes,
+            extensions: new.extensions,
             deadline,
             retry,
             wish,

@@ -118,6 +118,7 @@ fn in_place(node: &Node, id: TaskId, holder: TaskId, to: Candidate) -> NewTask {
         context_id: submission.context_id.clone(),
         agent_context: to.agent_context,
         accepted_output_modes: submission.accepted_output_modes.clone(),
+        extensions: submission.extensions.clone(),
         deadline: Some(submission.deadline),
         retry: RetryWish {
             max_attempts: Some(submission.retry.max_attempts),

@@ -121,6 +121,7 @@ fn asked_anew(node: &Node, to: Candidate, ledger: &purses::Purses) -> NewTask {
         context_id: submission.context_id.clone(),
         agent_context: to.agent_context,
         accepted_output_modes: submission.accepted_output_modes.clone(),
+        extensions: submission.extensions.clone(),
         deadline: Some(submission.deadline),
         retry: RetryWish::default(),
         admitted: to.admitted,

@@ -94,6 +94,7 @@ fn as_delegated(node: &Node, asked: NewHandOff, left: Ceilings) -> NewTask {
         context_id: submission.context_id.clone(),
         agent_context: asked.to.agent_context,
         accepted_output_modes: submission.accepted_output_modes.clone(),
+        extensions: submission.extensions.clone(),
         deadline: Some(submission.deadline),
         retry: RetryWish::default(),
         admitted: asked.to.admitted,

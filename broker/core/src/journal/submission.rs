@@ -28,6 +28,9 @@ pub struct Submission {
     /// Output modes the caller accepts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub accepted_output_modes: Vec<String>,
+    /// URIs of the extensions the caller wants to use.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub extensions: Vec<String>,
     /// When the task must be over.
     pub deadline: Timestamp,
     /// How often and when it may be tried again.

@@ -185,6 +185,7 @@ impl World {
             context_id: "context".to_owned(),
             agent_context: format!("context-{agent}"),
             accepted_output_modes: Vec::new(),
+            extensions: Vec::new(),
             deadline: None,
             retry,
             admitted: true,

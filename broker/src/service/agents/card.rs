@@ -284,3 +284,62 @@ fn sentences(changes: &[Change]) -> Vec<String> {
 fn digest(bytes: &[u8]) -> Hash {
     Hash(Sha256::digest(bytes).into())
 }
+
+#[cfg(test)]
+mod tests {
+    use broker_core::extension;
+    use bytes::Bytes;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn card(skills: &[&str], params: &Value) -> Value {
+        let skill = |id: &&str| json!({ "id": id, "name": id, "description": "", "tags": [] });
+        json!({
+            "name": "a", "description": "", "version": "1",
+            "supportedInterfaces": [{ "url": "http://h:1", "protocolBinding": "JSONRPC", "protocolVersion": "1.0" }],
+            "capabilities": { "extensions": [{ "uri": extension::URI, "params": params }] },
+            "skills": skills.iter().map(skill).collect::<Vec<_>>(),
+        })
+    }
+
+    /// An agent whose credential opens its extended card to the broker.
+    fn agent(public: &str, extended: &str) -> Agent {
+        let document = json!({
+            "url": "http://h:1", "caps": ["a2a:skill/**", "mcp:tool/**"], "source": "api", "fetched": Timestamp::default(),
+            "auth": { "bearer": { "env": "TOKEN" } }, "card": public, "extended": extended,
+        });
+        Agent::restored("a".to_owned(), serde_json::from_value(document).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_harmless_change_of_the_public_card_forgets_nothing_of_the_extended_one_and_is_compared_without_it() {
+        let public = |version: &str| {
+            let mut card = card(&["old"], &json!({ "caps": ["mcp:tool/**"] }));
+            (card["version"], card["capabilities"]["extendedAgentCard"]) = (version.into(), true.into());
+            card.to_string()
+        };
+        let more =
+            json!({ "caps": ["mcp:tool/x"], "requires": { "old": ["mcp:tool/y"], "new": ["mcp:tool/x"] } });
+        let agent = agent(&public("1"), &card(&["old", "new"], &more).to_string());
+        let facts = |agent: &Agent| {
+            let resolved = agent.resolved.as_ref().expect("a card is in use");
+            let skills = resolved.facts.skills.iter().map(|skill| (skill.id.clone(), skill.requires.texts()));
+            (resolved.facts.caps.texts(), skills.collect::<Vec<_>>())
+        };
+        let before = facts(&agent);
+        assert_eq!(before.1.len(), 2, "the extended card counts: {before:?}");
+        let original = Bytes::from(public("2"));
+        let card = FetchedCard {
+            card: read_card(&original).unwrap(),
+            original,
+            url: "http://h:1".to_owned(),
+            caching: Caching::default(),
+        };
+        let found = Refetched::Changed(Box::new(card));
+        let (after, event) = agent.take_in(found, CardDrift::Review, Timestamp::default()).unwrap().unwrap();
+        assert!(event.is_none(), "nothing waits for an operator: {event:?}");
+        assert_eq!(after.resolved.as_ref().unwrap().card.version, "2");
+        assert_eq!(facts(&after), before, "what the extended card said goes on counting");
+    }
+}

@@ -307,7 +307,7 @@ impl World {
         request.configuration =
             serde_json::from_value(json!({ "returnImmediately": true })).map(Box::new).map(Some).unwrap();
         let sent = self.run(async |broker, caller| {
-            broker.send(caller, &Target::Any, request, Version::V1).await.unwrap()
+            broker.send(caller, &Target::Any, request, Version::V1.into()).await.unwrap()
         });
         let SendMessageResponse::Task(task) = sent else { panic!("{sent:?}") };
         task.id.parse().unwrap()

@@ -100,13 +100,15 @@ impl Conversation {
         let answer = async {
             if session.mode == Mode::Streaming {
                 let stream = broker
-                    .send_streaming(&caller, &target, request, protocol::Version::V1)
+                    .send_streaming(&caller, &target, request, protocol::Version::V1.into())
                     .await
                     .map_err(missed)?;
                 self.listen(stream, None).await
             } else {
-                let answer =
-                    broker.send(&caller, &target, request, protocol::Version::V1).await.map_err(missed)?;
+                let answer = broker
+                    .send(&caller, &target, request, protocol::Version::V1.into())
+                    .await
+                    .map_err(missed)?;
                 self.hear_answer(session, answer);
                 Ok(())
             }
@@ -353,7 +355,7 @@ impl Conversation {
         let mut request = session.request();
         request.message.parts = vec![protocol::Part::text("do something else")];
         match broker
-            .send(&caller, &Target::Agent(session.to.to_owned()), request, protocol::Version::V1)
+            .send(&caller, &Target::Agent(session.to.to_owned()), request, protocol::Version::V1.into())
             .await
         {
             Err(error) if error.kind == ErrorKind::MessageIdReused => Ok(()),
@@ -375,7 +377,7 @@ impl Conversation {
         self.world.note(|| format!("{} answers {task}", name(session)));
         let answered = tokio::time::timeout(
             Duration::from_secs(2),
-            broker.send(&caller, &Target::Any, request, protocol::Version::V1),
+            broker.send(&caller, &Target::Any, request, protocol::Version::V1.into()),
         );
         match answered.await {
             // Taken or not, the same again would be the same.

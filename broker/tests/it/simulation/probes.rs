@@ -36,10 +36,10 @@ async fn attempt(
         0 => ("GetTask", broker.get_task(caller, &target, read(named)).await.err()),
         1 => ("CancelTask", broker.cancel_task(caller, &target, read(named)).await.err()),
         2 => ("SubscribeToTask", broker.subscribe(caller, &target, read(named), Some(0)).await.err()),
-        3 => ("SendMessage", broker.send(caller, &target, turn(), protocol::Version::V1).await.err()),
+        3 => ("SendMessage", broker.send(caller, &target, turn(), protocol::Version::V1.into()).await.err()),
         4 => (
             "SendStreamingMessage",
-            broker.send_streaming(caller, &target, turn(), protocol::Version::V1).await.err(),
+            broker.send_streaming(caller, &target, turn(), protocol::Version::V1.into()).await.err(),
         ),
         5 => {
             ("CreatePush", broker.create_push(caller, &target, read(push), protocol::Version::V1).await.err())

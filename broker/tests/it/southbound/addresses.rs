@@ -346,6 +346,7 @@ async fn redirects_lead_nowhere_for_documents_cards_and_calls() {
                     binding,
                     version: Version::V1,
                     tenant: None,
+                    extensions: Vec::new(),
                     auth: None,
                     streaming: false,
                     pushes: false,

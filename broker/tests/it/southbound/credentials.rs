@@ -30,6 +30,7 @@ fn endpoint(web: &Web, auth: AgentAuth) -> Endpoint {
         binding: Binding::JsonRpc,
         version: Version::V1,
         tenant: None,
+        extensions: Vec::new(),
         auth: Some(Arc::new(auth)),
         streaming: false,
         pushes: false,

@@ -12,3 +12,4 @@ mod s08_card_life;
 mod s08_cards;
 mod s08_probes;
 mod s10_grpc;
+mod s14_extensions;

@@ -81,6 +81,34 @@ async fn list_tasks_pages_through_everything_newest_first() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_page_of_large_tasks_ends_early_and_what_follows_is_on_the_next_one() {
+    let broker = Broker::start("");
+    let agent = Agent::changing(&super::s08_card_life::card("quick", &[]), "max-age=3600");
+    broker.add_agent("worker", agent.url(), &[]).await;
+    let large = "x".repeat(3 << 20);
+    for number in 0..8 {
+        let sent =
+            broker.rpc("/agents/worker", "SendMessage", wire::message(&format!("m{number}"), &large)).await;
+        assert_eq!(sent["result"]["task"]["status"]["state"], "TASK_STATE_COMPLETED");
+    }
+    let (mut token, mut sizes, mut seen) = (String::new(), Vec::new(), std::collections::BTreeSet::new());
+    while sizes.is_empty() || !token.is_empty() {
+        let page =
+            broker.rpc("", "ListTasks", json!({ "pageSize": 100, "pageToken": token })).await["result"]
+                .clone();
+        assert_eq!(page["totalSize"], 8);
+        let tasks = page["tasks"].as_array().unwrap();
+        sizes.push(tasks.len());
+        seen.extend(tasks.iter().map(|task| task["id"].as_str().unwrap().to_owned()));
+        page["nextPageToken"].as_str().expect("always present").clone_into(&mut token);
+    }
+    assert_eq!((seen.len(), sizes.iter().sum::<usize>()), (8, 8), "each is shown once: {sizes:?}");
+    assert!(sizes.iter().all(|size| *size < 8), "no answer holds all of them: {sizes:?}");
+    let light = broker.rpc("", "ListTasks", json!({ "pageSize": 100, "historyLength": 0 })).await;
+    assert_eq!(light["result"]["tasks"].as_array().unwrap().len(), 8, "what is left out does not count");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_the_broker_does_not_know_passes_through() {
     let broker = Broker::start("");
     let agent = Agent::scripted("worker");
