@@ -37,13 +37,18 @@ pub(super) async fn serve(context: &Context, addressed: Target, incoming: Incomi
     let Incoming { head, body, .. } = incoming;
     let parameters = match operation {
         Operation::SendMessage | Operation::SendStreamingMessage => Source::Body(head.headers, body, None),
-        Operation::CreateTaskPushNotificationConfig => Source::Body(head.headers, body, task_id),
+        Operation::CreateTaskPushNotificationConfig => {
+            Source::Body(head.headers, body, task_id.map(|id| ("taskId", id)))
+        }
         Operation::GetTaskPushNotificationConfig
         | Operation::ListTaskPushNotificationConfigs
         | Operation::DeleteTaskPushNotificationConfig => {
             Source::Query(head.query, vec![("taskId", task_id), ("id", config_id)])
         }
-        // The id in the path decides; a body may be absent.
+        // A body may be absent; one that is there is read.
+        Operation::CancelTask if version == Version::V1 && !matches!(&body, Ok(body) if body.is_empty()) => {
+            Source::Body(head.headers, body, task_id.map(|id| ("id", id)))
+        }
         _ => Source::Query(head.query, vec![("id", task_id)]),
     };
     let call = Call { operation, version, addressed, head };
@@ -85,7 +90,7 @@ fn refuse(version: Version, unmatched: Unmatched) -> Response<Body> {
 /// Where an operation's parameters are (spec §11.5).
 enum Source<'r> {
     /// In the body, but for the task, which the path names.
-    Body(&'r HeaderMap, Result<Bytes, A2aError>, Option<String>),
+    Body(&'r HeaderMap, Result<Bytes, A2aError>, Option<(&'static str, String)>),
     /// In the query, and these in the path.
     Query(&'r str, Vec<(&'static str, Option<String>)>),
 }
@@ -93,12 +98,12 @@ enum Source<'r> {
 impl Parameters for Source<'_> {
     fn read<T: DeserializeOwned>(&self) -> Result<T, A2aError> {
         match self {
-            Source::Body(headers, body, task) => {
+            Source::Body(headers, body, in_path) => {
                 body::check_media_type(headers)?;
                 let body = body.as_ref().map_err(Clone::clone)?;
-                let Some(task) = task else { return body::read_json(body) };
+                let Some((name, task)) = in_path else { return body::read_json(body) };
                 let mut members: Fields = body::read_json(body)?;
-                let whole = members.set("taskId", task).and_then(|()| to_raw_value(&members));
+                let whole = members.set(name, task).and_then(|()| to_raw_value(&members));
                 read_params(whole.ok().as_deref())
             }
             Source::Query(query, path) => {

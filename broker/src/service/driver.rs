@@ -100,10 +100,8 @@ impl Broker {
             if !cell.is_abandoned() {
                 return self.step(&cell, tree, input, claim).await;
             }
-            let root = tree.root();
             drop(tree);
-            let current = self.trees.load(root).await.map_err(DriveError::Failed)?;
-            cell = current.ok_or_else(|| DriveError::Failed(error::lost_sight()))?;
+            cell = self.trees.current(&cell).await.map_err(DriveError::Failed)?;
         }
     }
 

@@ -69,7 +69,7 @@ impl Broker {
         let (at_once, history) = (request.returns_immediately(), request.history_length());
         let Accepted { cell, task, settled } = self.accept(caller, target, request, parameters).await?;
         if !at_once && !settled {
-            return self.wait_for_answer(&cell, task, history).await;
+            return self.wait_for_answer(cell, task, history).await;
         }
         let tree = cell.tree.lock().await;
         let shown = tree.task(task, history).ok_or_else(error::task_not_found)?;

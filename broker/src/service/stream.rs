@@ -64,31 +64,39 @@ impl Broker {
     /// Waits until the task is over or asks the caller; then the task, or the direct answer.
     pub(super) async fn wait_for_answer(
         &self,
-        cell: &TreeCell,
+        mut cell: Arc<TreeCell>,
         task: TaskId,
         history: Option<usize>,
     ) -> Result<SendMessageResponse, A2aError> {
         loop {
-            let mut events = {
+            let events = {
                 let tree = cell.tree.lock().await;
                 if Until::Answer.is_reached(&tree, task) {
                     return answer(&tree, task, history);
                 }
                 cell.subscribe(task)
             };
-            news(&mut events).await?;
+            self.news(&mut cell, events).await?;
         }
+    }
+
+    /// Waits until something has happened, or was missed; then it is time to look again, at the copy that counts.
+    async fn news(&self, cell: &mut Arc<TreeCell>, mut events: Receiver<TaskEvent>) -> Result<(), A2aError> {
+        if matches!(events.recv().await, Err(RecvError::Closed)) {
+            *cell = self.trees.current(cell).await?;
+        }
+        Ok(())
     }
 
     /// A stream that begins with the first word about the task. Resolves when there is one.
     pub(super) async fn stream_answer(
         self: &Arc<Self>,
-        cell: Arc<TreeCell>,
+        mut cell: Arc<TreeCell>,
         task: TaskId,
         history: Option<usize>,
     ) -> Result<TaskStream, A2aError> {
         loop {
-            let mut events = {
+            let events = {
                 let tree = cell.tree.lock().await;
                 match tree.told(task) {
                     Told::Nothing => cell.subscribe(task),
@@ -102,7 +110,7 @@ impl Broker {
                     }
                 }
             };
-            news(&mut events).await?;
+            self.news(&mut cell, events).await?;
         }
     }
 
@@ -142,7 +150,7 @@ impl Broker {
 
     fn events(
         self: &Arc<Self>,
-        cell: Arc<TreeCell>,
+        mut cell: Arc<TreeCell>,
         task: TaskId,
         first: Option<StreamItem>,
         mut listener: Listener,
@@ -187,7 +195,12 @@ impl Broker {
                         }
                     }
                     Err(RecvError::Lagged(_)) => behind = true,
-                    Err(RecvError::Closed) => return,
+                    // This copy was given up; the one that counts has all that was shown, and goes on.
+                    Err(RecvError::Closed) => {
+                        let Ok(current) = broker.trees.current(&cell).await else { return };
+                        listener.events = current.subscribe(task);
+                        (cell, behind) = (current, true);
+                    }
                 }
             }
         })
@@ -217,14 +230,6 @@ impl Broker {
             }
         }
         Ok(items)
-    }
-}
-
-/// Waits until something has happened, or was missed; then it is time to look again.
-async fn news(events: &mut Receiver<TaskEvent>) -> Result<(), A2aError> {
-    match events.recv().await {
-        Ok(_) | Err(RecvError::Lagged(_)) => Ok(()),
-        Err(RecvError::Closed) => Err(error::lost_sight()),
     }
 }
 

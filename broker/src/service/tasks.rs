@@ -16,7 +16,7 @@ use tokio::sync::broadcast::error::RecvError;
 
 use super::caller::{Caller, Identity, Role};
 use super::stream::TaskStream;
-use super::trees::TreeCell;
+use super::trees::{TreeCell, Trees};
 use super::{Broker, Target, error};
 use crate::ports::store::{RowCursor, RowQuery, TaskRow};
 
@@ -145,7 +145,8 @@ impl Broker {
         self.drive_cell(Arc::clone(&cell), Input::Cancel { task, by }, None).await?;
         let limit = Duration::from_millis(self.limits.cancel_ms.unsigned_abs()) + CANCEL_GRACE;
         // Settled or not, the caller is told how it stands.
-        let _ = tokio::time::timeout(limit, settled(&cell, task)).await;
+        let _ = tokio::time::timeout(limit, settled(&self.trees, cell, task)).await;
+        let cell = self.trees.find(task).await?.ok_or_else(error::task_not_found)?;
         let tree = cell.tree.lock().await;
         tree.task(task, None).ok_or_else(error::task_not_found)
     }
@@ -193,7 +194,8 @@ fn is_here(tree: &Tree, task: TaskId, target: &Target) -> bool {
     }
 }
 
-async fn settled(cell: &TreeCell, task: TaskId) {
+/// Waits until a task is over, or cannot be looked at any more.
+async fn settled(trees: &Trees, mut cell: Arc<TreeCell>, task: TaskId) {
     loop {
         let mut events = {
             let tree = cell.tree.lock().await;
@@ -203,7 +205,8 @@ async fn settled(cell: &TreeCell, task: TaskId) {
             cell.subscribe(task)
         };
         if let Err(RecvError::Closed) = events.recv().await {
-            return;
+            let Ok(current) = trees.current(&cell).await else { return };
+            cell = current;
         }
     }
 }

@@ -177,6 +177,12 @@ impl Trees {
         Ok(Some(cell))
     }
 
+    /// The copy that counts, for whoever holds one that was given up.
+    pub(super) async fn current(&self, given_up: &TreeCell) -> Result<Arc<TreeCell>, A2aError> {
+        let root = given_up.tree.lock().await.root();
+        self.load(root).await?.ok_or_else(error::lost_sight)
+    }
+
     fn turn_to_load(&self, root: TaskId) -> &AsyncMutex<()> {
         let [turns @ .., last] = &self.loading;
         let number = usize::from(root.0.as_bytes()[15]) % LOADING_AT_ONCE;

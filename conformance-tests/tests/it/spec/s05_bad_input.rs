@@ -128,6 +128,16 @@ async fn http_json_answers_bad_input_with_the_status_the_specification_names() {
         ("a negative history", "GET", "/tasks/nope?historyLength=-1", Vec::new(), 400),
         ("a body too large", "POST", send, vec![b' '; 5 << 20], 413),
         ("configurations of no task", "GET", "/tasks/x/pushNotificationConfigs", Vec::new(), 404),
+        ("a cancellation that is no JSON", "POST", "/tasks/nope:cancel", b"{nonsense".to_vec(), 400),
+        (
+            "a cancellation at another tenant",
+            "POST",
+            "/tasks/nope:cancel",
+            b"{\"tenant\":\"other\"}".to_vec(),
+            400,
+        ),
+        ("a cancellation of no task", "POST", "/tasks/nope:cancel", b"{}".to_vec(), 404),
+        ("a cancellation without a body", "POST", "/tasks/nope:cancel", Vec::new(), 404),
     ];
     let messages = bad_messages()
         .into_iter()
