@@ -1,126 +1,96 @@
-//! The operator API under `/api/v1`: the registry, trees and keys, for the CLI and for scripts.
+//! The operator API under `/api/v1`: the registry, trees, decisions, keys, the audit log and dead letters, for the CLI and
+//! for scripts. Here is what all its resources share: who asks, and how they are answered.
+
+mod agents;
+mod audit;
+mod dead_letters;
+mod keys;
+mod route;
+mod tasks;
+
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{Response, StatusCode};
 use protocol::A2aError;
-use serde::Deserialize;
-use serde_json::json;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
+pub(super) use self::route::{Resource, route};
 use super::body;
 use super::operations::Context;
 use super::reply::{self, Body, method_not_allowed};
-use super::route::Route;
-use crate::service::{Credential, NewAgent};
+use crate::service::{Broker, Caller, Credential};
 
 const JSON: &str = "application/json";
 
-/// What may be asked of a rotation.
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct Rotation {
-    /// Others know the key that signs: the next one signs at once, and what the old one signed is dead.
-    compromised: bool,
+/// One call, as it came.
+pub(super) struct Incoming<'r> {
+    pub(super) method: &'r str,
+    pub(super) query: &'r str,
+    pub(super) credential: Option<&'r Credential>,
+    pub(super) body: Result<Bytes, A2aError>,
 }
 
-/// What may be said of a card that is accepted.
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct Acceptance {
-    /// SHA-256 of the card that was looked at; any other is not accepted.
-    card: Option<String>,
+/// One call, of somebody known.
+struct Call<'r> {
+    broker: &'r Arc<Broker>,
+    caller: Caller,
+    query: &'r str,
+    body: Result<Bytes, A2aError>,
 }
 
-/// What may be said of a probe.
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct Probe {
-    /// What to say instead of the configured message.
-    message: Option<String>,
+/// How a resource answers.
+type Answered = Result<Response<Body>, A2aError>;
+
+/// Serves one call.
+pub(super) async fn serve(context: &Context, resource: Resource, incoming: Incoming<'_>) -> Response<Body> {
+    answer(context, resource, incoming).await.unwrap_or_else(|error| reply::error(&error))
 }
 
-/// Serves one call of the operator API.
-pub(super) async fn serve(
-    context: &Context,
-    route: Route,
-    method: &str,
-    credential: Option<&Credential>,
-    sent: Result<Bytes, A2aError>,
-) -> Response<Body> {
-    call(context, route, method, credential, sent).await.unwrap_or_else(|error| reply::error(&error))
-}
-
-async fn call(
-    context: &Context,
-    route: Route,
-    method: &str,
-    credential: Option<&Credential>,
-    sent: Result<Bytes, A2aError>,
-) -> Result<Response<Body>, A2aError> {
+async fn answer(context: &Context, resource: Resource, incoming: Incoming<'_>) -> Answered {
+    let Incoming { method, query, credential, body } = incoming;
     let broker = &context.broker;
     let caller = broker.authenticate(credential).await?;
-    match (method, route) {
-        ("GET", Route::Agents) => {
-            Ok(reply::json(StatusCode::OK, JSON, &json!({ "agents": broker.list_agents(&caller) })))
-        }
-        ("POST", Route::Agents) => {
-            let new: NewAgent = body::read_json(&sent?)?;
-            Ok(reply::json(StatusCode::CREATED, JSON, &broker.register_agent(&caller, new).await?))
-        }
-        ("GET", Route::Agent(name)) => {
-            Ok(reply::json(StatusCode::OK, JSON, &broker.show_agent(&caller, &name)?))
-        }
-        ("DELETE", Route::Agent(name)) => {
-            broker.remove_agent(&caller, &name).await?;
-            Ok(reply::answer(StatusCode::NO_CONTENT, JSON, reply::whole("")))
-        }
-        ("POST", Route::AcceptCard(name)) => {
-            let Acceptance { card } = read_or_default(&sent?)?;
-            let accepted = broker.accept_card(&caller, &name, card.as_deref()).await?;
-            Ok(reply::json(StatusCode::OK, JSON, &accepted))
-        }
-        ("POST", Route::ProbeAgent(name)) => {
-            let Probe { message } = read_or_default(&sent?)?;
-            let probed = broker.probe_agent(&caller, &name, message.as_deref()).await?;
-            Ok(reply::json(StatusCode::OK, JSON, &probed))
-        }
-        ("GET", Route::Tree(id)) => {
-            Ok(reply::json(StatusCode::OK, JSON, &json!({ "tasks": broker.tree(&caller, &id).await? })))
-        }
-        ("POST", Route::RevokeTask(id)) => {
-            broker.revoke_task(&caller, &id).await?;
-            Ok(reply::json(StatusCode::OK, JSON, &json!({ "revoked": id })))
-        }
-        ("GET", Route::Keys) => {
-            Ok(reply::json(StatusCode::OK, JSON, &json!({ "keys": broker.keys(&caller)? })))
-        }
-        ("POST", Route::RotateKeys) => {
-            let rotation: Rotation = read_or_default(&sent?)?;
-            let keys = broker.rotate_keys(&caller, rotation.compromised).await?;
-            Ok(reply::json(StatusCode::OK, JSON, &json!({ "keys": keys })))
-        }
-        ("GET", Route::CardKeys) => {
-            Ok(reply::json(StatusCode::OK, JSON, &json!({ "keys": broker.list_card_keys(&caller)? })))
-        }
-        ("POST", Route::RotateCardKeys) => {
-            let rotation: Rotation = read_or_default(&sent?)?;
-            let keys = broker.rotate_card_keys(&caller, rotation.compromised).await?;
-            Ok(reply::json(StatusCode::OK, JSON, &json!({ "keys": keys })))
-        }
-        (
-            _,
-            Route::RevokeTask(_)
-            | Route::RotateKeys
-            | Route::RotateCardKeys
-            | Route::AcceptCard(_)
-            | Route::ProbeAgent(_),
-        ) => Ok(method_not_allowed("POST")),
-        (_, Route::Agents) => Ok(method_not_allowed("GET, POST")),
-        (_, Route::Agent(_)) => Ok(method_not_allowed("GET, DELETE")),
-        _ => Ok(method_not_allowed("GET")),
+    let allow = resource.allow();
+    if !allow.split(", ").any(|allowed| allowed == method) {
+        return Ok(method_not_allowed(allow));
+    }
+    let call = Call { broker, caller, query, body };
+    match resource {
+        Resource::Agents if method == "GET" => agents::list(&call),
+        Resource::Agents => agents::register(&call).await,
+        Resource::Agent(name) if method == "GET" => agents::show(&call, &name),
+        Resource::Agent(name) => agents::remove(&call, &name).await,
+        Resource::AcceptCard(name) => agents::accept_card(&call, &name).await,
+        Resource::ProbeAgent(name) => agents::probe(&call, &name).await,
+        Resource::Tree(task) => tasks::tree(&call, &task).await,
+        Resource::RevokeTask(task) => tasks::revoke(&call, &task).await,
+        Resource::Approvals => tasks::approvals(&call).await,
+        Resource::Decide(task, approve) => tasks::decide(&call, &task, approve).await,
+        Resource::Resolve(task) => tasks::resolve(&call, &task).await,
+        Resource::Audit => audit::page(&call).await,
+        Resource::Keys => keys::list(&call),
+        Resource::RotateKeys => keys::rotate(&call).await,
+        Resource::CardKeys => keys::list_card_keys(&call),
+        Resource::RotateCardKeys => keys::rotate_card_keys(&call).await,
+        Resource::DeadLetters => dead_letters::list(&call).await,
+        Resource::RetryDeadLetter(task, config) => dead_letters::retry(&call, &task, &config).await,
     }
 }
 
-/// A body that may be left out.
-fn read_or_default<T: Default + serde::de::DeserializeOwned>(sent: &Bytes) -> Result<T, A2aError> {
-    if sent.is_empty() { Ok(T::default()) } else { body::read_json(sent) }
+impl Call<'_> {
+    fn read<T: DeserializeOwned>(&self) -> Result<T, A2aError> {
+        body::read_json(self.body.as_ref().map_err(Clone::clone)?)
+    }
+
+    /// A body that may be left out.
+    fn read_or_default<T: DeserializeOwned + Default>(&self) -> Result<T, A2aError> {
+        let sent = self.body.as_ref().map_err(Clone::clone)?;
+        if sent.is_empty() { Ok(T::default()) } else { body::read_json(sent) }
+    }
+}
+
+fn ok(document: &impl Serialize) -> Response<Body> {
+    reply::json(StatusCode::OK, JSON, document)
 }

@@ -2,12 +2,10 @@
 //! Everything it knows of tasks it asks the service.
 
 mod api;
-mod audit;
 mod body;
 mod cards;
 mod connection;
 mod credential;
-mod decisions;
 mod grpc;
 mod http_json;
 mod jsonrpc;

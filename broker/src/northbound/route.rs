@@ -2,6 +2,7 @@
 
 use protocol::binding::http_json::percent_decode;
 
+use super::api;
 use crate::service::{Target, is_agent_name};
 
 /// What a path leads to.
@@ -25,40 +26,10 @@ pub(super) enum Route {
     Health,
     /// Can it do its work.
     Ready,
-    /// The registry.
-    Agents,
-    /// One registered agent.
-    Agent(String),
-    /// The card of an agent that waits, to be accepted.
-    AcceptCard(String),
-    /// An agent, to be sent a real message.
-    ProbeAgent(String),
-    /// The tree below a task.
-    Tree(String),
-    /// The audit log.
-    Audit,
-    /// Tasks that wait for approval.
-    Approvals,
-    /// A task that waits for approval, to be granted or denied it.
-    Decide(String, bool),
-    /// A task whose outcome is unknown, to be decided about.
-    Resolve(String),
-    /// The grants of a task and of what is below it, to be revoked.
-    RevokeTask(String),
-    /// The keys grants are signed with.
-    Keys,
-    /// The next of them is to follow.
-    RotateKeys,
-    /// The keys cards are signed with.
-    CardKeys,
-    /// The next of them is to follow.
-    RotateCardKeys,
+    /// The operator API.
+    Api(api::Resource),
     /// Where grants are exchanged, looked at and given up.
     Tokens(TokenEndpoint),
-    /// Receivers of push notifications that were given up.
-    DeadLetters,
-    /// One of them, to be taken up again: a task and a configuration.
-    RetryDeadLetter(String, String),
     /// Where an agent pushes to, with the token that proves it.
     Push(String),
     /// Nothing is here.
@@ -88,25 +59,7 @@ pub(super) fn route(method: &str, path: &str) -> Route {
         ["token"] => Route::Tokens(TokenEndpoint::Token),
         ["introspect"] => Route::Tokens(TokenEndpoint::Introspect),
         ["revoke"] => Route::Tokens(TokenEndpoint::Revoke),
-        ["api", "v1", "keys"] => Route::Keys,
-        ["api", "v1", "keys", "rotate"] => Route::RotateKeys,
-        ["api", "v1", "card-keys"] => Route::CardKeys,
-        ["api", "v1", "card-keys", "rotate"] => Route::RotateCardKeys,
-        ["api", "v1", "approvals"] => Route::Approvals,
-        ["api", "v1", "tasks", id, "approve"] => Route::Decide(percent_decode(id).into_owned(), true),
-        ["api", "v1", "tasks", id, "deny"] => Route::Decide(percent_decode(id).into_owned(), false),
-        ["api", "v1", "tasks", id, "resolve"] => Route::Resolve(percent_decode(id).into_owned()),
-        ["api", "v1", "tasks", id, "revoke"] => Route::RevokeTask(percent_decode(id).into_owned()),
-        ["api", "v1", "agents"] => Route::Agents,
-        ["api", "v1", "agents", name] => Route::Agent(percent_decode(name).into_owned()),
-        ["api", "v1", "agents", name, "accept"] => Route::AcceptCard(percent_decode(name).into_owned()),
-        ["api", "v1", "agents", name, "probe"] => Route::ProbeAgent(percent_decode(name).into_owned()),
-        ["api", "v1", "tasks", id, "tree"] => Route::Tree(percent_decode(id).into_owned()),
-        ["api", "v1", "audit"] => Route::Audit,
-        ["api", "v1", "push", "dead-letters"] => Route::DeadLetters,
-        ["api", "v1", "push", "dead-letters", task, config, "retry"] => {
-            Route::RetryDeadLetter(percent_decode(task).into_owned(), percent_decode(config).into_owned())
-        }
+        ["api", "v1", rest @ ..] => api::route(rest).map_or(Route::Unknown, Route::Api),
         ["push", token] => Route::Push((*token).to_owned()),
         ["agents", name, rest @ ..] => below_agent(method, &percent_decode(name), rest),
         [] | ["api" | "push" | ".well-known", ..] => Route::Unknown,
@@ -135,6 +88,7 @@ fn below_agent(method: &str, name: &str, rest: &[&str]) -> Route {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::northbound::api::Resource;
 
     fn agent(name: &str) -> Target {
         Target::Agent(name.to_owned())
@@ -147,6 +101,7 @@ mod tests {
 
     #[test]
     fn paths_lead_where_the_documentation_says() {
+        let api = Route::Api;
         let rest = |target, path: &str| Route::HttpJson(target, path.to_owned());
         let table = [
             ("POST", "/", Route::JsonRpc(Target::Any)),
@@ -164,13 +119,13 @@ mod tests {
             ("GET", "/.well-known/agent-card.json", Route::Card(Target::Any)),
             ("GET", "/agents/a/.well-known/agent-card.json", Route::Card(agent("a"))),
             ("GET", "/agents/a/.well-known/upstream-agent-card.json", Route::UpstreamCard("a".to_owned())),
-            ("GET", "/api/v1/tasks/x/tree", Route::Tree("x".to_owned())),
-            ("POST", "/api/v1/agents/a/accept", Route::AcceptCard("a".to_owned())),
-            ("POST", "/api/v1/agents/a/probe", Route::ProbeAgent("a".to_owned())),
-            ("GET", "/api/v1/audit", Route::Audit),
-            ("POST", "/api/v1/tasks/x/revoke", Route::RevokeTask("x".to_owned())),
+            ("GET", "/api/v1/tasks/x/tree", api(Resource::Tree("x".to_owned()))),
+            ("POST", "/api/v1/agents/a/accept", api(Resource::AcceptCard("a".to_owned()))),
+            ("POST", "/api/v1/agents/a/probe", api(Resource::ProbeAgent("a".to_owned()))),
+            ("GET", "/api/v1/audit", api(Resource::Audit)),
+            ("POST", "/api/v1/tasks/x/revoke", api(Resource::RevokeTask("x".to_owned()))),
             ("POST", "/token", Route::Tokens(TokenEndpoint::Token)),
-            ("GET", "/api/v1/push/dead-letters", Route::DeadLetters),
+            ("GET", "/api/v1/push/dead-letters", api(Resource::DeadLetters)),
             ("POST", "/push/x", Route::Push("x".to_owned())),
             ("POST", "/push/x/y", Route::Unknown),
             ("GET", "/api/v1/nothing", Route::Unknown),

@@ -22,9 +22,7 @@ use super::operations::{Context, Head};
 use super::reply::{self, Body, method_not_allowed, not_found};
 use super::route::{Route, route};
 use super::tls::Tls;
-use super::{
-    api, audit, body, cards, credential, decisions, grpc, http_json, jsonrpc, oauth, push, unambiguous,
-};
+use super::{api, body, cards, credential, grpc, http_json, jsonrpc, oauth, push, unambiguous};
 use crate::service::{Broker, CardDocument, ClientCertificate};
 
 /// Wait after a failed accept (out of file descriptors, say) before the next.
@@ -231,22 +229,9 @@ impl Server {
                 http_json::serve(&self.context, target, incoming).await
             }
             Route::Unknown => not_found(),
-            Route::Agents
-            | Route::Agent(_)
-            | Route::AcceptCard(_)
-            | Route::ProbeAgent(_)
-            | Route::Tree(_)
-            | Route::RevokeTask(_)
-            | Route::Keys
-            | Route::RotateKeys
-            | Route::CardKeys
-            | Route::RotateCardKeys => api::serve(&self.context, route, method, credential, body).await,
-            Route::Approvals | Route::Decide(..) | Route::Resolve(_) => {
-                decisions::serve(&self.context, route, method, credential, body).await
-            }
-            Route::Audit => audit::serve(&self.context, method, credential, query).await,
-            Route::DeadLetters | Route::RetryDeadLetter(..) => {
-                push::serve(&self.context, route, method, credential).await
+            Route::Api(resource) => {
+                let incoming = api::Incoming { method, query, credential, body };
+                api::serve(&self.context, resource, incoming).await
             }
             Route::Push(token) => push::receive(&self.context, &token, method, body).await,
             Route::Tokens(_) if method != "POST" => method_not_allowed("POST"),
