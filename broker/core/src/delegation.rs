@@ -38,7 +38,7 @@ use self::draft::Draft;
 use self::input::Input;
 use self::purses::PurseId;
 use self::slots::Slots;
-use self::state::{Body, Node, Phase, Progress, parts_bytes, status_bytes};
+use self::state::{Body, Node, Phase, Progress, bytes_of, status_bytes};
 use crate::TaskId;
 use crate::audit::Event;
 use crate::error::Refused;
@@ -200,6 +200,12 @@ impl Tree {
         self.open > 0
     }
 
+    /// Whether an attempt is under way whose agent has asked, and whose caller has not answered.
+    pub fn waits_for_caller(&self, attempt: input::AttemptId) -> bool {
+        let node = self.nodes.get(attempt.task).filter(|node| node.live(attempt.number).is_some());
+        node.is_some_and(|node| matches!(node.phase, Phase::Asking(TaskState::InputRequired)))
+    }
+
     /// Rough size of the messages and artifacts of all its tasks, in bytes.
     pub fn bytes(&self) -> u64 {
         let sizes = self.nodes.tasks().filter_map(|task| self.nodes.get(task)).map(|node| node.bytes);
@@ -294,7 +300,8 @@ fn apply_to_nodes(nodes: &mut impl Nodes, record: &Record) {
 fn apply_to_node(node: &mut Node, record: &Record) {
     node.seq = record.seq;
     match &record.fact {
-        Fact::Submitted(_) | Fact::Metadata(_) | Fact::Resolved { .. } => {}
+        Fact::Submitted(_) | Fact::Resolved { .. } => {}
+        Fact::Metadata(metadata) => node.bytes += bytes_of(metadata),
         Fact::AttemptScheduled { number, not_before } => {
             node.begin_attempt(*number, Progress::Scheduled { not_before: *not_before });
         }
@@ -324,17 +331,17 @@ fn apply_to_node(node: &mut Node, record: &Record) {
         }
         Fact::Resumed => node.heard = record.at,
         Fact::Status(status) => {
-            node.bytes += status_bytes(status);
+            node.bytes += status_bytes(status.message.as_ref(), &status.metadata);
             node.set_status(status, record.at);
         }
         Fact::Artifact(piece) => {
             node.regain_contact(record.at);
-            node.bytes += parts_bytes(&piece.artifact.parts);
+            node.bytes += bytes_of(piece);
         }
-        Fact::Said(message) => node.bytes += state::message_bytes(message),
+        Fact::Said(message) => node.bytes += bytes_of(message),
         Fact::Turn { message, answers } => {
             node.heard = record.at;
-            node.bytes += state::message_bytes(message);
+            node.bytes += bytes_of(message);
             node.turn = Some(Arc::new((**message).clone()));
             if *answers {
                 node.phase = Phase::Working;
@@ -347,7 +354,7 @@ fn apply_to_node(node: &mut Node, record: &Record) {
         }
         Fact::PassedOn { message, .. } => {
             node.heard = record.at;
-            node.bytes += state::message_bytes(message);
+            node.bytes += bytes_of(message);
             node.bubbled = None;
             node.show(TaskState::Working, record.at);
         }

@@ -31,6 +31,8 @@ pub struct Limits {
     pub default_max_attempts: u32,
     /// Most attempts a request may ask for.
     pub max_attempts: u32,
+    /// Most times a task may be handed over.
+    pub max_handoffs: u32,
     /// First wait before another attempt; doubles each time; milliseconds.
     pub backoff_ms: i64,
     /// Longest wait before another attempt; milliseconds.
@@ -58,6 +60,7 @@ impl Default for Limits {
             cancel_ms: 10 * SECOND,
             default_max_attempts: 3,
             max_attempts: 10,
+            max_handoffs: 32,
             backoff_ms: 500,
             max_backoff_ms: 30 * SECOND,
             unknown_hold_ms: 10 * MINUTE,

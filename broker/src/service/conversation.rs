@@ -200,7 +200,7 @@ impl Conversation {
         while let Some(event) = events.next().await {
             let event = match event {
                 Ok(event) => event,
-                Err(_) if asking => return Ended::Asking,
+                Err(_) if asking && self.waits_for_caller().await => return Ended::Asking,
                 Err(failure) => {
                     self.note_failure(&failure);
                     return Ended::Failed(failure);
@@ -215,7 +215,7 @@ impl Conversation {
                 return Ended::Settled;
             }
         }
-        if asking { Ended::Asking } else { Ended::Closed }
+        if asking && self.waits_for_caller().await { Ended::Asking } else { Ended::Closed }
     }
 
     /// Looks for the task at the agent, then listens on.
@@ -320,7 +320,14 @@ impl Conversation {
         let (task, latest) = (Box::new(task), latest.to_owned());
         self.feed(Input::Found { attempt: self.attempt, task, latest }).await
             && !state.is_terminal()
-            && state != TaskState::InputRequired
+            && !(state == TaskState::InputRequired && self.waits_for_caller().await)
+    }
+
+    /// Whether the task waits for its caller: after an answer, an agent may go on showing the question for a while.
+    async fn waits_for_caller(&self) -> bool {
+        let Ok(Some(cell)) = self.broker.trees.load(self.root).await else { return false };
+        let waits = cell.tree.lock().await.waits_for_caller(self.attempt);
+        waits
     }
 
     async fn cancel(self, agent_task: String) {

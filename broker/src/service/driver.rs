@@ -19,6 +19,9 @@ use super::trees::TreeCell;
 use super::{Broker, audit, conversation, push};
 use crate::ports::store::{Append, Claim, StoreError, TaskRow};
 
+/// When a tree is looked at again whose alarm rang with nothing to do, at the earliest; milliseconds.
+const EARLY_ALARM_MS: i64 = 1_000;
+
 /// Why an input had no effect.
 #[derive(Debug)]
 pub(super) enum DriveError {
@@ -113,6 +116,7 @@ impl Broker {
         claim: Option<Claim>,
     ) -> Result<(), DriveError> {
         let (now, takes_up) = (self.clock.now(), matches!(input, Input::Resume));
+        let is_alarm = matches!(input, Input::Tick);
         let decision = tree.decide(input, now, &self.limits).map_err(|refused| {
             self.note_refused(&refused, now);
             DriveError::Refused(refused.refusal)
@@ -151,6 +155,11 @@ impl Broker {
             }
         }
         let root = tree.root();
+        if is_alarm && decision.records.is_empty() {
+            // It came too early, by a clock that was set back. An alarm rings once.
+            let next = tree.next_timer(&self.limits);
+            self.timers.set(root, next.map(|next| next.max(now.add_millis(EARLY_ALARM_MS))));
+        }
         drop(tree);
         for action in decision.actions {
             match action {

@@ -7,7 +7,7 @@ use protocol::Timestamp;
 use super::draft::Draft;
 use super::input::{AgentFacts, NewTask};
 use super::purses;
-use super::state::Node;
+use super::state::{Delegated, Node};
 use crate::TaskId;
 use crate::audit::{self, Judged};
 use crate::error::Refusal;
@@ -106,15 +106,21 @@ impl Draft<'_> {
 
     /// Every delegation below a task so far.
     fn invocations_below(&self, above: TaskId) -> Vec<Invocation<'_>> {
-        let tasks = self.tree.nodes.tasks().filter(|&task| task != above);
+        let tasks = self.all_tasks().into_iter().filter(|&task| task != above);
         let below = tasks.filter(|&task| self.lineage(task).any(|node| node.id == above));
-        below.filter_map(|task| self.tree.nodes.get(task)).map(invocation).collect()
+        below.filter_map(|task| self.node(task)).flat_map(invocations).collect()
     }
 }
 
-fn invocation(node: &Node) -> Invocation<'_> {
+/// Each delegate a task has had is one.
+fn invocations(node: &Node) -> impl Iterator<Item = Invocation<'_>> {
     let Terms { agent, skill, .. } = node.terms();
-    Invocation { agent, skill: skill.as_deref(), at: seconds(node.submitted) }
+    let now = Invocation { agent, skill: skill.as_deref(), at: seconds(node.delegated) };
+    let former = node.former.iter().map(|former| {
+        let Delegated { agent, skill, at } = former;
+        Invocation { agent, skill: skill.as_deref(), at: seconds(*at) }
+    });
+    former.chain(std::iter::once(now))
 }
 
 /// A refusal for good says what is missing. If it is missing only because it is used up, it may come back.

@@ -21,11 +21,14 @@ impl Draft<'_> {
         if !may_have_changed {
             return;
         }
-        // Children before parents, so that what a group asks is seen further up. Of several, the oldest asks first.
+        // Children before parents, so that what a group asks is seen further up. What is shown stays until it is answered:
+        // whoever reads it may be answering it. Else, of several, the oldest asks first.
         let mut asked: BTreeMap<TaskId, TaskId> = BTreeMap::new();
         for task in self.all_tasks().into_iter().rev() {
             self.bubble_to(task, asked.get(&task).copied());
-            if let Some(target) = self.answered_at(task) {
+            let Some(target) = self.answered_at(task) else { continue };
+            let shown = self.node(target).and_then(|node| node.bubbled);
+            if shown.is_none() || asked.get(&target).copied() != shown {
                 asked.insert(target, task);
             }
         }
@@ -41,7 +44,7 @@ impl Draft<'_> {
             return;
         }
         match asks {
-            Some(asks) if shown == Some(asks) => {}
+            Some(asks) if shown == Some(asks) && !self.asks_anew(asks) => {}
             Some(asks) => self.show_question(target, asks),
             None if shown.is_some() => {
                 let message = self.note(target, "nothing is asked any more");
@@ -50,6 +53,15 @@ impl Draft<'_> {
             }
             None => {}
         }
+    }
+
+    /// Whether a task asks something in this very decision, be it in place of what it asked before.
+    fn asks_anew(&self, task: TaskId) -> bool {
+        self.records().iter().filter(|record| record.task == task).any(|record| match &record.fact {
+            Fact::Status(status) => status.state.is_interrupted(),
+            Fact::Bubbled(_) => true,
+            _ => false,
+        })
     }
 
     /// Where a question is answered that its delegator cannot hear.
@@ -101,7 +113,7 @@ impl Draft<'_> {
     }
 
     /// All tasks, those of this decision included, in order of creation.
-    fn all_tasks(&self) -> Vec<TaskId> {
+    pub(super) fn all_tasks(&self) -> Vec<TaskId> {
         let mut tasks = self.tasks();
         tasks.extend(self.changed().map(|node| node.id).filter(|&task| self.tree.nodes.get(task).is_none()));
         tasks.sort_unstable();

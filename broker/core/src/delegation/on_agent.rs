@@ -8,7 +8,7 @@ use protocol::{
 use super::action::Action;
 use super::draft::{Draft, agent_message_id};
 use super::input::{AttemptId, Failure};
-use super::state::{Node, Phase, Question, message_bytes, parts_bytes};
+use super::state::{Node, Phase, Question, bytes_of, status_bytes};
 use crate::TaskId;
 use crate::extension;
 use crate::journal::{ArtifactFact, AttemptOutcome, Fact, Origin, Outcome, StatusFact};
@@ -150,18 +150,26 @@ impl Draft<'_> {
 
     fn excess_bytes(&self, task: TaskId, event: &StreamResponse) -> Option<String> {
         let added = match event {
-            StreamResponse::Task(task) => {
-                task.artifacts.iter().fold(0, |sum, artifact| sum + parts_bytes(&artifact.parts))
+            StreamResponse::Task(found) => self.added_by(task, found),
+            StreamResponse::StatusUpdate(update) => {
+                status_bytes(update.status.message.as_deref(), &update.metadata)
             }
-            StreamResponse::StatusUpdate(update) => update.status.message.as_deref().map_or(0, message_bytes),
-            StreamResponse::ArtifactUpdate(update) => parts_bytes(&update.artifact.parts),
-            StreamResponse::Message(message) => message_bytes(message),
+            StreamResponse::ArtifactUpdate(update) => bytes_of(&update.artifact) + bytes_of(&update.metadata),
+            StreamResponse::Message(message) => bytes_of(message),
         };
         let limit = self.limits.max_task_bytes;
         let total = self.node(task)?.bytes.saturating_add(added);
         (total > limit).then(|| {
             format!("the agent's messages and artifacts exceed {limit} bytes (limits.max_task_bytes)")
         })
+    }
+
+    /// What a whole task would add: what is known of it already is kept once.
+    fn added_by(&self, task: TaskId, found: &Task) -> u64 {
+        let messages = found.history.iter().chain(found.status.message.as_deref());
+        let messages = messages.filter(|message| self.is_news(task, message)).map(bytes_of);
+        let artifacts = found.artifacts.iter().filter(|artifact| !self.has_artifact(task, artifact));
+        messages.chain(artifacts.map(bytes_of)).fold(bytes_of(&found.metadata), u64::saturating_add)
     }
 
     /// A whole task: only what is new in it becomes records.
@@ -285,12 +293,14 @@ impl Draft<'_> {
     /// Whether this status says nothing that is not shown already.
     fn is_restated(&self, task: TaskId, status: &TaskStatus, metadata: &Metadata) -> bool {
         let Some(node) = self.node(task) else { return false };
-        let shown = self.tree.bodies.get(task).and_then(|body| body.status_message.as_ref());
-        let same_message = match &status.message {
-            None => true,
-            Some(message) => shown.is_some_and(|shown| shown.message_id == message.message_id),
+        // What is shown may be the question of a task below.
+        let stands = match &node.phase {
+            Phase::Asking(asks) => *asks == status.state,
+            Phase::Working | Phase::Held(_) => status.state == TaskState::Working,
+            Phase::Submitted | Phase::Closing { .. } | Phase::Ended => false,
         };
-        !status.state.is_terminal() && node.state == status.state && same_message && metadata.is_empty()
+        let same_message = status.message.as_deref().is_none_or(|message| !self.is_news(task, message));
+        !status.state.is_terminal() && stands && same_message && metadata.is_empty()
     }
 
     /// An agent's message as callers see it: our ids, and nothing only the broker may say.

@@ -4,7 +4,7 @@ use super::action::Action;
 use super::authority::Granted;
 use super::draft::Draft;
 use super::input::{AgentFacts, AttemptId, NewTask};
-use super::state::{Node, Phase, Progress};
+use super::state::{Attempt, Node, Phase, Progress};
 use crate::TaskId;
 use crate::audit::{self, Event};
 use crate::error::{Refusal, Refused};
@@ -148,6 +148,10 @@ impl Draft<'_> {
             return Err(Refusal::NotFound);
         }
         may_delegate(node)?;
+        let is_brokers = node.submission.group.is_some();
+        if !is_brokers && !node.live_attempt().is_some_and(Attempt::was_sent) {
+            return Err(Refusal::NotPossible(format!("nobody works on task {parent} now")));
+        }
         Ok(Place {
             depth: node.submission.depth + 1,
             owner: node.submission.owner.clone(),

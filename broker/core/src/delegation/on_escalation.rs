@@ -72,11 +72,24 @@ impl Draft<'_> {
             self.close(task, Outcome::new(TaskState::Rejected, Some(message)));
             return Ok(());
         };
-        let new = in_place(node, id, escalation.holder, to);
+        let asked = self.approved(node, &escalation)?;
+        let new = in_place(node, id, escalation.holder, asked, to);
         self.on_delegate(new)?;
         self.record(task, Fact::Approved { by: by.to_owned(), done_by: id });
         self.report_to_parent(task);
         Ok(())
+    }
+
+    /// What is approved: what the delegating task could have passed on itself, and what was missing; no more, whatever the
+    /// task holds that has it.
+    fn approved(&self, node: &Node, escalation: &Escalation) -> Result<Scope, Refusal> {
+        let delegator = node.submission.parent.and_then(|parent| self.node(parent));
+        let own = delegator.map(|delegator| delegator.terms().scope.texts()).unwrap_or_default();
+        let limit = Scope::parse([own, escalation.missing.clone()].concat());
+        let limit = limit.map_err(|problem| Refusal::NotPossible(problem.to_string()))?;
+        let asked = node.submission.wish.as_ref().and_then(|wish| wish.asked.as_ref());
+        let bounded = asked.map_or(Ok(limit.clone()), |asked| asked.meet(&limit));
+        bounded.map_err(|problem| Refusal::NotPossible(problem.to_string()))
     }
 
     /// A task that did another's part has ended: so does the other, with what it achieved.
@@ -103,9 +116,8 @@ impl Draft<'_> {
 }
 
 /// What a task asks for, as a delegation by the one that holds it.
-fn in_place(node: &Node, id: TaskId, holder: TaskId, to: Candidate) -> NewTask {
+fn in_place(node: &Node, id: TaskId, holder: TaskId, asked: Scope, to: Candidate) -> NewTask {
     let (submission, terms) = (&node.submission, node.terms());
-    let asked = submission.wish.as_ref().and_then(|wish| wish.asked.clone());
     NewTask {
         id,
         parent: Some(holder),
@@ -113,7 +125,7 @@ fn in_place(node: &Node, id: TaskId, holder: TaskId, to: Candidate) -> NewTask {
         held: Scope::top(),
         agent: to.agent,
         skill: terms.skill.clone(),
-        asked,
+        asked: Some(asked),
         message: submission.message.clone(),
         context_id: submission.context_id.clone(),
         agent_context: to.agent_context,

@@ -35,7 +35,7 @@ impl Draft<'_> {
         }
         let tried = Tried {
             here: attempt.number - node.first_attempt().min(attempt.number) + 1,
-            in_all: attempt.number,
+            in_all: attempt.number - node.handoffs(),
             limit: self.limits.max_attempts,
         };
         let reason = attempts::describe(failure, &node.terms().agent);

@@ -35,6 +35,11 @@ impl Draft<'_> {
         let Some(number) = at_work.map(|attempt| attempt.number) else {
             return Err(Refusal::NotPossible(format!("nobody works on task {task} now")).into());
         };
+        if node.handoffs() >= self.limits.max_handoffs {
+            let limit = self.limits.max_handoffs;
+            let problem = format!("task {task} has been handed over {limit} times (limits.max_handoffs)");
+            return Err(Refusal::NotPossible(problem).into());
+        }
         let (message, admitted) = (asked.message.clone(), asked.to.admitted);
         let new = as_delegated(node, asked, node.left_to_hand_over(self.ledger()));
         self.judged(new, |draft, new, audit| {

@@ -11,36 +11,62 @@ use crate::TaskId;
 use crate::journal::{AttemptOutcome, Fact, Outcome};
 use crate::limits::Limits;
 
+/// What time brings to a task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Due {
+    /// Its agent has not confirmed that it stops.
+    Unconfirmed,
+    /// It should be over.
+    Deadline,
+    /// Another attempt.
+    Attempt,
+    /// No operator has decided about its outcome.
+    Undecided,
+    /// Nobody has answered its question.
+    Unanswered,
+    /// Its agent has said nothing for too long.
+    Silence,
+}
+
+/// What time brings to a task next, and when. The one rule for waking up and for what is done then.
+fn due<'n>(
+    node: &'n Node,
+    find: impl Fn(TaskId) -> Option<&'n Node>,
+    limits: &Limits,
+) -> Option<(Timestamp, Due)> {
+    let live = node.live_attempt().map(|attempt| attempt.progress);
+    match node.phase {
+        Phase::Ended => return None,
+        Phase::Closing { give_up, .. } => return live.map(|_| (give_up, Due::Unconfirmed)),
+        _ => {}
+    }
+    let deadline = node.submission.deadline;
+    let limit = node.heard.add_millis(limits.silence_ms);
+    let before = match (&node.phase, live) {
+        (_, Some(Progress::Scheduled { not_before })) => Some((not_before, Due::Attempt)),
+        (_, Some(Progress::Unknown { until })) => Some((until, Due::Undecided)),
+        (_, Some(Progress::Queued | Progress::Seeking)) => None,
+        // Nobody is left to answer the question.
+        (Phase::Asking(_), _) if delegator_is_done(node, find) => Some((limit, Due::Unanswered)),
+        // A task that waits for its children or for its caller is not silent.
+        (Phase::Submitted | Phase::Working, Some(_)) if node.open_children == 0 => {
+            Some((limit, Due::Silence))
+        }
+        _ => None,
+    };
+    Some(before.filter(|(at, _)| *at < deadline).unwrap_or((deadline, Due::Deadline)))
+}
+
+/// Whether whoever delegated a task has reported completion. The broker's own tasks hear for the one above them.
+fn delegator_is_done<'n>(node: &'n Node, find: impl Fn(TaskId) -> Option<&'n Node>) -> bool {
+    let above = std::iter::successors(Some(node), |node| find(node.submission.parent?)).skip(1);
+    let mut delegators = above.skip_while(|node| node.submission.group.is_some());
+    delegators.next().is_some_and(|delegator| matches!(delegator.phase, Phase::Held(_)))
+}
+
 /// When time next matters to a task.
 pub(super) fn next_timer(tree: &Tree, node: &Node, limits: &Limits) -> Option<Timestamp> {
-    if !node.is_open() {
-        return None;
-    }
-    if let Phase::Closing { give_up, .. } = node.phase {
-        return node.live_attempt().map(|_| give_up);
-    }
-    let due = match node.live_attempt().map(|attempt| attempt.progress) {
-        Some(Progress::Scheduled { not_before: at } | Progress::Unknown { until: at }) => Some(at),
-        Some(Progress::Queued | Progress::Seeking) | None => None,
-        Some(_) => silence_limit(tree, node, limits),
-    };
-    Some(due.map_or(node.submission.deadline, |due| due.min(node.submission.deadline)))
-}
-
-/// When silence ends the task. A task that waits for its children or for its caller is not silent.
-fn silence_limit(tree: &Tree, node: &Node, limits: &Limits) -> Option<Timestamp> {
-    let limit = node.heard.add_millis(limits.silence_ms);
-    match node.phase {
-        Phase::Submitted | Phase::Working if node.open_children == 0 => Some(limit),
-        // Nobody is left to answer the question.
-        Phase::Asking(_) if delegator_is_done(tree, node) => Some(limit),
-        _ => None,
-    }
-}
-
-fn delegator_is_done(tree: &Tree, node: &Node) -> bool {
-    let parent = node.submission.parent.and_then(|parent| tree.nodes.get(parent));
-    parent.is_some_and(|parent| matches!(parent.phase, Phase::Held(_)))
+    due(node, |task| tree.nodes.get(task), limits).map(|(at, _)| at)
 }
 
 impl Draft<'_> {
@@ -52,26 +78,34 @@ impl Draft<'_> {
 
     fn on_time(&mut self, task: TaskId) {
         let Some(node) = self.node(task) else { return };
-        let live = node.live_attempt().map(|attempt| (attempt.number, attempt.progress));
-        let deadline = node.submission.deadline;
-        let silent = silence_limit(self.tree, node, self.limits).is_some_and(|limit| limit <= self.now);
-        match (&node.phase, live) {
-            (Phase::Closing { give_up, .. }, Some((number, _))) if *give_up <= self.now => {
-                let attempt = AttemptId { task, number };
-                self.settle_cancel(attempt, AttemptOutcome::CancelUnconfirmed, None);
+        let what = due(node, |task| self.node(task), self.limits).filter(|(at, _)| *at <= self.now);
+        let Some((_, what)) = what else { return };
+        let (deadline, is_closing) = (node.submission.deadline, matches!(node.phase, Phase::Closing { .. }));
+        // Where both have come while nobody was there, the end goes before what would have been done until then.
+        let what = if deadline <= self.now && !is_closing { Due::Deadline } else { what };
+        let live = node.live_attempt().map(|attempt| AttemptId { task, number: attempt.number });
+        match (what, live) {
+            (Due::Unconfirmed, Some(live)) => {
+                self.settle_cancel(live, AttemptOutcome::CancelUnconfirmed, None);
             }
-            (Phase::Closing { .. } | Phase::Ended, _) => {}
-            _ if deadline <= self.now => self.fail(task, &format!("the deadline {deadline} has passed")),
-            (_, Some((number, Progress::Scheduled { not_before }))) if not_before <= self.now => {
-                self.queue_attempt(AttemptId { task, number });
-            }
-            (_, Some((number, Progress::Unknown { until }))) if until <= self.now => {
-                self.fail_unknown(AttemptId { task, number });
-            }
-            (_, Some((_, waiting))) if waiting.is_waiting() => {}
-            (Phase::Asking(_), _) if silent => self.cancel_unanswered(task),
-            (_, Some((number, _))) if silent => self.fail_silent(AttemptId { task, number }),
-            _ => {}
+            (Due::Attempt, Some(live)) => self.queue_attempt(live),
+            (Due::Undecided, Some(live)) => self.fail_unknown(live),
+            (Due::Silence, Some(live)) => self.fail_silent(live),
+            (Due::Unanswered, _) => self.cancel_unanswered(task),
+            (Due::Deadline, _) => self.on_deadline(task, deadline),
+            (_, None) => {}
+        }
+    }
+
+    /// What an agent completed in time is completed, whatever its delegations did not manage.
+    fn on_deadline(&mut self, task: TaskId, deadline: Timestamp) {
+        let held = self.node(task).and_then(|node| match &node.phase {
+            Phase::Held(outcome) => Some((**outcome).clone()),
+            _ => None,
+        });
+        match held {
+            Some(outcome) => self.close(task, outcome),
+            None => self.fail(task, &format!("the deadline {deadline} has passed")),
         }
     }
 

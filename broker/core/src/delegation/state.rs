@@ -24,6 +24,7 @@ use std::sync::Arc;
 
 use capability::ledger::Unit;
 use protocol::{Artifact, Message, Metadata, TaskState, Timestamp};
+use serde::Serialize;
 
 use super::on_push::Push;
 use crate::TaskId;
@@ -141,8 +142,10 @@ pub(super) struct Node {
     /// Bytes of messages and artifacts kept.
     pub(super) bytes: u64,
     pub(super) late: u32,
-    /// When it was accepted.
-    pub(super) submitted: Timestamp,
+    /// When its delegate got it.
+    pub(super) delegated: Timestamp,
+    /// Who had it before, and since when.
+    pub(super) former: Vec<Delegated>,
     /// What its agent says it has used up so far, in all attempts; once it ended, what was settled.
     pub(super) cost: Cost,
     /// Its grants, and those below it, are dead.
@@ -163,6 +166,14 @@ pub(super) struct Node {
     pub(super) pushes: Vec<Arc<Push>>,
 }
 
+/// A delegate a task was with.
+#[derive(Debug, Clone)]
+pub(super) struct Delegated {
+    pub(super) agent: Arc<str>,
+    pub(super) skill: Option<Arc<str>>,
+    pub(super) at: Timestamp,
+}
+
 /// Identifies a question of the agent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Question {
@@ -181,7 +192,7 @@ impl Question {
 
 impl Node {
     pub(super) fn new(id: TaskId, submission: Submission, at: Timestamp) -> Self {
-        let bytes = message_bytes(&submission.message);
+        let bytes = bytes_of(&submission.message);
         Self {
             id,
             submission: Arc::new(submission),
@@ -196,7 +207,8 @@ impl Node {
             heard: at,
             bytes,
             late: 0,
-            submitted: at,
+            delegated: at,
+            former: Vec::new(),
             cost: Cost::default(),
             revoked: false,
             direct: false,
@@ -247,6 +259,12 @@ impl Node {
             || !self.revoked && !matches!(self.phase, Phase::Ended | Phase::Closing { .. })
     }
 
+    /// How often an agent gave it away.
+    pub(super) fn handoffs(&self) -> u32 {
+        let handed_off = Progress::Ended(AttemptOutcome::HandedOff);
+        self.attempts.iter().fold(0, |sum, attempt| sum + u32::from(attempt.progress == handed_off))
+    }
+
     /// The attempt under way, if any.
     pub(super) fn live_attempt(&self) -> Option<&Attempt> {
         self.attempts.last().filter(|attempt| attempt.is_live())
@@ -288,7 +306,10 @@ impl Node {
 
     /// Another agent has it now.
     pub(super) fn reassign(&mut self, to: &Reassignment, at: Timestamp) {
-        let former: Arc<str> = self.terms().agent.as_str().into();
+        let Terms { agent, skill, .. } = self.terms();
+        let (former, skill): (Arc<str>, _) = (agent.as_str().into(), skill.as_deref().map(Into::into));
+        self.former.push(Delegated { agent: Arc::clone(&former), skill, at: self.delegated });
+        self.delegated = at;
         for attempt in self.attempts.iter_mut().filter(|attempt| attempt.number < to.number) {
             attempt.former.get_or_insert_with(|| Arc::clone(&former));
         }
@@ -384,19 +405,29 @@ fn is_note(message: &Message) -> bool {
     message.message_id.starts_with(NOTE_PREFIX)
 }
 
-/// Rough size of a message as it is kept.
-pub(super) fn message_bytes(message: &Message) -> u64 {
-    parts_bytes(&message.parts)
+/// What something takes up that is kept as JSON, in bytes: its texts and data, and whatever is hung on to them.
+pub(super) fn bytes_of(kept: &impl Serialize) -> u64 {
+    let mut counted = Counted(0);
+    // Counting cannot fail, and what is no JSON is not kept.
+    let _ = serde_json::to_writer(&mut counted, kept);
+    counted.0
 }
 
-/// Rough size of an artifact as it is kept.
-pub(super) fn parts_bytes(parts: &[protocol::Part]) -> u64 {
-    /// Ids, names and pointers around the parts themselves.
-    const ENVELOPE_BYTES: u64 = 256;
-    parts.iter().fold(ENVELOPE_BYTES, |sum, part| sum.saturating_add(part.raw().get().len() as u64))
+/// Takes any number of bytes and keeps none.
+struct Counted(u64);
+
+impl std::io::Write for Counted {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0 += bytes.len() as u64;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
-/// Rough size of what a status adds.
-pub(super) fn status_bytes(status: &StatusFact) -> u64 {
-    status.message.as_ref().map_or(0, message_bytes)
+/// What a status adds, in bytes.
+pub(super) fn status_bytes(message: Option<&Message>, metadata: &Metadata) -> u64 {
+    message.map_or(0, bytes_of) + if metadata.is_empty() { 0 } else { bytes_of(metadata) }
 }

@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::Tree;
 use super::input::AttemptId;
 use super::purses::{self, PurseId};
-use super::state::{Attempt, Node, Phase, Progress, message_bytes, parts_bytes};
+use super::state::{Attempt, Node, Phase, Progress, bytes_of};
 use crate::TaskId;
 use crate::extension::{self, AmountsWire};
 use crate::journal::{AttemptOutcome, ChildNote, Fact, Origin, Record};
@@ -100,8 +100,8 @@ pub struct AttemptSummary {
 
 /// Rough size of a task as it is shown, in bytes: its messages and artifacts.
 pub fn shown_bytes(task: &Task) -> u64 {
-    let messages = task.history.iter().chain(task.status.message.as_deref()).map(message_bytes);
-    let artifacts = task.artifacts.iter().map(|artifact| parts_bytes(&artifact.parts));
+    let messages = task.history.iter().chain(task.status.message.as_deref()).map(bytes_of);
+    let artifacts = task.artifacts.iter().map(bytes_of);
     messages.chain(artifacts).fold(0, u64::saturating_add)
 }
 

@@ -282,3 +282,17 @@ fn with_no_time_for_operators_an_unknown_outcome_fails_at_once() {
     world.fail(attempt(id, 1), Failure::Gone("no such task".to_owned()));
     assert_eq!((world.state(id), states(&world, id)), (TaskState::Failed, vec!["unknown_outcome"]));
 }
+
+#[test]
+fn whoever_looks_for_a_delegate_has_nobody_at_work_who_could_delegate() {
+    let mut world = World::new();
+    let id = with_fallback(&mut world, true);
+    world.fail(attempt(id, 1), refused());
+    assert_eq!(states(&world, id), ["refused", "seeking"]);
+    let refused = world.delegate(Some(id), "c");
+    assert!(matches!(refused, Err(Refusal::NotPossible(_))), "{refused:?}");
+    let to = Box::new(candidate("c"));
+    world
+        .feed(Input::Reassign { attempt: attempt(id, 2), to })
+        .expect("the former one stands in nobody's way");
+}

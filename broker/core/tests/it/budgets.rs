@@ -1,14 +1,14 @@
 //! What may be used up: escrow, settlement, rates, windows, hops, as a tree of tasks lives them.
 
-use broker_core::delegation::input::{AttemptId, Failure, Input, NewTask, RetryWish};
-use broker_core::journal::Fallback;
+use broker_core::delegation::input::{AttemptId, Failure, Input, NewGroup, NewTask, RetryWish};
+use broker_core::journal::{Fallback, Group, GroupMode};
 use broker_core::{Refusal, TaskId, extension};
 use capability::Scope;
 use capability::ledger::Ceilings;
 use protocol::{StreamResponse, TaskState};
 use serde_json::json;
 
-use super::world::{World, retries, snapshot, update};
+use super::world::{World, candidate, retries, snapshot, update};
 
 fn first(task: TaskId) -> AttemptId {
     AttemptId { task, number: 1 }
@@ -191,6 +191,41 @@ fn splitting_a_capability_does_not_multiply_its_ceiling() {
     let next = child(&mut world, None).unwrap();
     let scope = world.tree.summary(next).unwrap().scope;
     assert_eq!(scope, ["mcp:tool/read{calls<=0}", "mcp:tool/search{calls<=0}"], "and were used up");
+}
+
+#[test]
+fn a_rate_counts_the_sub_tasks_of_one_group_and_every_delegate_a_task_had() {
+    let limited = |world: &mut World| {
+        let mut new = world.new_task(None, "a", RetryWish::default());
+        new.agent.caps = Scope::parse(["a2a:skill/**{rate<=2/60s}"]).unwrap();
+        let root = new.id;
+        world.feed(Input::Delegate(Box::new(new))).unwrap();
+        root
+    };
+    let mut world = World::new();
+    let root = limited(&mut world);
+    let task = world.new_task(Some(root), "e", RetryWish::default());
+    let id = task.id;
+    let subtasks =
+        ["b", "c", "d"].map(|agent| world.new_task(Some(id), agent, RetryWish::default())).to_vec();
+    let group = Group { mode: GroupMode::Parallel, need: 3 };
+    let refused = world.feed(Input::Group(Box::new(NewGroup { task, group, subtasks })));
+    assert!(matches!(refused, Err(Refusal::RateExceeded { .. })), "{refused:?}");
+    assert_eq!(world.tasks(), [root]);
+
+    let mut world = World::new();
+    let root = limited(&mut world);
+    let new = world.new_task(Some(root), "b", retries(1, false, Fallback::Any));
+    let child = new.id;
+    world.feed(Input::Delegate(Box::new(new))).unwrap();
+    let attempt = |number| AttemptId { task: child, number };
+    for (number, to) in [(1, "c"), (2, "d")] {
+        world.fail(attempt(number), Failure::Refused("no".to_owned()));
+        let to = Box::new(candidate(to));
+        let reassigned = world.feed(Input::Reassign { attempt: attempt(number + 1), to });
+        let is_within = number == 1;
+        assert_eq!(reassigned.is_ok(), is_within, "delegate {}: {reassigned:?}", number + 1);
+    }
 }
 
 #[test]

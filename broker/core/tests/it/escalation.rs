@@ -95,3 +95,16 @@ fn what_nobody_further_up_holds_is_refused_for_good() {
     assert!(matches!(refused, Err(Refusal::CapabilityExceeded { .. })), "{refused:?}");
     assert_eq!(world.tasks(), [root]);
 }
+
+#[test]
+fn what_is_approved_is_what_was_missing_beside_what_could_be_passed_on_and_nothing_else_the_holder_has() {
+    let mut world = World::new();
+    let (root, middle, child) = escalated(&mut world);
+    let done_by = decide(&mut world, child, true).unwrap().unwrap();
+    let scope = |task| Scope::parse(world.tree.summary(task).unwrap().scope).unwrap();
+    assert!(Scope::parse(["a2a:skill/e/*"]).unwrap().le(&scope(root)), "the holder and the agent have more");
+    assert!(!Scope::parse(["a2a:skill/e/*"]).unwrap().le(&scope(middle)));
+    let shown = world.tree.summary(child).unwrap().missing;
+    let limit = Scope::parse([world.tree.summary(middle).unwrap().scope, shown].concat()).unwrap();
+    assert!(scope(done_by).le(&limit), "{:?} of {:?}", scope(done_by), limit);
+}

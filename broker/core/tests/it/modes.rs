@@ -170,6 +170,22 @@ fn what_a_sub_task_asks_is_asked_by_the_group_and_the_answer_goes_to_exactly_tha
 }
 
 #[test]
+fn a_question_that_is_shown_stays_until_it_is_answered_whoever_else_asks_meanwhile() {
+    let mut world = World::new();
+    let (id, ids) = group(&mut world, None, GroupMode::Parallel, 2, &["b", "c"]);
+    end(&mut world, ids[1], TaskState::InputRequired, "password?");
+    end(&mut world, ids[0], TaskState::InputRequired, "colour?");
+    assert_eq!(text(&world, id), "password?", "somebody may be answering it");
+    let sent = world.sent.len();
+    world.feed(Input::Turn { task: id, message: Box::new(Message::user_text("t1", "secret")) }).unwrap();
+    assert_eq!(world.sent[sent..], [format!("t1.{}.1", ids[1])], "to whoever asked for it");
+    assert_eq!(text(&world, id), "colour?");
+    // Another question in place of that one is another question.
+    end(&mut world, ids[0], TaskState::InputRequired, "shade?");
+    assert_eq!(text(&world, id), "shade?");
+}
+
+#[test]
 fn a_question_below_a_delegator_that_is_done_reaches_the_roots_caller_and_its_answer_exactly_that_task() {
     let mut world = World::new();
     let root = world.delegate(None, "a").unwrap();
@@ -188,6 +204,24 @@ fn a_question_below_a_delegator_that_is_done_reaches_the_roots_caller_and_its_an
     assert_eq!((world.state(child), world.state(root)), (TaskState::Working, TaskState::Working));
     end(&mut world, child, TaskState::Completed, "painted");
     assert_eq!([child, middle, root].map(|task| world.state(task)), [TaskState::Completed; 3]);
+}
+
+#[test]
+fn a_question_nobody_answers_is_cancelled_also_where_the_broker_delegated_it() {
+    let mut world = World::new();
+    let root = world.delegate(None, "a").unwrap();
+    let (id, ids) = group(&mut world, Some(root), GroupMode::Parallel, 1, &["b"]);
+    end(&mut world, ids[0], TaskState::InputRequired, "colour?");
+    end(&mut world, root, TaskState::Completed, "done");
+    assert_eq!(world.state(root), TaskState::InputRequired);
+    world.now = world.now.add_millis(world.limits.silence_ms);
+    assert!(world.tree.next_timer(&world.limits).unwrap() <= world.now);
+    world.feed(Input::Tick).unwrap();
+    world.feed(Input::CancelAnswered { attempt: first(ids[0]), confirmed: true, reason: None }).unwrap();
+    assert_eq!(
+        [ids[0], id, root].map(|task| world.state(task)),
+        [TaskState::Canceled, TaskState::Failed, TaskState::Completed]
+    );
 }
 
 #[test]
@@ -319,4 +353,21 @@ fn what_goes_together_in_a_wish_is_checked_and_named() {
     assert_eq!(good.retry.fallback, Some(Fallback::Agents(vec!["b".to_owned()])));
     let extension::Mode::Group(group, subtasks) = good.mode else { panic!("{:?}", good.mode) };
     assert_eq!((group.need, subtasks.len()), (1, 1));
+}
+
+#[test]
+fn a_task_is_handed_over_only_so_often() {
+    let mut world = World::new();
+    world.limits.max_handoffs = 3;
+    let root = world.delegate(None, "a").unwrap();
+    let child = world.delegate(Some(root), "b").unwrap();
+    for to in ["c", "b", "c"] {
+        hand_off(&mut world, child, to).unwrap();
+    }
+    let refused = hand_off(&mut world, child, "b");
+    assert!(
+        matches!(&refused, Err(Refusal::NotPossible(why)) if why.contains("max_handoffs")),
+        "{refused:?}"
+    );
+    assert!(world.tree.is_live(AttemptId { task: child, number: 4 }), "it goes on where it is");
 }

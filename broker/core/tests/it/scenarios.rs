@@ -212,3 +212,74 @@ fn an_answer_that_cannot_be_sent_waits_and_never_begins_the_task_again() {
         assert_eq!(world.sent, [message, turn.clone(), turn], "the answer is sent again, the task is not");
     }
 }
+
+#[test]
+fn what_is_kept_is_bounded_whatever_it_hangs_on_and_what_is_known_counts_once() {
+    let mut world = World::new();
+    world.limits.max_task_bytes = 20_000;
+    let root = world.delegate(None, "a").unwrap();
+    let at = first(root);
+    let noise = |number: usize| {
+        let mut status = update(at, TaskState::Working, None);
+        if let StreamResponse::StatusUpdate(update) = &mut status {
+            update.metadata.set("noise", &format!("{number}{}", "x".repeat(1_000))).unwrap();
+        }
+        status
+    };
+    (0..100).for_each(|number| world.say(at, noise(number)));
+    assert_eq!(world.state(root), TaskState::Failed, "metadata counts");
+    assert!(world.journal.len() < 40, "{}", world.journal.len());
+
+    let mut world = World::new();
+    world.limits.max_task_bytes = 20_000;
+    let root = world.delegate(None, "a").unwrap();
+    let at = first(root);
+    let mut found = snapshot(at, TaskState::Working, None);
+    let StreamResponse::ArtifactUpdate(large) = artifact(at, &"x".repeat(4_000), false) else { return };
+    found.artifacts.push(large.artifact);
+    for _ in 0..10 {
+        world.feed(world.found(at, found.clone())).unwrap();
+    }
+    assert_eq!(world.state(root), TaskState::Working, "nothing of it was new");
+    let records = world.journal.len();
+    found.history =
+        (0..20).map(|number| Message::agent_text(format!("m{number}"), &"y".repeat(1_000))).collect();
+    world.feed(world.found(at, found)).unwrap();
+    assert_eq!(world.state(root), TaskState::Failed, "a history counts");
+    assert!(world.journal.len() < records + 5);
+}
+
+#[test]
+fn what_was_completed_in_time_is_completed_though_its_delegations_were_not() {
+    let mut world = World::new();
+    let root = world.delegate(None, "a").unwrap();
+    let child = world.delegate(Some(root), "b").unwrap();
+    world.say(first(child), update(first(child), TaskState::Working, None));
+    world.say(first(root), update(first(root), TaskState::Completed, Some("done")));
+    world.now = world.now.add_millis(world.limits.default_deadline_ms + world.limits.cancel_ms);
+    for _ in 0..4 {
+        world.feed(Input::Tick).unwrap();
+        world.now = world.now.add_millis(world.limits.cancel_ms);
+    }
+    assert!(!world.tree.is_open());
+    assert_eq!((world.state(child), world.state(root)), (TaskState::Canceled, TaskState::Completed));
+}
+
+#[test]
+fn a_poll_that_finds_nothing_new_says_nothing_also_while_a_question_from_below_is_shown() {
+    let mut world = World::new();
+    let root = world.delegate(None, "a").unwrap();
+    let middle = world.delegate(Some(root), "b").unwrap();
+    let child = world.delegate(Some(middle), "c").unwrap();
+    world.say(first(root), update(first(root), TaskState::Working, Some("at it")));
+    world.say(first(child), update(first(child), TaskState::InputRequired, Some("colour?")));
+    world.say(first(middle), update(first(middle), TaskState::Completed, Some("done")));
+    assert_eq!(world.state(root), TaskState::InputRequired);
+    let records = world.journal.len();
+    for _ in 0..5 {
+        world
+            .feed(world.found(first(root), snapshot(first(root), TaskState::Working, Some("at it"))))
+            .unwrap();
+    }
+    assert_eq!(world.journal.len(), records);
+}

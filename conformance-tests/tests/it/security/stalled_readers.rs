@@ -102,7 +102,17 @@ async fn chatty(broker: &Broker, gate: &Gate, events: usize) -> String {
     let mut params = wire::message("chatty", &script);
     params["configuration"] = json!({ "returnImmediately": true });
     let begun = broker.rpc("/agents/worker", "SendMessage", params).await;
-    begun["result"]["task"]["id"].as_str().expect("a task").to_owned()
+    let task = begun["result"]["task"]["id"].as_str().expect("a task").to_owned();
+    let began = Instant::now();
+    // From here on nothing happens until the gate opens, so that whoever subscribes begins with the same event.
+    loop {
+        let shown = broker.rpc("", "GetTask", json!({ "id": task })).await;
+        if shown["result"]["status"]["state"] == "TASK_STATE_WORKING" {
+            return task;
+        }
+        assert!(began.elapsed() < PATIENCE, "{shown}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 /// Asks for a task often; how long that took in the middle.
