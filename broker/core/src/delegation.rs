@@ -313,7 +313,7 @@ fn apply_to_node(node: &mut Node, record: &Record) {
         }
         Fact::AttemptStarted { number } => {
             node.heard = record.at;
-            node.begin_attempt(*number, Progress::Started);
+            node.start_attempt(*number);
         }
         Fact::AttemptAccepted { number, agent_task } => {
             node.heard = record.at;

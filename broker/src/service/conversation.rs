@@ -220,7 +220,7 @@ impl Conversation {
 
     /// Looks for the task at the agent, then listens on.
     async fn recover(self, lost: Lost) {
-        let endpoint = match self.broker.registry.endpoint(&lost.agent).await {
+        let endpoint = match self.reach(&lost.agent).await {
             Ok(endpoint) => endpoint,
             Err(reason) => return self.fail(Failure::Unreachable(reason)).await,
         };
@@ -232,6 +232,18 @@ impl Conversation {
             },
         };
         self.follow(&endpoint, &agent_task, &lost.latest).await;
+    }
+
+    /// Where the agent is, once that is known; for as long as it is asked at all.
+    async fn reach(&self, agent: &str) -> Result<Endpoint, String> {
+        let began = Instant::now();
+        loop {
+            match self.broker.registry.endpoint(agent).await {
+                Err(reason) if began.elapsed() >= self.broker.recovery.give_up => return Err(reason),
+                Err(_) => tokio::time::sleep(self.broker.recovery.ask_every).await,
+                Ok(endpoint) => return Ok(endpoint),
+            }
+        }
     }
 
     /// Finds a task whose id the agent never said, by the message that made it.

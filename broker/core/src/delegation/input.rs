@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use capability::ledger::Ceilings;
 use capability::{Scope, SkillRequirement};
 use protocol::{Message, StreamResponse, Task, Timestamp};
+use serde::{Deserialize, Serialize};
 
 use crate::TaskId;
 use crate::journal::{Fallback, Group, PushConfig, Resolution, Retry};
@@ -81,17 +82,25 @@ pub struct AgentFacts {
 }
 
 /// What somebody says about trying again; what is left out is for the next to say.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RetryWish {
     /// Attempts with one delegate, at least 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_attempts: Option<u32>,
     /// Doing it twice is harmless.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idempotent: Option<bool>,
     /// Who else may do it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fallback: Option<Fallback>,
 }
 
 impl RetryWish {
+    /// Whether all is left to others to say.
+    pub fn says_nothing(&self) -> bool {
+        *self == Self::default()
+    }
+
     /// This, and where it says nothing, that.
     #[must_use]
     pub fn or(self, that: &Self) -> Self {

@@ -258,6 +258,9 @@ impl Draft<'_> {
     /// The agent reports an end. COMPLETED waits for open children; any other end takes them down first.
     fn on_reported_end(&mut self, attempt: AttemptId, outcome: Outcome) {
         let task = attempt.task;
+        if outcome.state == TaskState::Rejected && self.on_rejected(attempt, outcome.message.as_ref()) {
+            return;
+        }
         let open_children = self.node(task).map_or(0, |node| node.open_children);
         let open_children = if removed(Guard::HeldParents) { 0 } else { open_children };
         match (outcome.state, open_children) {

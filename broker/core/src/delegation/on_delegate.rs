@@ -8,7 +8,7 @@ use super::state::{Attempt, Node, Phase, Progress};
 use crate::TaskId;
 use crate::audit::{self, Event};
 use crate::error::{Refusal, Refused};
-use crate::journal::{Escalation, Fact, Group, Submission, Wish};
+use crate::journal::{Escalation, Fact, Group, Retry, Submission, Wish};
 use crate::sabotage::{Guard, removed};
 
 /// Of the time that is left, a delegator keeps no more than one part in so many.
@@ -79,8 +79,7 @@ impl Draft<'_> {
         particulars: Particulars,
     ) -> Result<(), Refusal> {
         let deadline = self.deadline(&new, &place)?;
-        let of_agent = new.agent.retry_of(new.skill.as_deref());
-        let retry = new.retry.or(&of_agent).settle(self.limits);
+        let retry = self.retry(&new);
         let Particulars { group, escalation } = particulars;
         // What was asked for matters again where other terms may have to be worked out.
         let is_kept = !retry.fallback.is_none() || escalation.is_some();
@@ -97,6 +96,7 @@ impl Draft<'_> {
             extensions: new.extensions,
             deadline,
             retry,
+            retry_wish: new.retry,
             wish,
             group,
             escalation: escalation.map(Box::new),
@@ -106,6 +106,12 @@ impl Draft<'_> {
             self.record(new.id, Fact::PushSet(Box::new(push)));
         }
         Ok(())
+    }
+
+    /// What holds about trying again with an agent: what the caller says, or else its operator.
+    pub(super) fn retry(&self, new: &NewTask) -> Retry {
+        let of_agent = new.agent.retry_of(new.skill.as_deref());
+        new.retry.clone().or(&of_agent).settle(self.limits)
     }
 
     /// An attempt goes out if there is a place for it, and else waits for one.

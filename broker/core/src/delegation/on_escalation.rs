@@ -7,7 +7,7 @@ use protocol::{Metadata, TaskState};
 
 use super::authority::Granted;
 use super::draft::Draft;
-use super::input::{Candidate, NewGrant, NewTask, RetryWish};
+use super::input::{Candidate, NewGrant, NewTask};
 use super::on_delegate::{Particulars, Place};
 use super::state::{Node, Phase};
 use crate::TaskId;
@@ -132,11 +132,7 @@ fn in_place(node: &Node, id: TaskId, holder: TaskId, asked: Scope, to: Candidate
         accepted_output_modes: submission.accepted_output_modes.clone(),
         extensions: submission.extensions.clone(),
         deadline: Some(submission.deadline),
-        retry: RetryWish {
-            max_attempts: Some(submission.retry.max_attempts),
-            idempotent: Some(submission.retry.idempotent),
-            fallback: Some(submission.retry.fallback.clone()),
-        },
+        retry: submission.retry_wish.clone(),
         admitted: to.admitted,
         escalate: false,
         budget: submission.terms.purses.first().map(|purse| purse.ceilings).unwrap_or_default(),

@@ -1,11 +1,11 @@
 //! The conversation with an agent failed: the attempts table says what follows.
 
-use protocol::TaskState;
+use protocol::{Message, TaskState};
 
 use super::action::Action;
 use super::draft::Draft;
 use super::input::{AttemptId, Failure};
-use super::state::{Phase, Progress};
+use super::state::{Node, Phase, Progress};
 use crate::TaskId;
 use crate::attempts::{self, Next, Tried};
 use crate::journal::{AttemptOutcome, Fact, Outcome};
@@ -24,6 +24,13 @@ impl Draft<'_> {
             }
             failure => failure.clone(),
         };
+        if matches!(live.progress, Progress::Unknown { .. }) {
+            // It may yet come back and say; that it has not is known already.
+            if matches!(failure, Failure::Unreachable(_)) {
+                self.recover(attempt);
+            }
+            return;
+        }
         match &node.phase {
             // The agent answers with its last word; it needs no listener until then.
             Phase::Asking(TaskState::InputRequired) if ends_quietly(failure) => return,
@@ -33,21 +40,21 @@ impl Draft<'_> {
             }
             _ => {}
         }
-        let tried = Tried {
-            here: attempt.number - node.first_attempt().min(attempt.number) + 1,
-            in_all: attempt.number - node.handoffs(),
-            limit: self.limits.max_attempts,
-        };
+        let tried = self.tried(node, attempt.number);
         let reason = attempts::describe(failure, &node.terms().agent);
         let asking = live.progress == Progress::Lost;
-        match attempts::next(failure, tried, &node.submission.retry) {
+        match attempts::next(failure, tried, node.retry()) {
             Next::Recover => {
                 if !asking {
                     self.record(attempt.task, Fact::AttemptLost { number: attempt.number, reason });
                 }
                 self.recover(attempt);
             }
-            Next::Resend => self.start_attempt(attempt),
+            Next::Resend if live.starts < self.limits.max_attempts => self.start_attempt(attempt),
+            Next::Resend => {
+                let reason = format!("it lost the message {} times", live.starts);
+                self.on_failed(attempt, &Failure::NeverSent(reason), jitter);
+            }
             Next::Retry(outcome) => {
                 let wait = self.limits.backoff(attempt.number + 1, jitter).max(asked_wait(failure));
                 self.schedule_retry(attempt, outcome, reason, wait);
@@ -57,6 +64,29 @@ impl Draft<'_> {
             Next::Stop => self.fail(attempt.task, &reason),
             Next::End(state, outcome) => self.give_up(attempt, state, outcome, reason),
         }
+    }
+
+    fn tried(&self, node: &Node, number: u32) -> Tried {
+        Tried {
+            here: number - node.first_attempt().min(number) + 1,
+            in_all: number - node.handoffs(),
+            limit: self.limits.max_attempts,
+        }
+    }
+
+    /// An agent that reports REJECTED has refused the task as one that answers with an error has: it goes to another
+    /// delegate if there may be one.
+    pub(super) fn on_rejected(&mut self, attempt: AttemptId, words: Option<&Message>) -> bool {
+        let Some(node) = self.node(attempt.task) else { return false };
+        let failure = Failure::Refused(words.map(Message::joined_text).unwrap_or_default());
+        let Next::Fallback(outcome) =
+            attempts::next(&failure, self.tried(node, attempt.number), node.retry())
+        else {
+            return false;
+        };
+        let reason = attempts::describe(&failure, &node.terms().agent);
+        self.fall_back(attempt, outcome, reason);
+        true
     }
 
     pub(super) fn schedule_retry(

@@ -7,13 +7,13 @@ use protocol::TaskState;
 
 use super::action::{Action, Search};
 use super::draft::Draft;
-use super::input::{AttemptId, Candidate, NewTask, RetryWish};
+use super::input::{AttemptId, Candidate, NewTask};
 use super::purses;
 use super::state::{Node, Phase, Progress};
 use crate::TaskId;
 use crate::audit;
 use crate::error::{Refusal, Refused};
-use crate::journal::{AttemptOutcome, Fact, Outcome, Reassignment, Wish};
+use crate::journal::{AttemptOutcome, Fact, Outcome, Reassignment, Retry, Wish};
 
 impl Draft<'_> {
     /// The attempt is over; the next is another delegate's, once one is found.
@@ -35,7 +35,7 @@ impl Draft<'_> {
         let above = self.lineage(task).map(|node| node.terms().agent.as_str());
         let search = Search {
             attempt,
-            among: node.submission.retry.fallback.clone(),
+            among: node.retry().fallback.clone(),
             skill: node.terms().skill.clone(),
             skills: node.terms().skills.clone(),
             not: former.chain(above).map(ToOwned::to_owned).collect(),
@@ -68,13 +68,15 @@ impl Draft<'_> {
         if is_above || node.terms().identity == new.agent.identity {
             return Err(Refusal::Cycle { agent: new.agent.name });
         }
+        // Who else may do it was said about the task; what is harmless is said about each delegate.
+        let retry = Some(Retry { fallback: node.retry().fallback.clone(), ..self.retry(&new) });
         // What the former delegate did not use up is there for this one.
         let (former, cost) = (node.terms().clone(), node.cost_on_terms());
         purses::close(self, attempt.task, &former, &cost);
         let granted = self.authorize(&new, audit)?;
         let said = format!("attempt {} is with {}", attempt.number, new.agent.name);
         let terms = granted.terms(new.agent, new.skill, new.agent_context);
-        let to = Reassignment { number: attempt.number, terms, message: None };
+        let to = Reassignment { number: attempt.number, terms, retry, message: None };
         self.record(attempt.task, Fact::Reassigned(Box::new(to)));
         self.note_working(attempt.task, &said);
         self.begin_attempt(attempt, admitted);
@@ -123,7 +125,7 @@ fn asked_anew(node: &Node, to: Candidate, ledger: &purses::Purses) -> NewTask {
         accepted_output_modes: submission.accepted_output_modes.clone(),
         extensions: submission.extensions.clone(),
         deadline: Some(submission.deadline),
-        retry: RetryWish::default(),
+        retry: submission.retry_wish.clone(),
         admitted: to.admitted,
         escalate: false,
         budget: node.left_of_budget(ledger),

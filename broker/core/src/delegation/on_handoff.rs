@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::action::Action;
 use super::authority::Granted;
 use super::draft::Draft;
-use super::input::{AttemptId, NewHandOff, NewTask, RetryWish};
+use super::input::{AttemptId, NewHandOff, NewTask};
 use super::on_delegate::may_delegate;
 use super::state::Node;
 use crate::TaskId;
@@ -66,13 +66,14 @@ impl Draft<'_> {
         let Granted { scope, skills, purses } = self.authorize(&new, audit)?;
         let purses = in_place_of(&node.terms().purses, purses);
         let granted = Granted { scope, skills, purses };
+        let retry = Some(self.retry(&new));
         let terms = granted.terms(new.agent, new.skill, new.agent_context);
         let said = format!("{} handed the task over to {}", node.terms().agent, terms.agent);
         let former = AttemptId { task: next.task, number: next.number - 1 };
         let outcome = AttemptOutcome::HandedOff;
         self.record(next.task, Fact::AttemptEnded { number: former.number, outcome, reason: None });
         self.act(Action::Abandon(former));
-        let to = Reassignment { number: next.number, terms, message: Some(message) };
+        let to = Reassignment { number: next.number, terms, retry, message: Some(message) };
         self.record(next.task, Fact::Reassigned(Box::new(to)));
         self.note_working(next.task, &said);
         Ok(())
@@ -101,7 +102,7 @@ fn as_delegated(node: &Node, asked: NewHandOff, left: Ceilings) -> NewTask {
         accepted_output_modes: submission.accepted_output_modes.clone(),
         extensions: submission.extensions.clone(),
         deadline: Some(submission.deadline),
-        retry: RetryWish::default(),
+        retry: submission.retry_wish.clone(),
         admitted: asked.to.admitted,
         escalate: false,
         budget,

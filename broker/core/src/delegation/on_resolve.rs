@@ -22,6 +22,15 @@ impl Draft<'_> {
             format!("{reason}; until {until} an operator can decide what to do (`bailiwick task resolve`)");
         self.record(attempt.task, Fact::OutcomeUnknown { number: attempt.number, reason, until });
         self.note_working(attempt.task, &note);
+        self.go_on_asking(attempt);
+    }
+
+    /// An agent that knows the task can say what became of it once it can be reached again.
+    pub(super) fn go_on_asking(&mut self, attempt: AttemptId) {
+        let live = self.node(attempt.task).and_then(|node| node.live(attempt.number));
+        if live.is_some_and(|live| live.agent_task.is_some()) {
+            self.recover(attempt);
+        }
     }
 
     pub(super) fn on_resolve(

@@ -139,8 +139,8 @@ impl Draft<'_> {
             match (progress, &node.phase) {
                 (Progress::Queued, _) => self.ask_for_place(attempt),
                 (Progress::Seeking, _) => self.look_for_delegate(task),
-                (Progress::Scheduled { .. } | Progress::Unknown { .. }, _)
-                | (_, Phase::Asking(TaskState::InputRequired)) => {}
+                (Progress::Unknown { .. }, _) => self.go_on_asking(attempt),
+                (Progress::Scheduled { .. }, _) | (_, Phase::Asking(TaskState::InputRequired)) => {}
                 (Progress::Canceling, _) if id_known => self.ask_to_cancel(attempt),
                 _ => {
                     self.record(task, Fact::Resumed);

@@ -29,7 +29,7 @@ use serde::Serialize;
 use super::on_push::Push;
 use crate::TaskId;
 use crate::journal::{
-    AttemptOutcome, ChildNote, Cost, Origin, Outcome, Reassignment, StatusFact, Submission, Terms,
+    AttemptOutcome, ChildNote, Cost, Origin, Outcome, Reassignment, Retry, StatusFact, Submission, Terms,
 };
 use crate::sabotage::{Guard, removed};
 
@@ -60,6 +60,8 @@ pub(super) enum Phase {
 pub(super) struct Attempt {
     pub(super) number: u32,
     pub(super) progress: Progress,
+    /// How often its message went out.
+    pub(super) starts: u32,
     /// The agent's own id of the task, once it said one.
     pub(super) agent_task: Option<String>,
     pub(super) reason: Option<String>,
@@ -237,6 +239,12 @@ impl Node {
         self.reassigned.as_deref().map_or(&self.submission.terms, |reassigned| &reassigned.terms)
     }
 
+    /// How often and when it may be tried again there.
+    pub(super) fn retry(&self) -> &Retry {
+        let own = self.reassigned.as_deref().and_then(|reassigned| reassigned.retry.as_ref());
+        own.unwrap_or(&self.submission.retry)
+    }
+
     /// What the agent it is with is sent first.
     pub(super) fn first_message(&self) -> &Message {
         let own = self.reassigned.as_deref().and_then(|reassigned| reassigned.message.as_ref());
@@ -279,8 +287,16 @@ impl Node {
         if let Some(attempt) = self.attempt_mut(number) {
             attempt.progress = progress;
         } else {
-            let (agent_task, reason, former, cost) = Default::default();
-            self.attempts.push(Attempt { number, progress, agent_task, reason, former, cost });
+            let (starts, agent_task, reason, former, cost) = Default::default();
+            self.attempts.push(Attempt { number, progress, starts, agent_task, reason, former, cost });
+        }
+    }
+
+    /// Its message goes out, perhaps again.
+    pub(super) fn start_attempt(&mut self, number: u32) {
+        self.begin_attempt(number, Progress::Started);
+        if let Some(attempt) = self.attempt_mut(number) {
+            attempt.starts += 1;
         }
     }
 

@@ -6,6 +6,7 @@ use protocol::{Message, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::TaskId;
+use crate::delegation::input::RetryWish;
 
 /// Everything fixed when a task is accepted.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -33,8 +34,11 @@ pub struct Submission {
     pub extensions: Vec<String>,
     /// When the task must be over.
     pub deadline: Timestamp,
-    /// How often and when it may be tried again.
+    /// How often and when it may be tried again, with its first delegate.
     pub retry: Retry,
+    /// What the caller said about that, for the next one.
+    #[serde(default, skip_serializing_if = "RetryWish::says_nothing")]
+    pub retry_wish: RetryWish,
     /// What was asked for, where other terms may have to be worked out later.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wish: Option<Box<Wish>>,
@@ -135,6 +139,9 @@ pub struct Reassignment {
     /// The terms.
     #[serde(flatten)]
     pub terms: Terms,
+    /// How often and when it may be tried again there; absent: as before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry: Option<Retry>,
     /// What the new agent is sent; absent if the task's own first message.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<Message>,

@@ -7,7 +7,7 @@ use capability::Scope;
 use capability::ledger::Ceilings;
 use protocol::TaskState;
 
-use super::world::{World, candidate, retries, update};
+use super::world::{World, candidate, retries, snapshot, update};
 
 fn attempt(task: TaskId, number: u32) -> AttemptId {
     AttemptId { task, number }
@@ -295,4 +295,72 @@ fn whoever_looks_for_a_delegate_has_nobody_at_work_who_could_delegate() {
     world
         .feed(Input::Reassign { attempt: attempt(id, 2), to })
         .expect("the former one stands in nobody's way");
+}
+
+#[test]
+fn a_message_that_keeps_getting_lost_is_not_sent_for_ever() {
+    let mut world = World::new();
+    let new = world.new_task(None, "b", retries(1, false, Fallback::None));
+    let id = new.id;
+    world.feed(Input::Delegate(Box::new(new))).unwrap();
+    for _ in 0..50 {
+        world.fail(attempt(id, 1), Failure::Broken("reset".to_owned()));
+        world.fail(attempt(id, 1), Failure::Absent { conclusive: true });
+    }
+    assert_eq!(world.sent.len(), world.limits.max_attempts as usize);
+    assert_eq!((world.state(id), states(&world, id)), (TaskState::Failed, vec!["never_sent"]));
+}
+
+#[test]
+fn an_agent_is_asked_further_while_an_operator_may_decide_and_nothing_is_written_about_that() {
+    let mut world = World::new();
+    let id = world.delegate(None, "b").unwrap();
+    let first = attempt(id, 1);
+    world.say(first, update(first, TaskState::Working, None));
+    world.fail(first, Failure::Broken("reset".to_owned()));
+    world.fail(first, Failure::Unreachable("no answer".to_owned()));
+    assert_eq!(states(&world, id), ["unknown_outcome"]);
+    let (until, records) = (world.tree.next_timer(&world.limits), world.journal.len());
+    for _ in 0..3 {
+        assert_eq!(world.listening, [first], "it is asked");
+        world.fail(first, Failure::Unreachable("still none".to_owned()));
+    }
+    assert_eq!((world.tree.next_timer(&world.limits), world.journal.len()), (until, records));
+    world.crash();
+    assert_eq!((world.listening.clone(), world.journal.len()), (vec![first], records));
+    world.feed(world.found(first, snapshot(first, TaskState::Completed, Some("done")))).unwrap();
+    assert_eq!(world.state(id), TaskState::Completed, "and believed");
+}
+
+#[test]
+fn a_task_that_is_reported_rejected_goes_to_another_delegate_as_one_that_is_refused_does() {
+    let mut world = World::new();
+    let id = with_fallback(&mut world, false);
+    let first = attempt(id, 1);
+    world.say(first, update(first, TaskState::Rejected, Some("not mine")));
+    assert_eq!((states(&world, id), world.seeking.len()), (vec!["refused", "seeking"], 1));
+    let reason = "e: no".to_owned();
+    world.feed(Input::NoDelegate { attempt: attempt(id, 2), reason }).unwrap();
+    assert_eq!(world.state(id), TaskState::Rejected);
+}
+
+#[test]
+fn what_is_harmless_with_one_delegate_is_not_with_the_next_unless_that_is_said_as_well() {
+    let harmless = RetryWish { idempotent: Some(true), max_attempts: Some(3), fallback: None };
+    for (said_by_caller, after) in
+        [(None, vec!["refused", "failed"]), (Some(true), vec!["refused", "failed", "scheduled"])]
+    {
+        let mut world = World::new();
+        let wish =
+            RetryWish { idempotent: said_by_caller, max_attempts: Some(3), fallback: Some(Fallback::Any) };
+        let mut new = world.new_task(None, "b", wish);
+        new.agent.retry = harmless.clone();
+        let id = new.id;
+        world.feed(Input::Delegate(Box::new(new))).unwrap();
+        world.fail(attempt(id, 1), refused());
+        world.feed(Input::Reassign { attempt: attempt(id, 2), to: Box::new(candidate("c")) }).unwrap();
+        world.crash();
+        world.fail(attempt(id, 2), Failure::Errored("500".to_owned()));
+        assert_eq!(states(&world, id), after, "as the caller says {said_by_caller:?}");
+    }
 }
