@@ -38,7 +38,7 @@ use self::draft::Draft;
 use self::input::Input;
 use self::purses::PurseId;
 use self::slots::Slots;
-use self::state::{Body, Node, Phase, Progress, bytes_of, status_bytes};
+use self::state::{Body, Node, Phase, Progress, Turn, bytes_of, status_bytes};
 use crate::TaskId;
 use crate::audit::Event;
 use crate::error::Refused;
@@ -141,6 +141,7 @@ impl Tree {
             Input::Turn { task, message } => draft.on_turn(task, &message)?,
             Input::Agent { attempt, event } => draft.on_agent(attempt, *event),
             Input::Found { attempt, task, latest } => draft.on_found(attempt, *task, &latest),
+            Input::Taken { attempt, latest } => draft.on_taken(attempt, &latest),
             Input::Admitted { attempt } => draft.on_admitted(attempt),
             Input::Failed { attempt, failure, jitter } => draft.on_failed(attempt, &failure, jitter),
             Input::Reassign { attempt, to } => draft.on_reassign(attempt, *to)?,
@@ -342,12 +343,13 @@ fn apply_to_node(node: &mut Node, record: &Record) {
         Fact::Turn { message, answers } => {
             node.heard = record.at;
             node.bytes += bytes_of(message);
-            node.turn = Some(Arc::new((**message).clone()));
+            node.turn = Some(Arc::new(Turn { message: (**message).clone(), answers: *answers }));
             if *answers {
                 node.phase = Phase::Working;
                 node.show(TaskState::Working, record.at);
             }
         }
+        Fact::TurnTaken { .. } => node.turn = None,
         Fact::Bubbled(bubble) => {
             node.show(bubble.asks.state, record.at);
             node.bubbled = Some(bubble.asks.task);

@@ -127,6 +127,11 @@ pub enum Fact {
         /// It answers a question, so the task is WORKING again.
         answers: bool,
     },
+    /// The agent has that turn, which answered nothing: another may follow.
+    TurnTaken {
+        /// Attempt number.
+        number: u32,
+    },
     /// A task below asks, and its delegator cannot hear it: the question is shown here, to be answered here.
     Bubbled(Box<Bubble>),
     /// The answer to that question was passed on to the task that asks.

@@ -129,6 +129,7 @@ impl Conversation {
         };
         let (is_turn, latest) = (request.message.task_id.is_some(), request.message.message_id.clone());
         let ended = match self.dispatch(&endpoint, request).await {
+            Ok(events) if is_turn => self.listen(self.taking(events, latest.clone())).await,
             Ok(events) => self.listen(events).await,
             Err(failure) => {
                 self.note_failure(&failure);
@@ -194,6 +195,21 @@ impl Conversation {
         Ok(request)
     }
 
+    /// An agent that answers the call has taken the message.
+    fn taking(&self, events: EventStream, latest: String) -> EventStream {
+        let (broker, root, attempt) = (Arc::clone(&self.broker), self.root, self.attempt);
+        let mut taken = Some(Input::Taken { attempt, latest });
+        Box::pin(events.then(move |event| {
+            let (broker, taken) = (Arc::clone(&broker), taken.take().filter(|_| event.is_ok()));
+            async move {
+                if let Some(taken) = taken {
+                    broker.drive_until_taken(root, taken).await;
+                }
+                event
+            }
+        }))
+    }
+
     /// Feeds events to the driver until there are no more, or nobody wants them.
     async fn listen(&self, mut events: EventStream) -> Ended {
         let mut asking = false;
@@ -224,6 +240,10 @@ impl Conversation {
             Ok(endpoint) => endpoint,
             Err(reason) => return self.fail(Failure::Unreachable(reason)).await,
         };
+        if lost.latest != lost.message_id {
+            // It may have a further message that it does not show yet.
+            tokio::time::sleep(self.broker.recovery.absent_after).await;
+        }
         let agent_task = match lost.agent_task.clone() {
             Some(agent_task) => agent_task,
             None => match self.find(&endpoint, &lost).await {
@@ -389,9 +409,14 @@ impl Conversation {
     }
 
     async fn agent_task(&self) -> Option<String> {
-        let cell = self.broker.trees.load(self.root).await.ok()??;
-        let tree = cell.tree.lock().await;
-        tree.agent_task(self.attempt).map(ToOwned::to_owned)
+        loop {
+            if let Ok(cell) = self.broker.trees.load(self.root).await {
+                let cell = cell?;
+                let tree = cell.tree.lock().await;
+                return tree.agent_task(self.attempt).map(ToOwned::to_owned);
+            }
+            tokio::time::sleep(self.broker.recovery.ask_every).await;
+        }
     }
 }
 

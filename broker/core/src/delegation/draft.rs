@@ -42,7 +42,10 @@ impl<'t> Draft<'t> {
 
     fn is_shown_differently(&self, node: &Node) -> bool {
         let before = self.tree.nodes.get(node.id);
-        before.is_none_or(|before| (before.state, before.updated) != (node.state, node.updated))
+        before.is_none_or(|before| {
+            (before.state, before.updated) != (node.state, node.updated)
+                || before.terms().agent != node.terms().agent
+        })
     }
 
     /// The task as it stands after what has been decided so far.
@@ -211,7 +214,7 @@ impl<'t> Draft<'t> {
         let Some(node) = self.node(attempt.task) else { return };
         let terms = node.terms();
         let first = node.first_message();
-        let latest = node.turn.as_deref().unwrap_or(first);
+        let latest = node.turn.as_deref().map_or(first, |turn| &turn.message);
         let action = Action::Recover {
             attempt,
             agent: terms.agent.clone(),

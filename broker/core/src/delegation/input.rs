@@ -213,6 +213,13 @@ pub enum Input {
         /// message that was sent since, and says nothing about that one.
         latest: String,
     },
+    /// The agent answered the call that brought it a message.
+    Taken {
+        /// The attempt.
+        attempt: AttemptId,
+        /// Southbound id of the message.
+        latest: String,
+    },
     /// The agent has a place for an attempt that waited for one.
     Admitted {
         /// The attempt.

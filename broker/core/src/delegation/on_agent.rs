@@ -8,7 +8,7 @@ use protocol::{
 use super::action::Action;
 use super::draft::{Draft, agent_message_id};
 use super::input::{AttemptId, Failure};
-use super::state::{Node, Phase, Question, bytes_of, status_bytes};
+use super::state::{Node, Phase, Question, Turn, bytes_of, status_bytes};
 use crate::TaskId;
 use crate::extension;
 use crate::journal::{ArtifactFact, AttemptOutcome, Fact, Origin, Outcome, StatusFact};
@@ -67,15 +67,31 @@ impl Draft<'_> {
         }
     }
 
+    /// A turn that the agent lacks: it still asks what that answers; or it shows what callers said, and this is not there.
     fn undelivered_turn(&self, attempt: AttemptId, found: &Task, latest: &str) -> Option<Message> {
-        let turn = self.node(attempt.task)?.turn.clone()?;
-        let id = agent_message_id(&turn.message_id, attempt);
-        if id != latest {
+        let turn = self.node(attempt.task)?.turn.as_deref()?;
+        let id = agent_message_id(&turn.message.message_id, attempt);
+        if id != latest || found.status.state.is_terminal() || has(&found.history, &id) {
             return None;
         }
-        let delivered = found.history.iter().any(|message| message.message_id == id);
-        let waiting = self.is_stale_question(attempt.task, &found.status);
-        (waiting && !delivered).then(|| (*turn).clone())
+        let shows_callers = found.history.iter().any(|message| message.role == protocol::Role::User);
+        let is_lacking =
+            self.is_stale_question(attempt.task, &found.status) || (!turn.answers && shows_callers);
+        is_lacking.then(|| turn.message.clone())
+    }
+
+    /// The agent has a turn that answered nothing. (One that answered a question is known to have arrived when that is no
+    /// longer asked.)
+    pub(super) fn on_taken(&mut self, attempt: AttemptId, latest: &str) {
+        let AttemptId { task, number } = attempt;
+        let Some(node) = self.node(task).filter(|node| node.is_open() && node.live(number).is_some()) else {
+            return;
+        };
+        let is_taken =
+            |turn: &Turn| !turn.answers && agent_message_id(&turn.message.message_id, attempt) == latest;
+        if node.turn.as_deref().is_some_and(is_taken) {
+            self.record(task, Fact::TurnTaken { number });
+        }
     }
 
     fn is_listening(&self, attempt: AttemptId) -> bool {
@@ -175,6 +191,11 @@ impl Draft<'_> {
     /// A whole task: only what is new in it becomes records.
     fn on_snapshot(&mut self, attempt: AttemptId, task: Task) {
         let id = attempt.task;
+        let turn = self.node(id).and_then(|node| node.turn.as_deref());
+        let turn = turn.map(|turn| agent_message_id(&turn.message.message_id, attempt));
+        if let Some(turn) = turn.filter(|turn| has(&task.history, turn)) {
+            self.on_taken(attempt, &turn);
+        }
         for message in task.history {
             if self.is_news(id, &message) {
                 let message = self.northbound_message(id, message);
@@ -322,6 +343,10 @@ impl Draft<'_> {
         let Some(agent) = self.node(attempt.task).map(|node| node.terms().agent.clone()) else { return };
         self.act(Action::Cancel { attempt, agent, agent_task });
     }
+}
+
+fn has(history: &[Message], id: &str) -> bool {
+    history.iter().any(|message| message.message_id == id)
 }
 
 fn agent_status(state: TaskState, message: Option<Message>) -> StatusFact {

@@ -43,7 +43,15 @@ impl Draft<'_> {
         let tried = self.tried(node, attempt.number);
         let reason = attempts::describe(failure, &node.terms().agent);
         let asking = live.progress == Progress::Lost;
-        match attempts::next(failure, tried, node.retry()) {
+        let wait = self.limits.backoff(attempt.number + 1, jitter).max(asked_wait(failure));
+        let next = match attempts::next(failure, tried, node.retry()) {
+            // It would be too late for this delegate by then.
+            Next::Retry(_) if self.now.add_millis(wait) >= node.submission.deadline => {
+                attempts::next(failure, Tried { here: u32::MAX, ..tried }, node.retry())
+            }
+            next => next,
+        };
+        match next {
             Next::Recover => {
                 if !asking {
                     self.record(attempt.task, Fact::AttemptLost { number: attempt.number, reason });
@@ -55,10 +63,7 @@ impl Draft<'_> {
                 let reason = format!("it lost the message {} times", live.starts);
                 self.on_failed(attempt, &Failure::NeverSent(reason), jitter);
             }
-            Next::Retry(outcome) => {
-                let wait = self.limits.backoff(attempt.number + 1, jitter).max(asked_wait(failure));
-                self.schedule_retry(attempt, outcome, reason, wait);
-            }
+            Next::Retry(outcome) => self.schedule_retry(attempt, outcome, reason, wait),
             Next::Fallback(outcome) => self.fall_back(attempt, outcome, reason),
             Next::Unknown => self.hold_unknown(attempt, reason),
             Next::Stop => self.fail(attempt.task, &reason),

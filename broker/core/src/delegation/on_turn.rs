@@ -16,6 +16,10 @@ impl Draft<'_> {
         }
         let node = self.node(task).ok_or(Refusal::NotFound)?;
         let refusal = match &node.phase {
+            // One at a time: what crosses another message on the way to the agent might overtake it, or get lost unseen.
+            Phase::Working | Phase::Asking(_) if node.turn.is_some() => {
+                Some("has not taken the message before yet; try again in a moment")
+            }
             Phase::Working | Phase::Asking(_) => None,
             Phase::Submitted => Some("has not reached its agent yet; wait until it is working"),
             Phase::Held(_) | Phase::Closing { .. } => Some("is finishing and can take no further message"),

@@ -155,7 +155,7 @@ pub(super) struct Node {
     /// The agent's answer was one direct message.
     pub(super) direct: bool,
     /// A caller's turn the agent has not reacted to yet.
-    pub(super) turn: Option<Arc<Message>>,
+    pub(super) turn: Option<Arc<Turn>>,
     /// The task that does this one in its place, having what it lacks.
     pub(super) done_by: Option<TaskId>,
     /// The task this one is done in the place of.
@@ -174,6 +174,14 @@ pub(super) struct Delegated {
     pub(super) agent: Arc<str>,
     pub(super) skill: Option<Arc<str>>,
     pub(super) at: Timestamp,
+}
+
+/// A further message of the caller.
+#[derive(Debug, Clone)]
+pub(super) struct Turn {
+    pub(super) message: Message,
+    /// It answers a question.
+    pub(super) answers: bool,
 }
 
 /// Identifies a question of the agent.

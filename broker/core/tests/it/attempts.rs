@@ -75,6 +75,21 @@ fn an_agent_that_is_too_busy_is_tried_again_no_sooner_than_it_asked() {
 }
 
 #[test]
+fn an_agent_that_asks_to_be_left_alone_past_the_deadline_is_not_waited_for() {
+    for (fallback, after) in
+        [(Fallback::Any, vec!["never_sent", "seeking"]), (Fallback::None, vec!["never_sent"])]
+    {
+        let mut world = World::new();
+        let new = world.new_task(None, "b", retries(3, false, fallback));
+        let id = new.id;
+        world.feed(Input::Delegate(Box::new(new))).unwrap();
+        let retry_after_ms = Some(world.limits.default_deadline_ms + 1);
+        world.fail(attempt(id, 1), Failure::Busy { reason: "full".to_owned(), retry_after_ms });
+        assert_eq!(states(&world, id), after);
+    }
+}
+
+#[test]
 fn waits_are_spread_by_jitter_within_their_bound() {
     let limits = Limits { backoff_ms: 1_000, ..Limits::default() };
     for (jitter, wait) in [(0, 500), (u16::MAX, 1_000), (u16::MAX / 2, 749)] {

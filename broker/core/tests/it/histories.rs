@@ -67,6 +67,9 @@ enum Step {
         attempt: usize,
         how: usize,
     },
+    Taken {
+        attempt: usize,
+    },
     Found {
         attempt: usize,
         what: usize,
@@ -135,6 +138,7 @@ fn simple_step() -> impl Strategy<Value = Step> {
             .prop_map(|(attempt, what, cost)| Step::Say { attempt, what, cost }),
         6 => (some.clone(), 0_usize..12).prop_map(|(attempt, how)| Step::Fail { attempt, how }),
         2 => (some.clone(), 0_usize..8).prop_map(|(attempt, what)| Step::Found { attempt, what }),
+        1 => some.clone().prop_map(|attempt| Step::Taken { attempt }),
         4 => some.clone().prop_map(|task| Step::Turn { task }),
         1 => some.clone().prop_map(|task| Step::Cancel { task }),
         1 => some.clone().prop_map(|task| Step::Revoke { task }),
@@ -285,6 +289,7 @@ fn input(world: &mut World, step: &Step) -> Option<Input> {
             let attempt = attempt(world, *index)?;
             world.found(attempt, snapshot(attempt, STATES[*what], Some("found")))
         }
+        Step::Taken { attempt: index } => world.taken(attempt(world, *index)?),
         Step::Turn { task } => {
             let id = world.fresh();
             let message = Box::new(Message::user_text(format!("turn{id}"), "blue"));
@@ -389,7 +394,7 @@ fn nothing_is_sent_twice(world: &World) {
 }
 
 /// Every kind of fact, so that what the histories never reach is noticed.
-const FACTS: [&str; 29] = [
+const FACTS: [&str; 30] = [
     "approved",
     "artifact",
     "attempt_accepted",
@@ -419,6 +424,7 @@ const FACTS: [&str; 29] = [
     "status",
     "submitted",
     "turn",
+    "turn_taken",
 ];
 /// Those that other tests are about.
 const ELSEWHERE: [&str; 4] = ["metadata", "push_deleted", "push_set", "said"];

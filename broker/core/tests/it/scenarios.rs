@@ -182,6 +182,37 @@ fn an_answer_of_the_agent_that_is_older_than_the_callers_says_nothing_about_it()
 }
 
 #[test]
+fn further_messages_go_out_one_at_a_time_and_one_that_got_lost_is_sent_again() {
+    let mut world = World::new();
+    let root = world.delegate(None, "a").unwrap();
+    let at = first(root);
+    let turn = |world: &mut World, id: &str| {
+        world.feed(Input::Turn { task: root, message: Box::new(Message::user_text(id, "hurry")) })
+    };
+    world.say(at, update(at, TaskState::Working, None));
+    turn(&mut world, "t1").unwrap();
+    assert!(
+        matches!(turn(&mut world, "t2"), Err(Refusal::NotPossible(_))),
+        "the first may be on its way still"
+    );
+    world.crash();
+    let mut found = snapshot(at, TaskState::Working, None);
+    world.feed(world.found(at, found.clone())).unwrap();
+    assert_eq!(world.sent.len(), 2, "an agent that shows no messages does not say that it lacks one");
+    found.history = vec![Message::user_text(format!("m{root}.{root}.1"), "do it")];
+    world.feed(world.found(at, found.clone())).unwrap();
+    assert_eq!(world.sent[1..], [format!("t1.{root}.1"), format!("t1.{root}.1")], "it is not there");
+    found.history.push(Message::user_text(format!("t1.{root}.1"), "hurry"));
+    world.feed(world.found(at, found)).unwrap();
+    assert_eq!(world.sent.len(), 3, "it is there");
+    turn(&mut world, "t2").unwrap();
+    assert!(turn(&mut world, "t3").is_err());
+    world.feed(world.taken(at)).unwrap();
+    turn(&mut world, "t3").unwrap();
+    assert_eq!(world.sent[3..], [format!("t2.{root}.1"), format!("t3.{root}.1")]);
+}
+
+#[test]
 fn unknown_is_not_sent_again_unless_declared_idempotent() {
     let mut world = World::new();
     world.limits.unknown_hold_ms = 0;

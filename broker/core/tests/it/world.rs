@@ -142,6 +142,12 @@ impl World {
         Input::Found { attempt, task: Box::new(task), latest }
     }
 
+    /// The agent answered the call that brought it the latest message.
+    pub(crate) fn taken(&self, attempt: AttemptId) -> Input {
+        let latest = self.latest.get(&attempt.task).cloned().unwrap_or_default();
+        Input::Taken { attempt, latest }
+    }
+
     fn listen(&mut self, attempt: AttemptId) {
         self.listening.retain(|other| *other != attempt);
         self.listening.push(attempt);

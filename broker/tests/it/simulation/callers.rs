@@ -213,11 +213,11 @@ impl Conversation {
             self.reuse_id(session).await?;
         }
         let asks = self.world.lock().mirror.tasks.get(&task).and_then(|life| life.states.last().copied());
-        if let Some((_, asking)) = asks
-            && asking.is_interrupted()
+        if let Some((_, state)) = asks
             && session.answers
+            && (state.is_interrupted() || state == TaskState::Working && self.has_more_to_say())
         {
-            self.answer(session, task).await?;
+            self.say_more(session, task).await?;
         }
         let is_dead = session.parent.is_some_and(|parent| self.world.lock().mirror.is_dead(parent));
         let (broker, caller) = self.call(session).await?;
@@ -367,14 +367,19 @@ impl Conversation {
         }
     }
 
-    async fn answer(&self, session: &Session, task: TaskId) -> Result<(), Missed> {
+    /// Nobody asked; some say something all the same.
+    fn has_more_to_say(&self) -> bool {
+        self.world.lock().chance.happens(60)
+    }
+
+    async fn say_more(&self, session: &Session, task: TaskId) -> Result<(), Missed> {
         let (broker, caller) = self.call(session).await?;
         let id = format!("{}-turn{}", session.message.message_id, session.turns);
         let mut message = Message::user_text(id, "blue");
         message.task_id = Some(task.to_string());
         let mut request = SendMessageRequest::new(message);
         request.configuration = session.request().configuration;
-        self.world.note(|| format!("{} answers {task}", name(session)));
+        self.world.note(|| format!("{} says more about {task}", name(session)));
         let answered = tokio::time::timeout(
             Duration::from_secs(2),
             broker.send(&caller, &Target::Any, request, protocol::Version::V1.into()),
