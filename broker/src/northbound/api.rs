@@ -58,7 +58,7 @@ async fn answer(context: &Context, resource: Resource, incoming: Incoming<'_>) -
     }
     let call = Call { broker, caller, query, body };
     match resource {
-        Resource::Agents if method == "GET" => agents::list(&call),
+        Resource::Agents if method == "GET" => Ok(agents::list(&call)),
         Resource::Agents => agents::register(&call).await,
         Resource::Agent(name) if method == "GET" => agents::show(&call, &name),
         Resource::Agent(name) => agents::remove(&call, &name).await,

@@ -358,8 +358,8 @@ impl Conversation {
     /// Whether the task waits for its caller: after an answer, an agent may go on showing the question for a while.
     async fn waits_for_caller(&self) -> bool {
         let Ok(Some(cell)) = self.broker.trees.load(self.root).await else { return false };
-        let waits = cell.tree.lock().await.waits_for_caller(self.attempt);
-        waits
+        let tree = cell.tree.lock().await;
+        tree.waits_for_caller(self.attempt)
     }
 
     async fn cancel(self, agent_task: String) {

@@ -1,11 +1,11 @@
 //! The registry.
 
-use http::StatusCode;
+use http::{Response, StatusCode};
 use serde::Deserialize;
 use serde_json::json;
 
 use super::{Answered, Call, JSON, ok};
-use crate::northbound::reply;
+use crate::northbound::reply::{self, Body};
 use crate::service::NewAgent;
 
 /// What may be said of a card that is accepted.
@@ -24,8 +24,8 @@ struct Probe {
     message: Option<String>,
 }
 
-pub(super) fn list(call: &Call<'_>) -> Answered {
-    Ok(ok(&json!({ "agents": call.broker.list_agents(&call.caller) })))
+pub(super) fn list(call: &Call<'_>) -> Response<Body> {
+    ok(&json!({ "agents": call.broker.list_agents(&call.caller) }))
 }
 
 pub(super) async fn register(call: &Call<'_>) -> Answered {
