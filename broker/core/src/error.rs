@@ -50,11 +50,13 @@ pub enum Refusal {
         /// The bound.
         limit: u32,
     },
-    /// The tree has open tasks enough.
-    #[error("the tree already has {limit} open tasks, as many as are allowed (limits.max_live_tasks)")]
+    /// The tree has tasks enough.
+    #[error("the tree already has {limit} {what}, as many as are allowed")]
     TreeTooLarge {
         /// The bound.
         limit: u32,
+        /// What is counted, and the key of the bound.
+        what: &'static str,
     },
     /// The deadline asked for lies in the past.
     #[error("the deadline {deadline} has already passed; name a later time or none")]

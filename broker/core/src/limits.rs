@@ -16,6 +16,8 @@ pub struct Limits {
     pub max_fanout: u32,
     /// Most open tasks in one tree.
     pub max_live_tasks: u32,
+    /// Most tasks one tree may ever have: all of them are looked at in each decision.
+    pub max_tree_tasks: u32,
     /// Most bytes of messages and artifacts kept for one task.
     pub max_task_bytes: u64,
     /// Deadline of a task nobody gave one, milliseconds after it is accepted.
@@ -53,6 +55,7 @@ impl Default for Limits {
             max_depth: 8,
             max_fanout: 64,
             max_live_tasks: 1_024,
+            max_tree_tasks: 4_096,
             max_task_bytes: 64 * 1024 * 1024,
             default_deadline_ms: 24 * 60 * MINUTE,
             hop_reserve_ms: SECOND,

@@ -62,6 +62,12 @@ impl<'t> Draft<'t> {
         self.open
     }
 
+    /// How many tasks the tree has had, those of this decision included.
+    pub(super) fn size(&self) -> usize {
+        let new = self.touched.keys().filter(|task| self.tree.nodes.get(**task).is_none());
+        self.tree.nodes.len() + new.count()
+    }
+
     /// All tasks of the tree; ids sort by creation, so parents come before children.
     pub(super) fn tasks(&self) -> Vec<TaskId> {
         self.tree.nodes.tasks().collect()

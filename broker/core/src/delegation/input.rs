@@ -183,7 +183,7 @@ pub struct NewHandOff {
 /// Something that happened.
 #[derive(Debug, Clone)]
 pub enum Input {
-    /// A new child is asked for. (A new root is [`super::Tree::open`].)
+    /// A task is asked for: the root, or a child of one that is there.
     Delegate(Box<NewTask>),
     /// Several sub-tasks are asked for as one.
     Group(Box<NewGroup>),

@@ -187,7 +187,12 @@ impl Draft<'_> {
             return Err(Refusal::FanoutExceeded { limit: self.limits.max_fanout });
         }
         if self.open() >= self.limits.max_live_tasks {
-            return Err(Refusal::TreeTooLarge { limit: self.limits.max_live_tasks });
+            let (limit, what) = (self.limits.max_live_tasks, "open tasks (limits.max_live_tasks)");
+            return Err(Refusal::TreeTooLarge { limit, what });
+        }
+        if self.size() >= self.limits.max_tree_tasks as usize {
+            let (limit, what) = (self.limits.max_tree_tasks, "tasks in all (limits.max_tree_tasks)");
+            return Err(Refusal::TreeTooLarge { limit, what });
         }
         Ok(())
     }

@@ -28,6 +28,10 @@ impl<T> Slots<T> {
         self.0.values().map(|value| &**value)
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// In order of creation: ids are UUIDv7.
     pub(super) fn tasks(&self) -> impl Iterator<Item = TaskId> {
         self.0.keys().copied()

@@ -110,6 +110,16 @@ fn authority_is_judged_before_the_guards_and_the_guards_hold() {
     }
     assert!(matches!(world.delegate(Some(root), "f"), Err(Refusal::FanoutExceeded { limit: 5 })));
     assert_eq!(world.tasks().len(), 6, "refusals make no child");
+    world.limits.max_fanout = 100;
+    for (live, all, expected) in [(6, 99, "open tasks"), (99, 6, "tasks in all")] {
+        (world.limits.max_live_tasks, world.limits.max_tree_tasks) = (live, all);
+        let refused = world.delegate(Some(root), "f");
+        let is_so = |what: &str| what.starts_with(expected);
+        assert!(
+            matches!(&refused, Err(Refusal::TreeTooLarge { limit: 6, what }) if is_so(what)),
+            "{refused:?}"
+        );
+    }
 }
 
 #[test]
