@@ -169,7 +169,7 @@ fn without_empty(raw: &RawValue) -> Result<Option<Box<RawValue>>, Invalid> {
             let mut kept = Fields::default();
             for (name, value) in Fields::read(raw)?.iter() {
                 if let Some(value) = without_empty(value)? {
-                    kept.put(name, value);
+                    kept.push(name, value);
                 }
             }
             if kept.is_empty() { Ok(None) } else { kept.into_raw().map(Some) }

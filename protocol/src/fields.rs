@@ -3,6 +3,7 @@
 //! serde's `flatten` cannot hold raw values, so an object is read shallowly into [`Fields`]; a type takes the
 //! members it knows and keeps the rest. The macro `wire_object!` is the one place where that is written.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use serde::de::{DeserializeOwned, MapAccess, Visitor};
@@ -84,6 +85,20 @@ impl Fields {
             Some((_, known)) => *known = value,
             None => self.0.push((name.to_owned(), value)),
         }
+    }
+
+    /// Adds a member that is known not to be there. Nothing is searched: where an object is made member by member,
+    /// looking for each among those before it would let one of a few megabytes cost minutes.
+    pub(crate) fn push(&mut self, name: impl Into<String>, value: Box<RawValue>) {
+        self.0.push((name.into(), value));
+    }
+
+    /// Adds those members of another object that this one lacks.
+    pub(crate) fn add_missing(&mut self, other: Self) {
+        let known: HashSet<&str> = self.0.iter().map(|(name, _)| name.as_str()).collect();
+        let missing: Vec<_> =
+            other.0.into_iter().filter(|(name, _)| !known.contains(name.as_str())).collect();
+        self.0.extend(missing);
     }
 
     /// The object as raw JSON.

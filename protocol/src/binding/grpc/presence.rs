@@ -41,7 +41,7 @@ fn object(
             }
         };
         if let Some(value) = value {
-            kept.put(name, value);
+            kept.push(name, value);
         }
     }
     kept.into_raw()
@@ -63,7 +63,7 @@ fn member(field: &Field, raw: &RawValue, unknown: Unknown, levels: usize) -> Res
             let mut values = Fields::default();
             for (key, value) in Fields::read(raw)?.iter() {
                 let value = object(fields, value, unknown, levels).map_err(|invalid| invalid.within(key))?;
-                values.put(key, value);
+                values.push(key, value);
             }
             values.into_raw()
         }
