@@ -11,9 +11,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::binding::grpc::presence::{Unknown, without_defaults};
-use crate::binding::jsonrpc::check_nesting;
 use crate::canonical::canonicalize;
 use crate::fields::{strip_position, wire_object};
+use crate::json::check_nesting;
 use crate::{Fields, Invalid};
 
 /// The message a card is.

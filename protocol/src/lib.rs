@@ -11,6 +11,7 @@ mod card_signature;
 mod error;
 mod event;
 mod fields;
+mod json;
 mod message;
 mod operation;
 mod part;
@@ -29,6 +30,7 @@ pub use card_signature::{CardSignature, ProtectedHeader, SignedForm, with_signat
 pub use error::{A2aError, ErrorDetail, ErrorKind};
 pub use event::{SendMessageResponse, StreamResponse, TaskArtifactUpdateEvent, TaskStatusUpdateEvent};
 pub use fields::{Fields, Invalid, Metadata};
+pub use json::{MAX_NESTING, check_nesting};
 pub use message::{Message, Role};
 pub use operation::Operation;
 pub use part::Part;

@@ -155,7 +155,7 @@ impl Wire {
 }
 
 fn read_json<T: DeserializeOwned>(data: &[u8]) -> Result<T, Trouble> {
-    jsonrpc::check_nesting(data).map_err(Trouble::Garbage)?;
+    protocol::check_nesting(data).map_err(Trouble::Garbage)?;
     serde_json::from_slice(data).map_err(|error| {
         let found = String::from_utf8_lossy(data.get(..80.min(data.len())).unwrap_or_default()).into_owned();
         Trouble::Garbage(format!("expected an A2A object: {error}, found {found}"))

@@ -9,10 +9,8 @@ use serde_json::value::RawValue;
 
 use crate::error::{A2aError, ErrorKind};
 use crate::fields::{excerpt, strip_position};
+use crate::json::check_nesting;
 use crate::{Operation, Version, v03};
-
-/// Deepest nesting of arrays and objects read, in either direction.
-pub const MAX_NESTING: usize = 128;
 
 /// A request id, echoed byte for byte.
 #[derive(Debug, Clone)]
@@ -116,25 +114,6 @@ fn read_id(raw: Option<&RawValue>) -> Result<RequestId, String> {
         Some(b'"' | b'-' | b'0'..=b'9' | b'n') => Ok(RequestId(raw.to_owned())),
         _ => Err("expected \"id\": a string, a number or null".to_owned()),
     }
-}
-
-/// Refuses what nests deeper than [`MAX_NESTING`]; raw values are skipped without recursion, so this is the bound.
-pub fn check_nesting(json: &[u8]) -> Result<(), String> {
-    let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
-    for byte in json {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' if in_string => escaped = true,
-            b'"' => in_string = !in_string,
-            b'{' | b'[' if !in_string => depth += 1,
-            b'}' | b']' if !in_string => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        if depth > MAX_NESTING {
-            return Err(format!("Invalid JSON payload: nested deeper than {MAX_NESTING} levels"));
-        }
-    }
-    Ok(())
 }
 
 /// A successful response.

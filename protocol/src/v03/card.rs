@@ -27,7 +27,7 @@ const SCHEMES: [(&str, &str); 5] = [
 /// Reads a card of 1.0 or of 0.3.
 pub fn read_card(json: &[u8]) -> Result<AgentCard, Invalid> {
     let wrong = |error: &serde_json::Error| Invalid::new(crate::fields::strip_position(error));
-    crate::binding::jsonrpc::check_nesting(json).map_err(Invalid::new)?;
+    crate::check_nesting(json).map_err(Invalid::new)?;
     let raw: &RawValue = serde_json::from_slice(json).map_err(|error| wrong(&error))?;
     let mut fields = Fields::read(raw)?;
     if fields.get("supportedInterfaces").is_none_or(|raw| raw.get() == "null") && fields.get("url").is_some()
