@@ -11,6 +11,8 @@ use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
+use crate::json::{check_numbers, check_texts};
+
 /// A JSON object whose member values are kept as the bytes they were, in order.
 #[derive(Debug, Clone, Default)]
 pub struct Fields(Vec<(String, Box<RawValue>)>);
@@ -301,7 +303,13 @@ impl Member for Option<Box<RawValue>> {
 }
 
 impl Member for Metadata {
+    /// Its values stay the bytes they were, so they are judged here: protobuf could not say half a character or a number
+    /// beyond all bounds.
     fn read(raw: Option<&RawValue>) -> Result<Self, Invalid> {
+        if let Some(raw) = raw {
+            check_texts(raw.get())?;
+            check_numbers(raw.get())?;
+        }
         Ok(Self(raw.map(Fields::read).transpose()?.unwrap_or_default()))
     }
 

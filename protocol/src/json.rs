@@ -65,42 +65,41 @@ fn half_a_pair(hex: &str) -> Invalid {
 
 /// Refuses numbers that no 64-bit float comes near to.
 pub(crate) fn check_numbers(json: &str) -> Result<(), Invalid> {
-    let mut rest = json;
-    while let Some(at) = rest.find(['"', '-', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9']) {
-        let (_, found) = rest.split_at_checked(at).unwrap_or_default();
-        if let Some(text) = found.strip_prefix('"') {
-            rest = after_text(text);
-            continue;
-        }
-        let is_of_number = |c: char| c.is_ascii_digit() || matches!(c, '-' | '+' | '.' | 'e' | 'E');
-        let end = found.find(|c| !is_of_number(c)).unwrap_or(found.len());
-        let (number, after) = found.split_at_checked(end).unwrap_or_default();
-        if !is_finite(number) {
-            let problem =
-                format!("expected a number that a 64-bit float can hold, found {}", excerpt(number));
-            return Err(Invalid::new(problem));
-        }
-        rest = after;
+    let mut rest = json.as_bytes();
+    loop {
+        rest = match rest {
+            [] => return Ok(()),
+            [b'"', text @ ..] => after_text(text),
+            [b'-' | b'0'..=b'9', ..] => after_number(rest)?,
+            [_, after @ ..] => after,
+        };
     }
-    Ok(())
 }
 
 /// What follows a text, whose opening quote is taken off.
-fn after_text(text: &str) -> &str {
-    let mut rest = text;
-    while let Some(at) = rest.find(['"', '\\']) {
-        let skipped = if rest.get(at..).is_some_and(|found| found.starts_with('"')) { 1 } else { 2 };
-        rest = rest.get(at + skipped..).unwrap_or_default();
-        if skipped == 1 {
-            return rest;
-        }
+fn after_text(mut text: &[u8]) -> &[u8] {
+    while let Some(at) = text.iter().position(|byte| matches!(byte, b'"' | b'\\')) {
+        text = match text.get(at..) {
+            Some([b'"', after @ ..]) => return after,
+            Some([_, _, after @ ..]) => after,
+            _ => &[],
+        };
     }
-    ""
+    &[]
 }
 
-fn is_finite(number: &str) -> bool {
-    let is_short = number.len() <= SURELY_FINITE_DIGITS && !number.contains(['e', 'E']);
-    is_short || number.parse().is_ok_and(f64::is_finite)
+/// What follows a number, if it is one.
+fn after_number(json: &[u8]) -> Result<&[u8], Invalid> {
+    let is_of_number = |byte: &u8| byte.is_ascii_digit() || matches!(byte, b'-' | b'+' | b'.' | b'e' | b'E');
+    let end = json.iter().position(|byte| !is_of_number(byte)).unwrap_or(json.len());
+    let (number, after) = json.split_at_checked(end).unwrap_or_default();
+    let is_small = end <= SURELY_FINITE_DIGITS && !number.iter().any(|byte| matches!(byte, b'e' | b'E'));
+    let number = std::str::from_utf8(number).unwrap_or_default();
+    if is_small || number.parse().is_ok_and(f64::is_finite) {
+        return Ok(after);
+    }
+    let problem = format!("expected a number that a 64-bit float can hold, found {}", excerpt(number));
+    Err(Invalid::new(problem))
 }
 
 /// Whether a text is base64 as ProtoJSON reads it: of either alphabet, padded or not.

@@ -19,10 +19,13 @@ use crate::{Invalid, Timestamp};
 const MILLIS_PER_SECOND: i64 = 1_000;
 const NANOS_PER_MILLI: i64 = 1_000_000;
 
-/// ProtoJSON is read with padding or without.
+/// ProtoJSON is read with padding or without, and the bits that are left over say nothing: whatever passes for base64 on
+/// the other bindings ([`crate::json::is_base64`]) is read here.
 const LENIENT: GeneralPurpose = GeneralPurpose::new(
     &ALPHABET,
-    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+    GeneralPurposeConfig::new()
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+        .with_decode_allow_trailing_bits(true),
 );
 
 /// Writes ProtoJSON as a message. `null` is a message without fields.
