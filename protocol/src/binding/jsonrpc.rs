@@ -73,8 +73,7 @@ pub fn read_request(body: &[u8]) -> Result<Request, Rejected> {
     let raw: &RawValue = serde_json::from_slice(body).map_err(|error| {
         rejected(&nobody, ErrorKind::ParseError, format!("Invalid JSON payload: {error}"))
     })?;
-    let envelope: Envelope<'_> = serde_json::from_str(raw.get()).map_err(|error| {
-        let problem = strip_position(&error);
+    let envelope: Envelope<'_> = read_object(raw).map_err(|problem| {
         let message = format!("expected one JSON-RPC 2.0 request object: {problem}");
         rejected(&nobody, ErrorKind::InvalidRequest, message)
     })?;
@@ -102,6 +101,14 @@ pub fn read_request(body: &[u8]) -> Result<Request, Rejected> {
         Some("null") | None => Ok(Request { id, operation, version, params: None }),
         Some(_) => Ok(Request { id, operation, version, params: envelope.params.map(ToOwned::to_owned) }),
     }
+}
+
+/// Reads an envelope. What is derived reads a list of the members' values too, which is none (spec §9.3).
+fn read_object<'r, T: Deserialize<'r>>(raw: &'r RawValue) -> Result<T, String> {
+    if !raw.get().starts_with('{') {
+        return Err(format!("found {}", excerpt(raw.get())));
+    }
+    serde_json::from_str(raw.get()).map_err(|error| strip_position(&error))
 }
 
 fn read_id(raw: Option<&RawValue>) -> Result<RequestId, String> {
@@ -179,7 +186,9 @@ pub fn read_response<T: DeserializeOwned>(body: &[u8]) -> Result<T, ResponseErro
     };
     check_nesting(body).map_err(garbage)?;
     let incoming: Incoming<'_> = serde_json::from_slice(body)
-        .map_err(|error| garbage(format!("expected a JSON-RPC response: {}", strip_position(&error))))?;
+        .map_err(|error| strip_position(&error))
+        .and_then(read_object)
+        .map_err(|problem| garbage(format!("expected a JSON-RPC response: {problem}")))?;
     match (incoming.result, incoming.error) {
         (_, Some(error)) => Err(ResponseError::Answered(A2aError::from_jsonrpc(
             error.code,

@@ -60,6 +60,17 @@ fn an_id_that_is_no_text_is_not_given_back() {
 }
 
 #[test]
+fn a_list_of_what_an_envelope_holds_is_no_envelope() {
+    let rejected = read_request(br#"["2.0",1,"GetTask",{"id":"x"}]"#).unwrap_err();
+    assert_eq!(rejected.error.kind, ErrorKind::InvalidRequest, "{}", rejected.error);
+    let batch = read_request(br#" [{"jsonrpc":"2.0","id":1,"method":"GetTask","params":{"id":"x"}}]"#);
+    assert_eq!(batch.unwrap_err().error.kind, ErrorKind::InvalidRequest);
+    let task = r#"{"id":"t","status":{"state":"TASK_STATE_WORKING"}}"#;
+    assert!(read_response::<Task>(format!(r#"{{"result":{task}}}"#).as_bytes()).is_ok());
+    assert!(read_response::<Task>(format!("[{task},null]").as_bytes()).is_err());
+}
+
+#[test]
 fn a_number_beyond_the_protos_is_refused_on_every_binding() {
     let read =
         |number: &str| serde_json::from_str::<ListTasksRequest>(&format!(r#"{{"historyLength":{number}}}"#));
