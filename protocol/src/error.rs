@@ -295,14 +295,17 @@ impl ErrorDetail {
         }
     }
 
+    /// Those that something follows from here: what went wrong, and when to try again.
     fn read_all(details: &[Value]) -> Vec<Self> {
         details.iter().filter_map(Self::read).collect()
     }
 
     fn read(detail: &Value) -> Option<Self> {
         let text = |name: &str| detail.get(name).and_then(Value::as_str).map(ToOwned::to_owned);
-        if detail.get("@type")?.as_str()? != ERROR_INFO {
-            return None;
+        match detail.get("@type")?.as_str()? {
+            ERROR_INFO => {}
+            RETRY_INFO => return Some(Self::RetryInfo { seconds: whole_seconds(&text("retryDelay")?)? }),
+            _ => return None,
         }
         let metadata = detail.get("metadata").and_then(Value::as_object).into_iter().flatten();
         let metadata =
@@ -313,4 +316,14 @@ impl ErrorDetail {
             metadata,
         })
     }
+}
+
+/// A ProtoJSON duration, such as `1.5s`, up to the next whole second.
+fn whole_seconds(duration: &str) -> Option<u64> {
+    let (seconds, fraction) = match duration.strip_suffix('s')?.split_once('.') {
+        Some((seconds, fraction)) => (seconds, fraction),
+        None => (duration.strip_suffix('s')?, ""),
+    };
+    let seconds: u64 = seconds.parse().ok()?;
+    Some(seconds.saturating_add(u64::from(fraction.bytes().any(|digit| digit != b'0'))))
 }
