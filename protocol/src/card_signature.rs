@@ -10,10 +10,10 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::binding::grpc::presence::{Unknown, without_defaults};
 use crate::canonical::canonicalize;
 use crate::fields::{strip_position, wire_object};
 use crate::json::check_nesting;
+use crate::presence::{Unknown, without_defaults};
 use crate::{Fields, Invalid};
 
 /// The message a card is.

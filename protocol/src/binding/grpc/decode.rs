@@ -7,9 +7,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::Number;
 
-use super::schema::{Field, Kind, Label, SCHEMA};
 use super::wire::{Reader, Wire};
-use super::{MAX_DEPTH, deeper};
+use crate::schema::{Field, Kind, Label, MAX_DEPTH, SCHEMA, deeper};
 use crate::{Invalid, Timestamp};
 
 /// Whole numbers up to here are exact as floating-point numbers, and are written without a fraction.

@@ -10,10 +10,9 @@ use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
-use super::schema::{Field, Kind, Label, SCHEMA};
 use super::wire::{put_bytes, put_double, put_varint};
-use super::{MAX_DEPTH, deeper};
 use crate::fields::{excerpt, strip_position};
+use crate::schema::{Field, Kind, Label, MAX_DEPTH, SCHEMA, deeper};
 use crate::{Invalid, Timestamp};
 
 const MILLIS_PER_SECOND: i64 = 1_000;

@@ -3,9 +3,8 @@
 
 use serde_json::value::RawValue;
 
-use super::schema::{Field, Kind, Label, SCHEMA};
-use super::{MAX_DEPTH, deeper};
 use crate::fields::strip_position;
+use crate::schema::{Field, Kind, Label, MAX_DEPTH, SCHEMA, deeper};
 use crate::{Fields, Invalid};
 
 /// What becomes of members that the schema does not know.
