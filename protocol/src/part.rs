@@ -97,7 +97,8 @@ fn check_rest(part: &Fields) -> Result<(), Invalid> {
     }
     let Some(metadata) = set("metadata") else { return Ok(()) };
     let is_object = metadata.get().starts_with('{');
-    let checked = if is_object { check_numbers(metadata.get()) } else { Err(expected("an object", metadata)) };
+    let checked =
+        if is_object { check_numbers(metadata.get()) } else { Err(expected("an object", metadata)) };
     checked.map_err(|invalid| invalid.within("metadata"))
 }
 

@@ -92,7 +92,10 @@ fn what_is_no_text_no_number_and_no_base64_is_refused() {
         (r#"{"raw":{}}"#, "parts[0].raw: expected a string"),
         (r#"{"text":"a\ud800"}"#, "parts[0]: expected Unicode text, found half a surrogate pair, \\ud800"),
         (r#"{"text":"\udc00\ud800"}"#, "parts[0]: expected Unicode text"),
-        (r#"{"data":{"a":[1,1e999]}}"#, "parts[0].data: expected a number that a 64-bit float can hold, found 1e999"),
+        (
+            r#"{"data":{"a":[1,1e999]}}"#,
+            "parts[0].data: expected a number that a 64-bit float can hold, found 1e999",
+        ),
         (r#"{"data":{"\ud800":1}}"#, "parts[0]: expected Unicode text"),
         (r#"{"text":"a","filename":5}"#, "parts[0].filename: expected a string"),
         (r#"{"text":"a","metadata":{"a":-1e999}}"#, "parts[0].metadata: expected a number"),
