@@ -225,11 +225,17 @@ fn scalar<T: DeserializeOwned>(raw: &RawValue, expected: &str) -> Result<T, Inva
 pub(crate) fn excerpt(text: &str) -> String {
     /// Longest excerpt shown, in characters.
     const EXCERPT_CHARS: usize = 40;
-    let mut excerpt: String = text.chars().take(EXCERPT_CHARS).collect();
-    if excerpt.len() < text.len() {
-        excerpt.push('…');
+    beginning(text, EXCERPT_CHARS)
+}
+
+/// A text, or its first so many characters and a sign that there were more: what others say is repeated to people only
+/// so far.
+pub fn beginning(text: &str, chars: usize) -> String {
+    let mut beginning: String = text.chars().take(chars).collect();
+    if beginning.len() < text.len() {
+        beginning.push('…');
     }
-    excerpt
+    beginning
 }
 
 /// serde_json's message without "at line 1 column n": positions within a raw member mislead.

@@ -31,7 +31,7 @@ pub use canonical::canonicalize;
 pub use card_signature::{CardSignature, ProtectedHeader, SignedForm, with_signatures, write_protected};
 pub use error::{A2aError, ErrorDetail, ErrorKind};
 pub use event::{SendMessageResponse, StreamResponse, TaskArtifactUpdateEvent, TaskStatusUpdateEvent};
-pub use fields::{Fields, Invalid, Metadata};
+pub use fields::{Fields, Invalid, Metadata, beginning};
 pub use json::{MAX_NESTING, check_nesting};
 pub use message::{Message, Role};
 pub use operation::Operation;
