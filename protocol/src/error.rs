@@ -100,6 +100,8 @@ error_table! {
     Unavailable: -31503, 503, "UNAVAILABLE", "UNAVAILABLE";
     /// Something behind us could not be reached.
     BadGateway: -31502, 502, "UNAVAILABLE", "BAD_GATEWAY";
+    /// Whether it was done, or what became of it, is not known here; who asks after it may learn.
+    OutcomeUnknown: -31504, 504, "UNKNOWN", "OUTCOME_UNKNOWN";
 }
 
 /// The gRPC statuses: number, name, and what one means when nothing else is said.
@@ -108,7 +110,7 @@ const GRPC_STATUSES: [(u8, &str, ErrorKind); 16] = [
     (2, "UNKNOWN", ErrorKind::Internal),
     (3, "INVALID_ARGUMENT", ErrorKind::InvalidParams),
     // Whether it was done in spite of that is not known.
-    (4, "DEADLINE_EXCEEDED", ErrorKind::Internal),
+    (4, "DEADLINE_EXCEEDED", ErrorKind::OutcomeUnknown),
     (5, "NOT_FOUND", ErrorKind::TaskNotFound),
     (6, "ALREADY_EXISTS", ErrorKind::MessageIdReused),
     (7, "PERMISSION_DENIED", ErrorKind::PermissionDenied),

@@ -42,6 +42,7 @@ fn the_table_is_the_specifications() {
         (ErrorKind::PermissionDenied, -31403, "PERMISSION_DENIED", 403, "PERMISSION_DENIED"),
         (ErrorKind::EventGap, -31410, "OUT_OF_RANGE", 410, "EVENT_GAP"),
         (ErrorKind::ResourceExhausted, -31429, "RESOURCE_EXHAUSTED", 429, "RESOURCE_EXHAUSTED"),
+        (ErrorKind::OutcomeUnknown, -31504, "UNKNOWN", 504, "OUTCOME_UNKNOWN"),
     ];
     for (kind, code, grpc, http, reason) in table {
         assert_eq!(
@@ -86,7 +87,8 @@ fn when_to_try_again_is_read_from_every_binding() {
     {
         let info = json!([{ "@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": delay }]);
         let read = A2aError::from_jsonrpc(-31503, "busy", Some(&info)).details;
-        let expected: Vec<_> = seconds.map(|seconds| ErrorDetail::RetryInfo { seconds }).into_iter().collect();
+        let expected: Vec<_> =
+            seconds.map(|seconds| ErrorDetail::RetryInfo { seconds }).into_iter().collect();
         assert_eq!(read, expected, "{delay}");
     }
 }

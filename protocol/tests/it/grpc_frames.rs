@@ -73,7 +73,9 @@ fn every_row_of_the_error_table_comes_back_with_its_details() {
         let back = there_and_back(&error.clone().with(ErrorDetail::RetryInfo { seconds: 7 }));
         let expected = match kind {
             // A deadline that passed leaves open what was done.
-            ErrorKind::RequestTimeout => ErrorKind::Internal,
+            ErrorKind::RequestTimeout => ErrorKind::OutcomeUnknown,
+            // gRPC has no status of this meaning; its reason tells, where it has one.
+            ErrorKind::OutcomeUnknown => ErrorKind::Internal,
             // To others than this broker, what is out of range is a parameter.
             ErrorKind::EventGap => ErrorKind::InvalidParams,
             kind => kind,
