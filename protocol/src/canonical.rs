@@ -6,8 +6,8 @@ use std::fmt::Write;
 
 use serde_json::value::RawValue;
 
-use crate::binding::jsonrpc::check_nesting;
 use crate::fields::{excerpt, strip_position};
+use crate::json::check_nesting;
 use crate::{Fields, Invalid};
 
 /// Up to here ECMAScript writes whole numbers out in full, as a power of ten.

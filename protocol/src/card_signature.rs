@@ -10,10 +10,10 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::binding::grpc::presence::{Unknown, without_defaults};
-use crate::binding::jsonrpc::check_nesting;
 use crate::canonical::canonicalize;
 use crate::fields::{strip_position, wire_object};
+use crate::json::check_nesting;
+use crate::presence::{Unknown, without_defaults};
 use crate::{Fields, Invalid};
 
 /// The message a card is.
@@ -169,7 +169,7 @@ fn without_empty(raw: &RawValue) -> Result<Option<Box<RawValue>>, Invalid> {
             let mut kept = Fields::default();
             for (name, value) in Fields::read(raw)?.iter() {
                 if let Some(value) = without_empty(value)? {
-                    kept.put(name, value);
+                    kept.push(name, value);
                 }
             }
             if kept.is_empty() { Ok(None) } else { kept.into_raw().map(Some) }

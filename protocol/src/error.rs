@@ -100,6 +100,8 @@ error_table! {
     Unavailable: -31503, 503, "UNAVAILABLE", "UNAVAILABLE";
     /// Something behind us could not be reached.
     BadGateway: -31502, 502, "UNAVAILABLE", "BAD_GATEWAY";
+    /// Whether it was done, or what became of it, is not known here; who asks after it may learn.
+    OutcomeUnknown: -31504, 504, "UNKNOWN", "OUTCOME_UNKNOWN";
 }
 
 /// The gRPC statuses: number, name, and what one means when nothing else is said.
@@ -108,7 +110,7 @@ const GRPC_STATUSES: [(u8, &str, ErrorKind); 16] = [
     (2, "UNKNOWN", ErrorKind::Internal),
     (3, "INVALID_ARGUMENT", ErrorKind::InvalidParams),
     // Whether it was done in spite of that is not known.
-    (4, "DEADLINE_EXCEEDED", ErrorKind::Internal),
+    (4, "DEADLINE_EXCEEDED", ErrorKind::OutcomeUnknown),
     (5, "NOT_FOUND", ErrorKind::TaskNotFound),
     (6, "ALREADY_EXISTS", ErrorKind::MessageIdReused),
     (7, "PERMISSION_DENIED", ErrorKind::PermissionDenied),
@@ -295,14 +297,17 @@ impl ErrorDetail {
         }
     }
 
+    /// Those that something follows from here: what went wrong, and when to try again.
     fn read_all(details: &[Value]) -> Vec<Self> {
         details.iter().filter_map(Self::read).collect()
     }
 
     fn read(detail: &Value) -> Option<Self> {
         let text = |name: &str| detail.get(name).and_then(Value::as_str).map(ToOwned::to_owned);
-        if detail.get("@type")?.as_str()? != ERROR_INFO {
-            return None;
+        match detail.get("@type")?.as_str()? {
+            ERROR_INFO => {}
+            RETRY_INFO => return Some(Self::RetryInfo { seconds: whole_seconds(&text("retryDelay")?)? }),
+            _ => return None,
         }
         let metadata = detail.get("metadata").and_then(Value::as_object).into_iter().flatten();
         let metadata =
@@ -313,4 +318,14 @@ impl ErrorDetail {
             metadata,
         })
     }
+}
+
+/// A ProtoJSON duration, such as `1.5s`, up to the next whole second.
+fn whole_seconds(duration: &str) -> Option<u64> {
+    let (seconds, fraction) = match duration.strip_suffix('s')?.split_once('.') {
+        Some((seconds, fraction)) => (seconds, fraction),
+        None => (duration.strip_suffix('s')?, ""),
+    };
+    let seconds: u64 = seconds.parse().ok()?;
+    Some(seconds.saturating_add(u64::from(fraction.bytes().any(|digit| digit != b'0'))))
 }

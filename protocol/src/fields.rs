@@ -3,12 +3,15 @@
 //! serde's `flatten` cannot hold raw values, so an object is read shallowly into [`Fields`]; a type takes the
 //! members it knows and keeps the rest. The macro `wire_object!` is the one place where that is written.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use serde::de::{DeserializeOwned, MapAccess, Visitor};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
+
+use crate::json::{check_numbers, check_texts};
 
 /// A JSON object whose member values are kept as the bytes they were, in order.
 #[derive(Debug, Clone, Default)]
@@ -84,6 +87,20 @@ impl Fields {
             Some((_, known)) => *known = value,
             None => self.0.push((name.to_owned(), value)),
         }
+    }
+
+    /// Adds a member that is known not to be there. Nothing is searched: where an object is made member by member,
+    /// looking for each among those before it would let one of a few megabytes cost minutes.
+    pub(crate) fn push(&mut self, name: impl Into<String>, value: Box<RawValue>) {
+        self.0.push((name.into(), value));
+    }
+
+    /// Adds those members of another object that this one lacks.
+    pub(crate) fn add_missing(&mut self, other: Self) {
+        let known: HashSet<&str> = self.0.iter().map(|(name, _)| name.as_str()).collect();
+        let missing: Vec<_> =
+            other.0.into_iter().filter(|(name, _)| !known.contains(name.as_str())).collect();
+        self.0.extend(missing);
     }
 
     /// The object as raw JSON.
@@ -208,11 +225,17 @@ fn scalar<T: DeserializeOwned>(raw: &RawValue, expected: &str) -> Result<T, Inva
 pub(crate) fn excerpt(text: &str) -> String {
     /// Longest excerpt shown, in characters.
     const EXCERPT_CHARS: usize = 40;
-    let mut excerpt: String = text.chars().take(EXCERPT_CHARS).collect();
-    if excerpt.len() < text.len() {
-        excerpt.push('…');
+    beginning(text, EXCERPT_CHARS)
+}
+
+/// A text, or its first so many characters and a sign that there were more: what others say is repeated to people only
+/// so far.
+pub fn beginning(text: &str, chars: usize) -> String {
+    let mut beginning: String = text.chars().take(chars).collect();
+    if beginning.len() < text.len() {
+        beginning.push('…');
     }
-    excerpt
+    beginning
 }
 
 /// serde_json's message without "at line 1 column n": positions within a raw member mislead.
@@ -286,7 +309,13 @@ impl Member for Option<Box<RawValue>> {
 }
 
 impl Member for Metadata {
+    /// Its values stay the bytes they were, so they are judged here: protobuf could not say half a character or a number
+    /// beyond all bounds.
     fn read(raw: Option<&RawValue>) -> Result<Self, Invalid> {
+        if let Some(raw) = raw {
+            check_texts(raw.get())?;
+            check_numbers(raw.get())?;
+        }
         Ok(Self(raw.map(Fields::read).transpose()?.unwrap_or_default()))
     }
 

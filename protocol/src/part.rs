@@ -3,13 +3,17 @@
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::fields::Member;
+use crate::fields::{Member, excerpt};
+use crate::json::{check_numbers, check_texts, is_base64};
 use crate::{Fields, Invalid};
 
 /// The members of which a part has exactly one.
 const CONTENT: [&str; 4] = ["text", "raw", "url", "data"];
+/// What else the specification names and makes a text.
+const TEXTS: [&str; 2] = ["filename", "mediaType"];
 
-/// One part, checked to be an object with exactly one content member.
+/// One part, checked to be an object with exactly one content member, and to say nothing that another binding could
+/// not say. It is checked where it stands: parts are most of what passes, and nothing of them is decoded for it.
 #[derive(Debug, Clone, Serialize)]
 #[serde(transparent)]
 pub struct Part(Box<RawValue>);
@@ -63,21 +67,59 @@ impl Member for Part {
     fn read(raw: Option<&RawValue>) -> Result<Self, Invalid> {
         let raw = raw.ok_or_else(|| Invalid::new("expected a part, found null"))?;
         let fields = Fields::read(raw)?;
-        let contents: Vec<&str> = CONTENT
-            .into_iter()
-            .filter(|member| {
-                fields.get(member).is_some_and(|value| *member == "data" || value.get() != "null")
-            })
-            .collect();
-        match contents.as_slice() {
-            ["data"] => Ok(Self(raw.to_owned())),
-            [member] => match fields.get(member) {
-                Some(value) if value.get().starts_with('"') => Ok(Self(raw.to_owned())),
-                _ => Err(Invalid::new("expected a string").within(member)),
-            },
-            _ => Err(Invalid::new("expected exactly one of text, raw, url, data")),
-        }
+        check_texts(raw.get())?;
+        check_content(&fields)?;
+        check_rest(&fields)?;
+        Ok(Self(raw.to_owned()))
     }
+}
+
+/// A part has one content, of its kind.
+fn check_content(part: &Fields) -> Result<(), Invalid> {
+    let is_set = |member: &&str| part.get(member).is_some_and(|raw| *member == "data" || raw.get() != "null");
+    let mut set = CONTENT.into_iter().filter(is_set);
+    let (Some(member), None) = (set.next(), set.next()) else {
+        return Err(Invalid::new("expected exactly one of text, raw, url, data"));
+    };
+    let Some(content) = part.get(member) else { return Ok(()) };
+    let checked = match member {
+        "data" => check_numbers(content.get()),
+        "raw" => check_base64(content),
+        _ => check_is_text(content),
+    };
+    checked.map_err(|invalid| invalid.within(member))
+}
+
+fn check_rest(part: &Fields) -> Result<(), Invalid> {
+    let set = |member| part.get(member).filter(|raw| raw.get() != "null");
+    for member in TEXTS {
+        set(member).map_or(Ok(()), check_is_text).map_err(|invalid| invalid.within(member))?;
+    }
+    let Some(metadata) = set("metadata") else { return Ok(()) };
+    let is_object = metadata.get().starts_with('{');
+    let checked =
+        if is_object { check_numbers(metadata.get()) } else { Err(expected("an object", metadata)) };
+    checked.map_err(|invalid| invalid.within("metadata"))
+}
+
+fn check_is_text(raw: &RawValue) -> Result<(), Invalid> {
+    if raw.get().starts_with('"') { Ok(()) } else { Err(expected("a string", raw)) }
+}
+
+fn check_base64(raw: &RawValue) -> Result<(), Invalid> {
+    check_is_text(raw)?;
+    let text = raw.get().trim_matches('"');
+    // Some writers escape its `/` or its `+`; only theirs has to be read to be judged.
+    let is_base64 = if text.contains('\\') {
+        serde_json::from_str::<String>(raw.get()).is_ok_and(|text| is_base64(&text))
+    } else {
+        is_base64(text)
+    };
+    if is_base64 { Ok(()) } else { Err(expected("base64", raw)) }
+}
+
+fn expected(what: &str, found: &RawValue) -> Invalid {
+    Invalid::new(format!("expected {what}, found {}", excerpt(found.get())))
 }
 
 impl<'de> Deserialize<'de> for Part {

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | never sent; too busy to take it | another attempt, after a backoff; then another delegate |
 //! | refused | another delegate, else REJECTED |
+//! | refused, never got or too busy for a further message of a task it has | ask the agent; a refused one is not sent again |
 //! | failed, possibly with effects; not A2A | another attempt or delegate only if declared idempotent, else FAILED |
 //! | silent for too long | the same, and the agent is asked to stop |
 //! | contact broke | ask the agent; do not resend |

@@ -349,7 +349,7 @@ fn apply_to_node(node: &mut Node, record: &Record) {
                 node.show(TaskState::Working, record.at);
             }
         }
-        Fact::TurnTaken { .. } => node.turn = None,
+        Fact::TurnTaken { .. } | Fact::TurnRefused { .. } => node.turn = None,
         Fact::Bubbled(bubble) => {
             node.show(bubble.asks.state, record.at);
             node.bubbled = Some(bubble.asks.task);

@@ -132,6 +132,13 @@ pub enum Fact {
         /// Attempt number.
         number: u32,
     },
+    /// The agent refused that turn: it is not sent again, and the task goes on as it was.
+    TurnRefused {
+        /// Attempt number.
+        number: u32,
+        /// What it said, for people.
+        reason: String,
+    },
     /// A task below asks, and its delegator cannot hear it: the question is shown here, to be answered here.
     Bubbled(Box<Bubble>),
     /// The answer to that question was passed on to the task that asks.

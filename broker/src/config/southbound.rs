@@ -12,7 +12,7 @@ section! { SouthboundConfig {
     connect_timeout: Span = Span::seconds(5),
     response_timeout: Span = Span::seconds(30),
     max_event: ByteSize = ByteSize(1 << 20),
-    max_response: ByteSize = ByteSize(4 << 20),
+    max_response: ByteSize = ByteSize(72 << 20),
     ask_every: Span = Span::millis(500),
     give_up: Span = Span::seconds(60),
     absent_after: Span = Span::seconds(3),

@@ -7,8 +7,7 @@ use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use protocol::binding::jsonrpc::check_nesting;
-use protocol::{A2aError, ErrorKind, read_params};
+use protocol::{A2aError, ErrorKind, check_nesting, read_params};
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 

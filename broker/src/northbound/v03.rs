@@ -5,7 +5,10 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use http::{Response, StatusCode};
 use protocol::v03::{self, Dialect};
-use protocol::{A2aError, ErrorKind, Operation, VERSION_HEADER, Version, read_params};
+use protocol::{
+    A2aError, ErrorKind, Fields, ListTaskPushNotificationConfigsResponse, Operation, VERSION_HEADER, Version,
+    read_params,
+};
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
@@ -25,6 +28,9 @@ pub(super) async fn perform(
 ) -> Result<Answer, A2aError> {
     check_version(call)?;
     let operation = call.operation;
+    if operation == Operation::GetTaskPushNotificationConfig && names_no_config(parameters)? {
+        return first_config(context, call, parameters, dialect).await;
+    }
     let parameters = Translated { parameters, operation, dialect };
     match context.perform_unversioned(call, &parameters).await? {
         Answer::Json(json) => write(operation, &json, dialect).map(Answer::Json),
@@ -35,6 +41,35 @@ pub(super) async fn perform(
             Ok(Answer::Stream(Box::pin(events)))
         }
     }
+}
+
+/// In 0.3 a configuration need not be named (0.3 §7.6).
+fn names_no_config(parameters: &impl Parameters) -> Result<bool, A2aError> {
+    let given: Fields = parameters.read()?;
+    let is_set = |name| given.get(name).is_some_and(|raw| raw.get() != "null");
+    Ok(!is_set("pushNotificationConfigId") && !is_set("taskId"))
+}
+
+/// The first of a task's configurations; that there is none is said as of one that does not exist.
+async fn first_config(
+    context: &Context,
+    call: &Call<'_>,
+    parameters: &impl Parameters,
+    dialect: Dialect,
+) -> Result<Answer, A2aError> {
+    let operation = Operation::ListTaskPushNotificationConfigs;
+    let call = Call { operation, version: call.version, addressed: call.addressed.clone(), head: call.head };
+    let parameters = Translated { parameters, operation, dialect };
+    let Answer::Json(page) = context.perform_unversioned(&call, &parameters).await? else {
+        return Err(A2aError::new(ErrorKind::Internal, "configurations are no stream"));
+    };
+    let page: ListTaskPushNotificationConfigsResponse = serde_json::from_slice(&page)
+        .map_err(|problem| A2aError::new(ErrorKind::Internal, problem.to_string()))?;
+    let first =
+        page.configs.first().ok_or_else(|| A2aError::new(ErrorKind::TaskNotFound, "Task not found"))?;
+    let first = serde_json::to_vec(first)
+        .map_err(|problem| A2aError::new(ErrorKind::Internal, problem.to_string()))?;
+    write(Operation::GetTaskPushNotificationConfig, &first, dialect).map(Answer::Json)
 }
 
 /// An error in the shape of 0.3's HTTP+JSON.

@@ -63,6 +63,9 @@ pub enum AskError {
     /// It could not be reached, or broke off.
     #[error("{0}")]
     Unreachable(String),
+    /// It answered more than is read.
+    #[error("{0}")]
+    TooLarge(String),
     /// It answered something else, or not A2A at all.
     #[error("{0}")]
     Invalid(String),

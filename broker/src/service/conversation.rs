@@ -331,6 +331,8 @@ impl Conversation {
                 Err(AskError::Unsupported(reason) | AskError::Invalid(reason)) => {
                     return self.fail(Failure::Invalid(reason)).await;
                 }
+                // Asking again would bring the same: what became of it is not to be known here.
+                Err(AskError::TooLarge(reason)) => return self.fail(Failure::Unreachable(reason)).await,
                 Err(AskError::Unreachable(reason)) if heard.elapsed() >= recovery.give_up => {
                     return self.fail(Failure::Unreachable(reason)).await;
                 }

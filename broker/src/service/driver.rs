@@ -38,8 +38,11 @@ pub(super) enum DriveError {
 impl DriveError {
     /// Whether the same may succeed in a moment.
     pub(super) fn is_passing(&self) -> bool {
-        matches!(self, Self::Failed(failure) | Self::Uncertain(failure)
-            if failure.kind == protocol::ErrorKind::Unavailable)
+        match self {
+            Self::Failed(failure) => failure.kind == protocol::ErrorKind::Unavailable,
+            Self::Uncertain(_) => true,
+            Self::Refused(_) | Self::Claimed(_) => false,
+        }
     }
 }
 
@@ -137,7 +140,7 @@ impl Broker {
                 if !takes_up && !removed(Guard::UncertainAppends) {
                     self.take_up_again(root);
                 }
-                return Err(DriveError::Uncertain(error::store(&failure)));
+                return Err(DriveError::Uncertain(error::uncertain(&failure)));
             }
             for record in &decision.records {
                 if let Err(damage) = tree.apply(record) {

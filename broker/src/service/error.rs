@@ -147,15 +147,21 @@ pub(super) fn forbidden(why: &str) -> A2aError {
     A2aError::new(ErrorKind::PermissionDenied, why).with_info(DOMAIN, "PERMISSION_DENIED", BTreeMap::new())
 }
 
-/// The store's trouble is ours: its text goes to the log, not to the caller.
+/// The store's trouble is ours: its text goes to the log, not to the caller. Nothing was done.
 pub(super) fn store(failure: &StoreError) -> A2aError {
     if let StoreError::Overloaded { .. } = failure {
         let detail = ErrorDetail::RetryInfo { seconds: OVERLOAD_RETRY_SECONDS };
         return A2aError::new(ErrorKind::Unavailable, "the broker is overloaded; try again").with(detail);
     }
     tracing::error!(%failure, "the store failed");
-    A2aError::new(
-        ErrorKind::Unavailable,
+    A2aError::new(ErrorKind::Unavailable, "the broker's store failed; try again")
+}
+
+/// The store failed over a change, which may be durable. A broker in front of this one must not take it for a refusal and
+/// have the work done elsewhere.
+pub(super) fn uncertain(failure: &StoreError) -> A2aError {
+    tracing::error!(%failure, "the store failed over a change");
+    outcome_unknown(
         "the broker's store failed, and whether this was accepted is not known; the same again, under the same \
          messageId, is safe",
     )
@@ -163,7 +169,13 @@ pub(super) fn store(failure: &StoreError) -> A2aError {
 
 /// The tree in memory was given up while somebody waited on it; the task itself goes on.
 pub(super) fn lost_sight() -> A2aError {
-    A2aError::new(ErrorKind::Unavailable, "the task was lost sight of while waiting; ask for it with GetTask")
+    outcome_unknown("the task was lost sight of while waiting; ask for it with GetTask")
+}
+
+/// Named by a reason, because gRPC has no status of this meaning.
+fn outcome_unknown(message: &str) -> A2aError {
+    let kind = ErrorKind::OutcomeUnknown;
+    A2aError::new(kind, message).with_info(DOMAIN, kind.reason(), BTreeMap::new())
 }
 
 pub(super) fn damaged(damage: &dyn std::fmt::Display) -> A2aError {
@@ -173,4 +185,32 @@ pub(super) fn damaged(damage: &dyn std::fmt::Display) -> A2aError {
 
 pub(super) fn internal() -> A2aError {
     A2aError::new(ErrorKind::Internal, "internal error; the broker's log says more")
+}
+
+#[cfg(test)]
+mod tests {
+    use protocol::binding::grpc::{
+        DETAILS_TRAILER, MESSAGE_TRAILER, STATUS_TRAILER, read_status, write_status,
+    };
+
+    use super::*;
+
+    /// What a broker in front of this one takes an error for, over each binding.
+    fn read(error: &A2aError) -> [ErrorKind; 3] {
+        let rpc = error.to_jsonrpc();
+        let by_rpc = A2aError::from_jsonrpc(error.kind.jsonrpc_code(), "", rpc.get("data"));
+        let by_http = A2aError::from_http(error.kind.http_status(), error.to_http().to_string().as_bytes());
+        let trailers = write_status(error);
+        let of = |name| trailers.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str());
+        let by_grpc = read_status(of(STATUS_TRAILER).unwrap(), of(MESSAGE_TRAILER), of(DETAILS_TRAILER));
+        [by_rpc.kind, by_http.kind, by_grpc.unwrap().kind]
+    }
+
+    #[test]
+    fn what_may_have_been_done_is_told_from_what_was_not() {
+        let cut = StoreError::Engine("cut".to_owned());
+        assert_eq!(read(&uncertain(&cut)), [ErrorKind::OutcomeUnknown; 3]);
+        assert_eq!(read(&lost_sight()), [ErrorKind::OutcomeUnknown; 3]);
+        assert_eq!(read(&store(&cut)), [ErrorKind::Unavailable; 3]);
+    }
 }

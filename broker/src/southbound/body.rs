@@ -13,7 +13,7 @@ pub(super) async fn read(mut body: Incoming, limit: usize) -> Result<Bytes, Trou
         let frame = frame.map_err(|error| Trouble::Transport(error.to_string()))?;
         if let Ok(data) = frame.into_data() {
             if whole.len() + data.len() > limit {
-                return Err(Trouble::Garbage(format!("expected an answer of at most {limit} bytes")));
+                return Err(Trouble::TooLarge { limit });
             }
             whole.extend_from_slice(&data);
         }

@@ -16,7 +16,7 @@ use hyper::body::Incoming;
 use protocol::binding::grpc::{path_of, write_request};
 use protocol::binding::http_json::percent_encode;
 use protocol::binding::jsonrpc;
-use protocol::{Operation, SendMessageRequest, SendMessageResponse, Task, VERSION_HEADER};
+use protocol::{Operation, Role, SendMessageRequest, SendMessageResponse, Task, VERSION_HEADER};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
@@ -24,9 +24,10 @@ use serde_json::{Value, json};
 
 use super::credentials::Credentials;
 use super::dialer::Dialer;
-use super::failure::Trouble;
+use super::discovery::MAX_CARD_BYTES;
+use super::failure::{Trouble, is_unauthenticated};
 use super::wire::Wire;
-use super::{body, grpc, stream as events};
+use super::{body, grpc, retry_after, stream as events};
 use crate::ports::downstream::{AskError, Binding, Downstream, Endpoint, EventStream};
 
 /// Most pages of an agent's tasks read to find one.
@@ -37,7 +38,7 @@ const FIND_PAGE_SIZE: u32 = 100;
 /// Bounds on talking to agents.
 #[derive(Debug, Clone, Copy)]
 pub struct Options {
-    /// From a request to the head of its answer.
+    /// From a request to the head of its answer, and from there to the end of one that is no stream.
     pub response_timeout: Duration,
     /// Of one event.
     pub max_event_bytes: usize,
@@ -50,7 +51,7 @@ impl Default for Options {
         Self {
             response_timeout: Duration::from_secs(30),
             max_event_bytes: 1024 * 1024,
-            max_response_bytes: 4 * 1024 * 1024,
+            max_response_bytes: 72 * 1024 * 1024,
         }
     }
 }
@@ -87,7 +88,7 @@ impl A2aClient {
         let (name, value) = self.credentials.header(auth).await.map_err(without)?;
         request.headers_mut().insert(name.clone(), value.clone());
         let answer = self.dialer.send(to.at.reach(), request.clone(), patience).await?;
-        if !grpc::is_unauthenticated(&answer) {
+        if !is_unauthenticated(&answer) {
             return Ok(answer);
         }
         // It says that nothing was done, so asking again with another credential repeats nothing.
@@ -164,14 +165,29 @@ impl A2aClient {
         self.read(Wire::of(to, operation), answer).await
     }
 
-    /// Reads an answer that is no stream.
+    /// Reads an answer that is no stream, for as long as the head was waited for: an agent that falls silent in the middle
+    /// is as silent as one that never began.
     async fn read<T: DeserializeOwned>(&self, wire: Wire, answer: Response<Incoming>) -> Result<T, Trouble> {
+        let patience = self.options.response_timeout;
+        let late = |_| Trouble::Timeout(format!("its answer did not end within {} s", patience.as_secs()));
+        tokio::time::timeout(patience, self.read_whole(wire, answer)).await.map_err(late)?
+    }
+
+    async fn read_whole<T: DeserializeOwned>(
+        &self,
+        wire: Wire,
+        answer: Response<Incoming>,
+    ) -> Result<T, Trouble> {
+        let limit = match wire.operation() {
+            Operation::GetExtendedAgentCard => MAX_CARD_BYTES,
+            _ => self.options.max_response_bytes,
+        };
         if let Some(operation) = wire.grpc_operation() {
-            return grpc::read(operation, answer, self.options.max_response_bytes).await;
+            return grpc::read(operation, answer, limit).await;
         }
-        let status = answer.status();
-        let bytes = body::read(answer.into_body(), self.options.max_response_bytes).await?;
-        wire.read_answer(status, &bytes)
+        let (status, wait) = (answer.status(), retry_after::read(answer.headers()));
+        let bytes = body::read(answer.into_body(), limit).await?;
+        wire.read_answer(status, &bytes).map_err(|trouble| trouble.with_wait(wait))
     }
 
     /// Opens a stream; an agent that answers with one object instead is heard out all the same.
@@ -183,15 +199,20 @@ impl A2aClient {
         params: &impl Serialize,
     ) -> Result<EventStream, Trouble> {
         let answer = self.call(to, operation, task, params, None).await?;
+        let limit = match operation {
+            // It begins with the whole task.
+            Operation::SubscribeToTask => self.options.max_event_bytes.max(self.options.max_response_bytes),
+            _ => self.options.max_event_bytes,
+        };
         if to.binding == Binding::Grpc {
-            return grpc::open(operation, answer, self.options.max_event_bytes).await;
+            return grpc::open(operation, answer, limit).await;
         }
         let media_type = answer.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
         if answer.status().is_success()
             && media_type.is_some_and(|value| value.starts_with("text/event-stream"))
         {
             let wire = Wire::of(to, operation);
-            return Ok(events::events(answer.into_body(), wire, self.options.max_event_bytes));
+            return Ok(events::events(answer.into_body(), wire, limit));
         }
         let response: SendMessageResponse = self.read(Wire::of(to, operation), answer).await?;
         Ok(Box::pin(stream::iter([Ok(response.into())])))
@@ -229,7 +250,7 @@ impl Downstream for A2aClient {
         if to.version == protocol::Version::V03 {
             return Err(AskError::Unsupported("A2A 0.3 cannot list tasks".to_owned()));
         }
-        let mut page_token = String::new();
+        let (mut page_token, mut mute) = (String::new(), None);
         for _ in 0..FIND_PAGES {
             let params =
                 json!({ "contextId": agent_context, "pageSize": FIND_PAGE_SIZE, "pageToken": page_token });
@@ -238,16 +259,24 @@ impl Downstream for A2aClient {
                 .await
                 .map_err(Trouble::of_ask)?;
             for mut task in page.tasks {
-                if task.history.is_empty() {
+                if !shows_its_caller(&task) {
                     task = self.get(to, &task.id).await.map_err(Trouble::of_ask)?;
                 }
-                if task.history.iter().any(|message| message.message_id == message_id) {
+                if task.history.iter().any(|message| is_of_attempt(&message.message_id, message_id)) {
                     return Ok(Some(task));
+                }
+                if !shows_its_caller(&task) {
+                    mute = Some(task.id);
                 }
             }
             page_token = page.next_page_token;
             if page_token.is_empty() {
-                return Ok(None);
+                return match mute {
+                    None => Ok(None),
+                    Some(id) => Err(AskError::Unsupported(format!(
+                        "it does not show what began its task {id}, which may be the one"
+                    ))),
+                };
             }
         }
         Err(AskError::Unsupported(format!("more than {FIND_PAGES} pages of tasks in one context")))
@@ -279,6 +308,17 @@ struct Page {
     tasks: Vec<Task>,
     #[serde(default)]
     next_page_token: String,
+}
+
+/// Whether a task's history, cut short as it may be, says who wrote to it.
+fn shows_its_caller(task: &Task) -> bool {
+    task.history.iter().any(|message| message.role == Role::User)
+}
+
+/// Whether a message belongs to the same attempt as another: the broker's ids end with the task and the attempt.
+fn is_of_attempt(message_id: &str, other: &str) -> bool {
+    let attempt = |id: &str| id.rmatch_indices('.').nth(1).map(|(at, _)| id[at..].to_owned());
+    message_id == other || attempt(message_id).is_some_and(|own| Some(own) == attempt(other))
 }
 
 /// The extensions asked for, as one header (spec §14.2.2).

@@ -21,6 +21,19 @@ use tower_service::Service;
 
 use crate::address::Reach;
 
+/// Silence on a connection after which TCP itself asks whether the other end is still there. A peer that vanished without a
+/// word would otherwise keep a stream waiting for hours. HTTP/2 could ask as well, but servers of gRPC hang up on who
+/// does it more often than every five minutes.
+const IDLE_BEFORE_PROBE: Duration = Duration::from_secs(30);
+/// Between two such questions.
+const PROBE_EVERY: Duration = Duration::from_secs(10);
+/// Unanswered ones after which the connection is dead.
+const PROBES: u32 = 3;
+/// How long what was sent may go unconfirmed. A pooled connection to a peer that is gone is given to one request after
+/// another until it is dead, which by TCP's own reckoning takes a quarter of an hour.
+#[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
+const UNHEARD: Duration = Duration::from_secs(30);
+
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 type Promise<T> = Pin<Box<dyn Future<Output = Result<T, BoxError>> + Send>>;
 
@@ -59,6 +72,11 @@ impl Connector {
         let mut http = HttpConnector::new_with_resolver(JudgedNames { reach, resolver });
         http.enforce_http(false);
         http.set_nodelay(true);
+        http.set_keepalive(Some(IDLE_BEFORE_PROBE));
+        http.set_keepalive_interval(Some(PROBE_EVERY));
+        http.set_keepalive_retries(Some(PROBES));
+        #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
+        http.set_tcp_user_timeout(Some(UNHEARD));
         let https = HttpsConnectorBuilder::new()
             .with_tls_config(tls)
             .https_or_http()
@@ -154,5 +172,24 @@ mod tests {
         }
         assert!(connect("169.254.169.254", Reach::Anywhere).await.is_err());
         assert!(connect("127.0.0.1", Reach::Anywhere).await.is_ok(), "it can be reached at all");
+    }
+    /// Read from the kernel's own table: whether it watches over the connection while nothing is said.
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn a_silent_connection_is_asked_whether_its_peer_is_there() {
+        /// `tr` in the table: the keep-alive timer runs.
+        const KEEP_ALIVE: &str = "02";
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let tls = super::super::tls::client_config(None).unwrap();
+        let mut connector =
+            Connector::new(Reach::Anywhere, Arc::new(SystemResolver), tls, Duration::from_secs(5));
+        let _kept = connector.call(format!("http://127.0.0.1:{port}/").parse().unwrap()).await.unwrap();
+        let table = std::fs::read_to_string("/proc/self/net/tcp").unwrap();
+        let remote = format!("0100007F:{port:04X}");
+        let ours = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+        let ours: Vec<_> = ours.filter(|row| row.get(2) == Some(&remote.as_str())).collect();
+        assert_eq!(ours.len(), 1, "{table}");
+        assert!(ours[0][5].starts_with(KEEP_ALIVE), "{:?}", ours[0]);
     }
 }

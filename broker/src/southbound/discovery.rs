@@ -12,7 +12,7 @@ use crate::ports::fetch::{Fetch, Fetched, Validators};
 /// Where a card is found below an agent's base URL (spec §8.2).
 const WELL_KNOWN_PATH: &str = "/.well-known/agent-card.json";
 /// Largest card read.
-const MAX_CARD_BYTES: usize = 1024 * 1024;
+pub(super) const MAX_CARD_BYTES: usize = 1024 * 1024;
 
 /// Fetches the cards of the agents an operator registered.
 pub struct CardFetcher {

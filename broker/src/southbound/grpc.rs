@@ -6,20 +6,14 @@ use http::{HeaderMap, Response, StatusCode};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use protocol::binding::grpc::{
-    self, DETAILS_TRAILER, Deframer, MESSAGE_TRAILER, STATUS_TRAILER, is_media_type,
+    self, DETAILS_TRAILER, Deframer, FrameError, MESSAGE_TRAILER, STATUS_TRAILER, is_media_type,
 };
-use protocol::{ErrorKind, Operation, StreamResponse};
+use protocol::{Operation, StreamResponse};
 use serde::de::DeserializeOwned;
 
 use super::failure::Trouble;
+use super::retry_after;
 use crate::ports::downstream::EventStream;
-
-/// Whether an agent refuses the broker's credential, by HTTP or by gRPC.
-pub(super) fn is_unauthenticated<B>(answer: &Response<B>) -> bool {
-    let code = answer.headers().get(STATUS_TRAILER).and_then(|code| code.to_str().ok());
-    answer.status() == StatusCode::UNAUTHORIZED
-        || code.and_then(|code| code.parse().ok()) == Some(ErrorKind::Unauthenticated.grpc_code())
-}
 
 /// Reads an answer that is one message of at most `limit` bytes.
 pub(super) async fn read<T: DeserializeOwned>(
@@ -44,19 +38,19 @@ pub(super) async fn open(
     limit: usize,
 ) -> Result<EventStream, Trouble> {
     let mut messages = Messages::of(answer, limit)?;
-    let mut next = messages.next().await?;
+    let mut next = messages.next_event().await?;
     Ok(Box::pin(stream! {
         while let Some(message) = next {
-            let event = decode::<StreamResponse>(operation, &message).map_err(Trouble::of_send);
+            let event = decode::<StreamResponse>(operation, &message).map_err(Trouble::of_rest);
             let failed = event.is_err();
             yield event;
             if failed {
                 return;
             }
-            next = match messages.next().await {
+            next = match messages.next_event().await {
                 Ok(next) => next,
                 Err(trouble) => {
-                    yield Err(trouble.of_send());
+                    yield Err(trouble.of_rest());
                     return;
                 }
             };
@@ -81,7 +75,7 @@ impl Messages {
         let (head, body) = answer.into_parts();
         let media_type = head.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
         if head.status != StatusCode::OK {
-            return Err(Trouble::Status(head.status));
+            return Err(Trouble::Status(head.status, retry_after::read(&head.headers)));
         }
         if !media_type.is_some_and(is_media_type) {
             let found = media_type.unwrap_or("none");
@@ -93,11 +87,19 @@ impl Messages {
         Ok(Self { body, deframer: Deframer::new(limit), ended })
     }
 
+    /// The next message of a stream. One that is too large is no A2A event, whatever came before it.
+    async fn next_event(&mut self) -> Result<Option<Vec<u8>>, Trouble> {
+        self.next().await.map_err(|trouble| match trouble {
+            Trouble::TooLarge { limit } => Trouble::Garbage(format!("an event is larger than {limit} bytes")),
+            trouble => trouble,
+        })
+    }
+
     /// The next message; `None` after the last, when all went well.
     async fn next(&mut self) -> Result<Option<Vec<u8>>, Trouble> {
         loop {
             let complete = self.deframer.next_message();
-            if let Some(message) = complete.map_err(|error| Trouble::Garbage(error.to_string()))? {
+            if let Some(message) = complete.map_err(of_frame)? {
                 return Ok(Some(message));
             }
             if self.ended {
@@ -113,6 +115,13 @@ impl Messages {
                 return Err(broken("it ended in the middle of a message"));
             }
         }
+    }
+}
+
+fn of_frame(error: FrameError) -> Trouble {
+    match error {
+        FrameError::TooLarge { limit, .. } => Trouble::TooLarge { limit },
+        error => Trouble::Garbage(error.to_string()),
     }
 }
 

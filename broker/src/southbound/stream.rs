@@ -13,7 +13,7 @@ use crate::ports::downstream::EventStream;
 /// The events of a `text/event-stream` body. Ends after an error; a clean end of the body ends it without one.
 pub(super) fn events(mut body: Incoming, wire: Wire, max_event_bytes: usize) -> EventStream {
     Box::pin(stream! {
-        let mut decoder = Decoder::new(max_event_bytes);
+        let (mut decoder, mut has_begun) = (Decoder::new(max_event_bytes), false);
         while let Some(frame) = body.frame().await {
             let frame = match frame {
                 Ok(frame) => frame,
@@ -26,8 +26,10 @@ pub(super) fn events(mut body: Incoming, wire: Wire, max_event_bytes: usize) -> 
             let mut complete = Vec::new();
             let pushed = decoder.push(&data, &mut complete);
             for event in complete {
-                let read = wire.read_event(&event).map_err(Trouble::of_send);
+                let means = if has_begun { Trouble::of_rest } else { Trouble::of_send };
+                let read = wire.read_event(&event).map_err(means);
                 let failed = read.is_err();
+                has_begun = true;
                 yield read;
                 if failed {
                     return;

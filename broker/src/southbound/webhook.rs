@@ -2,17 +2,17 @@
 //! lead, whatever the name resolves to by now, and no redirect is followed.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use async_trait::async_trait;
-use http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER, USER_AGENT};
-use http::{HeaderMap, HeaderValue, Request, StatusCode};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
+use http::{HeaderValue, Request, StatusCode};
 use http_body_util::Full;
 use protocol::binding::http_json::MEDIA_TYPE;
 use protocol::{PUSH_TOKEN_HEADER, Secret, VERSION_HEADER, Version};
 
-use super::body;
 use super::dialer::Dialer;
+use super::{body, retry_after};
 use crate::ports::notifier::{Notification, Notifier, Undelivered};
 
 /// Names the event, the same at each try, so that a receiver can tell a repeat.
@@ -44,7 +44,7 @@ impl Notifier for Webhooks {
         let sent = tokio::time::timeout(self.timeout, self.dialer.send(reach, request, None)).await;
         let late = |_| failed(format!("no answer within {} ms (push.timeout)", self.timeout.as_millis()));
         let answer = sent.map_err(late)?.map_err(|trouble| failed(trouble.to_string()))?;
-        let (status, retry_after) = (answer.status(), retry_after(answer.headers()));
+        let (status, retry_after) = (answer.status(), retry_after::read(answer.headers()));
         // What it says matters to nobody; a connection read to its end can be used again.
         let _ = tokio::time::timeout(DRAIN_TIME, body::read(answer.into_body(), MAX_ANSWER_BYTES)).await;
         match status {
@@ -93,13 +93,4 @@ fn secret_header(secret: &Secret) -> Result<HeaderValue, String> {
     let mut value = value.map_err(|_| "its credentials cannot stand in a header".to_owned())?;
     value.set_sensitive(true);
     Ok(value)
-}
-
-/// Seconds, or a date (RFC 9110 §10.2.3).
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Ok(seconds) = value.parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    httpdate::parse_http_date(value).ok()?.duration_since(SystemTime::now()).ok()
 }

@@ -28,6 +28,10 @@ impl Wire {
         Self { operation, binding: to.binding, version: to.version }
     }
 
+    pub(super) fn operation(self) -> Operation {
+        self.operation
+    }
+
     /// The operation, where it is called over gRPC.
     pub(super) fn grpc_operation(self) -> Option<Operation> {
         (self.binding == Binding::Grpc).then_some(self.operation)
@@ -96,14 +100,17 @@ impl Wire {
     ) -> Result<T, Trouble> {
         match self.binding {
             Binding::JsonRpc => self.read_response(bytes).map_err(|trouble| match trouble {
-                Trouble::Garbage(_) if !status.is_success() => Trouble::Status(status),
+                Trouble::Garbage(_) if !status.is_success() => Trouble::Status(status, None),
                 trouble => trouble,
             }),
             Binding::HttpJson if status.is_success() => self.read_bare(bytes),
-            Binding::HttpJson if serde_json::from_slice::<Value>(bytes).is_ok() => {
+            // Here the path names the task, so that nothing is at it says as much of the task, in whatever form.
+            Binding::HttpJson
+                if status == StatusCode::NOT_FOUND || serde_json::from_slice::<Value>(bytes).is_ok() =>
+            {
                 Err(Trouble::Answered(self.read_error(status.as_u16(), bytes)))
             }
-            Binding::HttpJson | Binding::Grpc => Err(Trouble::Status(status)),
+            Binding::HttpJson | Binding::Grpc => Err(Trouble::Status(status, None)),
         }
     }
 
@@ -155,7 +162,7 @@ impl Wire {
 }
 
 fn read_json<T: DeserializeOwned>(data: &[u8]) -> Result<T, Trouble> {
-    jsonrpc::check_nesting(data).map_err(Trouble::Garbage)?;
+    protocol::check_nesting(data).map_err(Trouble::Garbage)?;
     serde_json::from_slice(data).map_err(|error| {
         let found = String::from_utf8_lossy(data.get(..80.min(data.len())).unwrap_or_default()).into_owned();
         Trouble::Garbage(format!("expected an A2A object: {error}, found {found}"))

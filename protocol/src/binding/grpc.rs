@@ -9,8 +9,6 @@
 mod decode;
 mod encode;
 mod frame;
-pub(crate) mod presence;
-mod schema;
 mod status;
 mod wire;
 
@@ -23,15 +21,14 @@ use serde_json::value::RawValue;
 pub use self::frame::{Deframer, FrameError, PREFIX_BYTES, frame};
 pub use self::status::{DETAILS_TRAILER, MESSAGE_TRAILER, OK, STATUS_TRAILER, read_status, write_status};
 use crate::error::{A2aError, ErrorKind};
+pub use crate::schema::MAX_DEPTH;
+use crate::schema::SCHEMA;
 use crate::{Invalid, Operation, read_params};
 
 /// The media type of requests and answers.
 pub const MEDIA_TYPE: &str = "application/grpc";
 /// The header by which a caller says how long it will wait.
 pub const TIMEOUT_HEADER: &str = "grpc-timeout";
-/// How deeply messages may be nested, as protobuf's own implementations have it. An object or a list within `data`
-/// or metadata is two or three of them.
-pub const MAX_DEPTH: usize = 100;
 /// The path of the service.
 const SERVICE: &str = "/lf.a2a.v1.A2AService/";
 
@@ -93,12 +90,7 @@ fn write(message: &str, json: &str) -> Result<Vec<u8>, Invalid> {
 
 /// The messages an operation takes and answers with.
 fn messages_of(operation: Operation) -> (&'static str, &'static str) {
-    schema::SCHEMA.method(operation.method()).unwrap_or_default()
-}
-
-/// One level further down, while there are levels left.
-fn deeper(levels: usize) -> Result<usize, Invalid> {
-    levels.checked_sub(1).ok_or_else(|| Invalid::new(format!("nested deeper than {MAX_DEPTH} messages")))
+    SCHEMA.method(operation.method()).unwrap_or_default()
 }
 
 /// Reads a [`TIMEOUT_HEADER`]: at most eight digits and a unit.

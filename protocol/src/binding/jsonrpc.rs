@@ -9,10 +9,8 @@ use serde_json::value::RawValue;
 
 use crate::error::{A2aError, ErrorKind};
 use crate::fields::{excerpt, strip_position};
+use crate::json::check_nesting;
 use crate::{Operation, Version, v03};
-
-/// Deepest nesting of arrays and objects read, in either direction.
-pub const MAX_NESTING: usize = 128;
 
 /// A request id, echoed byte for byte.
 #[derive(Debug, Clone)]
@@ -75,8 +73,7 @@ pub fn read_request(body: &[u8]) -> Result<Request, Rejected> {
     let raw: &RawValue = serde_json::from_slice(body).map_err(|error| {
         rejected(&nobody, ErrorKind::ParseError, format!("Invalid JSON payload: {error}"))
     })?;
-    let envelope: Envelope<'_> = serde_json::from_str(raw.get()).map_err(|error| {
-        let problem = strip_position(&error);
+    let envelope: Envelope<'_> = read_object(raw).map_err(|problem| {
         let message = format!("expected one JSON-RPC 2.0 request object: {problem}");
         rejected(&nobody, ErrorKind::InvalidRequest, message)
     })?;
@@ -106,6 +103,14 @@ pub fn read_request(body: &[u8]) -> Result<Request, Rejected> {
     }
 }
 
+/// Reads an envelope. What is derived reads a list of the members' values too, which is none (spec §9.3).
+fn read_object<'r, T: Deserialize<'r>>(raw: &'r RawValue) -> Result<T, String> {
+    if !raw.get().starts_with('{') {
+        return Err(format!("found {}", excerpt(raw.get())));
+    }
+    serde_json::from_str(raw.get()).map_err(|error| strip_position(&error))
+}
+
 fn read_id(raw: Option<&RawValue>) -> Result<RequestId, String> {
     let Some(raw) = raw else { return Ok(RequestId::null()) };
     match raw.get().as_bytes().first() {
@@ -116,25 +121,6 @@ fn read_id(raw: Option<&RawValue>) -> Result<RequestId, String> {
         Some(b'"' | b'-' | b'0'..=b'9' | b'n') => Ok(RequestId(raw.to_owned())),
         _ => Err("expected \"id\": a string, a number or null".to_owned()),
     }
-}
-
-/// Refuses what nests deeper than [`MAX_NESTING`]; raw values are skipped without recursion, so this is the bound.
-pub fn check_nesting(json: &[u8]) -> Result<(), String> {
-    let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
-    for byte in json {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' if in_string => escaped = true,
-            b'"' => in_string = !in_string,
-            b'{' | b'[' if !in_string => depth += 1,
-            b'}' | b']' if !in_string => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        if depth > MAX_NESTING {
-            return Err(format!("Invalid JSON payload: nested deeper than {MAX_NESTING} levels"));
-        }
-    }
-    Ok(())
 }
 
 /// A successful response.
@@ -200,7 +186,9 @@ pub fn read_response<T: DeserializeOwned>(body: &[u8]) -> Result<T, ResponseErro
     };
     check_nesting(body).map_err(garbage)?;
     let incoming: Incoming<'_> = serde_json::from_slice(body)
-        .map_err(|error| garbage(format!("expected a JSON-RPC response: {}", strip_position(&error))))?;
+        .map_err(|error| strip_position(&error))
+        .and_then(read_object)
+        .map_err(|problem| garbage(format!("expected a JSON-RPC response: {problem}")))?;
     match (incoming.result, incoming.error) {
         (_, Some(error)) => Err(ResponseError::Answered(A2aError::from_jsonrpc(
             error.code,

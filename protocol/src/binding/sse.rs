@@ -14,16 +14,19 @@ pub struct Event {
 /// A comment that keeps a connection alive.
 pub const HEARTBEAT: &[u8] = b": keep-alive\n\n";
 
-/// Writes an event. Line breaks in the data make several `data` lines.
+/// Writes an event. Line breaks in the data make several `data` lines, whichever of the three they are: JSON may have any
+/// of them between its tokens, and readers end a line at each.
 pub fn write_event(id: Option<u64>, data: &[u8]) -> Vec<u8> {
     let mut event = Vec::with_capacity(data.len() + 32);
     if let Some(id) = id {
         event.extend_from_slice(format!("id: {id}\n").as_bytes());
     }
     for line in data.split(|byte| *byte == b'\n') {
-        event.extend_from_slice(b"data: ");
-        event.extend_from_slice(line.strip_suffix(b"\r").unwrap_or(line));
-        event.push(b'\n');
+        for line in line.strip_suffix(b"\r").unwrap_or(line).split(|byte| *byte == b'\r') {
+            event.extend_from_slice(b"data: ");
+            event.extend_from_slice(line);
+            event.push(b'\n');
+        }
     }
     event.push(b'\n');
     event

@@ -1,6 +1,8 @@
 //! Cards of 0.3, read as cards of 1.0; and the members by which a card of 1.0 is one of 0.3 as well. The two versions
 //! share most names and clash in none, so one document serves both.
 
+use std::collections::HashSet;
+
 use serde_json::value::RawValue;
 
 use super::shape::{Way, each, read_text, to_raw};
@@ -25,7 +27,7 @@ const SCHEMES: [(&str, &str); 5] = [
 /// Reads a card of 1.0 or of 0.3.
 pub fn read_card(json: &[u8]) -> Result<AgentCard, Invalid> {
     let wrong = |error: &serde_json::Error| Invalid::new(crate::fields::strip_position(error));
-    crate::binding::jsonrpc::check_nesting(json).map_err(Invalid::new)?;
+    crate::check_nesting(json).map_err(Invalid::new)?;
     let raw: &RawValue = serde_json::from_slice(json).map_err(|error| wrong(&error))?;
     let mut fields = Fields::read(raw)?;
     if fields.get("supportedInterfaces").is_none_or(|raw| raw.get() == "null") && fields.get("url").is_some()
@@ -51,7 +53,7 @@ fn to_v1(card: &mut Fields) -> Result<(), Invalid> {
             Fields::read(&schemes).map_err(|invalid| invalid.within("securitySchemes"))?.iter()
         {
             let scheme = scheme_to_v1(scheme).map_err(|invalid| invalid.within("securitySchemes"))?;
-            translated.put(name, scheme);
+            translated.push(name, scheme);
         }
         card.put("securitySchemes", translated.into_raw()?);
     }
@@ -76,6 +78,7 @@ fn interfaces(card: &mut Fields) -> Result<Vec<AgentInterface>, Invalid> {
     let url = text("url")?.unwrap_or_default();
     let transport = text("preferredTransport")?.unwrap_or_else(|| DEFAULT_TRANSPORT.to_owned());
     let version = text("protocolVersion")?.unwrap_or_else(|| DEFAULT_VERSION.to_owned());
+    let mut seen = HashSet::from([(url.clone(), transport.clone())]);
     let mut reachable = vec![(url, transport)];
     if let Some(additional) = card.take("additionalInterfaces").filter(|raw| raw.get() != "null") {
         #[derive(serde::Deserialize)]
@@ -87,7 +90,7 @@ fn interfaces(card: &mut Fields) -> Result<Vec<AgentInterface>, Invalid> {
             Invalid::new(crate::fields::strip_position(&error)).within("additionalInterfaces")
         })?;
         for Additional { url, transport } in additional {
-            if !reachable.contains(&(url.clone(), transport.clone())) {
+            if seen.insert((url.clone(), transport.clone())) {
                 reachable.push((url, transport));
             }
         }
@@ -122,8 +125,8 @@ fn security_to_v1(object: &mut Fields) -> Result<(), Invalid> {
         let mut schemes = Fields::default();
         for (name, asked) in Fields::read(raw)?.iter() {
             let mut list = Fields::default();
-            list.put("list", asked.to_owned());
-            schemes.put(name, list.into_raw()?);
+            list.push("list", asked.to_owned());
+            schemes.push(name, list.into_raw()?);
         }
         let mut requirement = Fields::default();
         requirement.put("schemes", schemes.into_raw()?);
@@ -157,7 +160,7 @@ pub fn add_to_card(card: &mut AgentCard) -> Result<(), Invalid> {
     }
     let mut schemes = Fields::default();
     for (name, scheme) in card.security_schemes.iter() {
-        schemes.put(name, scheme_of_both(scheme)?);
+        schemes.push(name, scheme_of_both(scheme)?);
     }
     card.security_schemes = schemes;
     add_security(&mut card.unknown)?;
@@ -183,13 +186,15 @@ pub fn add_to_card(card: &mut AgentCard) -> Result<(), Invalid> {
 
 /// A scheme with the members of both versions side by side.
 fn scheme_of_both(raw: &RawValue) -> Result<Box<RawValue>, Invalid> {
-    let mut both = Fields::read(raw)?;
-    let known = SCHEMES.iter().find_map(|(kind, name)| Some((kind, both.get(name)?.to_owned())));
+    let of_v1 = Fields::read(raw)?;
+    let known = SCHEMES.iter().find_map(|(kind, name)| Some((kind, of_v1.get(name)?)));
     let Some((kind, scheme)) = known else { return Ok(raw.to_owned()) };
-    for (name, value) in Fields::read(&scheme)?.iter() {
-        both.put(if name == "location" { "in" } else { name }, value.to_owned());
+    let mut both = Fields::read(scheme)?;
+    if let Some(location) = both.take("location") {
+        both.put("in", location);
     }
     both.put("type", to_raw(kind)?);
+    both.add_missing(of_v1);
     both.into_raw()
 }
 
@@ -202,7 +207,7 @@ fn add_security(object: &mut Fields) -> Result<(), Invalid> {
         let schemes = Fields::read(raw)?.take("schemes");
         for (name, asked) in schemes.map_or_else(|| Ok(Fields::default()), |raw| Fields::read(&raw))?.iter() {
             let asked = Fields::read(asked)?.take("list");
-            alternative.put(name, asked.map_or_else(|| to_raw(&[(); 0]), Ok)?);
+            alternative.push(name, asked.map_or_else(|| to_raw(&[(); 0]), Ok)?);
         }
         alternative.into_raw()
     };

@@ -71,11 +71,7 @@ fn to_v1(raw: &RawValue) -> Result<Box<RawValue>, Invalid> {
     } else if let Some(name) = fields.take("name") {
         flat.put("taskId", to_raw(task_of(&read_text(&name).map_err(|invalid| invalid.within("name"))?))?);
     }
-    for (name, value) in fields.iter() {
-        if flat.get(name).is_none() {
-            flat.put(name, value.to_owned());
-        }
-    }
+    flat.add_missing(fields);
     flat.into_raw()
 }
 

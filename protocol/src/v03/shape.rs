@@ -119,13 +119,13 @@ impl Shape {
         }
         let mut translated = Fields::default();
         if let (Way::ToV03(Dialect::JsonRpc), Some(kind)) = (way, self.kind) {
-            translated.put("kind", to_raw(&kind)?);
+            translated.push("kind", to_raw(&kind)?);
         }
         for (name, value) in fields.iter() {
             let member = self.members.iter().find(|member| member.is_named(name, way));
             let Some(member) = member else {
-                if way != Way::ToV03(Dialect::HttpJson) || !self.not_in_proto.contains(&name) {
-                    translated.put(name, value.to_owned());
+                if self.passes(name, way) {
+                    translated.push(name, value.to_owned());
                 }
                 continue;
             };
@@ -136,7 +136,7 @@ impl Shape {
             // An absent value is absent in both versions.
             let value =
                 if value.get() == "null" { Ok(value.to_owned()) } else { (member.translate)(value, way) };
-            translated.put(other, value.map_err(|invalid| invalid.within(name))?);
+            translated.push(other, value.map_err(|invalid| invalid.within(name))?);
         }
         if way == Way::ToV03(Dialect::JsonRpc) {
             for (name, empty) in self.required {
@@ -146,6 +146,15 @@ impl Shape {
             }
         }
         Ok(translated)
+    }
+
+    /// Whether a member that the table does not name has a place in the other version. One that means something else
+    /// there has none, so no name is given twice.
+    fn passes(&self, name: &str, way: Way) -> bool {
+        let Way::ToV03(dialect) = way else { return true };
+        let is_refused = dialect == Dialect::HttpJson && self.not_in_proto.contains(&name);
+        let is_kind = name == "kind" && self.kind.is_some();
+        !is_refused && !is_kind && !self.members.iter().any(|member| member.name(way) == name)
     }
 
     /// The same as raw JSON.

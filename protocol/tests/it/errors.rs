@@ -1,7 +1,7 @@
 //! The error table against the specification's (§5.4), and its way there and back on both bindings.
 
-use protocol::{A2aError, ErrorKind};
-use serde_json::Value;
+use protocol::{A2aError, ErrorDetail, ErrorKind};
+use serde_json::{Value, json};
 
 #[test]
 fn the_table_is_the_specifications() {
@@ -42,6 +42,7 @@ fn the_table_is_the_specifications() {
         (ErrorKind::PermissionDenied, -31403, "PERMISSION_DENIED", 403, "PERMISSION_DENIED"),
         (ErrorKind::EventGap, -31410, "OUT_OF_RANGE", 410, "EVENT_GAP"),
         (ErrorKind::ResourceExhausted, -31429, "RESOURCE_EXHAUSTED", 429, "RESOURCE_EXHAUSTED"),
+        (ErrorKind::OutcomeUnknown, -31504, "UNKNOWN", 504, "OUTCOME_UNKNOWN"),
     ];
     for (kind, code, grpc, http, reason) in table {
         assert_eq!(
@@ -66,4 +67,28 @@ fn specified_errors_carry_an_error_info_and_come_back_from_both_bindings() {
     }
     assert_eq!(A2aError::from_jsonrpc(-1, "?", Some(&Value::Null)).kind, ErrorKind::Internal);
     assert_eq!(A2aError::from_http(500, b"<html>").kind.http_status(), 500);
+}
+
+#[test]
+fn when_to_try_again_is_read_from_every_binding() {
+    let waits = |details: &[ErrorDetail]| match details {
+        [ErrorDetail::ErrorInfo { .. }, ErrorDetail::RetryInfo { seconds }] => Some(*seconds),
+        _ => None,
+    };
+    let busy = A2aError::new(ErrorKind::Unavailable, "busy")
+        .with_info("example", "BUSY", std::collections::BTreeMap::new())
+        .with(ErrorDetail::RetryInfo { seconds: 7 });
+    let data = &busy.to_jsonrpc()["data"];
+    assert_eq!(waits(&A2aError::from_jsonrpc(-31503, "busy", Some(data)).details), Some(7));
+    assert_eq!(waits(&A2aError::from_http(503, busy.to_http().to_string().as_bytes()).details), Some(7));
+    for (delay, seconds) in [("0s", Some(0)), ("1.5s", Some(2)), ("0.000s", Some(0)), ("0.25s", Some(1))]
+        .into_iter()
+        .chain([("-1s", None), ("1", None), ("s", None), ("1.s", Some(1))])
+    {
+        let info = json!([{ "@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": delay }]);
+        let read = A2aError::from_jsonrpc(-31503, "busy", Some(&info)).details;
+        let expected: Vec<_> =
+            seconds.map(|seconds| ErrorDetail::RetryInfo { seconds }).into_iter().collect();
+        assert_eq!(read, expected, "{delay}");
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use base64::Engine;
 use proptest::prelude::*;
 use protocol::binding::grpc::{
     DETAILS_TRAILER, Deframer, FrameError, MESSAGE_TRAILER, STATUS_TRAILER, frame, is_media_type,
@@ -72,13 +73,16 @@ fn every_row_of_the_error_table_comes_back_with_its_details() {
         let back = there_and_back(&error.clone().with(ErrorDetail::RetryInfo { seconds: 7 }));
         let expected = match kind {
             // A deadline that passed leaves open what was done.
-            ErrorKind::RequestTimeout => ErrorKind::Internal,
+            ErrorKind::RequestTimeout => ErrorKind::OutcomeUnknown,
+            // gRPC has no status of this meaning; its reason tells, where it has one.
+            ErrorKind::OutcomeUnknown => ErrorKind::Internal,
             // To others than this broker, what is out of range is a parameter.
             ErrorKind::EventGap => ErrorKind::InvalidParams,
             kind => kind,
         };
         assert_eq!(back.kind.grpc_status(), expected.grpc_status(), "{kind:?}");
-        assert_eq!(back.details[..1], error.details[..1]);
+        let read = [error.details[0].clone(), ErrorDetail::RetryInfo { seconds: 7 }];
+        assert!(back.details.ends_with(&read), "{back:?}");
         let specified = (-32009..=-32001).contains(&kind.jsonrpc_code());
         let plain = there_and_back(&A2aError::new(kind, "why"));
         assert!(!specified || plain.kind == kind, "the reason tells {kind:?} from others of its status");
@@ -140,4 +144,21 @@ fn what_does_not_count_in_a_message_is_looked_at_as_others_do() {
     assert!(value(b"\x2a\x09\x09\0\0\0\0\0\0\0\0").is_err(), "an entry of a map that is a number");
     assert_eq!(value(b"\x1a\x01x\x48\x01").unwrap(), json!("x"), "a field of a later version is passed over");
     assert!(value(b"\x18\x01\x20\x01").is_err(), "a text that arrived as a number");
+}
+
+#[test]
+fn a_delay_of_less_than_a_second_is_not_read_as_none() {
+    // google.rpc.Status { code: 14, details: [Any { RetryInfo { retry_delay: Duration { nanos: 250_000_000 } } }] }
+    let mut delay = vec![0x0a, 0x05, 0x10];
+    delay.extend([0x80, 0xe5, 0x9a, 0x77]);
+    let url = b"type.googleapis.com/google.rpc.RetryInfo";
+    let mut any = vec![0x0a, u8::try_from(url.len()).unwrap()];
+    any.extend(url);
+    any.extend([0x12, u8::try_from(delay.len()).unwrap()]);
+    any.extend(delay);
+    let mut status = vec![0x08, 14, 0x1a, u8::try_from(any.len()).unwrap()];
+    status.extend(any);
+    let details = base64::engine::general_purpose::STANDARD_NO_PAD.encode(status);
+    let error = read_status("14", None, Some(&details)).unwrap();
+    assert_eq!(error.details, [ErrorDetail::RetryInfo { seconds: 1 }]);
 }

@@ -1,7 +1,11 @@
 //! What is not known is kept, and what nobody looks into stays the bytes it was.
 
 use proptest::prelude::*;
-use protocol::{AgentCard, Message, SendMessageRequest, StreamResponse, Task, TaskState, Timestamp};
+use protocol::binding::grpc::write_request;
+use protocol::{
+    AgentCard, Message, Operation, SendMessageRequest, StreamResponse, Task, TaskState, Timestamp,
+};
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 fn round_trip<T: serde::de::DeserializeOwned + serde::Serialize>(value: &Value) -> Value {
@@ -74,7 +78,69 @@ fn errors_name_the_member() {
     );
 }
 
+/// A message with one part, as JSON.
+fn message_with(part: &str) -> String {
+    format!(r#"{{"messageId":"m","role":"ROLE_USER","parts":[{part}]}}"#)
+}
+
+#[test]
+fn what_is_no_text_no_number_and_no_base64_is_refused() {
+    for (part, expected) in [
+        (r#"{"raw":"%%"}"#, "parts[0].raw: expected base64, found \"%%\""),
+        (r#"{"raw":"A"}"#, "parts[0].raw: expected base64"),
+        (r#"{"raw":"AAAA="}"#, "parts[0].raw: expected base64"),
+        (r#"{"raw":{}}"#, "parts[0].raw: expected a string"),
+        (r#"{"text":"a\ud800"}"#, "parts[0]: expected Unicode text, found half a surrogate pair, \\ud800"),
+        (r#"{"text":"\udc00\ud800"}"#, "parts[0]: expected Unicode text"),
+        (
+            r#"{"data":{"a":[1,1e999]}}"#,
+            "parts[0].data: expected a number that a 64-bit float can hold, found 1e999",
+        ),
+        (r#"{"data":{"\ud800":1}}"#, "parts[0]: expected Unicode text"),
+        (r#"{"text":"a","filename":5}"#, "parts[0].filename: expected a string"),
+        (r#"{"text":"a","metadata":{"a":-1e999}}"#, "parts[0].metadata: expected a number"),
+        (r#"{"text":"a","metadata":[]}"#, "parts[0].metadata: expected an object"),
+    ] {
+        let error = serde_json::from_str::<Message>(&message_with(part)).unwrap_err().to_string();
+        assert!(error.starts_with(expected), "{part}: {error}");
+    }
+    for metadata in [r#"{"a":{"b":"\ud800"}}"#, r#"{"a":[1e999]}"#] {
+        let message = format!(r#"{{"messageId":"m","role":"ROLE_USER","metadata":{metadata}}}"#);
+        let error = serde_json::from_str::<Message>(&message).unwrap_err().to_string();
+        assert!(error.starts_with("metadata: expected"), "{metadata}: {error}");
+    }
+}
+
+fn fragments(of: &'static [&'static str], separator: &'static str) -> impl Strategy<Value = String> {
+    prop::collection::vec(prop::sample::select(of), 0..8).prop_map(move |pieces| pieces.join(separator))
+}
+
 proptest! {
+    /// What is accepted as JSON is asked for over gRPC, and what gRPC could say is accepted.
+    #[test]
+    fn what_json_accepts_grpc_can_say(
+        raw in fragments(&["A", "b8", "+", "/", "-", "_", "=", "\\/", "\\u002B", "%", "\\n"], ""),
+        text in fragments(&["\\ud83d", "\\uDE00", "\\\\", "u", "d8", "\\n", "ü", "\\u0000", "\\\""], ""),
+        numbers in fragments(
+            &["1", "-2.5e3", "1e308", "1E309", "-1e+999", "0.1e-400", "\"1e999\"", "\"\\\"1e999\"", "{\"a\":1e999}", "null"], ","),
+        digits in 300_usize..320,
+    ) {
+        let long = "9".repeat(digits);
+        for part in [
+            format!(r#"{{"raw":"{raw}"}}"#),
+            format!(r#"{{"text":"{text}"}}"#),
+            format!(r#"{{"data":[{numbers}]}}"#),
+            format!(r#"{{"text":"","metadata":{{"a":[{numbers}],"b":"{text}"}}}}"#),
+            format!(r#"{{"data":{long}}}"#),
+        ] {
+            let message = message_with(&part);
+            let accepted = serde_json::from_str::<Message>(&message).map(|_| ());
+            let request = RawValue::from_string(format!(r#"{{"message":{message}}}"#)).unwrap();
+            let said = write_request(Operation::SendMessage, &request).map(|_| ());
+            prop_assert_eq!(accepted.is_ok(), said.is_ok(), "{}: {:?} {:?}", part, accepted, said);
+        }
+    }
+
     #[test]
     fn times_come_back_to_the_millisecond(millis in -60_000_000_000_000_i64..250_000_000_000_000) {
         let at = Timestamp::from_millis(millis);

@@ -1,12 +1,19 @@
 //! Nothing that can arrive makes a parser panic, and nothing deep makes it recurse.
 
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
 use proptest::prelude::*;
 use protocol::binding::http_json::{match_path, percent_decode, percent_encode, query_pairs};
 use protocol::binding::jsonrpc::{read_request, read_response};
 use protocol::binding::sse::Decoder;
+use protocol::v03::{self, Dialect};
 use protocol::{
-    AgentCard, ErrorKind, ListTasksRequest, SendMessageRequest, StreamResponse, Task, read_pairs,
+    AgentCard, ErrorKind, ListTasksRequest, Operation, SendMessageRequest, SignedForm, StreamResponse, Task,
+    read_pairs,
 };
+use serde_json::value::RawValue;
 
 fn read_everything(bytes: &[u8]) {
     let _ = read_request(bytes);
@@ -53,6 +60,17 @@ fn an_id_that_is_no_text_is_not_given_back() {
 }
 
 #[test]
+fn a_list_of_what_an_envelope_holds_is_no_envelope() {
+    let rejected = read_request(br#"["2.0",1,"GetTask",{"id":"x"}]"#).unwrap_err();
+    assert_eq!(rejected.error.kind, ErrorKind::InvalidRequest, "{}", rejected.error);
+    let batch = read_request(br#" [{"jsonrpc":"2.0","id":1,"method":"GetTask","params":{"id":"x"}}]"#);
+    assert_eq!(batch.unwrap_err().error.kind, ErrorKind::InvalidRequest);
+    let task = r#"{"id":"t","status":{"state":"TASK_STATE_WORKING"}}"#;
+    assert!(read_response::<Task>(format!(r#"{{"result":{task}}}"#).as_bytes()).is_ok());
+    assert!(read_response::<Task>(format!("[{task},null]").as_bytes()).is_err());
+}
+
+#[test]
 fn a_number_beyond_the_protos_is_refused_on_every_binding() {
     let read =
         |number: &str| serde_json::from_str::<ListTasksRequest>(&format!(r#"{{"historyLength":{number}}}"#));
@@ -69,6 +87,48 @@ fn an_object_of_very_many_members_is_read_in_one_go() {
     assert!(read(&members.join(",")).is_ok());
     let twice = read(&format!("{},\"k7\":1", members.join(","))).unwrap_err().to_string();
     assert!(twice.contains("`k7` appears twice"), "{twice}");
+}
+
+/// Fails if work takes so long that it must be growing with the square of its input.
+fn in_one_go(what: &'static str, work: impl FnOnce() + Send + 'static) {
+    const LIMIT: Duration = Duration::from_secs(180);
+    let (done, is_done) = mpsc::channel();
+    thread::spawn(move || {
+        work();
+        let _ = done.send(());
+    });
+    is_done.recv_timeout(LIMIT).unwrap_or_else(|problem| panic!("{what}: {problem}"));
+}
+
+#[test]
+fn an_object_of_very_many_members_is_translated_in_one_go() {
+    let many = |prefix: &str| {
+        let members: Vec<String> = (0..250_000).map(|number| format!("\"{prefix}{number}\":0")).collect();
+        members.join(",")
+    };
+    let raw = |json: String| RawValue::from_string(json).unwrap();
+    let (k, l) = (many("k"), many("l"));
+
+    let message = format!(r#""messageId":"m","role":"user","parts":[],{k}"#);
+    let sent = raw(format!(r#"{{"message":{{{message}}}}}"#));
+    in_one_go("a message of 0.3", move || {
+        v03::read_request(Operation::SendMessage, &sent, Dialect::JsonRpc).unwrap();
+    });
+    let config = raw(format!(r#"{{"taskId":"t","pushNotificationConfig":{{"url":"u",{k}}},{l}}}"#));
+    in_one_go("a push configuration of 0.3", move || {
+        let flat = v03::read_request(Operation::CreateTaskPushNotificationConfig, &config, Dialect::JsonRpc);
+        assert!(flat.unwrap().get().contains("l249999"));
+    });
+    let task = raw(format!(r#"{{"id":"t","status":{{"state":"TASK_STATE_WORKING"}},{k}}}"#));
+    in_one_go("a task for a caller of 0.3", move || {
+        v03::write_answer(Operation::GetTask, &task, Dialect::JsonRpc).unwrap();
+    });
+    let card = raw(format!(r#"{{"name":"a","supportedInterfaces":[],"metadata":{{{k}}},{l}}}"#));
+    in_one_go("a card's signed content", move || {
+        for form in [SignedForm::Whole, SignedForm::WithoutEmpty] {
+            form.content(&card).unwrap();
+        }
+    });
 }
 
 fn json_like() -> impl Strategy<Value = String> {

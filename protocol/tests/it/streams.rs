@@ -42,7 +42,9 @@ fn all_line_ends_and_fields_are_read() {
         decode(&[b"data: a\rdata: b\r\rid: 7\r\nevent: error\r\ndata:c\r\n\r\n: x\n\ndata\n\n"]),
         [event(None, None, "a\nb"), event(Some("7"), Some("error"), "c"), event(None, None, "")]
     );
-    assert_eq!(decode(&[&write_event(None, b"a\nb")]), [event(None, None, "a\nb")]);
+    for lines in ["a\nb", "a\rb", "a\r\nb"] {
+        assert_eq!(decode(&[&write_event(None, lines.as_bytes())]), [event(None, None, "a\nb")], "{lines:?}");
+    }
 }
 
 #[test]

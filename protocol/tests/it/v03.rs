@@ -60,6 +60,19 @@ fn future() -> impl Strategy<Value = Option<Value>> {
     prop::option::of(anything().prop_filter("null is unset", |value| !value.is_null()))
 }
 
+#[test]
+fn a_member_that_means_something_else_in_the_other_version_does_not_stand_in_for_it() {
+    let message = json!({ "messageId": "m", "role": "ROLE_AGENT", "kind": "task", "content": 1, "parts": [{ "text": "a" }] });
+    for (dialect, parts) in [(Dialect::JsonRpc, "parts"), (Dialect::HttpJson, "content")] {
+        let answer = raw(&json!({ "message": message }));
+        let written = value(&write_answer(Operation::SendMessage, &answer, dialect).unwrap());
+        let written = if dialect == Dialect::HttpJson { written["message"].clone() } else { written };
+        assert_eq!(written[parts][0]["text"], "a", "{dialect:?}: {written}");
+        let kind = if dialect == Dialect::JsonRpc { json!("message") } else { Value::Null };
+        assert_eq!(written["kind"], kind, "{dialect:?}");
+    }
+}
+
 fn part() -> impl Strategy<Value = Value> {
     let file = (any::<bool>(), prop::collection::vec(any::<u8>(), 0..9), maybe(text()), maybe(text()));
     let content = prop_oneof![

@@ -107,7 +107,8 @@ impl Draft<'_> {
         self.node(task).is_some_and(|node| matches!(node.phase, Phase::Closing { .. }))
     }
 
-    fn agent_task(&self, attempt: AttemptId) -> Option<String> {
+    /// The agent's own id of the task, once it said one.
+    pub(super) fn agent_task(&self, attempt: AttemptId) -> Option<String> {
         self.node(attempt.task)?.live(attempt.number)?.agent_task.clone()
     }
 

@@ -13,17 +13,40 @@ use crate::sabotage::{Guard, removed};
 
 impl Draft<'_> {
     pub(super) fn on_failed(&mut self, attempt: AttemptId, failure: &Failure, jitter: u16) {
+        // The agent has the task, so what it never got or will not have is a further message. To begin the task again
+        // would do it twice, and to end it would leave the agent at it: it is asked how the task stands.
+        let has_it = self.agent_task(attempt).is_some() && !removed(Guard::FurtherMessages);
+        let has_turn = self.node(attempt.task).is_some_and(|node| node.turn.is_some());
+        match failure {
+            Failure::NeverSent(reason) | Failure::Busy { reason, .. } if has_it => {
+                self.settle_failure(attempt, &Failure::Broken(reason.clone()), jitter);
+            }
+            Failure::Refused(reason) | Failure::Errored(reason)
+                if has_it && (has_turn || matches!(failure, Failure::Refused(_))) =>
+            {
+                self.take_back_turn(attempt, reason);
+                self.settle_failure(attempt, &Failure::Broken(reason.clone()), jitter);
+            }
+            failure => self.settle_failure(attempt, failure, jitter),
+        }
+    }
+
+    /// A caller's further message is refused: it stays in the conversation and is not sent again. A question that it
+    /// should have answered is shown again when the agent says how its task stands.
+    fn take_back_turn(&mut self, attempt: AttemptId, reason: &str) {
+        let AttemptId { task, number } = attempt;
+        let Some(node) = self.node(task) else { return };
+        if node.turn.is_none() || node.live(number).is_none() {
+            return;
+        }
+        let note = format!("{} refused the message: {reason}", node.terms().agent);
+        self.record(task, Fact::TurnRefused { number, reason: reason.to_owned() });
+        self.note_working(task, &note);
+    }
+
+    fn settle_failure(&mut self, attempt: AttemptId, failure: &Failure, jitter: u16) {
         let Some(node) = self.node(attempt.task) else { return };
         let Some(live) = node.live(attempt.number) else { return };
-        // The agent has the task, so what it never got is a further message; to begin the task again would do it twice.
-        let failure = &match failure {
-            Failure::NeverSent(reason) | Failure::Busy { reason, .. }
-                if live.agent_task.is_some() && !removed(Guard::FurtherMessages) =>
-            {
-                Failure::Broken(reason.clone())
-            }
-            failure => failure.clone(),
-        };
         if matches!(live.progress, Progress::Unknown { .. }) {
             // It may yet come back and say; that it has not is known already.
             if matches!(failure, Failure::Unreachable(_)) {

@@ -5,7 +5,7 @@ use broker_core::journal::{Fallback, Resolution};
 use broker_core::{Limits, Refusal, TaskId};
 use capability::Scope;
 use capability::ledger::Ceilings;
-use protocol::TaskState;
+use protocol::{Message, TaskState};
 
 use super::world::{World, candidate, retries, snapshot, update};
 
@@ -157,6 +157,67 @@ fn what_may_have_had_effects_goes_to_nobody_else_unless_that_is_harmless() {
         assert!(world.seeking.is_empty());
         assert_eq!(world.state(id), TaskState::Failed);
     }
+}
+
+fn turn(world: &mut World, task: TaskId, text: &str) {
+    let message = Box::new(Message::user_text(text, text));
+    world.feed(Input::Turn { task, message }).unwrap();
+}
+
+#[test]
+fn a_further_message_that_is_refused_ends_nothing_and_begins_nothing_anew() {
+    let mut world = World::new();
+    let id = with_fallback(&mut world, true);
+    let first = attempt(id, 1);
+    world.say(first, update(first, TaskState::InputRequired, Some("colour?")));
+    turn(&mut world, id, "a picture");
+    world.fail(first, refused());
+    assert_eq!((states(&world, id), world.seeking.len()), (vec!["lost"], 0), "nobody else begins it");
+    assert_eq!(world.state(id), TaskState::Working);
+    let note = world.tree.task(id, None).unwrap().status.message.unwrap().joined_text();
+    assert_eq!(note, "b refused the message: not mine");
+    world.crash();
+    assert_eq!(world.listening, [first], "the agent is asked how it stands");
+    let asks = snapshot(first, TaskState::InputRequired, Some("colour?"));
+    world.feed(world.found(first, asks)).unwrap();
+    assert_eq!((world.state(id), world.sent.len()), (TaskState::InputRequired, 2), "it is not sent again");
+    let question = world.tree.task(id, None).unwrap().status.message.unwrap().joined_text();
+    assert_eq!(question, "colour?", "the question stands");
+    turn(&mut world, id, "red");
+    assert_eq!(world.sent.len(), 3);
+    world.say(first, update(first, TaskState::Completed, None));
+    assert_eq!((world.state(id), states(&world, id)), (TaskState::Completed, vec!["reported"]));
+}
+
+#[test]
+fn a_further_message_that_fails_at_the_agent_ends_nothing_either() {
+    let mut world = World::new();
+    let id = world.delegate(None, "b").unwrap();
+    let first = attempt(id, 1);
+    world.say(first, update(first, TaskState::Working, None));
+    turn(&mut world, id, "hurry");
+    world.fail(first, Failure::Errored("HTTP 500".to_owned()));
+    assert_eq!((world.state(id), states(&world, id)), (TaskState::Working, vec!["lost"]), "it is asked");
+    turn(&mut world, id, "please");
+    world.say(first, update(first, TaskState::Completed, None));
+    assert_eq!(world.state(id), TaskState::Completed);
+}
+
+#[test]
+fn a_refusal_by_an_agent_that_has_the_task_is_no_reason_to_give_it_away_or_to_forget_it() {
+    let mut world = World::new();
+    let id = with_fallback(&mut world, true);
+    let first = attempt(id, 1);
+    world.say(first, update(first, TaskState::Working, None));
+    world.fail(first, refused());
+    assert_eq!((states(&world, id), world.seeking.len()), (vec!["lost"], 0));
+
+    world.feed(Input::Cancel { task: id, by: "alice".to_owned() }).unwrap();
+    world.fail(first, refused());
+    assert_eq!(world.state(id), TaskState::Working, "the agent's answer to the cancel request is waited for");
+    assert_eq!(world.canceling, [first]);
+    world.feed(Input::CancelAnswered { attempt: first, confirmed: true, reason: None }).unwrap();
+    assert_eq!((world.state(id), states(&world, id)), (TaskState::Canceled, vec!["canceled"]));
 }
 
 #[test]

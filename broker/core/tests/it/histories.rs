@@ -394,7 +394,7 @@ fn nothing_is_sent_twice(world: &World) {
 }
 
 /// Every kind of fact, so that what the histories never reach is noticed.
-const FACTS: [&str; 30] = [
+const FACTS: [&str; 31] = [
     "approved",
     "artifact",
     "attempt_accepted",
@@ -424,6 +424,7 @@ const FACTS: [&str; 30] = [
     "status",
     "submitted",
     "turn",
+    "turn_refused",
     "turn_taken",
 ];
 /// Those that other tests are about.

@@ -271,7 +271,7 @@ impl fmt::Display for Change {
 
 /// A word of the card for people: bounded, with nothing in it that moves a cursor.
 fn quote(word: &str) -> String {
-    format!("{:?}", word.chars().take(QUOTE_CHARS).collect::<String>())
+    format!("{:?}", protocol::beginning(word, QUOTE_CHARS))
 }
 
 #[cfg(test)]

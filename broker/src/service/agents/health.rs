@@ -76,7 +76,9 @@ impl HealthBook {
     /// What a question says of an agent, answered as hoped or not.
     pub(in crate::service) fn hear(&self, name: &str, problem: Option<&AskError>, clock: &dyn Clock) {
         match problem {
-            None | Some(AskError::NotFound(_) | AskError::Unsupported(_)) => self.answered(name, clock),
+            None | Some(AskError::NotFound(_) | AskError::Unsupported(_) | AskError::TooLarge(_)) => {
+                self.answered(name, clock);
+            }
             Some(AskError::Unreachable(reason) | AskError::Invalid(reason)) => {
                 self.failed(name, reason, clock);
             }

@@ -299,7 +299,7 @@ fn classify(failure: Failure) -> (Outcome, String) {
 }
 
 fn quote(message: &Message) -> Option<String> {
-    let text: String = message.joined_text().chars().take(QUOTE_CHARS).collect();
+    let text = protocol::beginning(&message.joined_text(), QUOTE_CHARS);
     (!text.is_empty()).then_some(text)
 }
 

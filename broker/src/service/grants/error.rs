@@ -62,7 +62,9 @@ impl From<A2aError> for OAuthError {
     fn from(error: A2aError) -> Self {
         let code = match error.kind {
             ErrorKind::Unauthenticated => OAuthCode::InvalidClient,
-            ErrorKind::Unavailable | ErrorKind::Internal => OAuthCode::TemporarilyUnavailable,
+            ErrorKind::Unavailable | ErrorKind::OutcomeUnknown | ErrorKind::Internal => {
+                OAuthCode::TemporarilyUnavailable
+            }
             _ => OAuthCode::InvalidRequest,
         };
         Self::new(code, error.message)

@@ -14,7 +14,8 @@ use broker_core::delegation::input::AttemptId;
 use bytes::Bytes;
 use dashmap::{DashMap, DashSet};
 use hmac::{Hmac, Mac};
-use protocol::{A2aError, ErrorKind, Fields, StreamResponse, TaskPushNotificationConfig};
+use protocol::{A2aError, ErrorKind, Fields, Operation, StreamResponse, TaskPushNotificationConfig, v03};
+use serde_json::value::RawValue;
 use sha2::Sha256;
 use tokio::sync::Notify;
 
@@ -161,8 +162,9 @@ impl Broker {
             }
             tree.agent_task(attempt).map(ToOwned::to_owned)
         };
-        let event: StreamResponse = serde_json::from_slice(body).map_err(|problem| {
-            A2aError::new(ErrorKind::ParseError, format!("expected a StreamResponse: {problem}"))
+        let event = read_event(body).map_err(|problem| {
+            let message = format!("expected a StreamResponse, or what an agent of 0.3 pushes: {problem}");
+            A2aError::new(ErrorKind::ParseError, message)
         })?;
         let about = task_of(&event);
         if agent_task.is_some() && about.is_some() && agent_task.as_deref() != about {
@@ -173,6 +175,16 @@ impl Broker {
         }
         Ok(())
     }
+}
+
+/// Reads what an agent pushes: an event of 1.0, or a task or an event of 0.3 (0.3 §9.5). Its card may name both versions, so
+/// either may come.
+fn read_event(body: &[u8]) -> Result<StreamResponse, serde_json::Error> {
+    let raw: &RawValue = serde_json::from_slice(body)?;
+    serde_json::from_str(raw.get()).or_else(|problem| {
+        let of_v03 = v03::read_answer(Operation::SendMessage, raw).map_err(|_| problem)?;
+        serde_json::from_str(of_v03.get())
+    })
 }
 
 /// The task an event is about, in the agent's words.
@@ -209,6 +221,26 @@ mod tests {
         let others = Hooks::default();
         others.key.set([2; KEY_BYTES]).unwrap();
         assert_eq!(others.judge(&token), None, "another broker's");
+    }
+
+    #[test]
+    fn agents_of_both_versions_can_push() {
+        for (body, about) in [
+            (r#"{"task":{"id":"t","status":{"state":"TASK_STATE_WORKING"}}}"#, Some("t")),
+            (r#"{"statusUpdate":{"taskId":"t","status":{"state":"TASK_STATE_WORKING"}}}"#, Some("t")),
+            (r#"{"kind":"task","id":"t","contextId":"c","status":{"state":"input-required"}}"#, Some("t")),
+            (
+                r#"{"kind":"status-update","taskId":"t","contextId":"c","final":true,"status":{"state":"failed"}}"#,
+                Some("t"),
+            ),
+            (r#"{"kind":"message","messageId":"m","role":"agent","parts":[]}"#, None),
+            (r#"{"task":{"id":"t","status":{"state":"TASK_STATE_CANCELLED"}}}"#, Some("t")),
+        ] {
+            assert_eq!(task_of(&read_event(body.as_bytes()).unwrap()), about, "{body}");
+        }
+        for neither in [r#"{"id":"t"}"#, r#"{"kind":"task","id":"t"}"#, "[]", "no JSON"] {
+            assert!(read_event(neither.as_bytes()).is_err(), "{neither}");
+        }
     }
 
     #[tokio::test]

@@ -402,5 +402,9 @@ fn name(session: &Session) -> String {
 }
 
 fn missed(error: A2aError) -> Missed {
-    if error.kind == ErrorKind::Unavailable { Missed::Again } else { Missed::Refused(error) }
+    match error.kind {
+        // Taken or not, the same again would be the same.
+        ErrorKind::Unavailable | ErrorKind::OutcomeUnknown => Missed::Again,
+        _ => Missed::Refused(error),
+    }
 }

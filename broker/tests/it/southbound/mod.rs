@@ -1,6 +1,7 @@
 //! What goes out: where to, to whom by TLS, and with which credentials.
 
 mod addresses;
+mod answers;
 mod credentials;
 mod tls;
 mod web;

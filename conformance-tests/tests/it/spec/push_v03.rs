@@ -63,6 +63,11 @@ async fn receivers_registered_in_0_3_get_the_task_as_it_stood_at_each_event() {
     let new = json!({ "id": "new", "url": receiver.url("/new") }).to_string().into_bytes();
     let made = wire::request("POST", &url, &[VERSION, json_body[0]], new).await;
     assert_eq!(made.status, 200, "{}", made.text);
+    let first = call(&broker, "tasks/pushNotificationConfig/get", json!({ "id": task })).await;
+    assert_eq!(first["pushNotificationConfig"]["id"], "/posted", "none is named, so the first: {first}");
+    let named = json!({ "id": task, "pushNotificationConfigId": "/set" });
+    let named = call(&broker, "tasks/pushNotificationConfig/get", named).await;
+    assert_eq!(named["pushNotificationConfig"]["id"], "/set", "{named}");
     let answer =
         json!({ "message": message("n", "blue", Some(&task)), "configuration": { "blocking": true } });
     let done = call(&broker, "message/send", answer).await;

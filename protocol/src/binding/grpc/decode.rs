@@ -7,9 +7,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::Number;
 
-use super::schema::{Field, Kind, Label, SCHEMA};
 use super::wire::{Reader, Wire};
-use super::{MAX_DEPTH, deeper};
+use crate::schema::{Field, Kind, Label, MAX_DEPTH, SCHEMA, deeper};
 use crate::{Invalid, Timestamp};
 
 /// Whole numbers up to here are exact as floating-point numbers, and are written without a fraction.
@@ -114,8 +113,7 @@ fn write_value(out: &mut String, kind: Kind, wire: Wire<'_>, levels: usize) -> R
         (Kind::Struct, Wire::Bytes(bytes)) => write_struct(out, bytes, levels)?,
         (Kind::Value, Wire::Bytes(bytes)) => write_any(out, bytes, levels)?,
         (Kind::Timestamp, Wire::Bytes(bytes)) => write_text(out, &timestamp(bytes)?),
-        // No finer durations are written, and nobody here reads them.
-        (Kind::Duration, Wire::Bytes(bytes)) => write_text(out, &format!("{}s", seconds_and_nanos(bytes)?.0)),
+        (Kind::Duration, Wire::Bytes(bytes)) => write_text(out, &duration(bytes)?),
         (Kind::Enum(name), Wire::Varint(number)) => {
             let values = SCHEMA.enumeration(name).unwrap_or_default();
             match values.iter().find(|(known, _)| *known == int32(number)) {
@@ -274,6 +272,14 @@ fn timestamp(bytes: &[u8]) -> Result<String, Invalid> {
         .filter(|millis| Timestamp::from_millis(*millis).as_millis() == *millis);
     let wrong = || Invalid::new(format!("expected a time of the years 0 to 9999, found {seconds} s"));
     Ok(Timestamp::from_millis(millis.ok_or_else(wrong)?).to_string())
+}
+
+/// A `google.protobuf.Duration`. Both of its numbers have the sign of the whole.
+fn duration(bytes: &[u8]) -> Result<String, Invalid> {
+    let (seconds, nanos) = seconds_and_nanos(bytes)?;
+    let sign = if seconds < 0 || nanos < 0 { "-" } else { "" };
+    let fraction = if nanos == 0 { String::new() } else { format!(".{:09}", nanos.unsigned_abs()) };
+    Ok(format!("{sign}{}{fraction}s", seconds.unsigned_abs()))
 }
 
 fn seconds_and_nanos(bytes: &[u8]) -> Result<(i64, i64), Invalid> {

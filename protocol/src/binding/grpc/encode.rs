@@ -10,19 +10,21 @@ use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
-use super::schema::{Field, Kind, Label, SCHEMA};
 use super::wire::{put_bytes, put_double, put_varint};
-use super::{MAX_DEPTH, deeper};
 use crate::fields::{excerpt, strip_position};
+use crate::schema::{Field, Kind, Label, MAX_DEPTH, SCHEMA, deeper};
 use crate::{Invalid, Timestamp};
 
 const MILLIS_PER_SECOND: i64 = 1_000;
 const NANOS_PER_MILLI: i64 = 1_000_000;
 
-/// ProtoJSON is read with padding or without.
+/// ProtoJSON is read with padding or without, and the bits that are left over say nothing: whatever passes for base64 on
+/// the other bindings ([`crate::json::is_base64`]) is read here.
 const LENIENT: GeneralPurpose = GeneralPurpose::new(
     &ALPHABET,
-    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+    GeneralPurposeConfig::new()
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+        .with_decode_allow_trailing_bits(true),
 );
 
 /// Writes ProtoJSON as a message. `null` is a message without fields.

@@ -168,7 +168,7 @@ fn card(input: &[u8]) {
 /// Everything of 0.3 both ways: what 0.3 says reads as 1.0, is written as 0.3, and reads as the same again.
 fn translated(input: &[u8]) {
     let Ok(raw) = serde_json::from_slice::<&RawValue>(input) else { return };
-    if protocol::binding::jsonrpc::check_nesting(input).is_err() {
+    if protocol::check_nesting(input).is_err() {
         return;
     }
     for &operation in Operation::ALL {

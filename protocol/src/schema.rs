@@ -7,10 +7,15 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
+use crate::Invalid;
+
+/// How deeply messages may be nested, as protobuf's own implementations have it. An object or a list within `data`
+/// or metadata is two or three of them.
+pub const MAX_DEPTH: usize = 100;
 /// A2A's own definition, unchanged.
-const A2A: &str = include_str!("../../../proto/a2a.proto");
+const A2A: &str = include_str!("../proto/a2a.proto");
 /// The messages of a gRPC status.
-const STATUS: &str = include_str!("../../../proto/status.proto");
+const STATUS: &str = include_str!("../proto/status.proto");
 
 /// All messages, read once.
 pub(super) static SCHEMA: LazyLock<Schema> = LazyLock::new(|| {
@@ -72,6 +77,11 @@ pub(super) enum Label {
     Repeated,
     /// By text keys.
     Map,
+}
+
+/// One level further down, while there are levels left.
+pub(super) fn deeper(levels: usize) -> Result<usize, Invalid> {
+    levels.checked_sub(1).ok_or_else(|| Invalid::new(format!("nested deeper than {MAX_DEPTH} messages")))
 }
 
 impl Schema {

@@ -3,9 +3,8 @@
 
 use serde_json::value::RawValue;
 
-use super::schema::{Field, Kind, Label, SCHEMA};
-use super::{MAX_DEPTH, deeper};
 use crate::fields::strip_position;
+use crate::schema::{Field, Kind, Label, MAX_DEPTH, SCHEMA, deeper};
 use crate::{Fields, Invalid};
 
 /// What becomes of members that the schema does not know.
@@ -41,7 +40,7 @@ fn object(
             }
         };
         if let Some(value) = value {
-            kept.put(name, value);
+            kept.push(name, value);
         }
     }
     kept.into_raw()
@@ -63,7 +62,7 @@ fn member(field: &Field, raw: &RawValue, unknown: Unknown, levels: usize) -> Res
             let mut values = Fields::default();
             for (key, value) in Fields::read(raw)?.iter() {
                 let value = object(fields, value, unknown, levels).map_err(|invalid| invalid.within(key))?;
-                values.put(key, value);
+                values.push(key, value);
             }
             values.into_raw()
         }
