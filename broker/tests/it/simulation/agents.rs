@@ -76,6 +76,8 @@ pub(crate) struct Agent {
     pub(crate) closes_when_asking: bool,
     /// Loses its tasks when it crashes.
     pub(crate) forgets: bool,
+    /// Shows no messages with its tasks.
+    pub(crate) hides_history: bool,
     /// Lies, of a thousand steps.
     lies: u64,
     /// Answers with direct messages, of a thousand requests.
@@ -138,6 +140,7 @@ impl Agents {
                 streams: name != "dan",
                 closes_when_asking: chance.happens(500),
                 forgets: chance.happens(200),
+                hides_history: chance.happens(200),
                 lies: if name == "eve" { 450 } else { 0 },
                 // All or none: of an agent that does both, the broker cannot know what no task means.
                 direct: if name == "fay" { 1_000 * chance.below(2) } else { 0 },

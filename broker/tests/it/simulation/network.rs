@@ -182,8 +182,13 @@ pub(crate) fn name(agent: &str) -> &'static str {
 /// The task as its agent shows it.
 fn snapshot(world: &World, name: &'static str, number: usize) -> (Task, usize) {
     let mut state = world.lock();
-    let job = &state.agents.agent(name).jobs[number];
-    (job.task.clone(), job.events.len())
+    let agent = state.agents.agent(name);
+    let job = &agent.jobs[number];
+    let mut task = job.task.clone();
+    if agent.hides_history {
+        task.history.clear();
+    }
+    (task, job.events.len())
 }
 
 fn find(
@@ -268,6 +273,10 @@ impl Downstream for Network {
         message_id: &str,
     ) -> Result<Option<Task>, AskError> {
         self.ask(to, message_id, |world, name| {
+            let hides_history = world.lock().agents.agent(name).hides_history;
+            if hides_history && find(world, name, |job| job.context == agent_context).is_ok() {
+                return Err(AskError::Unsupported("it may be any of its tasks".to_owned()));
+            }
             let found = find(world, name, |job| job.context == agent_context && job.began == message_id);
             Ok(found.ok().map(|number| snapshot(world, name, number).0))
         })
