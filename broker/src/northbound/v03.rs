@@ -20,13 +20,13 @@ pub(super) const MEDIA_TYPE: &str = "application/json";
 pub(super) async fn perform(
     context: &Context,
     call: &Call<'_>,
-    parameters: &impl Parameters,
+    parameters: impl Parameters,
     dialect: Dialect,
 ) -> Result<Answer, A2aError> {
     check_version(call)?;
     let operation = call.operation;
     let parameters = Translated { parameters, operation, dialect };
-    match context.perform_unversioned(call, &parameters).await? {
+    match context.perform_unversioned(call, parameters).await? {
         Answer::Json(json) => write(operation, &json, dialect).map(Answer::Json),
         Answer::Stream(events) => {
             let events = events.filter_map(move |StreamItem { id, json }| async move {
@@ -60,14 +60,14 @@ fn check_version(call: &Call<'_>) -> Result<(), A2aError> {
 }
 
 /// Parameters of 0.3, read as those of 1.0.
-struct Translated<'p, P> {
-    parameters: &'p P,
+struct Translated<P> {
+    parameters: P,
     operation: Operation,
     dialect: Dialect,
 }
 
-impl<P: Parameters> Parameters for Translated<'_, P> {
-    fn read<T: DeserializeOwned>(&self) -> Result<T, A2aError> {
+impl<P: Parameters> Parameters for Translated<P> {
+    fn read<T: DeserializeOwned>(self) -> Result<T, A2aError> {
         let given: Box<RawValue> = self.parameters.read()?;
         read_params(Some(&*v03::read_request(self.operation, &given, self.dialect)?))
     }

@@ -14,6 +14,10 @@ pub struct Event {
 /// A comment that keeps a connection alive.
 pub const HEARTBEAT: &[u8] = b": keep-alive\n\n";
 
+/// The last words of a stream that ends before its task does: when to come back. No empty line follows, which would make
+/// an event of it for readers that take any block for one.
+pub const FAREWELL: &[u8] = b": the broker shuts down; resume with Last-Event-ID\nretry: 2000\n";
+
 /// Writes an event. Line breaks in the data make several `data` lines.
 pub fn write_event(id: Option<u64>, data: &[u8]) -> Vec<u8> {
     let mut event = Vec::with_capacity(data.len() + 32);
