@@ -33,7 +33,9 @@ pub(super) struct Bounds {
 
 /// Reads a whole body. It is counted among what is on its way until the last of its bytes is let go of.
 pub(super) async fn read(body: Incoming, bounds: Bounds, memory: &Arc<Memory>) -> Result<Bytes, A2aError> {
-    tokio::time::timeout(bounds.time, collect(body, bounds.size, memory)).await.map_err(|_| too_late(bounds))?
+    tokio::time::timeout(bounds.time, collect(body, bounds.size, memory))
+        .await
+        .map_err(|_| too_late(bounds))?
 }
 
 /// Reads a body of a request that is refused on for a while, keeping nothing: its caller, still writing, would not see
@@ -63,7 +65,9 @@ async fn collect(mut body: Incoming, limit: usize, memory: &Arc<Memory>) -> Resu
                 // A body that has stopped arriving is not read on: it made way for being slow.
                 () = arriving.gone() => return Err(overload::no_memory(NoMemory)),
             };
-            let Some(frame) = frame else { return arriving.keep(BytesMut::freeze).map_err(overload::no_memory) };
+            let Some(frame) = frame else {
+                return arriving.keep(BytesMut::freeze).map_err(overload::no_memory);
+            };
             let data = data_of(frame)?;
             size = size.saturating_add(data.len());
             if size > limit {

@@ -101,11 +101,7 @@ impl Context {
         }
     }
 
-    async fn operate(
-        &self,
-        call: &Call<'_>,
-        parameters: impl Parameters,
-    ) -> Result<Answer, A2aError> {
+    async fn operate(&self, call: &Call<'_>, parameters: impl Parameters) -> Result<Answer, A2aError> {
         let broker = &self.broker;
         let caller = broker.authenticate(call.head.credential).await?;
         match call.operation {

@@ -18,21 +18,19 @@ use crate::service::TaskStream;
 pub(super) fn serve(mut events: TaskStream, id: Option<RequestId>, context: &Context) -> Response<Body> {
     let (heartbeat, mut phase) = (context.heartbeat, context.phase());
     let body = stream! {
+        let mut retry = sse::RETRY;
         loop {
             tokio::select! {
                 biased;
                 // First: who hears much would not be sent away in time, and what follows is heard on resuming.
-                () = begun(Phase::Draining, &mut phase) => {
-                    yield Bytes::from_static(sse::FAREWELL);
-                    return;
-                }
+                () = begun(Phase::Draining, &mut phase) => return,
                 event = events.next() => {
                     let Some(event) = event else { return };
                     let bytes = match &id {
                         Some(id) => sse::write_event(event.id, &wrap_result(id, &event.json)),
                         None => sse::write_event(event.id, &event.json),
                     };
-                    yield Bytes::from(bytes);
+                    yield Bytes::from([std::mem::take(&mut retry), &bytes].concat());
                 }
                 () = tokio::time::sleep(heartbeat) => yield Bytes::from_static(sse::HEARTBEAT),
             }

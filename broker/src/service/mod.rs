@@ -304,7 +304,9 @@ impl Broker {
         // Who reads the log waits for what is ahead in the queue.
         let written = tokio::time::timeout(CLOSE_PATIENCE, self.store.audit_log(u64::MAX, 0)).await;
         if !matches!(written, Ok(Ok(_))) {
-            tracing::error!("the store did not answer at the end; what nobody was told of may be missing in it");
+            tracing::error!(
+                "the store did not answer at the end; what nobody was told of may be missing in it"
+            );
         }
     }
 

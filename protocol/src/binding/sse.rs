@@ -14,9 +14,9 @@ pub struct Event {
 /// A comment that keeps a connection alive.
 pub const HEARTBEAT: &[u8] = b": keep-alive\n\n";
 
-/// The last words of a stream that ends before its task does: when to come back. No empty line follows, which would make
-/// an event of it for readers that take any block for one.
-pub const FAREWELL: &[u8] = b": the broker shuts down; resume with Last-Event-ID\nretry: 2000\n";
+/// When to come back to a stream that ended before its task did, for readers that do so by themselves. It stands in the
+/// first event: some readers make an event of any block, and some an error of anything after the last one.
+pub const RETRY: &[u8] = b"retry: 2000\n";
 
 /// Writes an event. Line breaks in the data make several `data` lines.
 pub fn write_event(id: Option<u64>, data: &[u8]) -> Vec<u8> {

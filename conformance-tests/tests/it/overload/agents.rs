@@ -127,7 +127,11 @@ async fn an_agent_that_cannot_be_reached_is_left_alone_for_a_while_and_then_trie
         waiting.push(sent["result"]["task"]["id"].clone());
     }
     let still = shown(&broker, "worker").await;
-    assert_eq!(still["down_until"], json!(down_until), "ten seconds were too short for this machine: {still}");
+    assert_eq!(
+        still["down_until"],
+        json!(down_until),
+        "ten seconds were too short for this machine: {still}"
+    );
     assert_eq!((door.entered(), agent.logged("received").len()), (0, 1), "it was not tried");
 
     for task in &waiting {

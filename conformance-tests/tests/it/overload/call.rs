@@ -52,7 +52,10 @@ impl Refusal {
     #[track_caller]
     pub(super) fn assert_is(&self, binding: Binding, kind: Kind, reason: &str) {
         assert_eq!((self.code, self.reason.as_str()), (kind.code(binding), reason), "{binding:?}: {self:?}");
-        assert!(self.retry.is_some_and(|seconds| seconds > 0), "{binding:?} says when to try again: {self:?}");
+        assert!(
+            self.retry.is_some_and(|seconds| seconds > 0),
+            "{binding:?} says when to try again: {self:?}"
+        );
     }
 }
 
@@ -67,8 +70,8 @@ pub(super) async fn call(
     let url = agent.map_or_else(|| broker.url(), |agent| broker.agent_url(agent));
     match binding {
         Binding::JsonRpc => {
-            let body =
-                json!({ "jsonrpc": "2.0", "id": 7, "method": operation.method, "params": params }).to_string();
+            let body = json!({ "jsonrpc": "2.0", "id": 7, "method": operation.method, "params": params })
+                .to_string();
             let answer = wire::request("POST", &url, &HEADERS, body.into_bytes()).await;
             if !is_json(&answer) {
                 return Ok(json!(answer.text));

@@ -95,9 +95,13 @@ impl Crowd {
             Hostile::HalfAHead => format!("POST / HTTP/1.1\r\n{head}"),
             Hostile::BodyByTheByte => format!("POST / HTTP/1.1\r\n{head}Content-Length: 1000000\r\n\r\n{{"),
             Hostile::TakesNoAnswer => get(&format!("/tasks/{large}")),
-            Hostile::TakesNoEvents => get(&format!("/tasks/{large}:subscribe")).replace("\r\n\r\n", "\r\nLast-Event-ID: 0\r\n\r\n"),
+            Hostile::TakesNoEvents => {
+                get(&format!("/tasks/{large}:subscribe")).replace("\r\n\r\n", "\r\nLast-Event-ID: 0\r\n\r\n")
+            }
             Hostile::Garbage => "\u{1}\u{2}GARBAGE\n\n\n".repeat(10),
-            Hostile::TlsWhereThereIsNone => "\u{16}\u{3}\u{1}\u{2}\u{0}\u{1}\u{0}\u{1}\u{fc}\u{3}\u{3}".to_owned(),
+            Hostile::TlsWhereThereIsNone => {
+                "\u{16}\u{3}\u{1}\u{2}\u{0}\u{1}\u{0}\u{1}\u{fc}\u{3}\u{3}".to_owned()
+            }
             Hostile::Http2WithoutFrames => "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_owned(),
         };
         socket.write_all(said.as_bytes()).await?;
@@ -107,7 +111,8 @@ impl Crowd {
                 Hostile::BodyByTheByte => socket.write_all(b" ").await?,
                 // Reads nothing, and yet notices when it is sent away.
                 Hostile::TakesNoAnswer | Hostile::TakesNoEvents => {
-                    let ready = socket.ready(tokio::io::Interest::ERROR | tokio::io::Interest::READABLE).await?;
+                    let ready =
+                        socket.ready(tokio::io::Interest::ERROR | tokio::io::Interest::READABLE).await?;
                     if ready.is_read_closed() || ready.is_error() {
                         return Ok(());
                     }
@@ -183,7 +188,10 @@ async fn a_crowd_of_hostile_connections_keeps_no_good_caller_out() {
     let long = std::env::var_os("BAILIWICK_LONG").is_some();
     let (hostile, places) = if long { MANY } else { SOME };
     let files = raise_open_files();
-    assert!(files > hostile as u64 + 1_000, "only {files} files may be open: raise the hard limit (ulimit -Hn)");
+    assert!(
+        files > hostile as u64 + 1_000,
+        "only {files} files may be open: raise the hard limit (ulimit -Hn)"
+    );
     let config = format!("[server]\nmax_connections = {places}\nmax_body_memory = \"32MiB\"\n");
     let broker = Arc::new(Broker::start(&config));
     let (agent, gates) = (Agent::scripted("worker"), Gates::start().await);

@@ -96,7 +96,16 @@ async fn chatty(broker: &Broker, gate: &Gate, events: usize) -> String {
     let mut params = wire::message("chatty", &script);
     params["configuration"] = json!({ "returnImmediately": true });
     let begun = broker.rpc("/agents/worker", "SendMessage", params).await;
-    begun["result"]["task"]["id"].as_str().expect("a task").to_owned()
+    let task = begun["result"]["task"]["id"].as_str().expect("a task").to_owned();
+    // All readers are to begin with the same event: the last one before the gate.
+    let began = Instant::now();
+    while broker.rpc("", "GetTask", json!({ "id": task })).await["result"]["status"]["state"]
+        != "TASK_STATE_WORKING"
+    {
+        assert!(began.elapsed() < PATIENCE, "the agent does not begin");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    task
 }
 
 /// Asks for a task often; how long that took in the middle.
