@@ -9,6 +9,7 @@ use tokio::net::TcpListener;
 
 use crate::config::{Config, ConfigError};
 use crate::northbound::{Server, listen};
+use crate::open_files;
 use crate::ports::clock::Clock;
 use crate::ports::fetch::Fetch;
 use crate::ports::store::Store;
@@ -122,14 +123,16 @@ impl App {
         if resumed > 0 {
             tracing::info!(resumed, "open trees were taken up again");
         }
-        let server = Server::new(Arc::clone(&broker), config.server_options(), server_tls);
+        let mut options = config.server_options();
+        options.max_connections = open_files::connections(options.max_connections);
+        let server = Server::new(Arc::clone(&broker), options, server_tls);
         Ok(Self { broker, server, listener, url })
     }
 
     /// Serves until `shutdown`.
     pub async fn serve(self, shutdown: impl Future<Output = ()>) {
         self.server.run(self.listener, shutdown).await;
-        self.broker.settle_audit();
+        self.broker.close().await;
     }
 }
 

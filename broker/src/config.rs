@@ -77,12 +77,15 @@ section! { ServerConfig {
     listen: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 8420)),
     public_url: String = String::new(),
     body_limit: ByteSize = ByteSize(4 << 20),
+    max_body_memory: ByteSize = ByteSize(256 << 20),
     max_connections: usize = 10_000,
+    max_requests: usize = 20_000,
     header_timeout: Span = Span::seconds(10),
     body_timeout: Span = Span::seconds(30),
     write_timeout: Span = Span::seconds(60),
     max_streams: usize = 10_000,
     heartbeat: Span = Span::seconds(15),
+    notice: Span = Span::seconds(0),
     drain: Span = Span::seconds(10),
     allow_open_anywhere: bool = false,
     tls: TlsConfig = TlsConfig::default(),
@@ -248,6 +251,7 @@ impl Config {
                 self.server.listen
             )));
         }
+        self.check_bounds().map_err(wrong)?;
         for (key, span) in
             [("write_timeout", self.server.write_timeout), ("heartbeat", self.server.heartbeat)]
         {
@@ -276,6 +280,28 @@ impl Config {
             .and_then(|_| self.accounts())
             .map_err(|error| wrong(error.to_string()))?;
         self.check_certificates().and_then(|()| self.server.tls.load()).map(drop).map_err(wrong)
+    }
+
+    /// Bounds with which nothing would ever be served.
+    fn check_bounds(&self) -> Result<(), String> {
+        let server = &self.server;
+        for (key, bound) in [
+            ("server.max_connections", server.max_connections),
+            ("server.max_requests", server.max_requests),
+            ("store.queue", self.store.queue),
+        ] {
+            if bound == 0 {
+                return Err(format!("{key}: expected at least 1"));
+            }
+        }
+        let needed = ByteSize(server.body_limit.0.saturating_add(northbound::REQUEST_BYTES as u64));
+        if server.max_body_memory.0 < needed.0 {
+            return Err(format!(
+                "server.max_body_memory is {}: expected at least {needed}, for one request of server.body_limit",
+                server.max_body_memory
+            ));
+        }
+        Ok(())
     }
 
     /// Certificates and the authority that signs them come together, or one of them was forgotten.
@@ -363,12 +389,15 @@ impl Config {
         let server = &self.server;
         northbound::Options {
             body_limit: server.body_limit.as_usize(),
+            max_body_memory: server.max_body_memory.as_usize(),
             max_connections: server.max_connections,
+            max_requests: server.max_requests,
             header_timeout: server.header_timeout.0,
             body_timeout: server.body_timeout.0,
             write_timeout: server.write_timeout.0,
             max_streams: server.max_streams,
             heartbeat: server.heartbeat.0,
+            notice: server.notice.0,
             drain: server.drain.0,
         }
     }

@@ -6,6 +6,7 @@ pub mod cli;
 pub mod config;
 pub mod demo;
 pub mod northbound;
+mod open_files;
 pub mod ports;
 pub mod service;
 pub mod southbound;

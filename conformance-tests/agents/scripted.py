@@ -290,6 +290,7 @@ def main() -> None:
     parser.add_argument("--name", required=True)
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--log")
+    parser.add_argument("--at", metavar="URL", help="the URL in its card: of something that stands in front of it")
     parser.add_argument("--no-streaming", action="store_true")
     parser.add_argument("--push", action="store_true", help="push instead of streaming")
     parser.add_argument("--lose-pushes", action="store_true", help="send none of them")
@@ -313,7 +314,7 @@ async def serve(arguments: argparse.Namespace) -> None:
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     log = WireLog(arguments.log)
     calls_by_grpc = grpc.aio.server(interceptors=[GrpcCalls(log)])
-    interfaces = {"HTTP+JSON": url} if arguments.rest else {"JSONRPC": url}
+    interfaces = {"HTTP+JSON" if arguments.rest else "JSONRPC": arguments.at or url}
     if arguments.all:
         interfaces = {"JSONRPC": url, "HTTP+JSON": url, "GRPC": grpc_port(calls_by_grpc, arguments.tls)}
     if arguments.each:

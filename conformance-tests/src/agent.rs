@@ -28,6 +28,11 @@ impl Agent {
         Self::start("scripted.py", &["--name", name])
     }
 
+    /// The same behind something at another URL, which is the one its card names.
+    pub fn scripted_behind(name: &str, url: &str) -> Self {
+        Self::start("scripted.py", &["--name", name, "--at", url])
+    }
+
     /// The same without streaming, so that it must be polled.
     pub fn polled(name: &str) -> Self {
         Self::start("scripted.py", &["--name", name, "--no-streaming"])

@@ -109,6 +109,29 @@ impl Broker {
         self.process = Self::launch(&self.folder, &self.address, &self.env);
     }
 
+    /// SIGTERM: asks it to end in good order.
+    pub fn terminate(&self) {
+        self.process.terminate();
+    }
+
+    /// Waits until it has ended by itself; its exit code, none if a signal ended it.
+    pub async fn ended(&mut self) -> Option<i32> {
+        self.process.ended().await
+    }
+
+    /// The same broker again, after it has ended.
+    pub fn restart(&mut self) {
+        self.process = Self::launch(&self.folder, &self.address, &self.env);
+    }
+
+    /// Memory it has in use.
+    pub fn resident_kilobytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process_id()));
+        let status = status.expect("a system with /proc, and the broker running");
+        let line = status.lines().find(|line| line.starts_with("VmRSS")).expect("its resident size");
+        line.split_whitespace().nth(1).and_then(|size| size.parse().ok()).expect("a number")
+    }
+
     /// Registers an agent.
     pub async fn add_agent(&self, name: &str, url: &str, caps: &[&str]) {
         let body = json!({ "name": name, "url": url, "caps": caps });

@@ -3,10 +3,16 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
 
 /// How long a process may take to say where it listens.
 const START_LIMIT: Duration = Duration::from_mins(1);
+/// How long one may take to end by itself.
+const END_LIMIT: Duration = Duration::from_mins(1);
+/// Between two looks at whether it has.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 pub(crate) struct Process {
     child: Child,
@@ -35,6 +41,23 @@ impl Process {
 
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// SIGTERM.
+    pub(crate) fn terminate(&self) {
+        kill_process(Pid::from_child(&self.child), Signal::TERM).expect("the process is there");
+    }
+
+    /// Waits until it has ended by itself; its exit code, none if a signal ended it.
+    pub(crate) async fn ended(&mut self) -> Option<i32> {
+        let began = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().expect("a child of this process") {
+                return status.code();
+            }
+            assert!(began.elapsed() < END_LIMIT, "the process does not end");
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
     }
 
     /// SIGKILL: no chance to tidy up.

@@ -112,6 +112,9 @@ fn overview(agent: &Value) -> Vec<String> {
     if let Some(health) = agent.get("health").and_then(|health| Health::deserialize(health).ok()) {
         lines.push(format!("  health: {health}"));
     }
+    if let Some(until) = agent.get("down_until").and_then(Value::as_str) {
+        lines.push(format!("  not tried before {until}: it did not answer lately"));
+    }
     if let Some(card) = agent.get("pending_card").and_then(Value::as_str) {
         let name = text(agent, "name");
         lines.push(format!(

@@ -1,10 +1,14 @@
 //! `bailiwick serve`: configuration, log, broker, signals.
 
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 use super::arguments::Serve;
 use crate::app::App;
 use crate::config::{Config, LogConfig, LogFormat, Overrides};
+
+/// Exit code of a process that a signal ended, less the signal, as shells have it.
+const SIGNAL_EXIT: i32 = 128;
 
 pub(super) async fn serve(arguments: Serve) -> Result<(), String> {
     let overrides = Overrides { listen: arguments.listen, data: arguments.data };
@@ -12,14 +16,18 @@ pub(super) async fn serve(arguments: Serve) -> Result<(), String> {
         .map_err(|error| error.to_string())?;
     start_log(&config.log)?;
     let open = config.is_open();
-    let app = App::start(config).await.map_err(|error| error.to_string())?;
+    let mut signals = Signals::new()?;
+    let app = tokio::select! {
+        app = App::start(config) => app.map_err(|error| error.to_string())?,
+        _ = signals.next() => return Ok(()),
+    };
     tracing::info!(url = app.url, open, "serving");
     if open {
         tracing::warn!("open mode: anyone on this machine may call; add [[principals]] to change that");
     }
     // Scripts and tests that asked for a free port learn it here.
     println!("listening on {}", app.url);
-    app.serve(stopped()).await;
+    app.serve(stopped(signals)).await;
     tracing::info!("stopped");
     Ok(())
 }
@@ -35,17 +43,36 @@ fn start_log(config: &LogConfig) -> Result<(), String> {
     Ok(())
 }
 
-/// SIGINT or SIGTERM.
-async fn stopped() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let interrupted = tokio::signal::ctrl_c();
-    match signal(SignalKind::terminate()) {
-        Ok(mut terminated) => {
-            tokio::select! {
-                _ = interrupted => {}
-                _ = terminated.recv() => {}
-            }
+/// Waits for a signal. From then on another one ends the process at once.
+async fn stopped(mut signals: Signals) {
+    signals.next().await;
+    tracing::info!("shutting down; another signal ends the broker at once");
+    tokio::spawn(async move {
+        let signal = signals.next().await;
+        tracing::warn!("ended at once by a second signal; what was told is in the store");
+        std::process::exit(SIGNAL_EXIT + signal.as_raw_value());
+    });
+}
+
+/// SIGINT and SIGTERM.
+struct Signals {
+    interrupts: Signal,
+    terminations: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self, String> {
+        let heard = |kind| signal(kind).map_err(|error| format!("signals cannot be heard: {error}"));
+        Ok(Self {
+            interrupts: heard(SignalKind::interrupt())?,
+            terminations: heard(SignalKind::terminate())?,
+        })
+    }
+
+    async fn next(&mut self) -> SignalKind {
+        tokio::select! {
+            _ = self.interrupts.recv() => SignalKind::interrupt(),
+            _ = self.terminations.recv() => SignalKind::terminate(),
         }
-        Err(_) => drop(interrupted.await),
     }
 }

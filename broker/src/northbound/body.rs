@@ -1,52 +1,106 @@
-//! Reading requests: bounded in size, time and depth, and of a type that can be read.
+//! Reading requests: bounded in size, time and depth, each and all together, and of a type that can be read.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
+use hyper::body::{Frame, Incoming};
 use protocol::{A2aError, ErrorKind, check_nesting, read_params};
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
-use super::reply;
+use super::memory::{Memory, NoMemory};
+use super::{overload, reply};
+
+/// What a request takes besides its body while that arrives, bytes: its head, and what serves it.
+pub const REQUEST_BYTES: usize = 8 * 1024;
 
 /// Bytes of a body that is too large which are read and thrown away before it is refused.
 const DISCARD_BYTES: usize = 16 * 1024 * 1024;
 
-/// Reads a whole body of at most `limit` bytes within `patience`.
-pub(super) async fn read(body: Incoming, limit: usize, patience: Duration) -> Result<Bytes, A2aError> {
-    let too_late = |_| {
-        let message = format!("the request body did not arrive within {} s", patience.as_secs());
-        A2aError::new(ErrorKind::RequestTimeout, message)
-    };
-    tokio::time::timeout(patience, collect(body, limit)).await.map_err(too_late)?
+/// Bounds on one body.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Bounds {
+    /// Its size, bytes.
+    pub(super) size: usize,
+    /// To its end.
+    pub(super) time: Duration,
 }
 
-async fn collect(mut body: Incoming, limit: usize) -> Result<Bytes, A2aError> {
-    let mut whole = BytesMut::new();
-    let mut size = 0_usize;
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|_| A2aError::new(ErrorKind::ParseError, "the request body broke off"))?;
-        let Ok(data) = frame.into_data() else { continue };
-        size = size.saturating_add(data.len());
-        if size <= limit {
-            whole.extend_from_slice(&data);
-        } else {
-            // Read on for a while, keeping nothing: a caller still writing would not see the answer.
-            whole.clear();
-            if size > limit.saturating_add(DISCARD_BYTES) {
-                break;
-            }
+/// Reads a whole body. It is counted among what is on its way until the last of its bytes is let go of.
+pub(super) async fn read(body: Incoming, bounds: Bounds, memory: &Arc<Memory>) -> Result<Bytes, A2aError> {
+    tokio::time::timeout(bounds.time, collect(body, bounds.size, memory))
+        .await
+        .map_err(|_| too_late(bounds))?
+}
+
+/// Reads a body of a request that is refused on for a while, keeping nothing: its caller, still writing, would not see
+/// the answer.
+pub(super) async fn discard(mut body: Incoming, time: Duration) {
+    let discard = async {
+        let mut size = 0_usize;
+        while size <= DISCARD_BYTES
+            && let Some(Ok(frame)) = body.frame().await
+        {
+            size = size.saturating_add(frame.data_ref().map_or(0, Bytes::len));
         }
+    };
+    // Whoever takes longer may miss it.
+    let _ = tokio::time::timeout(time, discard).await;
+}
+
+async fn collect(mut body: Incoming, limit: usize, memory: &Arc<Memory>) -> Result<Bytes, A2aError> {
+    let arriving = memory.hold(BytesMut::new(), REQUEST_BYTES).map_err(overload::no_memory);
+    let mut size = 0_usize;
+    let refused = match arriving {
+        Err(full) => full,
+        Ok(arriving) => loop {
+            let frame = tokio::select! {
+                biased;
+                frame = body.frame() => frame,
+                // A body that has stopped arriving is not read on: it made way for being slow.
+                () = arriving.gone() => return Err(overload::no_memory(NoMemory)),
+            };
+            let Some(frame) = frame else {
+                return arriving.keep(BytesMut::freeze).map_err(overload::no_memory);
+            };
+            let data = data_of(frame)?;
+            size = size.saturating_add(data.len());
+            if size > limit {
+                break too_large(limit);
+            }
+            let grown = arriving.grow(data.len());
+            if let Err(full) = grown.and_then(|()| arriving.with(|whole| whole.extend_from_slice(&data))) {
+                break overload::no_memory(full);
+            }
+        },
+    };
+    // Read on for a while, keeping nothing: a caller still writing would not see the answer.
+    while size <= limit.saturating_add(DISCARD_BYTES)
+        && let Some(frame) = body.frame().await
+    {
+        size = size.saturating_add(data_of(frame)?.len());
     }
-    if size > limit {
-        let message = format!("the request body exceeds {limit} bytes (server.body_limit)");
-        return Err(A2aError::new(ErrorKind::PayloadTooLarge, message));
-    }
-    Ok(whole.freeze())
+    Err(refused)
+}
+
+/// The data of a frame; trailers have none.
+fn data_of(frame: Result<Frame<Bytes>, hyper::Error>) -> Result<Bytes, A2aError> {
+    let frame = frame.map_err(|_| A2aError::new(ErrorKind::ParseError, "the request body broke off"))?;
+    Ok(frame.into_data().unwrap_or_default())
+}
+
+fn too_late(bounds: Bounds) -> A2aError {
+    let message = format!("the request body did not arrive within {} s", bounds.time.as_secs());
+    A2aError::new(ErrorKind::RequestTimeout, message)
+}
+
+fn too_large(limit: usize) -> A2aError {
+    let message = format!("the request body exceeds {limit} bytes (server.body_limit)");
+    A2aError::new(ErrorKind::PayloadTooLarge, message)
 }
 
 /// JSON under either name; a request that does not name its type is taken for JSON.

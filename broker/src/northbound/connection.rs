@@ -4,11 +4,14 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
+
+use super::places::Place;
 
 /// What HTTP/2 begins with (RFC 9113 §3.4). What begins otherwise is HTTP/1.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -21,6 +24,7 @@ pub(super) struct Connection<S> {
     write_timeout: Duration,
     /// Runs while the caller takes nothing.
     stalled: Option<Pin<Box<Sleep>>>,
+    place: Arc<Place>,
 }
 
 struct Opening {
@@ -30,19 +34,29 @@ struct Opening {
 
 impl<S> Connection<S> {
     /// A connection that must begin within one time, and must take what it is answered within the other.
-    pub(super) fn new(stream: S, header_timeout: Duration, write_timeout: Duration) -> Self {
+    pub(super) fn new(
+        stream: S,
+        header_timeout: Duration,
+        write_timeout: Duration,
+        place: Arc<Place>,
+    ) -> Self {
         let opening = Opening { arrived: 0, deadline: Box::pin(sleep(header_timeout)) };
-        Self { stream, opening: Some(opening), write_timeout, stalled: None }
+        Self { stream, opening: Some(opening), write_timeout, stalled: None, place }
     }
 
     /// What has come of a write: as it is, or that its time is up.
     fn written<T>(&mut self, context: &mut Context<'_>, outcome: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if outcome.is_ready() {
-            self.stalled = None;
+            if self.stalled.take().is_some() {
+                self.place.set_stalled(false);
+            }
             return outcome;
         }
-        let end = || Box::pin(sleep_until(Instant::now() + self.write_timeout));
-        ready!(self.stalled.get_or_insert_with(end).as_mut().poll(context));
+        let stalled = self.stalled.get_or_insert_with(|| {
+            self.place.set_stalled(true);
+            Box::pin(sleep_until(Instant::now() + self.write_timeout))
+        });
+        ready!(stalled.as_mut().poll(context));
         Poll::Ready(Err(timed_out("nothing of the answer was taken within server.write_timeout")))
     }
 }

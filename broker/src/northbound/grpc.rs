@@ -10,7 +10,7 @@ use futures_util::StreamExt;
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, Version};
-use http_body_util::{BodyExt, Full, StreamBody};
+use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Frame;
 use protocol::binding::grpc::{self, Deframer, FrameError, MEDIA_TYPE, STATUS_TRAILER, TIMEOUT_HEADER};
 use protocol::{A2aError, ErrorKind, Operation};
@@ -18,9 +18,10 @@ use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::leaving::{Phase, begun};
 use super::operations::{Answer, Call, Context, Head, Parameters};
+use super::overload;
 use super::reply::{self, Body};
-use super::sse::over;
 use crate::service::{Target, TaskStream};
 
 /// Whether a request is gRPC's, which is all that tells it from others on this port.
@@ -60,16 +61,15 @@ async fn call(
     let parameters = Sent { operation, body };
     let answer = tokio::select! {
         biased;
-        answer = context.perform(&call, &parameters) => answer?,
+        answer = context.perform(&call, parameters) => answer?,
         () = deadline.passed() => return Err(deadline.error()),
     };
     match answer {
         Answer::Json(json) => {
-            let message = Full::new(Bytes::from(grpc::write_response(operation, &json)?));
-            let ended = std::future::ready(Some(Ok(trailers(None))));
-            Ok(answer_with(message.with_trailers(ended).boxed_unsync()))
+            let message = Bytes::from(grpc::write_response(operation, &json)?);
+            Ok(answer_with(Body::whole(message, Some(trailers(None)))))
         }
-        Answer::Stream(events) => Ok(answer_with(streamed(operation, events, deadline, context.shutdown()))),
+        Answer::Stream(events) => Ok(answer_with(streamed(operation, events, deadline, context.phase()))),
     }
 }
 
@@ -80,10 +80,10 @@ struct Sent {
 }
 
 impl Parameters for Sent {
-    fn read<T: DeserializeOwned>(&self) -> Result<T, A2aError> {
-        let body = self.body.as_ref().map_err(Clone::clone)?;
+    fn read<T: DeserializeOwned>(self) -> Result<T, A2aError> {
+        let body = self.body?;
         let mut deframer = Deframer::new(body.len());
-        deframer.push(body);
+        deframer.push(&body);
         let message = deframer.next_message().map_err(|error| match error {
             FrameError::Compressed => A2aError::new(ErrorKind::Unimplemented, error.to_string()),
             // The body has been read whole, so this one has been cut off.
@@ -104,12 +104,13 @@ fn streamed(
     operation: Operation,
     mut events: TaskStream,
     deadline: Deadline,
-    mut shutdown: watch::Receiver<bool>,
+    mut phase: watch::Receiver<Phase>,
 ) -> Body {
     let frames = stream! {
         let error = loop {
             tokio::select! {
                 biased;
+                () = begun(Phase::Draining, &mut phase) => break Some(overload::shutting_down()),
                 event = events.next() => {
                     let Some(event) = event else { break None };
                     match grpc::write_response(operation, &event.json) {
@@ -118,15 +119,11 @@ fn streamed(
                     }
                 }
                 () = deadline.passed() => break Some(deadline.error()),
-                () = over(&mut shutdown) => {
-                    let message = "the broker shuts down; subscribe to the task again";
-                    break Some(A2aError::new(ErrorKind::Unavailable, message));
-                }
             }
         };
         yield Ok(Frame::trailers(trailers(error.as_ref())));
     };
-    StreamBody::new(frames).boxed_unsync()
+    Body::streamed(StreamBody::new(frames).boxed_unsync())
 }
 
 /// How long the caller waits, if it has said so. What its call began goes on without it.

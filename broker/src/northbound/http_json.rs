@@ -53,8 +53,8 @@ pub(super) async fn serve(context: &Context, addressed: Target, incoming: Incomi
     };
     let call = Call { operation, version, addressed, head };
     let (answered, media_type) = match version {
-        Version::V1 => (context.perform(&call, &parameters).await, MEDIA_TYPE),
-        Version::V03 => (v03::perform(context, &call, &parameters, Dialect::HttpJson).await, v03::MEDIA_TYPE),
+        Version::V1 => (context.perform(&call, parameters).await, MEDIA_TYPE),
+        Version::V03 => (v03::perform(context, &call, parameters, Dialect::HttpJson).await, v03::MEDIA_TYPE),
     };
     match answered {
         Ok(Answer::Json(json)) => {
@@ -96,14 +96,14 @@ enum Source<'r> {
 }
 
 impl Parameters for Source<'_> {
-    fn read<T: DeserializeOwned>(&self) -> Result<T, A2aError> {
+    fn read<T: DeserializeOwned>(self) -> Result<T, A2aError> {
         match self {
             Source::Body(headers, body, in_path) => {
                 body::check_media_type(headers)?;
-                let body = body.as_ref().map_err(Clone::clone)?;
-                let Some((name, task)) = in_path else { return body::read_json(body) };
-                let mut members: Fields = body::read_json(body)?;
-                let whole = members.set(name, task).and_then(|()| to_raw_value(&members));
+                let body = body?;
+                let Some((name, task)) = in_path else { return body::read_json(&body) };
+                let mut members: Fields = body::read_json(&body)?;
+                let whole = members.set(name, &task).and_then(|()| to_raw_value(&members));
                 read_params(whole.ok().as_deref())
             }
             Source::Query(query, path) => {

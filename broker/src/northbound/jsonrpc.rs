@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use super::operations::{Answer, Call, Context, Head, Parameters};
 use super::reply::{self, Body};
-use super::{body, sse, v03};
+use super::{body, overload, sse, v03};
 use crate::service::Target;
 
 /// Serves one call. Errors go out with HTTP 200, except a missing or bad credential.
@@ -20,18 +20,22 @@ pub(super) async fn serve(
     head: Head<'_>,
     body: Result<Bytes, A2aError>,
 ) -> Response<Body> {
-    let Request { id, operation, version, params } = match read(head.headers, body) {
+    let (Request { id, operation, version, params }, body) = match read(head.headers, body) {
         Ok(request) => request,
         Err(Rejected { id, error }) => return refuse(&id, &error),
     };
     let call = Call { operation, version, addressed, head };
+    let params = Params { params, _counted: body };
     let answered = match version {
-        Version::V1 => context.perform(&call, &Params(params)).await,
-        Version::V03 => v03::perform(context, &call, &Params(params), Dialect::JsonRpc).await,
+        Version::V1 => context.perform(&call, params).await,
+        Version::V03 => v03::perform(context, &call, params, Dialect::JsonRpc).await,
     };
     match answered {
         Ok(Answer::Json(json)) => {
-            let body = reply::whole(jsonrpc::wrap_result(&id, &json));
+            let body = match reply::whole(jsonrpc::wrap_result(&id, &json)).counted(&context.memory) {
+                Ok(body) => body,
+                Err(full) => return refuse(&id, &overload::no_memory(full)),
+            };
             let mut response = reply::answer(StatusCode::OK, "application/json", body);
             if operation == Operation::GetExtendedAgentCard {
                 reply::keep_private(&mut response);
@@ -43,18 +47,23 @@ pub(super) async fn serve(
     }
 }
 
-struct Params(Option<Box<RawValue>>);
+struct Params {
+    params: Option<Box<RawValue>>,
+    /// What the parameters were read from: it counts for them.
+    _counted: Bytes,
+}
 
 impl Parameters for Params {
-    fn read<T: DeserializeOwned>(&self) -> Result<T, A2aError> {
-        read_params(self.0.as_deref())
+    fn read<T: DeserializeOwned>(self) -> Result<T, A2aError> {
+        read_params(self.params.as_deref())
     }
 }
 
-fn read(headers: &HeaderMap, body: Result<Bytes, A2aError>) -> Result<Request, Rejected> {
+fn read(headers: &HeaderMap, body: Result<Bytes, A2aError>) -> Result<(Request, Bytes), Rejected> {
     let nobody = |error| Rejected { id: RequestId::null(), error };
     body::check_media_type(headers).map_err(nobody)?;
-    jsonrpc::read_request(&body.map_err(nobody)?)
+    let body = body.map_err(nobody)?;
+    jsonrpc::read_request(&body).map(|request| (request, body))
 }
 
 /// Refuses a request that is not read, so that nobody knows its id.

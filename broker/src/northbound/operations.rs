@@ -1,7 +1,6 @@
 //! The eleven operations, once for all bindings: check, authenticate, read the parameters, ask the service. A binding
 //! only says where the parameters come from and how the answer travels.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,15 +8,15 @@ use async_stream::stream;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use http::HeaderMap;
-use protocol::{
-    A2aError, EXTENSIONS_HEADER, ErrorDetail, ErrorKind, Operation, VERSION_HEADER, Version, check_version,
-};
+use protocol::{A2aError, EXTENSIONS_HEADER, ErrorKind, Operation, VERSION_HEADER, Version, check_version};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
-use super::reply;
-use crate::service::{Broker, Credential, DOMAIN, ServiceParameters, Target, TaskStream, is_agent_name};
+use super::leaving::{Phase, begun};
+use super::memory::Memory;
+use super::{overload, reply};
+use crate::service::{Broker, Credential, ServiceParameters, Target, TaskStream, is_agent_name};
 
 /// The header in which a resuming client names the last event it saw.
 pub(super) const LAST_EVENT_ID: &str = "last-event-id";
@@ -25,14 +24,13 @@ pub(super) const LAST_EVENT_ID: &str = "last-event-id";
 /// Extensions of a call that are regarded, at most.
 const MAX_EXTENSIONS: usize = 64;
 
-/// When a caller may try again that found all streams taken.
-const STREAM_RETRY_SECONDS: u64 = 5;
-
 /// What every request is served with.
 pub(super) struct Context {
     pub(super) broker: Arc<Broker>,
-    /// Turns true when the server shuts down.
-    pub(super) over: watch::Sender<bool>,
+    /// How far the server is in leaving.
+    pub(super) phase: watch::Sender<Phase>,
+    /// Memory for what is on its way.
+    pub(super) memory: Arc<Memory>,
     /// A place for each stream that may be open.
     pub(super) streams: Arc<Semaphore>,
     /// Silence on a stream after which a sign of life is due.
@@ -90,7 +88,7 @@ impl Head<'_> {
 /// Where a binding has its parameters.
 pub(super) trait Parameters {
     /// Reads them as an operation's request.
-    fn read<T: DeserializeOwned>(&self) -> Result<T, A2aError>;
+    fn read<T: DeserializeOwned>(self) -> Result<T, A2aError>;
 }
 
 /// What a call is answered with.
@@ -106,19 +104,29 @@ impl Context {
     pub(super) async fn perform(
         &self,
         call: &Call<'_>,
-        parameters: &impl Parameters,
+        parameters: impl Parameters,
     ) -> Result<Answer, A2aError> {
         let (header, query) = call.head.asked_version();
         check_version(header, query.as_deref())?;
         self.perform_unversioned(call, parameters).await
     }
 
-    /// Serves a call whose version its caller has judged.
+    /// Serves a call whose version its caller has judged. One that is not over when the server has to go is refused;
+    /// what it began goes on.
     pub(super) async fn perform_unversioned(
         &self,
         call: &Call<'_>,
-        parameters: &impl Parameters,
+        parameters: impl Parameters,
     ) -> Result<Answer, A2aError> {
+        let mut phase = self.phase();
+        tokio::select! {
+            biased;
+            answer = self.operate(call, parameters) => answer,
+            () = begun(Phase::Late, &mut phase) => Err(overload::shutting_down()),
+        }
+    }
+
+    async fn operate(&self, call: &Call<'_>, parameters: impl Parameters) -> Result<Answer, A2aError> {
         let broker = &self.broker;
         let caller = broker.authenticate(call.head.credential).await?;
         match call.operation {
@@ -189,19 +197,12 @@ impl Context {
 
     /// Taken before anything begins, so that what is refused has done nothing.
     fn place_for_stream(&self) -> Result<OwnedSemaphorePermit, A2aError> {
-        Arc::clone(&self.streams).try_acquire_owned().map_err(|_| {
-            let message = "as many streams are open as there may be (server.max_streams); \
-                           ask for the task with GetTask, or try again";
-            let retry = ErrorDetail::RetryInfo { seconds: STREAM_RETRY_SECONDS };
-            A2aError::new(ErrorKind::ResourceExhausted, message)
-                .with_info(DOMAIN, "TOO_MANY_STREAMS", BTreeMap::new())
-                .with(retry)
-        })
+        Arc::clone(&self.streams).try_acquire_owned().map_err(|_| overload::too_many_streams())
     }
 
-    /// Turns true when the server shuts down.
-    pub(super) fn shutdown(&self) -> watch::Receiver<bool> {
-        self.over.subscribe()
+    /// How far the server is in leaving.
+    pub(super) fn phase(&self) -> watch::Receiver<Phase> {
+        self.phase.subscribe()
     }
 }
 

@@ -4,18 +4,14 @@ use bytes::Bytes;
 use futures_util::stream::Stream;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
-use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt, Full, StreamBody};
+use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Frame;
 use protocol::binding::http_json::MEDIA_TYPE;
 use protocol::{A2aError, ErrorDetail, ErrorKind};
 use serde::Serialize;
-use std::convert::Infallible;
 
+pub(super) use super::outgoing::Body;
 use crate::service::CREDENTIAL_INVALID;
-
-/// A body: whole, or a stream.
-pub(super) type Body = UnsyncBoxBody<Bytes, Infallible>;
 
 /// How callers are asked to authenticate.
 const CHALLENGES: [&str; 2] =
@@ -23,13 +19,13 @@ const CHALLENGES: [&str; 2] =
 
 /// A whole body.
 pub(super) fn whole(bytes: impl Into<Bytes>) -> Body {
-    Full::new(bytes.into()).boxed_unsync()
+    Body::whole(bytes.into(), None)
 }
 
 /// A body that arrives in pieces, each taken only when the reader is ready for it.
 pub(super) fn streamed(pieces: impl Stream<Item = Bytes> + Send + 'static) -> Body {
     use futures_util::StreamExt;
-    StreamBody::new(pieces.map(|piece| Ok(Frame::data(piece)))).boxed_unsync()
+    Body::streamed(StreamBody::new(pieces.map(|piece| Ok(Frame::data(piece)))).boxed_unsync())
 }
 
 /// An answer with a body of some type.

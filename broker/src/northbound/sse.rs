@@ -7,36 +7,32 @@ use http::header::CACHE_CONTROL;
 use http::{HeaderValue, Response, StatusCode};
 use protocol::binding::jsonrpc::{RequestId, wrap_result};
 use protocol::binding::sse;
-use tokio::sync::watch;
 
+use super::leaving::{Phase, begun};
 use super::operations::Context;
 use super::reply::{self, Body};
 use crate::service::TaskStream;
 
-/// Waits until the server shuts down.
-pub(super) async fn over(shutdown: &mut watch::Receiver<bool>) {
-    // A server that is gone is over too.
-    let _ = shutdown.wait_for(|over| *over).await;
-}
-
 /// Serves a stream; with `id`, each event wrapped as a JSON-RPC response. After a silence as long as `heartbeat` a
-/// comment keeps the connection alive. Ends when the broker shuts down, so that the caller can resume elsewhere.
+/// comment keeps the connection alive. Ends when the broker shuts down, so that the caller can resume once it is back.
 pub(super) fn serve(mut events: TaskStream, id: Option<RequestId>, context: &Context) -> Response<Body> {
-    let (heartbeat, mut shutdown) = (context.heartbeat, context.shutdown());
+    let (heartbeat, mut phase) = (context.heartbeat, context.phase());
     let body = stream! {
+        let mut retry = sse::RETRY;
         loop {
             tokio::select! {
                 biased;
+                // First: who hears much would not be sent away in time, and what follows is heard on resuming.
+                () = begun(Phase::Draining, &mut phase) => return,
                 event = events.next() => {
                     let Some(event) = event else { return };
                     let bytes = match &id {
                         Some(id) => sse::write_event(event.id, &wrap_result(id, &event.json)),
                         None => sse::write_event(event.id, &event.json),
                     };
-                    yield Bytes::from(bytes);
+                    yield Bytes::from([std::mem::take(&mut retry), &bytes].concat());
                 }
                 () = tokio::time::sleep(heartbeat) => yield Bytes::from_static(sse::HEARTBEAT),
-                () = over(&mut shutdown) => return,
             }
         }
     };

@@ -23,16 +23,29 @@ pub(super) const MEDIA_TYPE: &str = "application/json";
 pub(super) async fn perform(
     context: &Context,
     call: &Call<'_>,
-    parameters: &impl Parameters,
+    parameters: impl Parameters,
     dialect: Dialect,
 ) -> Result<Answer, A2aError> {
     check_version(call)?;
-    let operation = call.operation;
-    if operation == Operation::GetTaskPushNotificationConfig && names_no_config(parameters)? {
-        return first_config(context, call, parameters, dialect).await;
+    if call.operation != Operation::GetTaskPushNotificationConfig {
+        return translate(context, call, parameters, dialect).await;
     }
+    let given = Given(parameters.read()?);
+    if names_no_config(&given)? {
+        return first_config(context, call, given, dialect).await;
+    }
+    translate(context, call, given, dialect).await
+}
+
+async fn translate(
+    context: &Context,
+    call: &Call<'_>,
+    parameters: impl Parameters,
+    dialect: Dialect,
+) -> Result<Answer, A2aError> {
+    let operation = call.operation;
     let parameters = Translated { parameters, operation, dialect };
-    match context.perform_unversioned(call, &parameters).await? {
+    match context.perform_unversioned(call, parameters).await? {
         Answer::Json(json) => write(operation, &json, dialect).map(Answer::Json),
         Answer::Stream(events) => {
             let events = events.filter_map(move |StreamItem { id, json }| async move {
@@ -44,8 +57,8 @@ pub(super) async fn perform(
 }
 
 /// In 0.3 a configuration need not be named (0.3 §7.6).
-fn names_no_config(parameters: &impl Parameters) -> Result<bool, A2aError> {
-    let given: Fields = parameters.read()?;
+fn names_no_config(Given(given): &Given) -> Result<bool, A2aError> {
+    let given: Fields = read_params(Some(given))?;
     let is_set = |name| given.get(name).is_some_and(|raw| raw.get() != "null");
     Ok(!is_set("pushNotificationConfigId") && !is_set("taskId"))
 }
@@ -54,13 +67,13 @@ fn names_no_config(parameters: &impl Parameters) -> Result<bool, A2aError> {
 async fn first_config(
     context: &Context,
     call: &Call<'_>,
-    parameters: &impl Parameters,
+    parameters: Given,
     dialect: Dialect,
 ) -> Result<Answer, A2aError> {
     let operation = Operation::ListTaskPushNotificationConfigs;
     let call = Call { operation, version: call.version, addressed: call.addressed.clone(), head: call.head };
     let parameters = Translated { parameters, operation, dialect };
-    let Answer::Json(page) = context.perform_unversioned(&call, &parameters).await? else {
+    let Answer::Json(page) = context.perform_unversioned(&call, parameters).await? else {
         return Err(A2aError::new(ErrorKind::Internal, "configurations are no stream"));
     };
     let page: ListTaskPushNotificationConfigsResponse = serde_json::from_slice(&page)
@@ -94,15 +107,24 @@ fn check_version(call: &Call<'_>) -> Result<(), A2aError> {
     Err(A2aError::new(ErrorKind::MethodNotFound, message))
 }
 
+/// Parameters as they came.
+struct Given(Box<RawValue>);
+
+impl Parameters for Given {
+    fn read<T: DeserializeOwned>(self) -> Result<T, A2aError> {
+        read_params(Some(&*self.0))
+    }
+}
+
 /// Parameters of 0.3, read as those of 1.0.
-struct Translated<'p, P> {
-    parameters: &'p P,
+struct Translated<P> {
+    parameters: P,
     operation: Operation,
     dialect: Dialect,
 }
 
-impl<P: Parameters> Parameters for Translated<'_, P> {
-    fn read<T: DeserializeOwned>(&self) -> Result<T, A2aError> {
+impl<P: Parameters> Parameters for Translated<P> {
+    fn read<T: DeserializeOwned>(self) -> Result<T, A2aError> {
         let given: Box<RawValue> = self.parameters.read()?;
         read_params(Some(&*v03::read_request(self.operation, &given, self.dialect)?))
     }

@@ -151,7 +151,10 @@ pub(super) fn forbidden(why: &str) -> A2aError {
 pub(super) fn store(failure: &StoreError) -> A2aError {
     if let StoreError::Overloaded { .. } = failure {
         let detail = ErrorDetail::RetryInfo { seconds: OVERLOAD_RETRY_SECONDS };
-        return A2aError::new(ErrorKind::Unavailable, "the broker is overloaded; try again").with(detail);
+        let message = "as many changes wait for the disk as may (store.queue); try again";
+        return A2aError::new(ErrorKind::Unavailable, message)
+            .with_info(DOMAIN, "STORE_BUSY", BTreeMap::new())
+            .with(detail);
     }
     tracing::error!(%failure, "the store failed");
     A2aError::new(ErrorKind::Unavailable, "the broker's store failed; try again")

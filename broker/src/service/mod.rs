@@ -74,6 +74,9 @@ use crate::ports::fetch::Fetch;
 use crate::ports::notifier::Notifier;
 use crate::ports::store::Store;
 
+/// Longest wait for the store at the end.
+const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
+
 /// Trees taken up per read of the store at start.
 const RESUME_PAGE: usize = 256;
 
@@ -296,6 +299,19 @@ impl Broker {
             self.take_up_places(&tree);
         }
         Ok(())
+    }
+
+    /// Writes down what was only counted so far, and waits until all that the store was given is durable. Call at the
+    /// end.
+    pub async fn close(&self) {
+        self.settle_audit();
+        // Who reads the log waits for what is ahead in the queue.
+        let written = tokio::time::timeout(CLOSE_PATIENCE, self.store.audit_log(u64::MAX, 0)).await;
+        if !matches!(written, Ok(Ok(_))) {
+            tracing::error!(
+                "the store did not answer at the end; what nobody was told of may be missing in it"
+            );
+        }
     }
 
     /// Whether the store answers.

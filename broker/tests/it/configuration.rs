@@ -42,6 +42,12 @@ fn what_is_wrong_is_named() {
         ("[limits]\nsilence = \"10 parsecs\"\n", &["line 2", "500ms", "10 parsecs"]),
         ("[server]\nbody_limit = \"4MB\"\n", &["line 2", "4MiB"]),
         ("[server\n", &["line 1"]),
+        ("[server]\nmax_connections = 0\n", &["server.max_connections", "at least 1"]),
+        ("[store]\nqueue = 0\n", &["store.queue", "at least 1"]),
+        (
+            "[server]\nbody_limit = \"1GiB\"\n",
+            &["max_body_memory is 256MiB", "at least 1048584KiB", "body_limit"],
+        ),
         ("[southbound]\ncard_drift = \"ignore\"\n", &["line 2", "accept", "review"]),
         ("[southbound]\ncard_min_refresh = \"48h\"\n", &["card_min_refresh is 2d", "card_max_refresh, 1d"]),
         ("[southbound]\nprobe_message = \"\"\n", &["probe_message", "ping"]),

@@ -11,6 +11,7 @@
 
 mod delegation;
 mod interop;
+mod overload;
 mod security;
 mod spec;
 mod suite;

@@ -14,6 +14,10 @@ pub struct Event {
 /// A comment that keeps a connection alive.
 pub const HEARTBEAT: &[u8] = b": keep-alive\n\n";
 
+/// When to come back to a stream that ended before its task did, for readers that do so by themselves. It stands in the
+/// first event: some readers make an event of any block, and some an error of anything after the last one.
+pub const RETRY: &[u8] = b"retry: 2000\n";
+
 /// Writes an event. Line breaks in the data make several `data` lines, whichever of the three they are: JSON may have any
 /// of them between its tokens, and readers end a line at each.
 pub fn write_event(id: Option<u64>, data: &[u8]) -> Vec<u8> {

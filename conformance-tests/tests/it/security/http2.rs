@@ -29,12 +29,6 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
 }
 
-fn resident_kilobytes(broker: &Broker) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", broker.process_id())).unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmRSS")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse().unwrap()
-}
-
 /// The kinds of the frames of an answer.
 fn kinds(mut bytes: &[u8]) -> Vec<u8> {
     let mut kinds = Vec::new();
@@ -92,7 +86,7 @@ async fn floods_end_the_connection_and_cost_nothing_that_stays() {
         ("a stream of the server's", frame(HEADERS, END_STREAM | END_HEADERS, 2, GET)),
         ("a head that is not HPACK", frame(HEADERS, END_STREAM | END_HEADERS, 1, &[0xff; 64])),
     ];
-    let before = resident_kilobytes(&broker);
+    let before = broker.resident_kilobytes();
     for (what, frames) in table {
         let answered = flood(&broker, frames).await;
         let answered = answered.unwrap_or_else(|| panic!("{what}: the connection is not ended"));
@@ -100,14 +94,14 @@ async fn floods_end_the_connection_and_cost_nothing_that_stays() {
         assert!(answered.is_empty() || answered.contains(&GOAWAY), "{what}: {answered:?}");
         assert_eq!(wire::get(&format!("{}/healthz", broker.url())).await.status, 200, "after {what}");
     }
-    let grown = resident_kilobytes(&broker).saturating_sub(before);
+    let grown = broker.resident_kilobytes().saturating_sub(before);
     assert!(grown < 32 * 1_024, "grew by {grown} kB");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_asks_for_answers_and_reads_none_is_bounded_and_let_go() {
     let broker = Broker::start("[server]\nwrite_timeout = \"2s\"\nheartbeat = \"1s\"\n");
-    let before = resident_kilobytes(&broker);
+    let before = broker.resident_kilobytes();
     let many = |one: Vec<u8>| one.repeat(usize::try_from(FLOOD).unwrap() * 20);
     for (what, frames) in [
         ("PINGs", many(frame(PING, 0, 0, &[7; 8]))),
@@ -126,7 +120,7 @@ async fn whoever_asks_for_answers_and_reads_none_is_bounded_and_let_go() {
         assert!(gone.await.is_ok(), "{what}: the connection is held");
         assert_eq!(wire::get(&format!("{}/healthz", broker.url())).await.status, 200, "after {what}");
     }
-    let grown = resident_kilobytes(&broker).saturating_sub(before);
+    let grown = broker.resident_kilobytes().saturating_sub(before);
     assert!(grown < 32 * 1_024, "grew by {grown} kB");
 }
 

@@ -1,0 +1,23 @@
+//! The ways a server leaves: it says so first, then takes nobody in and sends its streams away to resume elsewhere, and
+//! at last tells those who still wait when to ask again.
+
+use tokio::sync::watch;
+
+/// How far the server is in leaving.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Phase {
+    /// It is not.
+    Serving,
+    /// It says that it is not ready, and serves.
+    Leaving,
+    /// It takes in no connection, and its streams end; other requests are finished.
+    Draining,
+    /// What is not finished is refused.
+    Late,
+}
+
+/// Waits until a phase has begun.
+pub(super) async fn begun(phase: Phase, now: &mut watch::Receiver<Phase>) {
+    // A server that is gone is in its last phase too.
+    let _ = now.wait_for(|now| *now >= phase).await;
+}
