@@ -99,6 +99,7 @@ impl App {
             admission: config.southbound.admission(config.limits.max_waiting),
             max_open_tasks: config.limits.max_open_tasks,
             finished_trees: config.store.finished_trees,
+            retention: config.retention(),
             principals: config.principals()?,
             secret_dir: config.southbound.secret_dir().map(Path::to_owned),
             issuers: config.issuers()?,

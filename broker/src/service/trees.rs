@@ -2,7 +2,7 @@
 //! needs them. What is here can always be folded again from the store; only live subscribers exist nowhere else.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use broker_core::journal::Record;
@@ -95,11 +95,14 @@ pub(super) struct Trees {
     /// Finished trees, oldest first, kept for readers until there are too many.
     finished: Mutex<VecDeque<TaskId>>,
     keep_finished: usize,
+    /// How many trees were removed from the store so far.
+    removals: AtomicU64,
 }
 
 impl Trees {
     pub(super) fn new(store: Arc<dyn Store>, keep_finished: usize) -> Self {
-        Self { store, cells: DashMap::new(), finished: Mutex::default(), keep_finished }
+        let (cells, finished, removals) = Default::default();
+        Self { store, cells, finished, keep_finished, removals }
     }
 
     /// A cell for a tree that is about to begin.
@@ -114,6 +117,7 @@ impl Trees {
         if let Some(cell) = self.cells.get(&root) {
             return Ok(Some(Arc::clone(&cell)));
         }
+        let removals = self.removals.load(Ordering::SeqCst);
         let records = self.records(root).await?;
         if records.is_empty() {
             return Ok(None);
@@ -123,6 +127,11 @@ impl Trees {
         let cell = Arc::clone(&self.cells.entry(root).or_insert_with(|| Arc::new(TreeCell::new(tree))));
         if finished {
             self.retire(root);
+            // Read before it was removed, and here after.
+            if self.removals.load(Ordering::SeqCst) != removals && !self.is_stored(root).await? {
+                self.forget(root);
+                return Ok(None);
+            }
         }
         Ok(Some(cell))
     }
@@ -149,6 +158,22 @@ impl Trees {
         if let Some((_, cell)) = self.cells.remove(&root) {
             cell.abandon();
         }
+    }
+
+    async fn is_stored(&self, root: TaskId) -> Result<bool, A2aError> {
+        let located = self.store.locate(root).await.map_err(|failure| error::store(&failure))?;
+        Ok(located.is_some())
+    }
+
+    /// Whether somebody listens to the tree.
+    pub(super) fn is_watched(&self, root: TaskId) -> bool {
+        self.cells.get(&root).is_some_and(|cell| cell.is_watched())
+    }
+
+    /// Forgets a tree that is in the store no longer.
+    pub(super) fn removed(&self, root: TaskId) {
+        self.removals.fetch_add(1, Ordering::SeqCst);
+        self.forget(root);
     }
 
     /// A tree has finished: keep it a while for readers, and let the oldest go.

@@ -22,3 +22,4 @@ mod store_audit;
 mod store_contract;
 mod store_crash;
 mod store_outbox;
+mod store_retention;

@@ -11,7 +11,7 @@ use super::input::{Candidate, NewGrant, NewTask, RetryWish};
 use super::on_delegate::{Particulars, Place};
 use super::state::{Node, Phase};
 use crate::TaskId;
-use crate::audit;
+use crate::audit::{self, Event};
 use crate::error::{Refusal, Refused};
 use crate::journal::{Escalation, Fact, Origin, Outcome, StatusFact};
 
@@ -67,13 +67,27 @@ impl Draft<'_> {
         let Some(escalation) = node.submission.escalation.clone().filter(|_| waits) else {
             return Err(Refusal::NotPossible(format!("task {task} waits for no approval")).into());
         };
+        let Escalation { holder, missing } = *escalation;
+        let mut said = audit::Approval {
+            by: by.to_owned(),
+            root: self.tree.root(),
+            task,
+            agent: node.terms().agent.clone(),
+            skill: node.terms().skill.clone(),
+            missing,
+            granted: None,
+        };
         let Some(NewGrant { id, to }) = grant else {
-            let message = self.note(task, &format!("{by} denied {}", escalation.missing.join(" ")));
+            let message = self.note(task, &format!("{by} denied {}", said.missing.join(" ")));
+            self.audit(Event::Approval(said));
             self.close(task, Outcome::new(TaskState::Rejected, Some(message)));
             return Ok(());
         };
-        let new = in_place(node, id, escalation.holder, to);
+        let new = in_place(node, id, holder, to);
         self.on_delegate(new)?;
+        let scope = self.node(id).map_or_else(Scope::empty, |node| node.terms().scope.clone());
+        said.granted = Some(audit::Granted { task: id, holder, scope });
+        self.audit(Event::Approval(said));
         self.record(task, Fact::Approved { by: by.to_owned(), done_by: id });
         self.report_to_parent(task);
         Ok(())

@@ -16,7 +16,7 @@ use broker::ports::notifier::{Notification, Notifier, Undelivered};
 use broker::ports::store::Store;
 use broker::service::{
     Accounts, Broker, CardOptions, NewAgent, Parts, Principals, ProbeOptions, PushOptions, Recovery,
-    Settings, Target,
+    Retention, Settings, Target,
 };
 use broker::store::embedded::{EmbeddedStore, Options};
 use broker_core::delegation::input::Failure;
@@ -250,6 +250,7 @@ impl World {
             admission: broker::service::AdmissionOptions::default(),
             max_open_tasks: 1_000,
             finished_trees: 1,
+            retention: Retention::default(),
             principals: Principals::new(Vec::new()).unwrap(),
             issuers: Vec::new(),
             accounts: Accounts::default(),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use broker::config::Config;
 use broker::service::{
     Accounts, AdmissionOptions, Broker, CardOptions, NewAgent, Parts, Principal, Principals, ProbeOptions,
-    Proof, PushOptions, Recovery, Role, Settings,
+    Proof, PushOptions, Recovery, Retention, Role, Settings,
 };
 use broker_core::Limits;
 use capability::Scope;
@@ -137,6 +137,7 @@ async fn start(world: &Arc<World>) -> Option<Arc<Broker>> {
         admission: AdmissionOptions::default(),
         max_open_tasks: 1_000,
         finished_trees: 2,
+        retention: Retention::default(),
         principals: Principals::new(PEOPLE.map(principal).into()).unwrap(),
         issuers: Vec::new(),
         accounts: Accounts::default(),
