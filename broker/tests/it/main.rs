@@ -16,6 +16,7 @@ mod command_line_cap;
 mod configuration;
 mod house;
 mod push_histories;
+mod retention;
 mod simulation;
 mod southbound;
 mod store_audit;
