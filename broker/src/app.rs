@@ -103,6 +103,7 @@ impl App {
                 trees: config.store.finished_trees,
                 bytes: config.store.finished_size.0,
             },
+            retention: config.retention(),
             principals: config.principals()?,
             secret_dir: config.southbound.secret_dir().map(Path::to_owned),
             issuers: config.issuers()?,

@@ -26,7 +26,7 @@ pub use self::tls::TlsConfig;
 pub use self::units::{ByteSize, Span};
 use crate::ports::agent_auth::AgentAuth;
 use crate::service::{
-    IssuerSettings, KeyOptions, NewAgent, Principals, PushOptions, is_agent_name, read_card_keys,
+    IssuerSettings, KeyOptions, NewAgent, Principals, PushOptions, Retention, is_agent_name, read_card_keys,
 };
 use crate::{northbound, store};
 
@@ -98,6 +98,9 @@ section! { StoreConfig {
     batch: usize = 256,
     finished_trees: usize = 1_024,
     finished_size: ByteSize = ByteSize(256 << 20),
+    keep_finished: Span = Span::seconds(30 * 24 * 3_600),
+    keep_message_ids: Span = Span::seconds(30 * 24 * 3_600),
+    sweep_every: Span = Span::seconds(10 * 60),
 }}
 
 section! { LimitsConfig {
@@ -252,11 +255,13 @@ impl Config {
             )));
         }
         self.check_bounds().map_err(wrong)?;
-        for (key, span) in
-            [("write_timeout", self.server.write_timeout), ("heartbeat", self.server.heartbeat)]
-        {
+        for (key, span) in [
+            ("server.write_timeout", self.server.write_timeout),
+            ("server.heartbeat", self.server.heartbeat),
+            ("store.sweep_every", self.store.sweep_every),
+        ] {
             if span.0.is_zero() {
-                return Err(wrong(format!("server.{key}: expected a time longer than 0s")));
+                return Err(wrong(format!("{key}: expected a time longer than 0s")));
             }
         }
         for agent in &self.agents {
@@ -406,6 +411,16 @@ impl Config {
     pub fn store_options(&self) -> store::embedded::Options {
         let store = &self.store;
         store::embedded::Options { fsync: store.fsync, queue: store.queue, batch: store.batch }
+    }
+
+    /// For how long what is over is kept.
+    pub fn retention(&self) -> Retention {
+        let store = &self.store;
+        Retention {
+            keep_finished: store.keep_finished.0,
+            keep_message_ids: store.keep_message_ids.0,
+            sweep_every: store.sweep_every.0,
+        }
     }
 
     /// Who may call.

@@ -12,8 +12,9 @@ mod verify;
 
 pub use self::chain::{ENTRY_VERSION, Entry, Hash, Head, HeadError};
 pub use self::event::{
-    Alike, AuthenticationFailed, By, CardChanged, CardOutcome, Delegation, Event, Forbidden, Grant, GrantAct,
-    Presented, Refused, Registered, Removed, Repeated, Revoked,
+    Alike, Approval, AuthenticationFailed, By, CardChanged, CardOutcome, Delegation, Event, Forbidden, Grant,
+    GrantAct, Granted, KeyFollows, Presented, Refused, Registered, Removed, Repeated, Resolved, Revoked,
+    Signs,
 };
 pub use self::judged::{Judged, Used, Verdict};
 pub use self::repeats::Repeats;

@@ -6,6 +6,7 @@
 //! written in the same atomic append, so that they can never disagree with it.
 
 mod outbox;
+mod retention;
 
 use async_trait::async_trait;
 use broker_core::{TaskId, Timestamp, audit};
@@ -14,6 +15,7 @@ use protocol::TaskState;
 use serde::{Deserialize, Serialize};
 
 pub use self::outbox::{OutboxChange, OutboxKey, OutboxRow, Trouble};
+pub use self::retention::{Over, Removed};
 
 /// One atomic change of one delegation tree. Either all of it is durable or none of it is.
 #[derive(Debug, Clone)]
@@ -22,6 +24,8 @@ pub struct Append {
     pub root: TaskId,
     /// How many records the tree held when the change was decided; the append is refused if it holds another number.
     pub expected: u64,
+    /// When it was decided.
+    pub at: Timestamp,
     /// Encoded journal records in order; they become records `expected`, `expected + 1`, … of the tree.
     pub records: Vec<Bytes>,
     /// A message id reserved together with the change, refused if somebody else holds it.
@@ -178,11 +182,35 @@ pub trait Store: Send + Sync + 'static {
     /// Ends a push that has said all there was to say, under the same condition.
     async fn end_outbox(&self, key: OutboxKey, set: u64) -> Result<bool, StoreError>;
 
+    /// Trees that are over and were last changed before a time, the longest unchanged first, after `after`, at most
+    /// `limit`. A tree is over from the first append on that says so.
+    async fn over(
+        &self,
+        before: Timestamp,
+        after: Option<Over>,
+        limit: usize,
+    ) -> Result<Vec<Over>, StoreError>;
+
+    /// Removes a tree with all that is derived from it except its message ids: at once, so that everybody finds all of
+    /// it or nothing, also after a crash. `None`, and nothing is removed, unless it is over, was last changed before
+    /// that time, and each of its pushes was given up before it too.
+    async fn remove_tree(&self, root: TaskId, before: Timestamp) -> Result<Option<Removed>, StoreError>;
+
+    /// Forgets message ids of removed trees that were last changed before a time, the oldest first, at most `limit`;
+    /// how many there were.
+    async fn forget_claims(&self, before: Timestamp, limit: usize) -> Result<usize, StoreError>;
+
     /// A small document of the broker's own, such as its keys. It may be secret: the engine shows it to nobody else.
     async fn document(&self, name: &str) -> Result<Option<Bytes>, StoreError>;
 
-    /// Keeps or replaces a document of the broker's own; durable when this returns `Ok`.
-    async fn put_document(&self, name: &str, document: Bytes) -> Result<(), StoreError>;
+    /// Keeps or replaces a document of the broker's own, and says so in the audit log if there is anything to say; durable
+    /// when this returns `Ok`.
+    async fn put_document(
+        &self,
+        name: &str,
+        document: Bytes,
+        audit: Option<audit::Entry>,
+    ) -> Result<(), StoreError>;
 
     /// All registered agents as (name, document).
     async fn agents(&self) -> Result<Vec<(String, Bytes)>, StoreError>;

@@ -7,6 +7,7 @@ mod health;
 mod name;
 mod probe;
 mod refresh;
+mod registration;
 mod retry;
 mod view;
 
@@ -14,7 +15,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use broker_core::Timestamp;
-use broker_core::audit::{By, Event, Registered, Removed};
+use broker_core::audit::{By, Event, Removed};
 use capability::{Scope, VerifyKey};
 use protocol::v03::read_card;
 use protocol::{A2aError, ErrorKind};
@@ -269,19 +270,23 @@ impl Broker {
     async fn configure_agent(&self, new: NewAgent) -> Result<(), A2aError> {
         let caps = check(&new)?;
         let before = self.registry.get(&new.name).filter(|agent| agent.url == new.url);
-        let is_news =
-            before.as_ref().is_none_or(|agent| agent.caps != caps || agent.source != Source::Config);
         let mut agent = Agent::registered(new, caps, Source::Config);
+        let is_news = before.as_ref().is_none_or(|before| !agent.is_registered_as(before));
         if let Some(before) = before {
             agent.follow(&before);
         }
         // A card that is known is used, and looked at again soon: what is new in it may have to wait for an operator.
         if agent.resolved.is_none() {
             match self.registry.discovery.fetch_card(&agent.url).await {
-                Ok(card) => {
-                    let known = agent.with_card(card, self.clock.now())?;
-                    agent = self.registry.with_extended_card(known).await;
-                }
+                Ok(card) => match agent.clone().with_card(card, self.clock.now()) {
+                    Ok(known) => agent = self.registry.with_extended_card(known).await,
+                    // One bad card is no reason for nobody to be served; this agent is not, until it has a good one.
+                    Err(refused) => tracing::warn!(
+                        agent = agent.name,
+                        reason = refused.message,
+                        "the agent's card is refused; nothing is sent to it until a good one is fetched"
+                    ),
+                },
                 Err(reason) => {
                     tracing::warn!(
                         agent = agent.name,
@@ -349,16 +354,6 @@ impl Broker {
     }
 }
 
-/// Scheme, host, port and path: userinfo and query may be credentials.
-fn without_secrets(url: &str) -> String {
-    let Ok(mut url) = url::Url::parse(url) else { return String::new() };
-    url.set_query(None);
-    url.set_fragment(None);
-    // Only URLs without a host refuse, and those have no userinfo.
-    let _ = url.set_username("").and_then(|()| url.set_password(None));
-    url.into()
-}
-
 fn check(new: &NewAgent) -> Result<Scope, A2aError> {
     if !is_agent_name(&new.name) {
         let problem = "expected [a-z0-9][a-z0-9-]{0,62}, and none of the broker's own path segments";
@@ -398,12 +393,6 @@ impl Agent {
             validators: Validators::default(),
             drift: Drift::default(),
         }
-    }
-
-    /// What the audit log says of its registration.
-    fn registration(&self, by: By) -> Event {
-        let (agent, caps) = (self.name.clone(), self.caps.clone());
-        Event::AgentRegistered(Registered { by, agent, url: without_secrets(&self.url), caps })
     }
 
     /// The same with what follows from its card.

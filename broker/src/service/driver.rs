@@ -220,7 +220,7 @@ fn prepare(
     let audit: Result<Vec<_>, _> = decision.audit.iter().map(|event| audit::entry(now, event)).collect();
     let audit = audit.map_err(DriveError::Failed)?;
     let outbox = push::changes(&decision.records);
-    Ok(Append { root, expected, records, claim, rows, open: decision.open, audit, outbox })
+    Ok(Append { root, expected, at: now, records, claim, rows, open: decision.open, audit, outbox })
 }
 
 fn not_appended(failure: StoreError) -> DriveError {

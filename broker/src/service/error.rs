@@ -6,7 +6,7 @@ use std::time::Duration;
 use broker_core::{Refusal, TaskId, extension};
 use protocol::{A2aError, ErrorDetail, ErrorKind};
 
-use crate::ports::store::StoreError;
+use crate::ports::store::{Claim, StoreError};
 
 /// The domain of the reasons the broker defines.
 pub const DOMAIN: &str = "bailiwick";
@@ -87,6 +87,16 @@ pub(super) fn message_id_reused(message_id: &str) -> A2aError {
         "messageId {message_id:?} was already used for another message; a new message needs a new id"
     );
     A2aError::new(ErrorKind::MessageIdReused, message).with_info(DOMAIN, "MESSAGE_ID_REUSED", BTreeMap::new())
+}
+
+/// What was asked for was done, and is kept no longer; whoever asks is the one that asked.
+pub(super) fn task_removed(claim: &Claim) -> A2aError {
+    let message = format!(
+        "task {}, which messageId {:?} made, is over and was removed (store.keep_finished); to have the same done \
+         again, send it under a new id",
+        claim.task, claim.message_id
+    );
+    A2aError::new(ErrorKind::TaskNotFound, message).with_info(DOMAIN, "TASK_REMOVED", BTreeMap::new())
 }
 
 /// A subscriber saw an event this task does not have: what lies between that and the newest cannot be told.

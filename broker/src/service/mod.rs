@@ -19,6 +19,7 @@ mod modes;
 mod open_tasks;
 mod push;
 mod resolution;
+mod retention;
 mod send;
 mod signing_keys;
 mod stream;
@@ -62,6 +63,7 @@ use self::open_tasks::OpenTasks;
 use self::push::Outbox;
 use self::push::hooks::Hooks;
 pub use self::push::{DeadLetter, PushOptions};
+pub use self::retention::{Retention, Swept};
 pub use self::send::ServiceParameters;
 pub use self::signing_keys::{KeyOptions, KeyView};
 pub use self::stream::{StreamItem, TaskStream};
@@ -119,6 +121,8 @@ pub struct Settings {
     pub max_open_tasks: u64,
     /// Finished trees kept in memory.
     pub keep_finished: KeepFinished,
+    /// For how long what is over is kept.
+    pub retention: Retention,
     /// Who may call; with neither principals nor issuers the broker is open.
     pub principals: Principals,
     /// Whose tokens are believed.
@@ -189,6 +193,7 @@ pub struct Broker {
     health: HealthBook,
     probing: ProbeOptions,
     trees: Trees,
+    retention: Retention,
     timers: Timers,
     conversations: Conversations,
     places: Places,
@@ -226,6 +231,7 @@ impl Broker {
                 settings.public_url.clone(),
                 settings.grants,
             ),
+            retention: settings.retention,
             audit: Audit::new(Arc::clone(&store), settings.refusal_window),
             timers: Timers::default(),
             conversations: Conversations::default(),
@@ -253,6 +259,7 @@ impl Broker {
         tokio::spawn(timers::run(Arc::downgrade(self)));
         tokio::spawn(audit::run(Arc::downgrade(self)));
         tokio::spawn(signing_keys::tend(Arc::downgrade(self)));
+        tokio::spawn(retention::run(Arc::downgrade(self)));
         tokio::spawn(agents::refresh_cards(Arc::downgrade(self)));
         tokio::spawn(agents::probe_all(Arc::downgrade(self)));
         self.resume_pushes().await?;

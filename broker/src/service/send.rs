@@ -139,7 +139,7 @@ impl Broker {
         if claim.digest != key.digest {
             return Err(error::message_id_reused(&claim.message_id));
         }
-        let cell = self.trees.load(claim.root).await?.ok_or_else(error::task_not_found)?;
+        let cell = self.trees.load(claim.root).await?.ok_or_else(|| error::task_removed(claim))?;
         Ok(Accepted::new(cell, claim.task))
     }
 

@@ -7,13 +7,14 @@ use std::sync::{Arc, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
 use broker_core::Timestamp;
+use broker_core::audit::{By, Event, KeyFollows, Signs};
 use capability::{Algorithm, GrantKey};
 use protocol::A2aError;
 use serde::Serialize;
 
 pub(super) use self::key_ring::KeyRing;
 use self::key_ring::PUBLICATION_LEAD_SECONDS;
-use super::{Broker, error};
+use super::{Broker, audit, error};
 use crate::ports::clock::Clock;
 use crate::ports::store::Store;
 
@@ -30,6 +31,8 @@ pub(super) struct Purpose {
     pub(super) document: &'static str,
     /// From a key's last signature to its withdrawal, in seconds.
     pub(super) overlap_seconds: u64,
+    /// What the audit log says they sign.
+    pub(super) signs: Signs,
 }
 
 /// How a purpose's keys are made.
@@ -90,37 +93,47 @@ impl SigningKeys {
         if ring.is_due(self.options.algorithm, self.options.rotate_every.as_secs(), now) {
             // The first key has nobody to wait for.
             let lead = if ring.len() == 0 { 0 } else { PUBLICATION_LEAD_SECONDS };
-            return self.follow(&ring, now.saturating_add(lead)).await;
+            return self.follow(&ring, now.saturating_add(lead), None).await;
         }
         let kept = ring.without_retired(self.purpose.overlap_seconds, now);
-        if kept.len() < ring.len() { self.keep(kept).await } else { Ok(()) }
+        if kept.len() < ring.len() { self.keep(kept, None).await } else { Ok(()) }
     }
 
     /// Publishes the next key now, to sign after the lead. One that waits already is the next.
-    async fn rotate(&self) -> Result<(), A2aError> {
+    async fn rotate(&self, by: By) -> Result<(), A2aError> {
         let _turn = self.changing.lock().await;
         let (ring, now) = (self.ring(), self.now());
         if ring.is_changing(now) {
             return Ok(());
         }
-        self.follow(&ring, now.saturating_add(PUBLICATION_LEAD_SECONDS)).await
+        self.follow(&ring, now.saturating_add(PUBLICATION_LEAD_SECONDS), Some(by)).await
     }
 
     /// A new key at once, and none but it: nothing signed before counts any more.
-    async fn replace(&self) -> Result<(), A2aError> {
+    async fn replace(&self, by: By) -> Result<(), A2aError> {
         let _turn = self.changing.lock().await;
-        let ring = self.longer(&self.ring(), self.now())?;
-        self.keep(ring.only_last()).await
+        let ring = self.longer(&self.ring(), self.now())?.only_last();
+        let said = self.follows(&ring, Some(by), true);
+        self.keep(ring, said).await
     }
 
     /// Lets the next key follow; at once where others know the one that signs.
-    pub(super) async fn change(&self, compromised: bool) -> Result<Vec<KeyView>, A2aError> {
-        let changed = if compromised { self.replace().await } else { self.rotate().await };
+    pub(super) async fn change(&self, compromised: bool, by: By) -> Result<Vec<KeyView>, A2aError> {
+        let changed = if compromised { self.replace(by).await } else { self.rotate(by).await };
         changed.map(|()| self.views())
     }
 
-    async fn follow(&self, ring: &KeyRing, signs_from: u64) -> Result<(), A2aError> {
-        self.keep(self.longer(ring, signs_from)?).await
+    async fn follow(&self, ring: &KeyRing, signs_from: u64, by: Option<By>) -> Result<(), A2aError> {
+        let ring = self.longer(ring, signs_from)?;
+        let said = self.follows(&ring, by, false);
+        self.keep(ring, said).await
+    }
+
+    /// What the audit log says of the last key of a ring.
+    fn follows(&self, ring: &KeyRing, by: Option<By>, compromised: bool) -> Option<Event> {
+        let (kid, _, from) = ring.iter().last()?;
+        let (kid, signs) = (kid.to_owned(), self.purpose.signs);
+        Some(Event::KeyFollows(KeyFollows { signs, by, kid, from, compromised }))
     }
 
     fn longer(&self, ring: &KeyRing, signs_from: u64) -> Result<KeyRing, A2aError> {
@@ -133,9 +146,10 @@ impl SigningKeys {
         Err(error::internal())
     }
 
-    async fn keep(&self, ring: KeyRing) -> Result<(), A2aError> {
+    async fn keep(&self, ring: KeyRing, said: Option<Event>) -> Result<(), A2aError> {
         let document = ring.write().map_err(|damage| error::damaged(&damage))?;
-        let stored = self.store.put_document(self.purpose.document, document.into()).await;
+        let said = said.map(|event| audit::entry(self.clock.now(), &event)).transpose()?;
+        let stored = self.store.put_document(self.purpose.document, document.into(), said).await;
         stored.map_err(|failure| error::store(&failure))?;
         self.use_ring(ring);
         Ok(())

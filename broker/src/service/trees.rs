@@ -5,7 +5,7 @@
 //! read once however many want it, a copy that somebody holds stays, and one that is given up takes no more steps.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use broker_core::journal::Record;
@@ -100,6 +100,8 @@ pub(super) struct Trees {
     loading: [AsyncMutex<()>; LOADING_AT_ONCE],
     finished: Mutex<Finished>,
     keep: KeepFinished,
+    /// How many trees were removed from the store so far.
+    removals: AtomicU64,
 }
 
 /// How many finished trees are kept in memory for readers.
@@ -145,7 +147,8 @@ impl Finished {
 impl Trees {
     pub(super) fn new(store: Arc<dyn Store>, keep: KeepFinished) -> Self {
         let loading = std::array::from_fn(|_| AsyncMutex::default());
-        Self { store, cells: DashMap::new(), loading, finished: Mutex::default(), keep }
+        let (cells, finished, removals) = Default::default();
+        Self { store, cells, loading, finished, keep, removals }
     }
 
     /// A cell for a tree that is about to begin.
@@ -164,6 +167,7 @@ impl Trees {
         if let Some(cell) = self.cells.get(&root) {
             return Ok(Some(Arc::clone(&cell)));
         }
+        let removals = self.removals.load(Ordering::SeqCst);
         let records = self.records(root).await?;
         if records.is_empty() {
             return Ok(None);
@@ -173,6 +177,11 @@ impl Trees {
         let cell = Arc::clone(&self.cells.entry(root).or_insert_with(|| Arc::new(TreeCell::new(tree))));
         if let Some(bytes) = finished {
             self.retire(root, bytes);
+            // Read before it was removed, and here after.
+            if self.removals.load(Ordering::SeqCst) != removals && !self.is_stored(root).await? {
+                self.forget(root);
+                return Ok(None);
+            }
         }
         Ok(Some(cell))
     }
@@ -212,6 +221,22 @@ impl Trees {
             cell.abandon();
         }
         self.cells.remove(&root);
+    }
+
+    async fn is_stored(&self, root: TaskId) -> Result<bool, A2aError> {
+        let located = self.store.locate(root).await.map_err(|failure| error::store(&failure))?;
+        Ok(located.is_some())
+    }
+
+    /// Whether somebody holds the tree.
+    pub(super) fn is_watched(&self, root: TaskId) -> bool {
+        self.cells.get(&root).is_some_and(|cell| Arc::strong_count(&cell) > 1)
+    }
+
+    /// Forgets a tree that is in the store no longer.
+    pub(super) fn removed(&self, root: TaskId) {
+        self.removals.fetch_add(1, Ordering::SeqCst);
+        self.forget(root);
     }
 
     /// A tree of this size has finished: keep it a while for readers, and let the oldest go.

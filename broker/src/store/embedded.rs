@@ -7,18 +7,21 @@ mod keys;
 mod outbox;
 mod rows;
 
+use std::ops::Bound;
 use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use broker_core::TaskId;
 use broker_core::audit::{self, Head};
+use broker_core::{TaskId, Timestamp};
 use bytes::Bytes;
-use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
+use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable};
 
-use self::committer::{Committer, Work};
+use self::committer::{Committer, Done, Work};
 use self::rows::Totals;
-use crate::ports::store::{Append, Claim, OutboxKey, OutboxRow, RowPage, RowQuery, Store, StoreError};
+use crate::ports::store::{
+    Append, Claim, OutboxKey, OutboxRow, Over, Removed, RowPage, RowQuery, Store, StoreError,
+};
 
 /// Written data each table may hold in memory before it goes to a file of its own.
 const MEMTABLE_BYTES: u64 = 8 * 1024 * 1024;
@@ -45,8 +48,16 @@ struct Tables {
     db: Database,
     /// (root, number) → record.
     journal: Keyspace,
-    /// root → number of records.
+    /// root → how it stands.
     heads: Keyspace,
+    /// (last change, root) → nothing, for trees that are over.
+    over: Keyspace,
+    /// (root, child or claim) → nothing: what else goes when the tree goes.
+    parts: Keyspace,
+    /// (last change, claim) → nothing, for message ids of removed trees.
+    remembered: Keyspace,
+    /// root → which records of a removed tree are left.
+    removed: Keyspace,
     /// task → root.
     located: Keyspace,
     /// (principal, message id) → claim.
@@ -67,6 +78,15 @@ struct Tables {
     documents: Keyspace,
     /// (task, configuration) → how far its push has come.
     outbox: Keyspace,
+}
+
+/// How a tree stands.
+#[derive(Debug, Clone, Copy, Default)]
+struct TreeHead {
+    /// How many records it holds.
+    records: u64,
+    /// When it was last changed, if it is over.
+    over: Option<Timestamp>,
 }
 
 /// A store in a directory.
@@ -103,6 +123,10 @@ impl Tables {
         Ok(Self {
             journal: table("journal")?,
             heads: table("heads")?,
+            over: table("over")?,
+            parts: table("parts")?,
+            remembered: table("remembered")?,
+            removed: table("removed")?,
             located: table("located")?,
             claims: table("claims")?,
             rows: table("rows")?,
@@ -117,9 +141,16 @@ impl Tables {
         })
     }
 
-    fn head(&self, root: TaskId) -> Result<u64, StoreError> {
+    /// The tables from which something goes with a tree.
+    fn of_trees(&self) -> [&Keyspace; 12] {
+        let Self { journal, heads, over, parts, remembered, removed, .. } = self;
+        let Self { located, claims, rows, order, contexts, open, .. } = self;
+        [journal, heads, over, parts, remembered, removed, located, claims, rows, order, contexts, open]
+    }
+
+    fn head(&self, root: TaskId) -> Result<TreeHead, StoreError> {
         let stored = self.heads.get(keys::task(root)).map_err(|error| engine(&error))?;
-        stored.map_or(Ok(0), |bytes| keys::read_number(&bytes))
+        stored.map_or(Ok(TreeHead::default()), |bytes| keys::read_head(&bytes))
     }
 
     fn audit_head(&self) -> Result<Head, StoreError> {
@@ -149,9 +180,16 @@ impl Store for EmbeddedStore {
     }
 
     async fn read_page(&self, root: TaskId, from: u64, limit: usize) -> Result<Vec<Bytes>, StoreError> {
-        let range = keys::record(root, from)..=keys::record(root, u64::MAX);
+        // One moment for both: a removed tree has no head, and may have records for a while.
+        let now = self.tables.db.snapshot();
+        let head = now.get(&self.tables.heads, keys::task(root)).map_err(|error| engine(&error))?;
+        let records = head.map_or(Ok(0), |head| keys::read_head(&head).map(|head| head.records))?;
+        if from >= records {
+            return Ok(Vec::new());
+        }
+        let range = keys::record(root, from)..keys::record(root, records);
         let value = |guard: fjall::Guard| guard.value().map(|value| Bytes::copy_from_slice(&value));
-        let records = self.tables.journal.range(range).take(limit).map(value);
+        let records = now.range(&self.tables.journal, range).take(limit).map(value);
         records.collect::<fjall::Result<Vec<Bytes>>>().map_err(|error| engine(&error))
     }
 
@@ -187,13 +225,44 @@ impl Store for EmbeddedStore {
         self.committer.commit(Work::Outbox { key, set, row: None }).await
     }
 
+    async fn over(
+        &self,
+        before: Timestamp,
+        after: Option<Over>,
+        limit: usize,
+    ) -> Result<Vec<Over>, StoreError> {
+        let from = after.map_or(Bound::Unbounded, |after| Bound::Excluded(keys::over(after)));
+        let range = (from, Bound::Excluded(keys::time(before).to_vec()));
+        // A cursor that is not before is behind all there is.
+        if after.is_some_and(|after| after.since >= before) {
+            return Ok(Vec::new());
+        }
+        let key = |guard: fjall::Guard| keys::read_over(&guard.key().map_err(|error| engine(&error))?);
+        self.tables.over.range(range).take(limit).map(key).collect()
+    }
+
+    async fn remove_tree(&self, root: TaskId, before: Timestamp) -> Result<Option<Removed>, StoreError> {
+        let done = self.committer.done(Work::RemoveTree { root, before }).await?;
+        Ok(if let Done::Removed(removed) = done { removed } else { None })
+    }
+
+    async fn forget_claims(&self, before: Timestamp, limit: usize) -> Result<usize, StoreError> {
+        let done = self.committer.done(Work::ForgetClaims { before, limit }).await?;
+        Ok(if let Done::Forgotten(forgotten) = done { forgotten } else { 0 })
+    }
+
     async fn document(&self, name: &str) -> Result<Option<Bytes>, StoreError> {
         let stored = self.tables.documents.get(name).map_err(|error| engine(&error))?;
         Ok(stored.map(|document| Bytes::copy_from_slice(&document)))
     }
 
-    async fn put_document(&self, name: &str, document: Bytes) -> Result<(), StoreError> {
-        self.committer.commit(Work::Document { name: name.to_owned(), document }).await.map(drop)
+    async fn put_document(
+        &self,
+        name: &str,
+        document: Bytes,
+        audit: Option<audit::Entry>,
+    ) -> Result<(), StoreError> {
+        self.committer.commit(Work::Document { name: name.to_owned(), document, audit }).await.map(drop)
     }
 
     async fn agents(&self) -> Result<Vec<(String, Bytes)>, StoreError> {

@@ -3,7 +3,7 @@
 //! its task showed, in order, nothing left out, from its setting to its deletion, and as it was when it was shown.
 
 #[path = "push_histories/world.rs"]
-mod world;
+pub(crate) mod world;
 
 use std::collections::BTreeMap;
 

@@ -23,6 +23,7 @@ pub(crate) fn append(root: u128, expected: u64, records: &[&str]) -> Append {
     Append {
         root: id(root),
         expected,
+        at: Timestamp::default(),
         records: records.iter().map(|record| Bytes::from((*record).to_owned())).collect(),
         claim: None,
         rows: Vec::new(),
@@ -103,8 +104,8 @@ async fn everything_is_there_after_reopening_and_only_one_process_may_open() {
         store.append(Append { rows, claim: Some(claim("m", 1)), ..append(1, 0, &["x"]) }).await.unwrap();
         store.append(append(2, 0, &["y"])).await.unwrap();
         store.append(Append { open: false, ..append(2, 1, &["z"]) }).await.unwrap();
-        store.put_document("keys", Bytes::from("old")).await.unwrap();
-        store.put_document("keys", Bytes::from("new")).await.unwrap();
+        store.put_document("keys", Bytes::from("old"), None).await.unwrap();
+        store.put_document("keys", Bytes::from("new"), None).await.unwrap();
         store.put_agent("b", Bytes::from("doc"), None).await.unwrap();
         store.put_agent("a", Bytes::from("old"), None).await.unwrap();
         store.put_agent("a", Bytes::from("new"), None).await.unwrap();

@@ -1,10 +1,10 @@
-//! SIGKILL of a process that appends: what it was told is durable is there, nothing is half there.
+//! SIGKILL of a process that appends, or removes: what it was told is so, nothing is half there.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use broker::ports::store::{Append, RowQuery, Store};
+use broker_core::Timestamp;
 use tempfile::TempDir;
 
 use super::store_audit::{entry, log, verify};
@@ -12,7 +12,10 @@ use super::store_contract::{append, id, open};
 
 /// Set in the child: where its store is.
 const FOLDER: &str = "BAILIWICK_TEST_CRASH_STORE";
-const ROUNDS: u64 = 20;
+const REMOVING: &str = "BAILIWICK_TEST_CRASH_REMOVING";
+/// Records of a tree that are too many for one batch.
+const LONG: usize = 600;
+const ROUNDS: usize = 20;
 
 /// Not a test of its own: the process that is killed. Does nothing unless told where.
 #[tokio::test(flavor = "multi_thread")]
@@ -38,30 +41,34 @@ async fn child_that_appends() {
     writers.join_all().await;
 }
 
+/// What a child said, in words, until it was killed: once it had said so much, in the middle of whatever it did then.
+fn until_killed(test: &str, variable: &str, folder: &TempDir, enough: usize) -> Vec<Vec<String>> {
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", test, "--nocapture"])
+        .env(variable, folder.path())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = Vec::new();
+    for line in BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok) {
+        let words: Vec<String> = line.split(' ').map(ToOwned::to_owned).collect();
+        if words.len() == 3 && ["durable", "removed"].contains(&&*words[0]) {
+            said.push(words);
+        }
+        if said.len() == enough {
+            child.kill().unwrap();
+        }
+    }
+    child.wait().unwrap();
+    said
+}
+
 #[tokio::test]
 async fn what_was_acknowledged_survives_sigkill() {
     let folder = TempDir::new().unwrap();
     let mut durable = std::collections::BTreeMap::new();
     for round in 0..ROUNDS {
-        let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "store_crash::child_that_appends", "--nocapture"])
-            .env(FOLDER, folder.path())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let reader = std::thread::spawn(move || {
-            let words = |line: String| line.split(' ').map(ToOwned::to_owned).collect::<Vec<_>>();
-            lines
-                .map_while(Result::ok)
-                .map(words)
-                .filter(|words| words.len() == 3 && words[0] == "durable")
-                .collect::<Vec<_>>()
-        });
-        std::thread::sleep(Duration::from_millis(80 + 13 * round));
-        child.kill().unwrap();
-        child.wait().unwrap();
-        for words in reader.join().unwrap() {
+        for words in until_killed("store_crash::child_that_appends", FOLDER, &folder, 20 + 17 * round) {
             let (Ok(root), Ok(head)) = (words[1].parse::<u128>(), words[2].parse::<u64>()) else { continue };
             durable.insert(root, head);
         }
@@ -94,4 +101,79 @@ async fn what_was_acknowledged_survives_sigkill() {
         assert!(durable.keys().all(|root| entries.contains_key(root)), "round {round}");
     }
     assert!(durable.len() > 8, "the child was alive long enough to write: {durable:?}");
+}
+
+/// Not a test of its own: the process that is killed while it removes. Does nothing unless told where.
+#[tokio::test(flavor = "multi_thread")]
+async fn child_that_removes() {
+    let Ok(folder) = std::env::var(REMOVING) else { return };
+    let options = broker::store::embedded::Options::default();
+    let store =
+        std::sync::Arc::new(broker::store::embedded::EmbeddedStore::open(folder.as_ref(), options).unwrap());
+    let mut writers = tokio::task::JoinSet::new();
+    for writer in 1..=4_u128 {
+        let store = std::sync::Arc::clone(&store);
+        writers.spawn(async move {
+            for number in 0.. {
+                let root = writer << 96 | u128::from(std::process::id()) << 32 | number;
+                // Some journals are too long for one batch.
+                let records = vec!["x"; if number % 4 == 2 { LONG } else { 3 }];
+                store.append(Append { open: false, ..append(root, 0, &records) }).await.unwrap();
+                println!("durable {root} {}", records.len());
+                if number % 2 == 0 {
+                    assert!(store.remove_tree(id(root), Timestamp::from_millis(1)).await.unwrap().is_some());
+                    println!("removed {root} 0");
+                }
+            }
+        });
+    }
+    writers.join_all().await;
+}
+
+#[tokio::test]
+async fn after_sigkill_every_tree_is_there_or_wholly_gone() {
+    let folder = TempDir::new().unwrap();
+    let (mut told, mut removed) = (std::collections::BTreeMap::new(), 0);
+    for round in 0..ROUNDS {
+        for words in until_killed("store_crash::child_that_removes", REMOVING, &folder, 10 + 7 * round) {
+            let (Ok(root), Ok(records)) = (words[1].parse::<u128>(), words[2].parse::<usize>()) else {
+                continue;
+            };
+            removed += usize::from(words[0] == "removed");
+            told.insert(root, records);
+        }
+        let store = open(&folder);
+        let over = store.over(Timestamp::from_millis(1), None, usize::MAX).await.unwrap();
+        let over: std::collections::BTreeSet<_> = over.into_iter().map(|over| over.root).collect();
+        for (root, records) in &told {
+            let found = store.read(id(*root), 0).await.unwrap().len();
+            // What was told to be there may have been removed since, but not the other way round.
+            assert!(found == *records || found == 0, "round {round}: {found} of {records} records");
+            assert_eq!(over.contains(&id(*root)), found > 0, "round {round}: {root}");
+            if root % 2 == 1 {
+                assert_eq!(found, *records, "round {round}: nobody removed {root}");
+            }
+        }
+        for root in over {
+            assert!([3, LONG].contains(&store.read(root, 0).await.unwrap().len()), "round {round}: {root}");
+        }
+    }
+    assert!(removed > 8, "the child was alive long enough to remove: {removed}");
+    let options = broker::store::embedded::Options { fsync: false, ..Default::default() };
+    let store = broker::store::embedded::EmbeddedStore::open(folder.path(), options).unwrap();
+    // Each write takes a portion along.
+    for _ in 0..told.len() * LONG / 256 {
+        store.put_document("any", bytes::Bytes::new(), None).await.unwrap();
+    }
+    let left: usize = {
+        let mut left = 0;
+        for over in store.over(Timestamp::from_millis(1), None, usize::MAX).await.unwrap() {
+            left += store.read(over.root, 0).await.unwrap().len();
+        }
+        left
+    };
+    drop(store);
+    let engine = fjall::Database::builder(folder.path()).open().unwrap();
+    let journal = engine.keyspace("journal", fjall::KeyspaceCreateOptions::default).unwrap();
+    assert_eq!(journal.len().unwrap(), left, "no record lies about that belongs to no tree");
 }

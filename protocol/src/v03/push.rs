@@ -51,10 +51,14 @@ pub(super) fn task_config(raw: &RawValue, way: Way) -> Result<Box<RawValue>, Inv
 
 fn to_v1(raw: &RawValue) -> Result<Box<RawValue>, Invalid> {
     let mut fields = Fields::read(raw)?;
-    // HTTP+JSON wraps once more: {parent, configId, config: {name, pushNotificationConfig}}.
+    // HTTP+JSON wraps once more: {parent, configId, config: {name, pushNotificationConfig}}. The task that the path names
+    // stands beside all that, and decides.
     if let Some(inner) = fields.take("config") {
-        let parent = fields.take("parent");
+        let (parent, in_path) = (fields.take("parent"), fields.take("taskId"));
         fields = Fields::read(&inner).map_err(|invalid| invalid.within("config"))?;
+        if let Some(task) = in_path {
+            fields.put("taskId", task);
+        }
         if fields.get("name").is_none()
             && let Some(parent) = parent
         {

@@ -425,6 +425,14 @@ fn push_configurations_are_nested_in_0_3_and_flat_in_1_0() {
     assert_eq!(value(&write_answer(create, &raw(&flat), Dialect::HttpJson).unwrap()), by_name);
     let wrapped = json!({ "parent": "tasks/t", "configId": "p", "config": by_name });
     assert_eq!(value(&read_request(create, &raw(&wrapped), Dialect::HttpJson).unwrap()), flat);
+    // As a path and a body of nothing but the configuration come to be: neither parent nor name.
+    let bare =
+        json!({ "taskId": "t", "config": { "pushNotificationConfig": nested["pushNotificationConfig"] } });
+    assert_eq!(value(&read_request(create, &raw(&bare), Dialect::HttpJson).unwrap()), flat);
+    let mut elsewhere = json!({ "taskId": "t", "parent": "tasks/other", "config": by_name });
+    elsewhere["config"]["name"] = json!("tasks/other/pushNotificationConfigs/p");
+    let read = value(&read_request(create, &raw(&elsewhere), Dialect::HttpJson).unwrap());
+    assert_eq!(read["taskId"], "t", "the path decides");
     let list = Operation::ListTaskPushNotificationConfigs;
     let page = json!({ "configs": [flat], "nextPageToken": "" });
     assert_eq!(value(&write_answer(list, &raw(&page), Dialect::JsonRpc).unwrap()), json!([nested]));

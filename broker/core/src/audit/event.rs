@@ -12,6 +12,7 @@ use super::judged::Judged;
 use crate::TaskId;
 use crate::delegation::input::NewTask;
 use crate::error::Refusal;
+use crate::journal::Resolution;
 
 /// Most characters of a reason that are recorded: parts of it may come from outside.
 const MAX_REASON_CHARS: usize = 200;
@@ -30,6 +31,12 @@ pub enum Event {
     Grant(Grant),
     /// The grants of a task and of everything below it were revoked.
     Revoked(Revoked),
+    /// Somebody decided about what a task lacks.
+    Approval(Approval),
+    /// An operator decided about a task whose outcome is unknown.
+    Resolved(Resolved),
+    /// A new key signs, at once or from a time on.
+    KeyFollows(KeyFollows),
     /// An agent was registered, or its registration replaced.
     AgentRegistered(Registered),
     /// An agent was forgotten.
@@ -173,6 +180,83 @@ pub struct Revoked {
     pub task: TaskId,
 }
 
+/// A decision about what a task lacks. What follows from it, if it is granted, is a delegation with an entry of its own,
+/// just before this one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Approval {
+    /// Who decided, as the caller is named to people.
+    pub by: String,
+    /// The tree.
+    pub root: TaskId,
+    /// The task that waited.
+    pub task: TaskId,
+    /// The agent it was for.
+    pub agent: String,
+    /// The skill, if one is named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub skill: Option<String>,
+    /// Canonical scope tokens it lacked.
+    pub missing: Vec<String>,
+    /// What it was told; absent: no.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub granted: Option<Granted>,
+}
+
+/// What was granted: to another task, which does it in the first one's place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Granted {
+    /// That task.
+    pub task: TaskId,
+    /// The task whose hold it draws on: its delegator.
+    pub holder: TaskId,
+    /// What it may do.
+    pub scope: Scope,
+}
+
+/// A decision about an attempt whose outcome nobody knows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resolved {
+    /// Who decided, as the caller is named to people.
+    pub by: String,
+    /// The tree.
+    pub root: TaskId,
+    /// The task.
+    pub task: TaskId,
+    /// The agent that may or may not have done it.
+    pub agent: String,
+    /// The attempt.
+    pub attempt: u32,
+    /// What is to be done.
+    pub resolution: Resolution,
+}
+
+/// A key that follows another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyFollows {
+    /// What it signs.
+    pub signs: Signs,
+    /// Who asked for it; absent where the broker did what it is configured to do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<By>,
+    /// Names it in what it signs and in the published key set.
+    pub kid: String,
+    /// When it signs for the first time; seconds since the epoch.
+    pub from: u64,
+    /// What the keys before it signed counts no more.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub compromised: bool,
+}
+
+/// What a key signs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Signs {
+    /// Grants.
+    Grants,
+    /// The cards the broker serves.
+    Cards,
+}
+
 /// A registration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Registered {
@@ -184,6 +268,18 @@ pub struct Registered {
     pub url: String,
     /// What the operator lets it hold.
     pub caps: Scope,
+    /// How the broker proves itself to it: of which kind that is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auth: Option<String>,
+    /// Thumbprint of the key its grants are bound to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// The ids of the keys that may sign its card; with none, anybody may.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub card_keys: Vec<String>,
+    /// How its card stands with them; absent where there is no card yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub card: Option<String>,
 }
 
 /// A registration taken back.
@@ -291,6 +387,9 @@ impl Event {
             }
             Self::Grant(_)
             | Self::Revoked(_)
+            | Self::Approval(_)
+            | Self::Resolved(_)
+            | Self::KeyFollows(_)
             | Self::AgentRegistered(_)
             | Self::AgentRemoved(_)
             | Self::CardChanged(_)

@@ -11,7 +11,7 @@ use super::input::{Candidate, NewGrant, NewTask};
 use super::on_delegate::{Particulars, Place};
 use super::state::{Node, Phase};
 use crate::TaskId;
-use crate::audit;
+use crate::audit::{self, Event};
 use crate::error::{Refusal, Refused};
 use crate::journal::{Escalation, Fact, Origin, Outcome, StatusFact};
 
@@ -67,14 +67,28 @@ impl Draft<'_> {
         let Some(escalation) = node.submission.escalation.clone().filter(|_| waits) else {
             return Err(Refusal::NotPossible(format!("task {task} waits for no approval")).into());
         };
+        let Escalation { holder, missing } = *escalation;
+        let mut said = audit::Approval {
+            by: by.to_owned(),
+            root: self.tree.root(),
+            task,
+            agent: node.terms().agent.clone(),
+            skill: node.terms().skill.clone(),
+            missing,
+            granted: None,
+        };
         let Some(NewGrant { id, to }) = grant else {
-            let message = self.note(task, &format!("{by} denied {}", escalation.missing.join(" ")));
+            let message = self.note(task, &format!("{by} denied {}", said.missing.join(" ")));
+            self.audit(Event::Approval(said));
             self.close(task, Outcome::new(TaskState::Rejected, Some(message)));
             return Ok(());
         };
-        let asked = self.approved(node, &escalation)?;
-        let new = in_place(node, id, escalation.holder, asked, to);
+        let asked = self.approved(node, &said.missing)?;
+        let new = in_place(node, id, holder, asked, to);
         self.on_delegate(new)?;
+        let scope = self.node(id).map_or_else(Scope::empty, |node| node.terms().scope.clone());
+        said.granted = Some(audit::Granted { task: id, holder, scope });
+        self.audit(Event::Approval(said));
         self.record(task, Fact::Approved { by: by.to_owned(), done_by: id });
         self.report_to_parent(task);
         Ok(())
@@ -82,10 +96,10 @@ impl Draft<'_> {
 
     /// What is approved: what the delegating task could have passed on itself, and what was missing; no more, whatever the
     /// task holds that has it.
-    fn approved(&self, node: &Node, escalation: &Escalation) -> Result<Scope, Refusal> {
+    fn approved(&self, node: &Node, missing: &[String]) -> Result<Scope, Refusal> {
         let delegator = node.submission.parent.and_then(|parent| self.node(parent));
         let own = delegator.map(|delegator| delegator.terms().scope.texts()).unwrap_or_default();
-        let limit = Scope::parse([own, escalation.missing.clone()].concat());
+        let limit = Scope::parse([own, missing.to_vec()].concat());
         let limit = limit.map_err(|problem| Refusal::NotPossible(problem.to_string()))?;
         let asked = node.submission.wish.as_ref().and_then(|wish| wish.asked.as_ref());
         let bounded = asked.map_or(Ok(limit.clone()), |asked| asked.meet(&limit));

@@ -7,6 +7,7 @@ use super::draft::Draft;
 use super::input::AttemptId;
 use super::state::{Phase, Progress};
 use crate::TaskId;
+use crate::audit::{Event, Resolved};
 use crate::error::Refusal;
 use crate::journal::{AttemptOutcome, Fact, Resolution};
 
@@ -48,6 +49,9 @@ impl Draft<'_> {
         };
         let (attempt, reason) =
             (AttemptId { task, number: live.number }, live.reason.clone().unwrap_or_default());
+        let (by_whom, root, agent) = (by.clone(), self.tree.root(), node.terms().agent.clone());
+        let said = Resolved { by: by_whom, root, task, agent, attempt: attempt.number, resolution };
+        self.audit(Event::Resolved(said));
         self.record(task, Fact::Resolved { number: attempt.number, by, resolution });
         match resolution {
             Resolution::Ask => {

@@ -1,16 +1,18 @@
 //! The audit log: no change to it goes unnoticed, and every decision in it can be made again.
 
 use broker_core::audit::{
-    Alike, AuthenticationFailed, By, Entry, Event, Fault, Forbidden, Head, Presented, Problem, Repeats,
-    Report, Verdict, Verifier,
+    Alike, AuthenticationFailed, By, Entry, Event, Fault, Forbidden, Granted, Head, Presented, Problem,
+    Repeats, Report, Resolved, Verdict, Verifier,
 };
-use broker_core::delegation::input::{Input, NewTask, RetryWish};
+use broker_core::delegation::input::{AttemptId, Failure, Input, NewGrant, NewTask, RetryWish};
+use broker_core::journal::Resolution;
 use broker_core::{Refusal, Timestamp};
 use capability::Scope;
 use proptest::prelude::*;
 use sha2::Digest;
 
-use super::world::{AGENTS, World};
+use super::escalation::escalated;
+use super::world::{AGENTS, World, candidate};
 
 /// A wish to delegate: which agent, for whom, asking for what.
 type Wish = (usize, usize, Option<usize>, bool);
@@ -371,4 +373,67 @@ fn what_a_rate_counts_is_in_the_entry_and_gives_the_same_verdict_again() {
     assert_eq!(refused.judged.as_ref().unwrap().recent.len(), 3);
     let report = verify(&export(&events)).unwrap();
     assert_eq!((report.allowed, report.denied), (4, 1));
+}
+
+#[test]
+fn who_granted_what_was_missing_and_who_denied_it_is_recorded_with_what_was_granted() {
+    for approve in [true, false] {
+        let mut world = World::new();
+        let (root, _, child) = escalated(&mut world);
+        let id = world.fresh();
+        let grant = approve.then(|| Box::new(NewGrant { id, to: candidate("d") }));
+        let input = Input::Decide { task: child, grant, by: "alice".to_owned() };
+        let decision = world.tree.decide(input, world.now, &world.limits).unwrap();
+        let Some(Event::Approval(approval)) = decision.audit.last() else { panic!("{:?}", decision.audit) };
+        assert_eq!((approval.by.as_str(), approval.root, approval.task), ("alice", root, child));
+        assert_eq!(
+            (approval.agent.as_str(), approval.missing.as_slice()),
+            ("d", ["a2a:skill/d/*".to_owned()].as_slice())
+        );
+        if !approve {
+            assert_eq!((decision.audit.len(), &approval.granted), (1, &None));
+            continue;
+        }
+        let [Event::Delegation(delegation), Event::Approval(_)] = decision.audit.as_slice() else {
+            panic!("{:?}", decision.audit)
+        };
+        let Some(Verdict::Allowed { effective, .. }) =
+            delegation.judged.as_ref().map(|judged| &judged.verdict)
+        else {
+            panic!("{delegation:?}")
+        };
+        let granted = Granted { task: id, holder: root, scope: effective.clone() };
+        assert_eq!(approval.granted.as_ref(), Some(&granted), "what was granted is what authority allowed");
+        assert_eq!((delegation.task, delegation.parent), (id, Some(root)));
+        let report = verify(&export(&decision.audit)).unwrap();
+        assert_eq!((report.entries, report.allowed, report.unread), (2, 1, 0));
+    }
+}
+
+#[test]
+fn what_an_operator_decides_about_an_unknown_outcome_is_recorded_and_what_is_refused_is_not() {
+    let mut world = World::new();
+    let task = world.delegate(None, "a").unwrap();
+    let resolve = |world: &World| {
+        let input = Input::Resolve { task, resolution: Resolution::Retry, by: "op".to_owned() };
+        world.tree.decide(input, world.now, &world.limits)
+    };
+    assert!(resolve(&world).is_err_and(|refused| refused.audit.is_none()));
+    world.fail(AttemptId { task, number: 1 }, Failure::Broken("cut".to_owned()));
+    world.fail(AttemptId { task, number: 1 }, Failure::Unreachable("no answer".to_owned()));
+    let expected = Resolved {
+        by: "op".to_owned(),
+        root: task,
+        task,
+        agent: "a".to_owned(),
+        attempt: 1,
+        resolution: Resolution::Retry,
+    };
+    let decision = resolve(&world).unwrap();
+    assert!(
+        matches!(decision.audit.as_slice(), [Event::Resolved(said)] if *said == expected),
+        "{:?}",
+        decision.audit
+    );
+    assert_eq!(verify(&export(&decision.audit)).unwrap().unread, 0);
 }

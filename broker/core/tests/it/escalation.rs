@@ -12,7 +12,7 @@ fn first(task: TaskId) -> AttemptId {
 }
 
 /// `a` has passed on to `b` no more than delegating to `c`; `b` asks to delegate to `d`, which `a` could.
-fn escalated(world: &mut World) -> (TaskId, TaskId, TaskId) {
+pub(crate) fn escalated(world: &mut World) -> (TaskId, TaskId, TaskId) {
     let root = world.delegate(None, "a").unwrap();
     let asked = Some(Scope::parse(["a2a:skill/c/*"]).unwrap());
     let new = NewTask { asked, ..world.new_task(Some(root), "b", RetryWish::default()) };

@@ -64,10 +64,14 @@ impl Refreshing {
         Self { options, next: Mutex::default(), places: Arc::new(Semaphore::new(AT_ONCE)) }
     }
 
-    /// What is wrong with an agent's card, for people.
-    pub(super) fn trouble(&self, name: &str) -> Option<String> {
+    /// What is wrong with an agent's card, for people; it may have had a good one before.
+    pub(super) fn trouble(&self, name: &str, had_one: bool) -> Option<String> {
         let trouble = self.next().get(name).and_then(|next| next.trouble.clone())?;
-        Some(format!("its card could not be refreshed, the last good one is in use: {trouble}"))
+        Some(if had_one {
+            format!("its card could not be refreshed, the last good one is in use: {trouble}")
+        } else {
+            format!("it has no good card, and nothing is sent to it until it has: {trouble}")
+        })
     }
 
     /// An agent's card came just now, and may be used for so long.
@@ -154,7 +158,7 @@ impl Broker {
                 tracing::warn!(
                     agent = name,
                     trouble,
-                    "an agent's card could not be refreshed; the last good one stays"
+                    "an agent's card could not be refreshed; the last good one, if there is one, stays"
                 );
                 self.refreshing.failed(name, trouble, &*self.clock);
             }

@@ -74,12 +74,13 @@ pub struct SkillView {
 }
 
 impl Broker {
+    /// An agent with what is known of it while the broker runs.
     pub(super) fn view(&self, agent: &Agent) -> AgentView {
         let mut view = registered(agent);
         let load = self.load_of(&agent.name);
         (view.busy, view.waiting, view.down_until) = (load.busy, load.waiting, load.down_until);
         view.health = self.health(&agent.name);
-        view.warnings.extend(self.refreshing.trouble(&agent.name));
+        view.warnings.extend(self.refreshing.trouble(&agent.name, agent.resolved.is_some()));
         view
     }
 }

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use broker_core::Timestamp;
+use broker_core::audit::Signs;
 use bytes::Bytes;
 use capability::GrantKey;
 use protocol::{A2aError, AgentCard, CardSignature, Fields, SignedForm, with_signatures, write_protected};
@@ -14,12 +15,12 @@ use sha2::{Digest, Sha256};
 use crate::ports::clock::Clock;
 use crate::ports::store::Store;
 use crate::service::signing_keys::{KeyOptions, KeyView, Purpose, SigningKeys};
-use crate::service::{Broker, Caller, error};
+use crate::service::{Broker, Caller, audit, error};
 
 /// Where the keys are that verify cards, below the broker's URL.
 pub const CARD_JWKS_PATH: &str = "/.well-known/card-jwks.json";
 /// A card that is kept can be verified for a day after its key's last signature.
-const PURPOSE: Purpose = Purpose { document: "card-keys", overlap_seconds: 24 * 3_600 };
+const PURPOSE: Purpose = Purpose { document: "card-keys", overlap_seconds: 24 * 3_600, signs: Signs::Cards };
 /// Signed cards remembered: the public ones, and as many of callers' own as are asked for again.
 const REMEMBERED_CARDS: usize = 1_024;
 /// Their bytes at most.
@@ -139,6 +140,6 @@ impl Broker {
         compromised: bool,
     ) -> Result<Vec<KeyView>, A2aError> {
         self.require_operator(caller, CHANGE_KEYS)?;
-        self.card_keys.keys().change(compromised).await
+        self.card_keys.keys().change(compromised, audit::by(caller)).await
     }
 }

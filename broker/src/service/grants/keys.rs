@@ -1,15 +1,16 @@
 //! The keys grants are signed with, as the broker and its operators handle them.
 
+use broker_core::audit::Signs;
 use capability::MAX_GRANT_SECONDS;
 use protocol::A2aError;
 
 use super::Broker;
-use crate::service::Caller;
 use crate::service::signing_keys::{KeyView, Purpose};
+use crate::service::{Caller, audit};
 
 /// A key verifies for the longest life of a grant, and as much as a clock may be set back.
 pub(super) const PURPOSE: Purpose =
-    Purpose { document: "grant-keys", overlap_seconds: MAX_GRANT_SECONDS + 60 };
+    Purpose { document: "grant-keys", overlap_seconds: MAX_GRANT_SECONDS + 60, signs: Signs::Grants };
 /// What only an operator may do here.
 const SEE_KEYS: &str = "see the grant keys";
 const CHANGE_KEYS: &str = "change the grant keys";
@@ -30,6 +31,6 @@ impl Broker {
     /// Lets the next key follow; with `compromised`, at once, and with it every grant signed before is dead.
     pub async fn rotate_keys(&self, caller: &Caller, compromised: bool) -> Result<Vec<KeyView>, A2aError> {
         self.require_operator(caller, CHANGE_KEYS)?;
-        self.grants.keys().change(compromised).await
+        self.grants.keys().change(compromised, audit::by(caller)).await
     }
 }

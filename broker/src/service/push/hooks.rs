@@ -116,7 +116,7 @@ impl Broker {
                 let key = self.clock.new_secret().map_err(|problem| error::damaged(&problem))?;
                 let document = Bytes::copy_from_slice(&key);
                 self.store
-                    .put_document(DOCUMENT, document)
+                    .put_document(DOCUMENT, document, None)
                     .await
                     .map_err(|failure| error::store(&failure))?;
                 key

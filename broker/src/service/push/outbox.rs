@@ -111,6 +111,11 @@ impl Broker {
         }
     }
 
+    /// A push is in the store no longer.
+    pub(in crate::service) fn forget_push(&self, key: &OutboxKey) {
+        self.outbox.lanes.remove(key);
+    }
+
     pub(super) fn wake_push(self: &Arc<Self>, key: OutboxKey) {
         if let Some(claim) = self.outbox.lanes.begin(&key) {
             tokio::spawn(work(Arc::downgrade(self), key, claim));

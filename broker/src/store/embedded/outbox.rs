@@ -31,6 +31,18 @@ fn row(tables: &Tables, pending: &Pending, key: &OutboxKey) -> Result<Option<Out
     stored.map(|bytes| read(&bytes)).transpose()
 }
 
+/// The pushes of a task as the batch leaves those that are stored.
+pub(super) fn of_task(
+    tables: &Tables,
+    pending: &Pending,
+    task: TaskId,
+) -> Result<Vec<OutboxRow>, StoreError> {
+    let stored = tables.outbox.prefix(keys::outbox_prefix(task));
+    let stored = stored.map(|guard| read(&guard.value().map_err(|error| engine(&error))?));
+    let left = |row: OutboxRow| pending.get(&row.key).cloned().unwrap_or(Some(row));
+    stored.filter_map(|row| row.map(left).transpose()).collect()
+}
+
 fn read(bytes: &[u8]) -> Result<OutboxRow, StoreError> {
     serde_json::from_slice(bytes).map_err(|error| damaged(&error))
 }
@@ -47,7 +59,7 @@ fn put(
     Ok(())
 }
 
-fn end(tables: &Tables, batch: &mut WriteBatch, pending: &mut Pending, key: OutboxKey) {
+pub(super) fn end(tables: &Tables, batch: &mut WriteBatch, pending: &mut Pending, key: OutboxKey) {
     batch.remove(&tables.outbox, keys::outbox(&key));
     pending.insert(key, None);
 }

@@ -1,6 +1,7 @@
 //! Task rows: the ordered index behind `ListTasks`, and exact totals without a scan.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::ops::Bound;
 use std::sync::{Mutex, PoisonError};
 
@@ -17,22 +18,28 @@ impl Totals {
         let totals = Self(Mutex::default());
         for guard in tables.rows.iter() {
             let row = read(&guard.value().map_err(|error| engine(&error))?)?;
-            totals.change(None, &row);
+            totals.change(None, Some(&row));
         }
         Ok(totals)
     }
 
-    /// A row was written in place of another, or anew.
-    pub(super) fn change(&self, before: Option<&TaskRow>, after: &TaskRow) {
+    /// A row was written in place of another, or anew, or removed.
+    pub(super) fn change(&self, before: Option<&TaskRow>, after: Option<&TaskRow>) {
         let mut totals = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(before) = before
-            && let Some(states) = totals.get_mut(&(before.owner.clone(), before.agent.clone()))
-            && let Some(total) = states.get_mut(&before.state)
-        {
-            *total = total.saturating_sub(1);
+        let pair = |row: &TaskRow| (row.owner.clone(), row.agent.clone());
+        if let Some(after) = after {
+            *totals.entry(pair(after)).or_default().entry(after.state).or_default() += 1;
         }
-        let states = totals.entry((after.owner.clone(), after.agent.clone())).or_default();
-        *states.entry(after.state).or_default() += 1;
+        let Some(before) = before else { return };
+        if let Entry::Occupied(mut states) = totals.entry(pair(before)) {
+            if let Some(total) = states.get_mut().get_mut(&before.state) {
+                *total = total.saturating_sub(1);
+            }
+            states.get_mut().retain(|_, total| *total > 0);
+            if states.get().is_empty() {
+                states.remove();
+            }
+        }
     }
 
     /// The (owner, agent) pairs a query covers, with the rows each holds in the state asked for.

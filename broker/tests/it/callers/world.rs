@@ -13,7 +13,7 @@ use broker::ports::clock::Clock;
 use broker::ports::fetch::Fetch;
 use broker::service::{
     Accounts, Algorithm, Broker, CardOptions, Credential, IssuerSettings, KeepFinished, Parts, Principal,
-    Principals, ProbeOptions, Recovery, Settings,
+    Principals, ProbeOptions, Recovery, Retention, Settings,
 };
 use broker::southbound::client::A2aClient;
 use broker::southbound::connector::{Resolve, SystemResolver};
@@ -211,6 +211,7 @@ impl World {
             admission: broker::service::AdmissionOptions::default(),
             max_open_tasks: 1_000,
             keep_finished: KeepFinished { trees: 1, bytes: 1 << 20 },
+            retention: Retention::default(),
             principals: Principals::new(principals).unwrap(),
             issuers,
             accounts: Accounts::default(),

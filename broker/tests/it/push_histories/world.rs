@@ -16,7 +16,7 @@ use broker::ports::notifier::{Notification, Notifier, Undelivered};
 use broker::ports::store::Store;
 use broker::service::{
     Accounts, Broker, CardOptions, KeepFinished, NewAgent, Parts, Principals, ProbeOptions, PushOptions,
-    Recovery, Settings, Target,
+    Recovery, Retention, Settings, Swept, Target,
 };
 use broker::store::embedded::{EmbeddedStore, Options};
 use broker_core::delegation::input::Failure;
@@ -24,8 +24,8 @@ use broker_core::journal::Record;
 use broker_core::{Limits, TaskId, Timestamp};
 use bytes::Bytes;
 use protocol::{
-    Message, SendMessageRequest, SendMessageResponse, StreamResponse, Task, TaskArtifactUpdateEvent,
-    TaskState, Version,
+    A2aError, Message, SendMessageRequest, SendMessageResponse, StreamResponse, Task,
+    TaskArtifactUpdateEvent, TaskState, Version,
 };
 use serde_json::json;
 use tempfile::TempDir;
@@ -37,7 +37,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How receivers behave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Mood {
+pub(crate) enum Mood {
     Takes,
     Refuses,
     /// Takes an event and loses the answer.
@@ -48,25 +48,25 @@ pub(super) enum Mood {
 
 /// A try to deliver an event.
 #[derive(Debug, Clone)]
-pub(super) struct Tried {
-    pub(super) url: String,
-    pub(super) event: String,
-    pub(super) version: Version,
-    pub(super) body: Bytes,
-    pub(super) taken: bool,
+pub(crate) struct Tried {
+    pub(crate) url: String,
+    pub(crate) event: String,
+    pub(crate) version: Version,
+    pub(crate) body: Bytes,
+    pub(crate) taken: bool,
 }
 
-pub(super) struct Receivers {
+pub(crate) struct Receivers {
     mood: Mutex<Mood>,
     tried: Mutex<Vec<Tried>>,
 }
 
 impl Receivers {
-    pub(super) fn feel(&self, mood: Mood) {
+    pub(crate) fn feel(&self, mood: Mood) {
         *self.mood.lock().unwrap() = mood;
     }
 
-    pub(super) fn tried(&self) -> Vec<Tried> {
+    pub(crate) fn tried(&self) -> Vec<Tried> {
         self.tried.lock().unwrap().clone()
     }
 }
@@ -212,16 +212,16 @@ struct Life {
     store: Arc<EmbeddedStore>,
 }
 
-pub(super) struct World {
+pub(crate) struct World {
     life: Option<Life>,
-    pub(super) receivers: Arc<Receivers>,
+    pub(crate) receivers: Arc<Receivers>,
     agent: Arc<Agent>,
     folder: TempDir,
     next: AtomicUsize,
 }
 
 impl World {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let receivers = Arc::new(Receivers { mood: Mutex::new(Mood::Takes), tried: Mutex::default() });
         let (agent, folder, next) = (Arc::default(), TempDir::new().unwrap(), AtomicUsize::new(0));
         let mut world = Self { life: None, receivers, agent, folder, next };
@@ -250,6 +250,12 @@ impl World {
             admission: broker::service::AdmissionOptions::default(),
             max_open_tasks: 1_000,
             keep_finished: KeepFinished { trees: 1, bytes: 1 << 20 },
+            // Looked for when a test says so, and when a broker starts.
+            retention: Retention {
+                keep_finished: Duration::from_millis(1),
+                keep_message_ids: Duration::from_hours(1),
+                sweep_every: Duration::from_hours(1),
+            },
             principals: Principals::new(Vec::new()).unwrap(),
             issuers: Vec::new(),
             accounts: Accounts::default(),
@@ -277,7 +283,7 @@ impl World {
     }
 
     /// Everything under way stops where it stands.
-    pub(super) fn crash(&mut self) {
+    pub(crate) fn crash(&mut self) {
         let Life { runtime, broker, store } = self.life.take().unwrap();
         drop(runtime);
         assert_eq!(
@@ -302,7 +308,7 @@ impl World {
     }
 
     /// Begins the task.
-    pub(super) fn begin(&mut self) -> TaskId {
+    pub(crate) fn begin(&mut self) -> TaskId {
         let mut request = SendMessageRequest::new(Message::user_text("m", "do it"));
         request.configuration =
             serde_json::from_value(json!({ "returnImmediately": true })).map(Box::new).map(Some).unwrap();
@@ -313,8 +319,31 @@ impl World {
         task.id.parse().unwrap()
     }
 
+    /// Sends the message of the task once more.
+    pub(crate) fn send_again(&self) -> Result<SendMessageResponse, A2aError> {
+        let request = SendMessageRequest::new(Message::user_text("m", "do it"));
+        self.run(async |broker, caller| broker.send(caller, &Target::Any, request, Version::V1.into()).await)
+    }
+
+    pub(crate) fn get(&self, task: TaskId) -> Result<Task, A2aError> {
+        let request = serde_json::from_value(json!({ "id": task })).unwrap();
+        self.run(async |broker, caller| broker.get_task(caller, &Target::Any, request).await)
+    }
+
+    pub(crate) fn listed(&self) -> (usize, u64) {
+        let request = serde_json::from_value(json!({})).unwrap();
+        let page =
+            self.run(async |broker, caller| broker.list_tasks(caller, &Target::Any, request).await.unwrap());
+        (page.tasks.len(), page.total_size)
+    }
+
+    pub(crate) fn sweep(&self) -> Swept {
+        self.breathe();
+        self.run(async |broker, _| broker.sweep().await.unwrap())
+    }
+
     /// The agent makes a piece of an artifact.
-    pub(super) fn say(&self) {
+    pub(crate) fn say(&self) {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let artifact = json!({ "artifactId": format!("x{number}"), "parts": [{ "text": "x" }] });
         let update: TaskArtifactUpdateEvent =
@@ -323,14 +352,14 @@ impl World {
     }
 
     /// The agent is done.
-    pub(super) fn end(&self) {
+    pub(crate) fn end(&self) {
         let status = json!({ "state": TaskState::Completed.as_str() });
         let update = json!({ "taskId": "t", "contextId": "c", "status": status });
         self.agent.say(&StreamResponse::StatusUpdate(serde_json::from_value(update).unwrap()));
     }
 
     /// Every other receiver reads 0.3.
-    pub(super) fn set(&self, task: TaskId, id: &str) {
+    pub(crate) fn set(&self, task: TaskId, id: &str) {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let version = if number.is_multiple_of(2) { Version::V03 } else { Version::V1 };
         let config = json!({ "taskId": task, "id": id, "url": format!("http://receiver.example/{number}") });
@@ -340,17 +369,17 @@ impl World {
         });
     }
 
-    pub(super) fn delete(&self, task: TaskId, id: &str) {
+    pub(crate) fn delete(&self, task: TaskId, id: &str) {
         let request = serde_json::from_value(json!({ "taskId": task, "id": id })).unwrap();
         self.run(async |broker, caller| broker.delete_push(caller, &Target::Any, request).await.unwrap());
     }
 
-    pub(super) fn breathe(&self) {
+    pub(crate) fn breathe(&self) {
         self.life().runtime.block_on(async { tokio::time::sleep(MOMENT).await });
     }
 
     /// Until the task is over and every push with it.
-    pub(super) fn until_all_is_sent(&self) {
+    pub(crate) fn until_all_is_sent(&self) {
         let Life { runtime, store, .. } = self.life();
         let all_is_sent = async {
             while !store.open_trees(None, 1).await.unwrap().is_empty()
@@ -364,7 +393,7 @@ impl World {
         waited.unwrap_or_else(|_| panic!("not everything was sent: {left:?}; {:#?}", self.receivers.tried()));
     }
 
-    pub(super) fn journal(&self, root: TaskId) -> Vec<Record> {
+    pub(crate) fn journal(&self, root: TaskId) -> Vec<Record> {
         let Life { runtime, store, .. } = self.life();
         let records = runtime.block_on(store.read(root, 0)).unwrap();
         records.iter().map(|record| Record::decode(record).unwrap()).collect()

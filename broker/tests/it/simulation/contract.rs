@@ -2,7 +2,7 @@
 //! does, which passes the contract's own tests.
 
 use broker::ports::store::{
-    Append, Claim, OutboxChange, OutboxKey, OutboxRow, RowQuery, Store, StoreError, TaskRow,
+    Append, Claim, OutboxChange, OutboxKey, OutboxRow, Over, RowQuery, Store, StoreError, TaskRow, Trouble,
 };
 use broker::store::embedded::{EmbeddedStore, Options};
 use broker_core::Timestamp;
@@ -18,8 +18,10 @@ use super::disk::Disk;
 #[derive(Debug, Clone)]
 enum Step {
     Append { root: u128, stale: bool, records: usize, claim: Option<usize>, updated: i64, open: bool },
+    Remove { root: u128, before: i64 },
+    Forget { before: i64, limit: usize },
     Push { root: u128, config: usize, delete: bool },
-    Move { root: u128, config: usize, set: u64, end: bool },
+    Move { root: u128, config: usize, set: u64, end: bool, dead: Option<i64> },
     Agent { name: usize, remove: bool },
     Document { name: usize },
 }
@@ -38,11 +40,15 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         config,
         delete,
     });
-    let moved = (root, name.clone(), 0..4_u64, any::<bool>())
-        .prop_map(|(root, config, set, end)| Step::Move { root, config, set, end });
+    let moved = (root.clone(), name.clone(), 0..4_u64, any::<bool>(), prop::option::of(0..30_i64))
+        .prop_map(|(root, config, set, end, dead)| Step::Move { root, config, set, end, dead });
+    let remove = (root, 0..40_i64).prop_map(|(root, before)| Step::Remove { root, before });
+    let forget = (0..40_i64, 1..3_usize).prop_map(|(before, limit)| Step::Forget { before, limit });
     let agent = (name.clone(), any::<bool>()).prop_map(|(name, remove)| Step::Agent { name, remove });
     let document = name.prop_map(|name| Step::Document { name });
-    let step = prop_oneof![8 => append, 3 => push, 2 => moved, 1 => agent, 1 => document];
+    let step = prop_oneof![
+        8 => append, 3 => push, 3 => moved, 4 => remove, 1 => forget, 1 => agent, 1 => document
+    ];
     prop::collection::vec(step, 1..30)
 }
 
@@ -66,6 +72,7 @@ fn text<T: std::fmt::Debug>(result: Result<T, StoreError>) -> String {
 
 async fn take(store: &EmbeddedStore, disk: &mut Disk, step: &Step, number: u64) -> [String; 2] {
     let key = |root: u128, config: usize| OutboxKey { task: id(root), config: NAMES[config].to_owned() };
+    let at = Timestamp::from_millis(i64::try_from(number).unwrap());
     let head = |disk: &Disk, root: u128| disk.read_page(id(root), 0, usize::MAX).len() as u64;
     match *step {
         Step::Append { root, stale, records, claim, updated, open } => {
@@ -83,6 +90,7 @@ async fn take(store: &EmbeddedStore, disk: &mut Disk, step: &Step, number: u64) 
                 claim,
                 rows,
                 open,
+                at,
                 audit: vec![entry(&number.to_string())],
                 ..append(root, expected, &records)
             };
@@ -92,12 +100,27 @@ async fn take(store: &EmbeddedStore, disk: &mut Disk, step: &Step, number: u64) 
             let key = key(root, config);
             let push =
                 if delete { OutboxChange::Delete(key) } else { OutboxChange::Set { key, set: number % 4 } };
-            let change = Append { outbox: vec![push], ..append(root, head(disk, root), &["p"]) };
+            let change = Append { at, outbox: vec![push], ..append(root, head(disk, root), &["p"]) };
             [text(store.append(change.clone()).await), text(disk.append(change))]
         }
-        Step::Move { root, config, set, end } => {
+        Step::Remove { root, before } => {
+            let before = Timestamp::from_millis(before);
+            let removed = store.remove_tree(id(root), before).await;
+            [text(removed), text(Ok(disk.remove_tree(id(root), before)))]
+        }
+        Step::Forget { before, limit } => {
+            let before = Timestamp::from_millis(before);
+            let forgotten = store.forget_claims(before, limit).await;
+            [text(forgotten), text(Ok(disk.forget_claims(before, limit)))]
+        }
+        Step::Move { root, config, set, end, dead } => {
             let key = key(root, config);
-            let row = OutboxRow { key: key.clone(), root: id(root), set, next: number, trouble: None };
+            let trouble = dead.map(|dead| Trouble {
+                since: Timestamp::default(),
+                reason: "HTTP 500".to_owned(),
+                dead: Some(Timestamp::from_millis(dead)),
+            });
+            let row = OutboxRow { key: key.clone(), root: id(root), set, next: number, trouble };
             if end {
                 let ended = store.end_outbox(key.clone(), set).await;
                 return [text(ended), text(Ok(disk.advance(key, set, None)))];
@@ -118,8 +141,9 @@ async fn take(store: &EmbeddedStore, disk: &mut Disk, step: &Step, number: u64) 
         }
         Step::Document { name } => {
             let document = Bytes::from(number.to_string());
-            let put = store.put_document(NAMES[name], document.clone()).await;
-            disk.put_document(NAMES[name], document);
+            let audit = Some(entry(&number.to_string())).filter(|_| number % 2 == 0);
+            let put = store.put_document(NAMES[name], document.clone(), audit.clone()).await;
+            disk.put_document(NAMES[name], document, audit.as_ref());
             [text(put), text(Ok(()))]
         }
     }
@@ -148,6 +172,11 @@ async fn seen(store: &EmbeddedStore, disk: &Disk) -> [Vec<String>; 2] {
             let query = RowQuery { owner: Some(name.to_owned()), limit, ..RowQuery::default() };
             both(text(store.rows(query.clone()).await), text(Ok(disk.rows(&query))));
         }
+    }
+    for (before, after, limit) in [(99, None, 9), (9, None, 1), (99, Some(4), 2)] {
+        let before = Timestamp::from_millis(before);
+        let after = after.map(|at| Over { since: Timestamp::from_millis(at), root: id(2) });
+        both(text(store.over(before, after, limit).await), text(Ok(disk.over(before, after, limit))));
     }
     both(text(store.open_trees(None, 9).await), text(Ok(disk.open_trees(None, 9))));
     both(text(store.outbox(None, 99).await), text(Ok(disk.outbox(None, 99))));

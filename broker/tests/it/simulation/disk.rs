@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
 use broker::ports::store::{
-    Append, Claim, OutboxChange, OutboxKey, OutboxRow, RowCursor, RowPage, RowQuery, StoreError, TaskRow,
+    Append, Claim, OutboxChange, OutboxKey, OutboxRow, Over, Removed, RowCursor, RowPage, RowQuery,
+    StoreError, TaskRow,
 };
-use broker_core::TaskId;
 use broker_core::audit::{Entry, Head};
+use broker_core::{TaskId, Timestamp};
 use bytes::Bytes;
 
 #[derive(Default)]
@@ -17,6 +18,10 @@ pub(crate) struct Disk {
     claims: BTreeMap<(String, String), Claim>,
     rows: BTreeMap<TaskId, TaskRow>,
     open: BTreeSet<TaskId>,
+    /// When trees that are over were last changed.
+    over: BTreeMap<TaskId, Timestamp>,
+    /// The message ids of removed trees, by that time.
+    remembered: BTreeSet<(Timestamp, (String, String))>,
     outbox: BTreeMap<OutboxKey, OutboxRow>,
     documents: BTreeMap<String, Bytes>,
     agents: BTreeMap<String, Bytes>,
@@ -42,6 +47,9 @@ impl Disk {
         journal.extend(change.records);
         let next = journal.len() as u64;
         self.rows.extend(change.rows.into_iter().map(|row| (row.task, row)));
+        if !change.open || self.over.contains_key(&change.root) {
+            self.over.insert(change.root, change.at);
+        }
         match (change.open, change.expected) {
             (true, 0) => self.open.insert(change.root),
             (true, _) => false,
@@ -124,12 +132,51 @@ impl Disk {
         is_known
     }
 
+    pub(crate) fn over(&self, before: Timestamp, after: Option<Over>, limit: usize) -> Vec<Over> {
+        let over = self.over.iter().map(|(root, since)| Over { since: *since, root: *root });
+        let mut due: Vec<Over> =
+            over.filter(|over| over.since < before && after.is_none_or(|after| *over > after)).collect();
+        due.sort();
+        due.truncate(limit);
+        due
+    }
+
+    pub(crate) fn remove_tree(&mut self, root: TaskId, before: Timestamp) -> Option<Removed> {
+        let since = self.over.get(&root).copied().filter(|since| *since < before)?;
+        let tasks: Vec<TaskId> =
+            self.rows.values().filter(|row| row.root == root).map(|row| row.task).collect();
+        let dead = |row: &OutboxRow| row.trouble.as_ref()?.dead;
+        let pushes: Vec<OutboxRow> = self.outbox.values().filter(|row| row.root == root).cloned().collect();
+        if pushes.iter().any(|row| dead(row).is_none_or(|dead| dead >= before)) {
+            return None;
+        }
+        self.over.remove(&root);
+        self.journals.remove(&root);
+        self.rows.retain(|_, row| row.root != root);
+        self.outbox.retain(|_, row| row.root != root);
+        let left: BTreeSet<(String, String)> = self.remembered.iter().map(|(_, key)| key.clone()).collect();
+        let claims = self.claims.iter().filter(|(key, claim)| claim.root == root && !left.contains(key));
+        self.remembered.extend(claims.map(|(key, _)| (since, key.clone())));
+        Some(Removed { tasks: tasks.len(), dead_letters: pushes })
+    }
+
+    pub(crate) fn forget_claims(&mut self, before: Timestamp, limit: usize) -> usize {
+        let due: Vec<_> =
+            self.remembered.iter().filter(|(since, _)| *since < before).take(limit).cloned().collect();
+        for old in &due {
+            self.remembered.remove(old);
+            self.claims.remove(&old.1);
+        }
+        due.len()
+    }
+
     pub(crate) fn document(&self, name: &str) -> Option<Bytes> {
         self.documents.get(name).cloned()
     }
 
-    pub(crate) fn put_document(&mut self, name: &str, document: Bytes) {
+    pub(crate) fn put_document(&mut self, name: &str, document: Bytes, audit: Option<&Entry>) {
         self.documents.insert(name.to_owned(), document);
+        self.note(audit);
     }
 
     pub(crate) fn agents(&self) -> Vec<(String, Bytes)> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use broker::config::Config;
 use broker::service::{
     Accounts, AdmissionOptions, Broker, CardOptions, KeepFinished, NewAgent, Parts, Principal, Principals,
-    ProbeOptions, Proof, PushOptions, Recovery, Role, Settings,
+    ProbeOptions, Proof, PushOptions, Recovery, Retention, Role, Settings,
 };
 use broker_core::Limits;
 use capability::Scope;
@@ -137,6 +137,7 @@ async fn start(world: &Arc<World>) -> Option<Arc<Broker>> {
         admission: AdmissionOptions::default(),
         max_open_tasks: 1_000,
         keep_finished: KeepFinished { trees: 2, bytes: 1 << 20 },
+        retention: Retention::default(),
         principals: Principals::new(PEOPLE.map(principal).into()).unwrap(),
         issuers: Vec::new(),
         accounts: Accounts::default(),

@@ -5,9 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use broker::ports::store::{Append, Claim, OutboxKey, OutboxRow, RowPage, RowQuery, Store, StoreError};
-use broker_core::TaskId;
+use broker::ports::store::{
+    Append, Claim, OutboxKey, OutboxRow, Over, Removed, RowPage, RowQuery, Store, StoreError,
+};
 use broker_core::audit::{Entry, Head};
+use broker_core::{TaskId, Timestamp};
 use bytes::Bytes;
 
 use super::world::World;
@@ -98,13 +100,35 @@ impl Store for SimStore {
         self.write(|world| Ok(world.disk().advance(key, set, None))).await
     }
 
+    async fn over(
+        &self,
+        before: Timestamp,
+        after: Option<Over>,
+        limit: usize,
+    ) -> Result<Vec<Over>, StoreError> {
+        self.read(|world| world.disk().over(before, after, limit)).await
+    }
+
+    async fn remove_tree(&self, root: TaskId, before: Timestamp) -> Result<Option<Removed>, StoreError> {
+        self.write(|world| Ok(world.disk().remove_tree(root, before))).await
+    }
+
+    async fn forget_claims(&self, before: Timestamp, limit: usize) -> Result<usize, StoreError> {
+        self.write(|world| Ok(world.disk().forget_claims(before, limit))).await
+    }
+
     async fn document(&self, name: &str) -> Result<Option<Bytes>, StoreError> {
         self.read(|world| world.disk().document(name)).await
     }
 
-    async fn put_document(&self, name: &str, document: Bytes) -> Result<(), StoreError> {
+    async fn put_document(
+        &self,
+        name: &str,
+        document: Bytes,
+        audit: Option<Entry>,
+    ) -> Result<(), StoreError> {
         self.write(|world| {
-            world.disk().put_document(name, document);
+            world.disk().put_document(name, document, audit.as_ref());
             Ok(())
         })
         .await

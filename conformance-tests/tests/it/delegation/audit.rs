@@ -224,7 +224,33 @@ async fn agents_of_the_configuration_are_recorded_once_and_without_secrets() {
     let file = export(&broker, &folder);
     let registered = events(&file, "agent_registered");
     assert_eq!(registered.len(), 1, "the second start brought no news: {registered:#?}");
-    assert_eq!(registered[0]["by"], "configuration");
+    assert_eq!((&registered[0]["by"], &registered[0]["card"]), (&json!("configuration"), &json!("unsigned")));
     let log = std::fs::read_to_string(&file).unwrap();
     assert!(!log.contains("pass-word") && !log.contains("query-secret"), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_that_follow_others_are_recorded_with_who_asked_for_them() {
+    let broker = Broker::start("");
+    let rotate = async |keys: &str, body: Value| {
+        let url = format!("{}/api/v1/{keys}/rotate", broker.url());
+        assert_eq!(wire::post(&url, &body, None).await.status, 200);
+    };
+    rotate("keys", json!({ "compromised": true })).await;
+    rotate("card-keys", json!({ "compromised": false })).await;
+    let folder = TempDir::new().unwrap();
+    let file = export(&broker, &folder);
+    assert!(verify(&broker, &file, &[]).status.success());
+    let follows = events(&file, "key_follows");
+    let of = |event: &Value| (event["signs"].clone(), event["by"].clone(), event["compromised"].clone());
+    let (nobody, somebody) = (Value::Null, json!({ "principal": "anonymous" }));
+    let expected = [
+        (json!("grants"), nobody.clone(), Value::Null),
+        (json!("cards"), nobody, Value::Null),
+        (json!("grants"), somebody.clone(), json!(true)),
+        (json!("cards"), somebody, Value::Null),
+    ];
+    assert_eq!(follows.iter().map(of).collect::<Vec<_>>(), expected, "{follows:#?}");
+    let published = wire::get(&format!("{}/.well-known/jwks.json", broker.url())).await.text;
+    assert!(published.contains(follows[2]["kid"].as_str().unwrap()), "{published}");
 }

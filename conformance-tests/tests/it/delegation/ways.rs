@@ -208,4 +208,31 @@ async fn what_is_missing_is_granted_by_whoever_owns_the_tree_and_by_no_agent() {
     until("the end", end).await;
     let got = broker.rpc_as(Some("alice"), "", "GetTask", json!({ "id": task })).await;
     assert!(got["result"]["artifacts"].to_string().contains("expertise"), "{got}");
+    approval_is_recorded(&broker, task).await;
+}
+
+/// Who granted it stands in the audit log, beside the delegation that followed.
+async fn approval_is_recorded(broker: &Broker, task: &str) {
+    let url = format!("{}/api/v1/audit", broker.url());
+    let log = wire::request("GET", &url, &[("authorization", "Bearer root")], Vec::new()).await.text;
+    let events = |kind: &str| -> Vec<Value> {
+        let lines = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        lines.filter_map(|line| line["event"].get(kind).cloned()).collect()
+    };
+    let approvals = events("approval");
+    let [approval] = approvals.as_slice() else { panic!("{approvals:?}") };
+    assert_eq!((&approval["by"], &approval["task"]), (&json!("alice"), &json!(task)));
+    assert_eq!(
+        (&approval["missing"], &approval["agent"]),
+        (&json!(["a2a:skill/expert/*"]), &json!("expert"))
+    );
+    let granted = &approval["granted"];
+    let delegations = events("delegation");
+    let followed = delegations.iter().find(|event| event["task"] == granted["task"]).expect("its delegation");
+    assert_eq!(followed["parent"], granted["holder"]);
+    assert_eq!(followed["judged"]["verdict"]["allowed"]["effective"], granted["scope"]);
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), &log).unwrap();
+    let verified = broker.command(&["audit", "verify", file.path().to_str().unwrap()]);
+    assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stdout));
 }

@@ -195,3 +195,29 @@ async fn only_an_operator_accepts_cards_and_probes_agents() {
     }
     assert_eq!(agent.logged("call").len(), 1, "those who may not probe cost nothing");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_whose_card_is_refused_keeps_nobody_else_from_being_served_and_is_used_once_it_has_a_good_one()
+ {
+    let mut bad = card("nowhere", &["read"]);
+    bad["supportedInterfaces"] = json!([]);
+    let (broken, good) = (Agent::changing(&bad, "max-age=0"), Agent::scripted("worker"));
+    let agent = |name: &str, url: &str| format!("[[agents]]\nname = \"{name}\"\nurl = \"{url}\"\n");
+    let config = review() + &agent("broken", broken.url()) + &agent("worker", good.url());
+    let mut broker = Broker::start(&config);
+    for restarted in [false, true] {
+        if restarted {
+            broker.crash();
+        }
+        let view = shown(&broker, "broken", |view| view["warnings"][0].is_string()).await;
+        assert!(view["warnings"].to_string().contains("no good card"), "{view}");
+        let script = json!({ "chunks": ["done"] }).to_string();
+        let sent = broker.rpc("/agents/worker", "SendMessage", wire::message("m", &script)).await;
+        assert_eq!(sent["result"]["task"]["status"]["state"], "TASK_STATE_COMPLETED", "{sent}");
+        let refused = broker.rpc("/agents/broken", "SendMessage", wire::message("x", "anything")).await;
+        assert!(refused.get("error").is_some(), "{refused}");
+    }
+    broken.change_card(&card("somewhere", &["read"]));
+    let view = shown(&broker, "broken", |view| view["description"] == "somewhere").await;
+    assert_eq!((skills(&view), view.get("warnings")), (vec!["read"], None), "{view}");
+}
