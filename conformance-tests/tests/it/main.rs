@@ -12,5 +12,6 @@
 mod delegation;
 mod interop;
 mod security;
+mod soak;
 mod spec;
 mod suite;
