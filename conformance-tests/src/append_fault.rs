@@ -1,5 +1,5 @@
 //! Death at an append: a broker that is killed (SIGKILL, by itself) exactly before, within or after the n-th thing it
-//! makes durable. A library of fifty lines, preloaded, does it to the broker's binary as it is
+//! makes durable. A small library, preloaded, does it to the broker's binary as it is
 //! (`preload/die_at_append.c`; decision 14).
 
 use std::path::{Path, PathBuf};
