@@ -229,14 +229,14 @@ class Scripted(AgentExecutor):
             pieces: dict[str, str] = {}
             state = TaskState.TASK_STATE_UNSPECIFIED
             async for event in client.send_message(request, context=context):
-                state = self.note(event, pieces, state, order["to"])
+                state = self.note(event, pieces, state, order["to"], told.get("task"))
                 if order.get("detach") or order.get("mode") == "handoff":
                     return ""
             if state not in TERMINAL and not pieces.get("message"):
                 raise ConnectionError("the stream ended before the task")
             return "".join(pieces.values())
 
-    def note(self, event: StreamResponse, pieces: dict[str, str], state: int, to: str) -> int:
+    def note(self, event: StreamResponse, pieces: dict[str, str], state: int, to: str, task: str | None) -> int:
         if event.HasField("task"):
             for artifact in event.task.artifacts:
                 pieces[artifact.artifact_id] = get_artifact_text(artifact, "")
@@ -249,7 +249,9 @@ class Scripted(AgentExecutor):
             state = event.status_update.status.state
         else:
             pieces["message"] = event.message.parts[0].text
-        self.log.write("child", agent=self.name, to=to, state=TaskState.Name(state))
+        status = event.task.status if event.HasField("task") else event.status_update.status
+        why = "".join(part.text for part in status.message.parts)
+        self.log.write("child", agent=self.name, task=task, to=to, state=TaskState.Name(state), why=why)
         return state
 
 

@@ -1,7 +1,7 @@
 """The agent of `scripted.py`, on the official SDK for A2A 0.3: its message's text is the same JSON script.
 
-It knows `delay_ms`, `gate`, `delegate` (`to`, `script`, `skill`, `scope`), `chunks`, `ask`, `message` and `end`, and
-delegates on through the broker as a client of 0.3.
+It knows `delay_ms`, `gate`, `delegate` (`to`, `script`, `skill`, `scope`), `chunks`, `pace_ms`, `ask`, `message` and
+`end`, and delegates on through the broker as a client of 0.3.
 """
 
 import argparse
@@ -74,6 +74,7 @@ class Scripted(AgentExecutor):
         artifact_id = str(uuid.uuid4())
         chunks = script.get("chunks", []) + results
         for index, chunk in enumerate(chunks):
+            await asyncio.sleep(script.get("pace_ms", 0) / 1000)
             await updates.add_artifact(
                 [text_part(chunk)],
                 artifact_id=artifact_id,
@@ -81,7 +82,7 @@ class Scripted(AgentExecutor):
                 append=index > 0,
                 last_chunk=index == len(chunks) - 1,
             )
-        self.log.write("ended", agent=self.name)
+        self.log.write("ended", agent=self.name, task=told.get("task"))
         if script.get("end") == "failed":
             await updates.failed(updates.new_agent_message([text_part("told to fail")]))
         else:
@@ -122,6 +123,7 @@ class Scripted(AgentExecutor):
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--name", required=True)
+    parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--log")
     parser.add_argument("--no-streaming", action="store_true")
     parser.add_argument("--each", action="store_true", help="both JSON bindings, below /jsonrpc and /rest")
@@ -129,7 +131,7 @@ def main() -> None:
     arguments = parser.parse_args()
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind(("127.0.0.1", 0))
+    listener.bind(("127.0.0.1", arguments.port))
     listener.listen()
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     log = WireLog(arguments.log)

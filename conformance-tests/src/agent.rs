@@ -1,9 +1,12 @@
 //! Real agents as processes.
 
+use std::fs::File;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::build::binary;
@@ -18,6 +21,7 @@ const MANNERS_FILE: &str = "manners.txt";
 /// A running agent and the log of what it saw.
 pub struct Agent {
     process: Process,
+    command: Command,
     log: PathBuf,
     folder: TempDir,
 }
@@ -30,7 +34,12 @@ impl Agent {
 
     /// The same behind something at another URL, which is the one its card names.
     pub fn scripted_behind(name: &str, url: &str) -> Self {
-        Self::start("scripted.py", &["--name", name, "--at", url])
+        Self::scripted_with(name, &["--at", url])
+    }
+
+    /// The same with arguments for it.
+    pub fn scripted_with(name: &str, arguments: &[&str]) -> Self {
+        Self::start("scripted.py", &[&["--name", name], arguments].concat())
     }
 
     /// The same without streaming, so that it must be polled.
@@ -136,9 +145,10 @@ impl Agent {
         Self::launch(command)
     }
 
-    fn launch(command: Command) -> Self {
+    fn launch(mut command: Command) -> Self {
         let folder = TempDir::new().expect("a temporary folder");
-        Self { process: Process::start(command), log: folder.path().join("log.jsonl"), folder }
+        let process = Process::start_again(&mut command);
+        Self { process, command, log: folder.path().join("log.jsonl"), folder }
     }
 
     fn start(file: &str, arguments: &[&str]) -> Self {
@@ -155,7 +165,8 @@ impl Agent {
         let folder = TempDir::new().expect("a temporary folder");
         let log = folder.path().join("log.jsonl");
         command.args(arguments).arg("--log").arg(&log);
-        Self { process: Process::start(command), log, folder }
+        let process = Process::start_again(&mut command);
+        Self { process, command, log, folder }
     }
 
     /// An agent whose card and manners a test changes while it runs (`agents/changing.py`). In the card, `{url}`
@@ -168,7 +179,8 @@ impl Agent {
         let mut command = Command::new(interpreter());
         command.arg(agents_folder().join("changing.py")).args(["--cache", cache]);
         command.arg("--folder").arg(folder.path()).arg("--log").arg(&log);
-        Self { process: Process::start(command), log, folder }
+        let process = Process::start_again(&mut command);
+        Self { process, command, log, folder }
     }
 
     /// Changes the card of an agent that can change; its readers see the old one or the new one.
@@ -203,8 +215,38 @@ impl Agent {
         self.log().into_iter().filter(|line| line["what"] == what).collect()
     }
 
+    /// Where its log is.
+    pub fn log_file(&self) -> &Path {
+        &self.log
+    }
+
     /// SIGKILL.
     pub fn kill(&mut self) {
         self.process.kill();
+    }
+
+    /// SIGKILL, noted in its log behind what it wrote last: from here on it remembers nothing.
+    pub fn kill_and_note(&mut self) {
+        self.kill();
+        self.note("killed");
+    }
+
+    fn note(&self, what: &str) {
+        let mut log = File::options().create(true).append(true).open(&self.log).expect("a log");
+        let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+        // What it was writing when it died may be half a line.
+        let ends = std::fs::read(&self.log).is_ok_and(|text| text.is_empty() || text.ends_with(b"\n"));
+        let torn = if ends { "" } else { "\n" };
+        writeln!(log, "{torn}{}", json!({ "what": what, "at": at })).expect("the log is written");
+    }
+
+    /// The same agent again where it was, with its log (which says so) and without its memory.
+    pub fn start_again(&mut self) {
+        let port = self.url().rsplit(':').next().expect("a port").to_owned();
+        if !self.command.get_args().any(|argument| argument == "--port") {
+            self.command.args(["--port", &port]);
+        }
+        self.process = Process::start_again(&mut self.command);
+        self.note("back");
     }
 }

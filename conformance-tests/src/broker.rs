@@ -132,6 +132,17 @@ impl Broker {
         line.split_whitespace().nth(1).and_then(|size| size.parse().ok()).expect("a number")
     }
 
+    /// Whether it has died by itself.
+    pub fn is_dead(&mut self) -> bool {
+        self.process.is_over()
+    }
+
+    /// The same broker again, dead or alive, with other variables in its environment.
+    pub fn start_again_with(&mut self, env: &[(String, String)]) {
+        self.env = env.to_vec();
+        self.crash();
+    }
+
     /// Registers an agent.
     pub async fn add_agent(&self, name: &str, url: &str, caps: &[&str]) {
         let body = json!({ "name": name, "url": url, "caps": caps });

@@ -10,6 +10,7 @@
 )]
 
 mod agent;
+mod append_fault;
 mod broker;
 mod build;
 mod gates;
@@ -26,6 +27,7 @@ pub mod tls;
 pub mod wire;
 
 pub use agent::Agent;
+pub use append_fault::{AppendFault, Side};
 pub use broker::{Broker, command, demonstration, key_digest};
 pub use gates::Gates;
 pub use issuer::Issuer;

@@ -22,6 +22,11 @@ pub(crate) struct Process {
 impl Process {
     /// Starts a process and waits for its line `listening on URL`.
     pub(crate) fn start(mut command: Command) -> Self {
+        Self::start_again(&mut command)
+    }
+
+    /// The same with a command that will be needed again.
+    pub(crate) fn start_again(command: &mut Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).spawn().expect("the process starts");
         let stdout = child.stdout.take().expect("standard output is piped");
         let (sender, url) = mpsc::channel();
@@ -58,6 +63,11 @@ impl Process {
             assert!(began.elapsed() < END_LIMIT, "the process does not end");
             tokio::time::sleep(LOOK_EVERY).await;
         }
+    }
+
+    /// Whether it has ended by itself.
+    pub(crate) fn is_over(&mut self) -> bool {
+        self.child.try_wait().is_ok_and(|status| status.is_some())
     }
 
     /// SIGKILL: no chance to tidy up.

@@ -147,17 +147,59 @@ pub struct Stream {
     buffer: String,
 }
 
-/// Opens a stream by JSON-RPC.
-pub async fn stream(url: &str, method: &str, params: Value, last_event_id: Option<u64>) -> Stream {
+/// Why a call has no result.
+#[derive(Debug)]
+pub enum Trouble {
+    /// No connection, or it broke before the end of the answer.
+    Broken(String),
+    /// The server answered with an error, or with no stream where one was asked for: the whole response.
+    Refused(Value),
+}
+
+impl From<reqwest::Error> for Trouble {
+    fn from(error: reqwest::Error) -> Self {
+        Self::Broken(error.to_string())
+    }
+}
+
+/// Calls an operation by JSON-RPC at a server that may be killed meanwhile; its result.
+pub async fn try_rpc(url: &str, method: &str, params: &Value) -> Result<Value, Trouble> {
+    let body = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
+    let text = client().post(url).header("A2A-Version", "1.0").json(&body).send().await?.text().await?;
+    let mut response: Value =
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("not JSON ({error}): {text}"));
+    match response.get_mut("result") {
+        Some(result) => Ok(result.take()),
+        None => Err(Trouble::Refused(response)),
+    }
+}
+
+/// Opens a stream by JSON-RPC at a server that may be killed meanwhile.
+pub async fn try_stream(
+    url: &str,
+    method: &str,
+    params: &Value,
+    last_event_id: Option<u64>,
+) -> Result<Stream, Trouble> {
     let body = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
     let mut request = client().post(url).header("A2A-Version", "1.0").json(&body);
     if let Some(id) = last_event_id {
         request = request.header("Last-Event-ID", id.to_string());
     }
-    let response = request.send().await.expect("the server answers");
-    let media_type = response.headers()["content-type"].to_str().expect("text").to_owned();
-    assert!(media_type.starts_with("text/event-stream"), "{}", response.text().await.unwrap_or_default());
-    Stream { response, buffer: String::new() }
+    let response = request.send().await?;
+    let media_type = response.headers().get("content-type").map(|value| value.as_bytes().to_vec());
+    if media_type.is_some_and(|media_type| media_type.starts_with(b"text/event-stream")) {
+        return Ok(Stream { response, buffer: String::new() });
+    }
+    let text = response.text().await?;
+    Err(Trouble::Refused(serde_json::from_str(&text).unwrap_or(Value::String(text))))
+}
+
+/// Opens a stream by JSON-RPC.
+pub async fn stream(url: &str, method: &str, params: Value, last_event_id: Option<u64>) -> Stream {
+    try_stream(url, method, &params, last_event_id)
+        .await
+        .unwrap_or_else(|trouble| panic!("the server opens a stream: {trouble:?}"))
 }
 
 impl Stream {

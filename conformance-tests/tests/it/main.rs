@@ -13,5 +13,6 @@ mod delegation;
 mod interop;
 mod overload;
 mod security;
+mod soak;
 mod spec;
 mod suite;

@@ -364,7 +364,9 @@ async fn redirects_lead_nowhere_for_documents_cards_and_calls() {
 async fn a_document_is_bounded_and_needs_an_answer_that_says_success() {
     let web = plain_dialer(None);
     let big = Web::start(|_| ("200 OK".to_owned(), "x".repeat(101))).await;
-    assert!(web.get(&big.url(), &GivenBy::Operator, 100).await.unwrap_err().contains("larger than 100 bytes"));
+    assert!(
+        web.get(&big.url(), &GivenBy::Operator, 100).await.unwrap_err().contains("larger than 100 bytes")
+    );
     assert_eq!(web.get(&big.url(), &GivenBy::Operator, 101).await.unwrap().len(), 101);
     let absent = Web::start(|_| ("404 Not Found".to_owned(), "{}".to_owned())).await;
     assert!(web.get(&absent.url(), &GivenBy::Operator, 100).await.unwrap_err().contains("HTTP 404"));

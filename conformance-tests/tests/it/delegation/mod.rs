@@ -5,6 +5,7 @@ mod authority;
 mod budgets;
 mod crash;
 mod credentials;
+mod every_append;
 pub(crate) mod grants;
 mod misbehaviour;
 mod retention;
