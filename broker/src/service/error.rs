@@ -210,13 +210,13 @@ mod tests {
 
     /// What a broker in front of this one takes an error for, over each binding.
     fn read(error: &A2aError) -> [ErrorKind; 3] {
-        let rpc = error.to_jsonrpc();
-        let by_rpc = A2aError::from_jsonrpc(error.kind.jsonrpc_code(), "", rpc.get("data"));
-        let by_http = A2aError::from_http(error.kind.http_status(), error.to_http().to_string().as_bytes());
-        let trailers = write_status(error);
-        let of = |name| trailers.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str());
-        let by_grpc = read_status(of(STATUS_TRAILER).unwrap(), of(MESSAGE_TRAILER), of(DETAILS_TRAILER));
-        [by_rpc.kind, by_http.kind, by_grpc.unwrap().kind]
+        let said = error.to_jsonrpc();
+        let over_rpc = A2aError::from_jsonrpc(error.kind.jsonrpc_code(), "", said.get("data"));
+        let over_http = A2aError::from_http(error.kind.http_status(), error.to_http().to_string().as_bytes());
+        let status = write_status(error);
+        let of = |name| status.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str());
+        let ended = read_status(of(STATUS_TRAILER).unwrap(), of(MESSAGE_TRAILER), of(DETAILS_TRAILER));
+        [over_rpc.kind, over_http.kind, ended.unwrap().kind]
     }
 
     #[test]

@@ -67,7 +67,9 @@ impl Broker {
         parameters: ServiceParameters,
     ) -> Result<SendMessageResponse, A2aError> {
         let (at_once, history) = (request.returns_immediately(), request.history_length());
-        let Accepted { cell, task, settled } = self.accept(caller, target, request, parameters).await?;
+        // Boxed, so that whoever waits then, perhaps for days, holds no more than waiting takes.
+        let accepted = Box::pin(self.accept(caller, target, request, parameters));
+        let Accepted { cell, task, settled } = accepted.await?;
         if !at_once && !settled {
             return self.wait_for_answer(cell, task, history).await;
         }
@@ -85,7 +87,9 @@ impl Broker {
         parameters: ServiceParameters,
     ) -> Result<TaskStream, A2aError> {
         let history = request.history_length();
-        let Accepted { cell, task, settled } = self.accept(caller, target, request, parameters).await?;
+        // Boxed, so that whoever waits then, perhaps for days, holds no more than waiting takes.
+        let accepted = Box::pin(self.accept(caller, target, request, parameters));
+        let Accepted { cell, task, settled } = accepted.await?;
         if settled {
             return self.stream_once(&cell, task, history).await;
         }

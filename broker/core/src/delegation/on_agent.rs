@@ -1,6 +1,8 @@
 //! The agent speaks: its task, statuses, artifacts and messages become the broker's own, ids and metadata
 //! translated. What comes after the end, or for an attempt that is over, is noted and never shown.
 
+use std::collections::HashSet;
+
 use protocol::{
     Artifact, Message, Metadata, StreamResponse, Task, TaskArtifactUpdateEvent, TaskState, TaskStatus,
 };
@@ -13,6 +15,9 @@ use crate::TaskId;
 use crate::extension;
 use crate::journal::{ArtifactFact, AttemptOutcome, Fact, Origin, Outcome, StatusFact};
 use crate::sabotage::{Guard, removed};
+
+/// Most artifacts of one task: each piece of one is looked up among them.
+const MAX_ARTIFACTS: usize = 10_000;
 
 impl Draft<'_> {
     pub(super) fn on_agent(&mut self, attempt: AttemptId, event: StreamResponse) {
@@ -174,6 +179,13 @@ impl Draft<'_> {
             StreamResponse::ArtifactUpdate(update) => bytes_of(&update.artifact) + bytes_of(&update.metadata),
             StreamResponse::Message(message) => bytes_of(message),
         };
+        let artifacts = match event {
+            StreamResponse::Task(task) => task.artifacts.len(),
+            _ => self.tree.bodies.get(task).map_or(0, |body| body.artifacts.len()),
+        };
+        if artifacts > MAX_ARTIFACTS {
+            return Some(format!("the agent's task has more than {MAX_ARTIFACTS} artifacts"));
+        }
         let limit = self.limits.max_task_bytes;
         let total = self.node(task)?.bytes.saturating_add(added);
         (total > limit).then(|| {
@@ -183,8 +195,9 @@ impl Draft<'_> {
 
     /// What a whole task would add: what is known of it already is kept once.
     fn added_by(&self, task: TaskId, found: &Task) -> u64 {
+        let known = self.known_messages(task);
         let messages = found.history.iter().chain(found.status.message.as_deref());
-        let messages = messages.filter(|message| self.is_news(task, message)).map(bytes_of);
+        let messages = messages.filter(|message| is_news_beside(&known, message)).map(bytes_of);
         let artifacts = found.artifacts.iter().filter(|artifact| !self.has_artifact(task, artifact));
         messages.chain(artifacts.map(bytes_of)).fold(bytes_of(&found.metadata), u64::saturating_add)
     }
@@ -197,11 +210,12 @@ impl Draft<'_> {
         if let Some(turn) = turn.filter(|turn| has(&task.history, turn)) {
             self.on_taken(attempt, &turn);
         }
-        for message in task.history {
-            if self.is_news(id, &message) {
-                let message = self.northbound_message(id, message);
-                self.record(id, Fact::Said(Box::new(message)));
-            }
+        let known = self.known_messages(id);
+        let is_news = |message: &Message| is_news_beside(&known, message);
+        let said: Vec<Message> = task.history.into_iter().filter(is_news).collect();
+        for message in said {
+            let message = self.northbound_message(id, message);
+            self.record(id, Fact::Said(Box::new(message)));
         }
         for artifact in task.artifacts {
             if !self.has_artifact(id, &artifact) {
@@ -219,10 +233,14 @@ impl Draft<'_> {
 
     /// A message of the agent that neither the history nor a status has shown yet.
     fn is_news(&self, task: TaskId, message: &Message) -> bool {
-        let Some(body) = self.tree.bodies.get(task) else { return false };
-        let shown = body.status_message.iter().chain(&body.history);
-        message.role == protocol::Role::Agent
-            && !shown.into_iter().any(|known| known.message_id == message.message_id)
+        is_news_beside(&self.known_messages(task), message)
+    }
+
+    /// Ids of the messages that the history or a status has shown.
+    fn known_messages(&self, task: TaskId) -> HashSet<&str> {
+        let body = self.tree.bodies.get(task);
+        let shown = body.into_iter().flat_map(|body| body.status_message.iter().chain(&body.history));
+        shown.map(|message| message.message_id.as_str()).collect()
     }
 
     fn has_artifact(&self, task: TaskId, artifact: &Artifact) -> bool {
@@ -344,6 +362,10 @@ impl Draft<'_> {
         let Some(agent) = self.node(attempt.task).map(|node| node.terms().agent.clone()) else { return };
         self.act(Action::Cancel { attempt, agent, agent_task });
     }
+}
+
+fn is_news_beside(known: &HashSet<&str>, message: &Message) -> bool {
+    message.role == protocol::Role::Agent && !known.contains(message.message_id.as_str())
 }
 
 fn has(history: &[Message], id: &str) -> bool {

@@ -39,9 +39,9 @@ impl Draft<'_> {
         if node.turn.is_none() || node.live(number).is_none() {
             return;
         }
-        let note = format!("{} refused the message: {reason}", node.terms().agent);
+        let said = format!("{} refused the message: {reason}", node.terms().agent);
         self.record(task, Fact::TurnRefused { number, reason: reason.to_owned() });
-        self.note_working(task, &note);
+        self.note_working(task, &said);
     }
 
     fn settle_failure(&mut self, attempt: AttemptId, failure: &Failure, jitter: u16) {

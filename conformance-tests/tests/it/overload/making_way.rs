@@ -156,7 +156,7 @@ async fn answers_nobody_takes_cost_what_is_allowed_and_make_way() {
 
 /// Reads an answer whose connection stays.
 async fn read_whole(mut socket: TcpStream) -> String {
-    let (mut answer, mut piece) = (String::new(), [0; 65_536]);
+    let (mut answer, mut piece) = (String::new(), vec![0; 65_536]);
     loop {
         let read =
             tokio::time::timeout(PATIENCE, socket.read(&mut piece)).await.expect("it comes").expect("whole");

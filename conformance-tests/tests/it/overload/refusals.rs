@@ -85,10 +85,10 @@ fn send(id: &str, text: &str, at_once: bool) -> Value {
 async fn whoever_comes_when_a_bound_is_reached_is_told_why_and_when_to_come_back() {
     for bound in BOUNDS {
         let (broker, agent, gates) = worker(bound.config).await;
-        let gated = json!({ "gate": format!("{}/wait/all", gates.url()), "chunks": ["done"] }).to_string();
+        let waiting = json!({ "gate": format!("{}/wait/all", gates.url()), "chunks": ["done"] }).to_string();
         let mut held = JoinSet::new();
         for number in 0..bound.held {
-            let params = send(&format!("held{number}"), &gated, !bound.blocking);
+            let params = send(&format!("held{number}"), &waiting, !bound.blocking);
             let (url, method) = (broker.agent_url("worker"), bound.operation.method);
             let body = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
             let sent = async move { wire::post(&url, &body, None).await.text };

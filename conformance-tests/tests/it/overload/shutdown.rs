@@ -71,7 +71,7 @@ impl Subscription {
     }
 
     /// Reads to the end of the connection.
-    async fn to_end(mut self) -> Self {
+    async fn read_out(mut self) -> Self {
         while self.read_on().await {}
         self
     }
@@ -123,7 +123,7 @@ async fn streams_go_on_and_callers_join_at_the_broker_that_comes_back() {
 
     broker_at.terminate();
     let told = Instant::now();
-    let heard = heard.to_end().await;
+    let heard = heard.read_out().await;
     let streams_ended = told.elapsed();
     assert!(heard.text.contains("retry: 2000\nid: "), "when to come back: {}", heard.text);
     assert!(

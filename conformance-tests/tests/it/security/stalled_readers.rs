@@ -95,8 +95,8 @@ async fn chatty(broker: &Broker, gate: &Gate, events: usize) -> String {
     let script = json!({ "gate": gate.url(), "many": [events, EVENT_BYTES] }).to_string();
     let mut params = wire::message("chatty", &script);
     params["configuration"] = json!({ "returnImmediately": true });
-    let begun = broker.rpc("/agents/worker", "SendMessage", params).await;
-    let task = begun["result"]["task"]["id"].as_str().expect("a task").to_owned();
+    let sent = broker.rpc("/agents/worker", "SendMessage", params).await;
+    let task = sent["result"]["task"]["id"].as_str().expect("a task").to_owned();
     // All readers are to begin with the same event: the last one before the gate.
     let began = Instant::now();
     while broker.rpc("", "GetTask", json!({ "id": task })).await["result"]["status"]["state"]

@@ -65,9 +65,9 @@ async fn receivers_registered_in_0_3_get_the_task_as_it_stood_at_each_event() {
     assert_eq!(made.status, 200, "{}", made.text);
     let first = call(&broker, "tasks/pushNotificationConfig/get", json!({ "id": task })).await;
     assert_eq!(first["pushNotificationConfig"]["id"], "/posted", "none is named, so the first: {first}");
-    let named = json!({ "id": task, "pushNotificationConfigId": "/set" });
-    let named = call(&broker, "tasks/pushNotificationConfig/get", named).await;
-    assert_eq!(named["pushNotificationConfig"]["id"], "/set", "{named}");
+    let by_name = json!({ "id": task, "pushNotificationConfigId": "/set" });
+    let by_name = call(&broker, "tasks/pushNotificationConfig/get", by_name).await;
+    assert_eq!(by_name["pushNotificationConfig"]["id"], "/set", "{by_name}");
     let answer =
         json!({ "message": message("n", "blue", Some(&task)), "configuration": { "blocking": true } });
     let done = call(&broker, "message/send", answer).await;

@@ -201,9 +201,9 @@ async fn an_agent_whose_card_is_refused_keeps_nobody_else_from_being_served_and_
  {
     let mut bad = card("nowhere", &["read"]);
     bad["supportedInterfaces"] = json!([]);
-    let (broken, good) = (Agent::changing(&bad, "max-age=0"), Agent::scripted("worker"));
+    let (refused, good) = (Agent::changing(&bad, "max-age=0"), Agent::scripted("worker"));
     let agent = |name: &str, url: &str| format!("[[agents]]\nname = \"{name}\"\nurl = \"{url}\"\n");
-    let config = review() + &agent("broken", broken.url()) + &agent("worker", good.url());
+    let config = review() + &agent("broken", refused.url()) + &agent("worker", good.url());
     let mut broker = Broker::start(&config);
     for restarted in [false, true] {
         if restarted {
@@ -217,7 +217,7 @@ async fn an_agent_whose_card_is_refused_keeps_nobody_else_from_being_served_and_
         let refused = broker.rpc("/agents/broken", "SendMessage", wire::message("x", "anything")).await;
         assert!(refused.get("error").is_some(), "{refused}");
     }
-    broken.change_card(&card("somewhere", &["read"]));
+    refused.change_card(&card("somewhere", &["read"]));
     let view = shown(&broker, "broken", |view| view["description"] == "somewhere").await;
     assert_eq!((skills(&view), view.get("warnings")), (vec!["read"], None), "{view}");
 }
