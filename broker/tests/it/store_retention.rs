@@ -249,7 +249,7 @@ async fn the_disk_gets_back_what_was_removed() {
     // Not to be compressed.
     let noise = |number: u128| {
         let digest = |part: u128| sha2::Sha256::digest((number << 64 | part).to_be_bytes());
-        (0..32).map(|part| format!("{:x}", digest(part))).collect::<String>()
+        (0..32).map(|part| format!("{:x}", digest(part))).collect::<Vec<_>>().concat()
     };
     for root in 1..=TREES {
         let records: Vec<String> = (0..200).map(|record| noise(root * 1_000 + record)).collect();

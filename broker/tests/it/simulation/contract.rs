@@ -141,7 +141,7 @@ async fn take(store: &EmbeddedStore, disk: &mut Disk, step: &Step, number: u64) 
         }
         Step::Document { name } => {
             let document = Bytes::from(number.to_string());
-            let audit = Some(entry(&number.to_string())).filter(|_| number % 2 == 0);
+            let audit = Some(entry(&number.to_string())).filter(|_| number.is_multiple_of(2));
             let put = store.put_document(NAMES[name], document.clone(), audit.clone()).await;
             disk.put_document(NAMES[name], document, audit.as_ref());
             [text(put), text(Ok(()))]
