@@ -129,7 +129,10 @@ impl Conversation {
         };
         let (is_turn, latest) = (request.message.task_id.is_some(), request.message.message_id.clone());
         let ended = match self.dispatch(&endpoint, request).await {
-            Ok(events) => self.listen(events).await,
+            Ok(events) => {
+                self.broker.note_taken(&self.agent);
+                self.listen(events).await
+            }
             Err(failure) => {
                 self.note_failure(&failure);
                 if is_turn && matches!(failure, Failure::NeverSent(_) | Failure::Busy { .. }) {

@@ -16,7 +16,7 @@ use sha2::{Digest, Sha256};
 
 use super::agents::Agent;
 use super::caller::{Caller, Identity, Role};
-use super::driver::DriveError;
+use super::driver::{DriveError, Reserved};
 use super::stream::TaskStream;
 use super::trees::TreeCell;
 use super::{Broker, Target, error};
@@ -172,7 +172,8 @@ impl Broker {
             // Ahead of the turn, so that nothing that comes of it is missed.
             self.set_push(Arc::clone(&cell), task, config).await.map_err(failed)?;
         }
-        self.drive_cell(Arc::clone(&cell), Input::Turn { task, message }, Some(claim)).await?;
+        let reserved = Reserved { claim: Some(claim), ..Reserved::default() };
+        self.drive_cell(Arc::clone(&cell), Input::Turn { task, message }, reserved).await?;
         Ok(Accepted::new(cell, task))
     }
 
@@ -224,19 +225,14 @@ impl Broker {
     ) -> Result<Accepted, DriveError> {
         let facts = agent.resolved.as_ref().map(|resolved| resolved.facts.clone());
         let facts = facts.ok_or_else(|| DriveError::Failed(error::agent_not_found(&agent.name)))?;
-        let (id, is_root) = (begun.id, begun.parent.is_none());
-        let admitted = self.enter(&agent.name, id).map_err(DriveError::Failed)?;
+        let id = begun.id;
+        let place = self.enter(&agent.name, id, &begun.owner).map_err(DriveError::Failed)?;
         let (cell, claim) = (begun.cell(self), begun.claim());
-        let new = begun.into_task(asked, facts, admitted);
+        let new = begun.into_task(asked, facts, place.admits());
         let claim = Some(claim).filter(|_| !removed(Guard::MessageIds));
-        let done = self.drive_cell(Arc::clone(&cell), Input::Delegate(Box::new(new)), claim).await;
-        if done.is_err() {
-            self.leave(id);
-            if is_root {
-                self.trees.forget(id);
-            }
-        }
-        done.map(|()| Accepted::new(cell, id))
+        let reserved = Reserved { claim, places: vec![place] };
+        self.drive_cell(Arc::clone(&cell), Input::Delegate(Box::new(new)), reserved).await?;
+        Ok(Accepted::new(cell, id))
     }
 
     /// The agent meant: the one addressed, the one named in the message, or the only one there is.
