@@ -169,7 +169,8 @@ impl Broker {
         });
         match now {
             Some(agent) => drop(self.places.busy.insert(task, agent.to_owned())),
-            None => drop(self.places.busy.remove(&task)),
+            None if before.is_some() => drop(self.places.busy.remove(&task)),
+            None => {}
         }
         let before = before?;
         self.change_places(&before, |admission| admission.set_busy(task, false));

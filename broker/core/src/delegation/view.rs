@@ -224,6 +224,13 @@ impl Tree {
         attempt.map(|_| node.terms().agent.as_str())
     }
 
+    /// Whether the task was sent to this agent, and no other has had it since.
+    pub fn was_sent_to(&self, task: TaskId, agent: &str) -> bool {
+        let node = self.nodes.get(task).filter(|node| node.terms().agent == agent);
+        let last = node.and_then(|node| node.attempts.last());
+        last.is_some_and(|last| last.former.is_none() && last.was_sent())
+    }
+
     /// Whether a task waits for a place at its agent.
     pub fn is_queued(&self, task: TaskId) -> bool {
         let live = self.nodes.get(task).and_then(Node::live_attempt);

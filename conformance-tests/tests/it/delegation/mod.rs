@@ -7,6 +7,7 @@ mod crash;
 mod credentials;
 pub(crate) mod grants;
 mod misbehaviour;
+mod places;
 mod steering;
 mod tree;
 mod ways;
