@@ -2,17 +2,21 @@
 //! the agent is known not to answer. Pure: one value per agent, asked and told by whoever performs the actions; what it
 //! knows can always be told again from the trees.
 //!
+//! A task has a place for one of two reasons, which do not touch each other: one was taken for it ahead, until that is
+//! released; and its tree says that it keeps the agent busy, until the tree says otherwise.
+//!
 //! The circuit:
 //!
 //! ```text
 //!            failures in a row ≥ threshold
 //!   Closed ────────────────────────────────▶ Open ──── its time is up ───▶ Trying
 //!      ▲                                      ▲                              │
-//!      │                                      └───────── it fails ───────────┤ one attempt
-//!      └──────────────────────────── it answers ─────────────────────────────┘
+//!      │                                      ├───────── it fails ───────────┤ one attempt
+//!      │                                      └── it ends without a word ────┤
+//!      └─────────────────── it takes the message, or answers ────────────────┘
 //! ```
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use protocol::Timestamp;
 
@@ -27,7 +31,7 @@ const MAX_DOUBLINGS: u32 = 16;
 pub struct AdmissionLimits {
     /// Most attempts at a time; `None` is any number.
     pub at_once: Option<u32>,
-    /// Most attempts that wait.
+    /// Most attempts of one principal that wait.
     pub waiting: usize,
     /// Failures in a row after which the circuit opens; 0: never.
     pub failures: u32,
@@ -55,7 +59,7 @@ pub enum Entry {
     Admitted,
     /// It has to wait.
     Waits,
-    /// Too many wait already.
+    /// As many of its principal's wait already as may.
     Full,
 }
 
@@ -72,25 +76,41 @@ pub enum Turn {
 #[derive(Debug, Clone)]
 pub struct Admission {
     limits: AdmissionLimits,
-    busy: BTreeSet<TaskId>,
+    places: BTreeMap<TaskId, Place>,
     waiting: Fair,
     circuit: Circuit,
     /// Failures in a row.
     failed: u32,
 }
 
+/// Why a task has a place.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Place {
+    /// Its tree says that it keeps the agent busy.
+    works: bool,
+    /// How often one was taken for it ahead, and not yet released.
+    taken: u32,
+}
+
 /// Whether the agent is tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Circuit {
     Closed,
-    Open { until: Timestamp },
-    Trying { with: TaskId },
+    Open {
+        until: Timestamp,
+    },
+    Trying {
+        with: TaskId,
+        /// When it could be tried again.
+        since: Timestamp,
+    },
 }
 
 impl Admission {
     /// Nobody is there.
     pub fn new(limits: AdmissionLimits) -> Self {
-        Self { limits, busy: BTreeSet::new(), waiting: Fair::default(), circuit: Circuit::Closed, failed: 0 }
+        let (places, waiting) = Default::default();
+        Self { limits, places, waiting, circuit: Circuit::Closed, failed: 0 }
     }
 
     /// Other bounds from now on.
@@ -98,14 +118,13 @@ impl Admission {
         self.limits = limits;
     }
 
-    /// Takes a place for a new task, if nobody came before it.
-    pub fn enter(&mut self, task: TaskId, now: Timestamp) -> Entry {
-        if self.waiting.len() > 0 || !self.has_place(task, now) {
-            let is_full = self.waiting.len() >= self.limits.waiting;
-            return if is_full { Entry::Full } else { Entry::Waits };
+    /// Takes a place for a task that is about to begin, if nobody came before it. To be released.
+    pub fn enter(&mut self, task: TaskId, owner: &str, now: Timestamp) -> Entry {
+        if self.waiting.len() == 0 && self.has_place(task, now) {
+            self.take(task);
+            return Entry::Admitted;
         }
-        self.take(task);
-        Entry::Admitted
+        if self.waiting.len_of(owner) >= self.limits.waiting { Entry::Full } else { Entry::Waits }
     }
 
     /// Joins the queue; once, however often it is told.
@@ -113,7 +132,7 @@ impl Admission {
         self.waiting.push(ticket);
     }
 
-    /// The next attempt whose turn it is, if it is anybody's.
+    /// The next attempt whose turn it is, if it is anybody's. The place it is given is to be released.
     pub fn next(&mut self, now: Timestamp) -> Option<Turn> {
         if let Some(until) = self.is_down(now) {
             return self.waiting.pop().map(|ticket| Turn::Down(ticket, until));
@@ -127,22 +146,27 @@ impl Admission {
         Some(Turn::Admitted(ticket))
     }
 
+    /// A place that was taken ahead is given back: by now the task works, as its tree has said, or it never will.
+    pub fn release(&mut self, task: TaskId) {
+        self.change(task, |place| place.taken = place.taken.saturating_sub(1));
+    }
+
     /// A task keeps the agent busy, or does so no longer: it is over, or waits for its children, its caller, or for
     /// somebody to decide. A task that comes back to work is not turned away, even where there are others by then.
     pub fn set_busy(&mut self, task: TaskId, busy: bool) {
-        if busy {
-            self.busy.insert(task);
-        } else {
-            self.busy.remove(&task);
-            if self.circuit == (Circuit::Trying { with: task }) {
-                self.circuit = Circuit::Closed;
-            }
-        }
+        self.change(task, |place| place.works = busy);
     }
 
     /// A task no longer waits.
     pub fn forget(&mut self, task: TaskId) {
         self.waiting.remove(task);
+    }
+
+    /// The agent took a message, and what it makes of it is to be seen: others may try it too.
+    pub fn took(&mut self) {
+        if let Circuit::Trying { .. } = self.circuit {
+            self.circuit = Circuit::Closed;
+        }
     }
 
     /// The agent answered.
@@ -175,31 +199,48 @@ impl Admission {
         self.waiting.len()
     }
 
-    /// Tasks that keep the agent busy.
+    /// Tasks that have a place.
     pub fn busy(&self) -> usize {
-        self.busy.len()
+        self.places.len()
     }
 
     /// Whether nothing would be lost by forgetting it.
     pub fn is_idle(&self) -> bool {
-        self.busy.is_empty() && self.waiting.len() == 0 && self.circuit == Circuit::Closed && self.failed == 0
+        self.places.is_empty()
+            && self.waiting.len() == 0
+            && self.circuit == Circuit::Closed
+            && self.failed == 0
     }
 
     fn has_place(&self, task: TaskId, now: Timestamp) -> bool {
         let is_tried = match self.circuit {
             Circuit::Closed => true,
             Circuit::Open { until } => until <= now,
-            Circuit::Trying { with } => with == task,
+            Circuit::Trying { with, .. } => with == task,
         };
-        let has_room = self.limits.at_once.is_none_or(|most| self.busy.len() < most as usize);
-        is_tried && (has_room || self.busy.contains(&task))
+        let has_room = self.limits.at_once.is_none_or(|most| self.places.len() < most as usize);
+        is_tried && (has_room || self.places.contains_key(&task))
     }
 
     fn take(&mut self, task: TaskId) {
-        if let Circuit::Open { .. } = self.circuit {
-            self.circuit = Circuit::Trying { with: task };
+        if let Circuit::Open { until } = self.circuit {
+            self.circuit = Circuit::Trying { with: task, since: until };
         }
-        self.busy.insert(task);
+        self.change(task, |place| place.taken += 1);
+    }
+
+    fn change(&mut self, task: TaskId, change: impl FnOnce(&mut Place)) {
+        let place = self.places.entry(task).or_default();
+        change(place);
+        if *place != Place::default() {
+            return;
+        }
+        self.places.remove(&task);
+        match self.circuit {
+            // Nothing was learned of the agent by it: it is for the next one to try.
+            Circuit::Trying { with, since } if with == task => self.circuit = Circuit::Open { until: since },
+            _ => {}
+        }
     }
 }
 
@@ -208,7 +249,8 @@ impl Admission {
 struct Fair {
     queues: BTreeMap<String, VecDeque<Ticket>>,
     turns: VecDeque<String>,
-    members: BTreeSet<(TaskId, u32)>,
+    /// In whose queue a task is.
+    members: BTreeMap<TaskId, String>,
 }
 
 impl Fair {
@@ -216,10 +258,20 @@ impl Fair {
         self.members.len()
     }
 
+    fn len_of(&self, owner: &str) -> usize {
+        self.queues.get(owner).map_or(0, VecDeque::len)
+    }
+
     fn push(&mut self, ticket: Ticket) {
-        if !self.members.insert((ticket.attempt.task, ticket.attempt.number)) {
+        let task = ticket.attempt.task;
+        if let Some(owner) = self.members.get(&task) {
+            let mut queue = self.queues.get_mut(owner).into_iter().flatten();
+            if let Some(known) = queue.find(|known| known.attempt.task == task) {
+                *known = ticket;
+            }
             return;
         }
+        self.members.insert(task, ticket.owner.clone());
         let queue = self.queues.entry(ticket.owner.clone()).or_default();
         if queue.is_empty() {
             self.turns.push_back(ticket.owner.clone());
@@ -235,7 +287,7 @@ impl Fair {
         let owner = self.turns.pop_front()?;
         let queue = self.queues.get_mut(&owner)?;
         let ticket = queue.pop_front()?;
-        self.members.remove(&(ticket.attempt.task, ticket.attempt.number));
+        self.members.remove(&ticket.attempt.task);
         if queue.is_empty() {
             self.queues.remove(&owner);
         } else {
@@ -245,15 +297,12 @@ impl Fair {
     }
 
     fn remove(&mut self, task: TaskId) {
-        let tickets = self.members.len();
-        self.members.retain(|(member, _)| *member != task);
-        if self.members.len() == tickets {
-            return;
+        let Some(owner) = self.members.remove(&task) else { return };
+        let Some(queue) = self.queues.get_mut(&owner) else { return };
+        queue.retain(|ticket| ticket.attempt.task != task);
+        if queue.is_empty() {
+            self.queues.remove(&owner);
+            self.turns.retain(|turn| *turn != owner);
         }
-        for queue in self.queues.values_mut() {
-            queue.retain(|ticket| ticket.attempt.task != task);
-        }
-        self.queues.retain(|_, queue| !queue.is_empty());
-        self.turns.retain(|owner| self.queues.contains_key(owner));
     }
 }

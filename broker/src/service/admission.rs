@@ -1,5 +1,8 @@
 //! Places at agents: how many tasks each works on at a time, who waits, and whether it is tried at all. The rules are the
 //! core's ([`broker_core::admission`]); what is here is live state, told anew from the trees after a restart.
+//!
+//! A task has a place because its tree says that it keeps the agent busy. Before the tree can say so, a [`Place`] is taken
+//! for it; that one goes along with the step that begins the task, and is given back when the step is over.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -10,14 +13,18 @@ use broker_core::delegation::input::{AttemptId, Failure, Input};
 use broker_core::journal::Record;
 use broker_core::{TaskId, Timestamp, Tree};
 use dashmap::DashMap;
+use dashmap::mapref::one::RefMut;
 use protocol::A2aError;
 
-use super::{Broker, error};
+use super::{Broker, RESUME_PAGE, error};
+
+/// How often a tree is tried to be read before agents are sent more without knowing whom it keeps busy.
+const COUNT_ATTEMPTS: u32 = 5;
 
 /// Bounds on what agents are sent.
 #[derive(Debug, Clone, Copy)]
 pub struct AdmissionOptions {
-    /// Most tasks that wait for one agent.
+    /// Most tasks of one principal that wait for one agent.
     pub waiting: usize,
     /// Failures in a row after which an agent is not tried for a while; 0: never.
     pub failures: u32,
@@ -51,17 +58,13 @@ impl AdmissionOptions {
 pub(super) struct Places {
     options: AdmissionOptions,
     agents: DashMap<String, Admission>,
-    /// Which agent a task keeps busy, of those that have a limit.
+    /// Which agent a task keeps busy, of those that have an entry.
     busy: DashMap<TaskId, String>,
 }
 
 impl Places {
     pub(super) fn new(options: AdmissionOptions) -> Self {
         Self { options, agents: DashMap::new(), busy: DashMap::new() }
-    }
-
-    fn take(&self, task: TaskId, agent: &str) {
-        self.busy.insert(task, agent.to_owned());
     }
 }
 
@@ -73,30 +76,59 @@ pub(super) struct Load {
     pub(super) down_until: Option<Timestamp>,
 }
 
+/// What a task that is about to begin has at its agent. A place that was taken is given back when this is dropped; by then
+/// the task's tree has said whether the task works there, or the task did not come to be.
+#[must_use = "a place is given back when it is dropped"]
+pub(super) struct Place {
+    broker: Arc<Broker>,
+    agent: String,
+    task: TaskId,
+    kind: Kind,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// The agent takes any number.
+    Free,
+    Taken,
+    /// There is none yet; the task has to wait.
+    None,
+}
+
+impl Place {
+    /// Whether the task may be sent to the agent at once.
+    pub(super) fn admits(&self) -> bool {
+        self.kind != Kind::None
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if self.kind == Kind::Taken {
+            self.broker.change_places(&self.agent, |admission| admission.release(self.task));
+            Broker::pump_soon(&self.broker, &self.agent);
+        }
+    }
+}
+
 impl Broker {
-    /// Takes a place for a task that is about to begin: `false` if it has to wait for one. Refused where too many wait.
-    pub(super) fn enter(&self, agent: &str, task: TaskId) -> Result<bool, A2aError> {
-        let at_once = self.registry.get(agent).and_then(|agent| agent.max_concurrent);
-        if at_once.is_none() && !self.places.agents.contains_key(agent) {
-            return Ok(true);
-        }
-        let mut admission = self.admission(agent, at_once);
-        match admission.enter(task, self.clock.now()) {
-            Entry::Admitted => {
-                self.places.take(task, agent);
-                Ok(true)
-            }
-            Entry::Waits => Ok(false),
-            Entry::Full => Err(error::agent_busy(agent)),
+    /// Takes a place for a task that is about to begin, if there is one. Refused where too many wait.
+    pub(super) fn enter(self: &Arc<Self>, agent: &str, task: TaskId, owner: &str) -> Result<Place, A2aError> {
+        let entry = self.admission_if_kept(agent).map(|mut kept| kept.enter(task, owner, self.clock.now()));
+        match entry {
+            None => Ok(self.place(agent, task, Kind::Free)),
+            Some(Entry::Admitted) => Ok(self.place(agent, task, Kind::Taken)),
+            Some(Entry::Waits) => Ok(self.place(agent, task, Kind::None)),
+            Some(Entry::Full) => Err(error::agent_busy(agent)),
         }
     }
 
-    /// Gives a place back that was taken for a task that did not come to be.
-    pub(super) fn leave(self: &Arc<Self>, task: TaskId) {
-        self.set_busy(task, None);
+    fn place(self: &Arc<Self>, agent: &str, task: TaskId, kind: Kind) -> Place {
+        Place { broker: Arc::clone(self), agent: agent.to_owned(), task, kind }
     }
 
-    /// An attempt waits until the agent has a place for it.
+    /// An attempt waits until the agent has a place for it. Called with its tree locked, so that it waits no longer than
+    /// the tree says.
     pub(super) fn wait_for_place(
         self: &Arc<Self>,
         root: TaskId,
@@ -104,54 +136,105 @@ impl Broker {
         agent: &str,
         owner: String,
     ) {
-        let at_once = self.registry.get(agent).and_then(|agent| agent.max_concurrent);
-        self.admission(agent, at_once).wait(Ticket { root, attempt, owner });
+        self.admission(agent).wait(Ticket { root, attempt, owner });
         self.pump(agent);
     }
 
     /// Keeps places true to records that have just become true: a task that ends, or waits for its children or its
-    /// caller, makes way for another.
+    /// caller, makes way for another. Called with the tree locked.
     pub(super) fn keep_places(self: &Arc<Self>, tree: &Tree, records: &[Record]) {
-        if self.places.agents.is_empty() {
-            return;
-        }
         let changed: BTreeSet<TaskId> = records.iter().map(|record| record.task).collect();
         let parents: BTreeSet<TaskId> = changed.iter().filter_map(|&task| tree.parent(task)).collect();
-        for task in changed.union(&parents) {
-            self.set_busy(*task, tree.busy_agent(*task));
+        self.count_tasks(tree, changed.union(&parents).copied());
+    }
+
+    fn count_tasks(self: &Arc<Self>, tree: &Tree, tasks: impl Iterator<Item = TaskId>) {
+        let left: BTreeSet<String> = tasks.filter_map(|task| self.count_task(tree, task)).collect();
+        left.iter().for_each(|agent| self.pump(agent));
+    }
+
+    /// Counts a task where its tree says it stands. The agent it has left, if it has.
+    fn count_task(&self, tree: &Tree, task: TaskId) -> Option<String> {
+        if !tree.is_queued(task)
+            && let Some(agent) = tree.agent(task)
+        {
+            self.change_places(agent, |admission| admission.forget(task));
+        }
+        let (now, before) = (tree.busy_agent(task), self.places.busy.get(&task).map(|agent| agent.clone()));
+        if before.as_deref() == now {
+            return None;
+        }
+        let now = now.filter(|agent| {
+            self.admission_if_kept(agent).map(|mut kept| kept.set_busy(task, true)).is_some()
+        });
+        match now {
+            Some(agent) => drop(self.places.busy.insert(task, agent.to_owned())),
+            None if before.is_some() => drop(self.places.busy.remove(&task)),
+            None => {}
+        }
+        let before = before?;
+        self.change_places(&before, |admission| admission.set_busy(task, false));
+        Some(before)
+    }
+
+    /// After a restart, before anybody is let in, or when an agent is given a limit: the tasks that are at work take their
+    /// places, even where those are fewer.
+    pub(super) async fn take_up_places(self: &Arc<Self>) -> Result<(), A2aError> {
+        if self.registry.all().iter().all(|agent| agent.max_concurrent.is_none()) {
+            return Ok(());
+        }
+        let mut after = None;
+        loop {
+            let page = self.store.open_trees(after, RESUME_PAGE).await;
+            let page = page.map_err(|failure| error::store(&failure))?;
+            let Some(last) = page.last().copied() else { return Ok(()) };
+            for root in page {
+                self.count_when_readable(root).await;
+            }
+            after = Some(last);
         }
     }
 
-    /// After a restart: the tasks that are at work take their places again, even where those are fewer by now.
-    pub(super) fn take_up_places(&self, tree: &Tree) {
-        for summary in tree.subtree(tree.root()) {
-            let Some(agent) = tree.busy_agent(summary.task) else { continue };
-            let at_once = self.registry.get(agent).and_then(|agent| agent.max_concurrent);
-            if at_once.is_some() {
-                self.admission(agent, at_once).set_busy(summary.task, true);
-                self.places.take(summary.task, agent);
+    /// One tree that cannot be read does not keep the broker from starting.
+    async fn count_when_readable(self: &Arc<Self>, root: TaskId) {
+        for _ in 0..COUNT_ATTEMPTS {
+            let Err(failure) = self.count_tree(root).await else { return };
+            tracing::error!(%root, ?failure, "what an open tree keeps busy could not be read");
+            if failure.kind != protocol::ErrorKind::Unavailable {
+                return;
             }
+            tokio::time::sleep(self.recovery.ask_every).await;
         }
+    }
+
+    /// Counts all tasks of a tree that is taken up.
+    pub(super) async fn count_tree(self: &Arc<Self>, root: TaskId) -> Result<(), A2aError> {
+        let Some(cell) = self.trees.load(root).await? else { return Ok(()) };
+        let tree = cell.tree.lock().await;
+        self.count_tasks(&tree, tree.tasks());
+        Ok(())
     }
 
     /// What a message that failed says about trying the agent at all.
     pub(super) fn judge_reach(&self, agent: &str, failure: &Failure) {
         match failure {
             Failure::NeverSent(_) | Failure::Broken(_) | Failure::Unreachable(_) => {
-                let at_once = self.registry.get(agent).and_then(|agent| agent.max_concurrent);
-                self.admission(agent, at_once).failed(self.clock.now());
+                self.admission(agent).failed(self.clock.now());
             }
             _ => {}
         }
     }
 
-    /// The agent answered: whoever waits may try it.
-    pub(super) fn note_reached(self: &Arc<Self>, agent: &str) {
-        let Some(mut admission) = self.places.agents.get_mut(agent) else { return };
-        admission.answered();
-        drop(admission);
+    /// The agent took a message: whoever waits may try it.
+    pub(super) fn note_taken(self: &Arc<Self>, agent: &str) {
+        self.change_places(agent, Admission::took);
         self.pump(agent);
-        self.places.agents.remove_if(agent, |_, admission| admission.is_idle());
+    }
+
+    /// The agent answered.
+    pub(super) fn note_reached(self: &Arc<Self>, agent: &str) {
+        self.change_places(agent, Admission::answered);
+        self.pump(agent);
     }
 
     pub(super) fn load_of(&self, agent: &str) -> Load {
@@ -163,35 +246,39 @@ impl Broker {
         })
     }
 
-    fn admission(
-        &self,
-        agent: &str,
-        at_once: Option<u32>,
-    ) -> dashmap::mapref::one::RefMut<'_, String, Admission> {
-        let limits = self.places.options.limits(at_once);
-        let mut admission =
-            self.places.agents.entry(agent.to_owned()).or_insert_with(|| Admission::new(limits));
-        admission.set_limits(limits);
-        admission
+    /// What is kept of an agent, from now on if not before.
+    fn admission(&self, agent: &str) -> RefMut<'_, String, Admission> {
+        let limits = self.places.options.limits(self.limit_of(agent));
+        let mut kept = self.places.agents.entry(agent.to_owned()).or_insert_with(|| Admission::new(limits));
+        kept.set_limits(limits);
+        kept
     }
 
-    fn set_busy(self: &Arc<Self>, task: TaskId, agent: Option<&str>) {
-        let before = self.places.busy.get(&task).map(|agent| agent.clone());
-        if before.as_deref() == agent {
-            return;
-        }
-        if let Some(before) = before {
-            self.places.busy.remove(&task);
-            if let Some(mut admission) = self.places.agents.get_mut(&before) {
-                admission.set_busy(task, false);
-            }
-            self.pump(&before);
-        }
-        if let Some(agent) = agent
-            && let Some(mut admission) = self.places.agents.get_mut(agent)
-        {
-            admission.set_busy(task, true);
-            self.places.take(task, agent);
+    /// The same of an agent with a limit, or in trouble; of others nothing is kept.
+    fn admission_if_kept(&self, agent: &str) -> Option<RefMut<'_, String, Admission>> {
+        let is_kept = self.places.agents.contains_key(agent) || self.limit_of(agent).is_some();
+        is_kept.then(|| self.admission(agent))
+    }
+
+    fn limit_of(&self, agent: &str) -> Option<u32> {
+        self.registry.get(agent)?.max_concurrent
+    }
+
+    /// Changes what is kept of an agent, which is nothing once there is nothing to say.
+    fn change_places(&self, agent: &str, change: impl FnOnce(&mut Admission)) {
+        let Some(mut kept) = self.places.agents.get_mut(agent) else { return };
+        change(&mut kept);
+        drop(kept);
+        self.places.agents.remove_if(agent, |_, kept| kept.is_idle());
+    }
+
+    /// Lets in whoever's turn it is, in a moment: whoever drops a place may be in the middle of letting another in.
+    fn pump_soon(self: &Arc<Self>, agent: &str) {
+        // Without a runtime the broker is coming down, and lets nobody in.
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        if self.places.agents.get(agent).is_some_and(|kept| kept.waiting() > 0) {
+            let (broker, agent) = (Arc::clone(self), agent.to_owned());
+            runtime.spawn(async move { broker.pump(&agent) });
         }
     }
 
@@ -204,8 +291,8 @@ impl Broker {
             let broker = Arc::clone(self);
             match turn {
                 Turn::Admitted(ticket) => {
-                    self.places.take(ticket.attempt.task, agent);
-                    tokio::spawn(async move { broker.admit(ticket).await });
+                    let place = self.place(agent, ticket.attempt.task, Kind::Taken);
+                    tokio::spawn(async move { broker.admit(ticket, place).await });
                 }
                 Turn::Down(ticket, until) => {
                     let wait = until.as_millis().saturating_sub(self.clock.now().as_millis());
@@ -219,12 +306,10 @@ impl Broker {
         }
     }
 
-    async fn admit(self: Arc<Self>, ticket: Ticket) {
+    /// Whether it came in time to be of use, the tree has said before the place is given back.
+    async fn admit(self: Arc<Self>, ticket: Ticket, place: Place) {
         let Ticket { root, attempt, .. } = ticket;
         self.drive_until_taken(root, Input::Admitted { attempt }).await;
-        // Whether it came in time to be of use, the tree knows.
-        let Ok(Some(cell)) = self.trees.load(root).await else { return self.leave(attempt.task) };
-        let busy = cell.tree.lock().await.busy_agent(attempt.task).map(ToOwned::to_owned);
-        self.set_busy(attempt.task, busy.as_deref());
+        drop(place);
     }
 }

@@ -302,7 +302,11 @@ impl Broker {
     }
 
     /// Registers an agent, or replaces its registration. Its card must be there.
-    pub async fn register_agent(&self, caller: &Caller, mut new: NewAgent) -> Result<AgentView, A2aError> {
+    pub async fn register_agent(
+        self: &Arc<Self>,
+        caller: &Caller,
+        mut new: NewAgent,
+    ) -> Result<AgentView, A2aError> {
         self.require_operator(caller, CHANGE_REGISTRY)?;
         let caps = check(&new)?;
         let confined = new.auth.map(|auth| auth.confined(self.secret_dir.as_deref())).transpose();
@@ -319,6 +323,12 @@ impl Broker {
         let event = agent.registration(audit::by(caller));
         let turn = self.registry.changing.lock().await;
         let agent = self.registry.put(agent, Some(event), &turn).await?;
+        // It may have a limit since now, and be at work for long.
+        if agent.max_concurrent.is_some()
+            && let Err(failure) = self.take_up_places().await
+        {
+            tracing::warn!(agent = agent.name, %failure, "whom it is busy with is not counted");
+        }
         self.health.forget(&agent.name);
         self.hooks.forget(&agent.name);
         self.refreshing.fetched(&agent.name, caching.max_age, &*self.clock);

@@ -129,8 +129,11 @@ impl Conversation {
         };
         let (is_turn, latest) = (request.message.task_id.is_some(), request.message.message_id.clone());
         let ended = match self.dispatch(&endpoint, request).await {
-            Ok(events) if is_turn => self.listen(self.taking(events, latest.clone())).await,
-            Ok(events) => self.listen(events).await,
+            Ok(events) => {
+                self.broker.note_taken(&self.agent);
+                let events = if is_turn { self.taking(events, latest.clone()) } else { events };
+                self.listen(events).await
+            }
             Err(failure) => {
                 self.note_failure(&failure);
                 if is_turn && matches!(failure, Failure::NeverSent(_) | Failure::Busy { .. }) {

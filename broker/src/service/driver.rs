@@ -12,8 +12,8 @@ use broker_core::sabotage::{Guard, removed};
 use broker_core::{Decision, Refusal, TaskId, Timestamp, Tree};
 use bytes::Bytes;
 use protocol::A2aError;
-use tokio::sync::MutexGuard;
 
+use super::admission::Place;
 use super::error;
 use super::trees::TreeCell;
 use super::{Broker, audit, conversation, push};
@@ -46,6 +46,15 @@ impl DriveError {
     }
 }
 
+/// What is reserved with an input, and let go with it if the tree will not have it.
+#[derive(Default)]
+pub(super) struct Reserved {
+    /// A message id.
+    pub(super) claim: Option<Claim>,
+    /// Places at agents.
+    pub(super) places: Vec<Place>,
+}
+
 impl From<DriveError> for A2aError {
     fn from(failure: DriveError) -> Self {
         match failure {
@@ -60,7 +69,7 @@ impl Broker {
     /// Feeds an input to a tree in memory or in the store. A tree that does not exist swallows it.
     pub(super) async fn drive(self: &Arc<Self>, root: TaskId, input: Input) -> Result<(), DriveError> {
         match self.trees.load(root).await.map_err(DriveError::Failed)? {
-            Some(cell) => self.drive_cell(cell, input, None).await,
+            Some(cell) => self.drive_cell(cell, input, Reserved::default()).await,
             None => Ok(()),
         }
     }
@@ -77,14 +86,14 @@ impl Broker {
         }
     }
 
-    /// Feeds an input to a tree, reserving a message id with it.
+    /// Feeds an input to a tree, with what is reserved for it.
     pub(super) async fn drive_cell(
         self: &Arc<Self>,
         cell: Arc<TreeCell>,
         input: Input,
-        claim: Option<Claim>,
+        reserved: Reserved,
     ) -> Result<(), DriveError> {
-        let step = Arc::clone(self).step_on_current(cell, input, claim);
+        let step = Arc::clone(self).step_on_current(cell, input, reserved);
         if removed(Guard::HangUps) {
             return step.await;
         }
@@ -99,12 +108,17 @@ impl Broker {
         self: Arc<Self>,
         mut cell: Arc<TreeCell>,
         input: Input,
-        claim: Option<Claim>,
+        reserved: Reserved,
     ) -> Result<(), DriveError> {
         loop {
-            let tree = cell.tree.lock().await;
+            let mut tree = cell.tree.lock().await;
             if !cell.is_abandoned() {
-                return self.step(&cell, tree, input, claim).await;
+                let done = self.step(&cell, &mut tree, input, reserved).await;
+                if done.is_err() && tree.version() == 0 && !cell.is_abandoned() {
+                    // It did not come to be, whether or not somebody is left to hear of it.
+                    self.trees.forget(tree.root());
+                }
+                return done;
             }
             drop(tree);
             cell = self.trees.current(&cell).await.map_err(DriveError::Failed)?;
@@ -114,18 +128,18 @@ impl Broker {
     async fn step(
         self: &Arc<Self>,
         cell: &Arc<TreeCell>,
-        mut tree: MutexGuard<'_, Tree>,
+        tree: &mut Tree,
         input: Input,
-        claim: Option<Claim>,
+        Reserved { claim, places }: Reserved,
     ) -> Result<(), DriveError> {
         let (now, takes_up) = (self.clock.now(), matches!(input, Input::Resume));
         let is_alarm = matches!(input, Input::Tick);
+        let root = tree.root();
         let decision = tree.decide(input, now, &self.limits).map_err(|refused| {
             self.note_refused(&refused, now);
             DriveError::Refused(refused.refusal)
         })?;
         if !decision.records.is_empty() {
-            let root = tree.root();
             let append = prepare(root, tree.version(), &decision, claim, now)?;
             if let Err(failure) = self.store.append(append).await
                 && !removed(Guard::DurableFirst)
@@ -134,11 +148,11 @@ impl Broker {
                     return Err(not_appended(failure));
                 }
                 // What is durable now is for the journal to say, not for this copy; and if it is, then nothing that
-                // was to follow has. Whoever takes up a tree goes on trying by itself.
+                // was to follow has. Whoever takes up a tree goes on trying by itself. Until then the places stay taken.
                 self.trees.forget(root);
-                self.open_tasks.forget(&tree, cell);
+                self.open_tasks.forget(tree, cell);
                 if !takes_up && !removed(Guard::UncertainAppends) {
-                    self.take_up_again(root);
+                    self.take_up_again(root, places);
                 }
                 return Err(DriveError::Uncertain(error::uncertain(&failure)));
             }
@@ -147,23 +161,22 @@ impl Broker {
                     self.trees.forget(root);
                     return Err(DriveError::Failed(error::damaged(&damage)));
                 }
-                cell.publish(&tree, record);
+                cell.publish(tree, record);
             }
-            self.push_records(&tree, &decision.records);
-            self.keep_places(&tree, &decision.records);
-            self.open_tasks.count(&tree, cell);
+            self.push_records(tree, &decision.records);
+            self.keep_places(tree, &decision.records);
+            self.open_tasks.count(tree, cell);
             self.timers.set(root, tree.next_timer(&self.limits));
             if !tree.is_open() {
                 self.trees.retire(root, tree.bytes());
             }
         }
-        let root = tree.root();
         if is_alarm && decision.records.is_empty() {
             // It came too early, by a clock that was set back. An alarm rings once.
             let next = tree.next_timer(&self.limits);
             self.timers.set(root, next.map(|next| next.max(now.add_millis(EARLY_ALARM_MS))));
         }
-        drop(tree);
+        // With the tree still locked, so that effects begin in the order in which they were decided.
         for action in decision.actions {
             match action {
                 // Who listens already is not to be interrupted by a tree that is taken up in the middle of its life.

@@ -127,7 +127,9 @@ pub(super) fn credential_required() -> A2aError {
 
 /// More tasks wait for an agent than may.
 pub(super) fn agent_busy(agent: &str) -> A2aError {
-    let message = format!("as many tasks wait for {agent} as may (limits.max_waiting); try again later");
+    let message = format!(
+        "as many tasks of one principal wait for {agent} as may (limits.max_waiting); try again later"
+    );
     overloaded(message, "AGENT_BUSY")
 }
 

@@ -9,7 +9,7 @@ use protocol::{A2aError, ErrorKind, TaskState};
 use serde::Serialize;
 
 use super::caller::{Caller, Identity, Role};
-use super::driver::DriveError;
+use super::driver::Reserved;
 use super::{Broker, Target, error};
 use crate::ports::store::RowQuery;
 
@@ -108,19 +108,16 @@ impl Broker {
         let by = caller.display_name();
         if !approve {
             let input = Input::Decide { task, grant: None, by };
-            return Ok(self.drive_cell(cell, input, None).await?);
+            return Ok(self.drive_cell(cell, input, Reserved::default()).await?);
         }
         let agent = self.registry.resolved(&agent).await?;
         let id = self.clock.new_task_id();
-        let admitted = self.enter(&agent.name, id)?;
-        let to = self.candidate(&agent, &owner, &context, admitted);
+        let place = self.enter(&agent.name, id, &owner)?;
+        let to = self.candidate(&agent, &owner, &context, place.admits());
         let to = to.ok_or_else(|| error::agent_not_found(&agent.name))?;
         let input = Input::Decide { task, grant: Some(Box::new(NewGrant { id, to })), by };
-        let decided: Result<(), DriveError> = self.drive_cell(cell, input, None).await;
-        if decided.is_err() {
-            self.leave(id);
-        }
-        Ok(decided?)
+        let reserved = Reserved { places: vec![place], ..Reserved::default() };
+        Ok(self.drive_cell(cell, input, reserved).await?)
     }
 
     /// Decides about a task whose outcome is unknown. For operators.
@@ -133,6 +130,6 @@ impl Broker {
         self.require_operator(caller, RESOLVE)?;
         let (cell, task) = self.find_readable(caller, &Target::Any, task).await?;
         let by = caller.display_name();
-        Ok(self.drive_cell(cell, Input::Resolve { task, resolution, by }, None).await?)
+        Ok(self.drive_cell(cell, Input::Resolve { task, resolution, by }, Reserved::default()).await?)
     }
 }

@@ -63,21 +63,17 @@ impl Broker {
             return Err(format!("it has not answered lately and is not tried before {until}"));
         }
         let task = search.attempt.task;
-        let admitted = self.enter(name, task).map_err(|error| error.message)?;
-        let to = self.candidate(&agent, &search.owner, &search.context_id, admitted);
+        // Held until it is known what became of it.
+        let place = self.enter(name, task, &search.owner).map_err(|error| error.message)?;
+        let to = self.candidate(&agent, &search.owner, &search.context_id, place.admits());
         let input =
             Input::Reassign { attempt: search.attempt, to: Box::new(to.ok_or("its card is not known")?) };
         loop {
             match self.drive(root, input.clone()).await {
                 Ok(()) => return Ok(()),
                 Err(failure) if failure.is_passing() => tokio::time::sleep(self.recovery.ask_every).await,
-                Err(failure) => {
-                    self.leave(task);
-                    return Err(match failure {
-                        DriveError::Refused(refusal) => refusal.to_string(),
-                        failure => protocol::A2aError::from(failure).message,
-                    });
-                }
+                Err(DriveError::Refused(refusal)) => return Err(refusal.to_string()),
+                Err(failure) => return Err(protocol::A2aError::from(failure).message),
             }
         }
     }

@@ -37,7 +37,7 @@ use broker_core::{Limits, Timestamp};
 
 pub use self::accounts::Accounts;
 pub use self::admission::AdmissionOptions;
-use self::admission::Places;
+use self::admission::{Place, Places};
 pub use self::agents::{
     AgentView, CardDrift, CardOptions, Health, NewAgent, ProbeOptions, Probed, RetryConfig, SkillRetry,
     SkillView, Source, is_agent_name,
@@ -263,6 +263,7 @@ impl Broker {
         tokio::spawn(agents::refresh_cards(Arc::downgrade(self)));
         tokio::spawn(agents::probe_all(Arc::downgrade(self)));
         self.resume_pushes().await?;
+        self.take_up_places().await?;
         let (mut after, mut resumed) = (None, 0);
         loop {
             let page = self.store.open_trees(after, RESUME_PAGE).await;
@@ -271,7 +272,7 @@ impl Broker {
             for root in page.into_iter().filter(|_| !removed(Guard::Restarts)) {
                 if let Err(failure) = self.take_up(root).await {
                     tracing::error!(%root, ?failure, "an open tree could not be taken up");
-                    self.take_up_again(root);
+                    self.take_up_again(root, Vec::new());
                 }
                 resumed += 1;
             }
@@ -280,11 +281,12 @@ impl Broker {
     }
 
     /// Takes up a tree as soon as the store lets it, as after a restart: something was to follow from its last append,
-    /// and nobody else will see to it.
-    fn take_up_again(self: &Arc<Self>, root: broker_core::TaskId) {
+    /// and nobody else will see to it. Places at agents that were taken for it stay taken until then.
+    fn take_up_again(self: &Arc<Self>, root: broker_core::TaskId, places: Vec<Place>) {
         let broker = Arc::downgrade(self);
         let pause = self.recovery.ask_every;
         tokio::spawn(async move {
+            let _places = places;
             loop {
                 tokio::time::sleep(pause).await;
                 let Some(alive) = broker.upgrade() else { return };
@@ -298,12 +300,13 @@ impl Broker {
     }
 
     async fn take_up(self: &Arc<Self>, root: broker_core::TaskId) -> Result<(), driver::DriveError> {
+        // Before the tree asks for places, it is known which it has.
+        self.count_tree(root).await.map_err(driver::DriveError::Failed)?;
         self.drive(root, Input::Resume).await?;
         if let Some(cell) = self.trees.load(root).await.map_err(driver::DriveError::Failed)? {
             let tree = cell.tree.lock().await;
             self.timers.set(root, tree.next_timer(&self.limits));
             self.open_tasks.count(&tree, &cell);
-            self.take_up_places(&tree);
         }
         Ok(())
     }

@@ -11,9 +11,10 @@ use capability::Scope;
 use capability::ledger::Ceilings;
 use protocol::Message;
 
+use super::admission::Place;
 use super::agents::Agent;
 use super::caller::Caller;
-use super::driver::DriveError;
+use super::driver::{DriveError, Reserved};
 use super::send::{self, Accepted, Begun, Parent};
 use super::{Broker, error};
 
@@ -35,50 +36,31 @@ impl Broker {
             chosen.push((subtask, agent));
         }
         let id = begun.id;
-        let (children, taken) = self.sub_tasks(&begun, chosen).map_err(DriveError::Failed)?;
-        let is_root = begun.parent.is_none();
+        let (children, places) = self.sub_tasks(&begun, chosen).map_err(DriveError::Failed)?;
         let cell = begun.cell(self);
-        let claim = begun.claim();
+        let reserved = Reserved { claim: Some(begun.claim()), places };
         let task = begun.into_task(asked, own_facts(), true);
         let new = NewGroup { task, group, subtasks: children };
-        let done = self.drive_cell(Arc::clone(&cell), Input::Group(Box::new(new)), Some(claim)).await;
-        if done.is_err() {
-            for task in taken {
-                self.leave(task);
-            }
-            if is_root {
-                self.trees.forget(id);
-            }
-        }
-        done.map(|()| Accepted::new(cell, id))
+        self.drive_cell(Arc::clone(&cell), Input::Group(Box::new(new)), reserved).await?;
+        Ok(Accepted::new(cell, id))
     }
 
-    /// The sub-tasks of a group, and those that have taken a place.
+    /// The sub-tasks of a group, and their places.
     fn sub_tasks(
         self: &Arc<Self>,
         begun: &Begun,
         chosen: Vec<Chosen>,
-    ) -> Result<(Vec<NewTask>, Vec<TaskId>), protocol::A2aError> {
-        let (mut children, mut taken) = (Vec::new(), Vec::new());
+    ) -> Result<(Vec<NewTask>, Vec<Place>), protocol::A2aError> {
+        let (mut children, mut places) = (Vec::new(), Vec::new());
         for (index, (subtask, agent)) in chosen.into_iter().enumerate() {
             let id = self.clock.new_task_id();
-            match self.enter(&agent.name, id).and_then(|admitted| {
-                let facts = agent.resolved.as_ref().map(|resolved| resolved.facts.clone());
-                Ok((admitted, facts.ok_or_else(|| error::agent_not_found(&agent.name))?))
-            }) {
-                Ok((admitted, facts)) => {
-                    taken.push(id);
-                    children.push(begun.sub_task(id, index + 1, subtask, facts, admitted));
-                }
-                Err(refused) => {
-                    for task in taken {
-                        self.leave(task);
-                    }
-                    return Err(refused);
-                }
-            }
+            let facts = agent.resolved.as_ref().map(|resolved| resolved.facts.clone());
+            let facts = facts.ok_or_else(|| error::agent_not_found(&agent.name))?;
+            let place = self.enter(&agent.name, id, &begun.owner)?;
+            children.push(begun.sub_task(id, index + 1, subtask, facts, place.admits()));
+            places.push(place);
         }
-        Ok((children, taken))
+        Ok((children, places))
     }
 
     /// Gives the caller's own task to another agent. The caller hears how the task stands, and no more.
@@ -95,10 +77,10 @@ impl Broker {
             return Err(DriveError::Failed(error::invalid("message.metadata", problem)));
         };
         let context = cell.tree.lock().await.owner_and_context(task).map(|(_, context)| context.to_owned());
-        let admitted = self.enter(&agent.name, task).map_err(DriveError::Failed)?;
-        let to = self.candidate(agent, &owner, &context.unwrap_or_default(), admitted);
+        let place = self.enter(&agent.name, task, &owner).map_err(DriveError::Failed)?;
+        let to = self.candidate(agent, &owner, &context.unwrap_or_default(), place.admits());
         let to = to.ok_or_else(|| DriveError::Failed(error::agent_not_found(&agent.name)))?;
-        let claim = begun.claim_for(task);
+        let reserved = Reserved { claim: Some(begun.claim_for(task)), places: vec![place] };
         let handed = NewHandOff {
             task,
             held: caller.held(true),
@@ -107,11 +89,8 @@ impl Broker {
             asked: asked.scope,
             message: begun.message,
         };
-        let done = self.drive_cell(Arc::clone(&cell), Input::HandOff(Box::new(handed)), Some(claim)).await;
-        if done.is_err() {
-            self.leave(task);
-        }
-        done.map(|()| Accepted::settled(cell, task))
+        self.drive_cell(Arc::clone(&cell), Input::HandOff(Box::new(handed)), reserved).await?;
+        Ok(Accepted::settled(cell, task))
     }
 }
 

@@ -22,10 +22,11 @@ impl OpenTasks {
         Self { limit, counts: DashMap::new() }
     }
 
-    /// Refuses another task of an owner that has as many as it may.
-    pub(super) fn check(&self, owner: &str) -> Result<(), A2aError> {
+    /// Refuses so many more tasks of an owner, who would have more than it may.
+    pub(super) fn check(&self, owner: &str, more: u64) -> Result<(), A2aError> {
         let count = self.counts.get(owner).map_or(0, |count| *count);
-        if count < self.limit { Ok(()) } else { Err(error::too_many_open(self.limit)) }
+        let is_too_many = more > 0 && count.saturating_add(more) > self.limit;
+        if is_too_many { Err(error::too_many_open(self.limit)) } else { Ok(()) }
     }
 
     /// Counts a tree's open tasks as they are now.

@@ -27,6 +27,7 @@ use protocol::{
 pub use self::dead_letters::DeadLetter;
 pub(super) use self::outbox::{Outbox, changes};
 use super::caller::Caller;
+use super::driver::Reserved;
 use super::trees::TreeCell;
 use super::{Broker, Target, error};
 use crate::address::GivenBy;
@@ -109,7 +110,7 @@ impl Broker {
         request: DeleteTaskPushNotificationConfigRequest,
     ) -> Result<(), A2aError> {
         let (cell, task) = self.find_pushed(caller, target, &request.task_id).await?;
-        Ok(self.drive_cell(cell, Input::DeletePush { task, id: request.id }, None).await?)
+        Ok(self.drive_cell(cell, Input::DeletePush { task, id: request.id }, Reserved::default()).await?)
     }
 
     pub(super) async fn set_push(
@@ -118,7 +119,9 @@ impl Broker {
         task: TaskId,
         config: PushConfig,
     ) -> Result<(), A2aError> {
-        Ok(self.drive_cell(cell, Input::SetPush { task, config: Box::new(config) }, None).await?)
+        Ok(self
+            .drive_cell(cell, Input::SetPush { task, config: Box::new(config) }, Reserved::default())
+            .await?)
     }
 
     /// Reads a configuration as a caller sent it.

@@ -3,20 +3,20 @@
 
 use std::sync::Arc;
 
-use broker_core::TaskId;
 use broker_core::delegation::input::{AgentFacts, Input, NewTask};
 use broker_core::extension::{self, Asked, Mode};
 use broker_core::journal::PushConfig;
 use broker_core::sabotage::{Guard, removed};
+use broker_core::{TaskId, Tree};
 use protocol::{
-    A2aError, ErrorKind, Message, SendMessageRequest, SendMessageResponse, TaskPushNotificationConfig,
+    A2aError, ErrorKind, Message, SendMessageRequest, SendMessageResponse, Task, TaskPushNotificationConfig,
     Version,
 };
 use sha2::{Digest, Sha256};
 
 use super::agents::Agent;
 use super::caller::{Caller, Identity, Role};
-use super::driver::DriveError;
+use super::driver::{DriveError, Reserved};
 use super::stream::TaskStream;
 use super::trees::TreeCell;
 use super::{Broker, Target, error};
@@ -42,7 +42,7 @@ impl From<Version> for ServiceParameters {
 pub(super) struct Accepted {
     cell: Arc<TreeCell>,
     task: TaskId,
-    /// There is nothing for the caller to wait for.
+    /// There is nothing for the caller to wait for, and what comes of the task is not its business.
     settled: bool,
 }
 
@@ -74,8 +74,8 @@ impl Broker {
             return self.wait_for_answer(cell, task, history).await;
         }
         let tree = cell.tree.lock().await;
-        let shown = tree.task(task, history).ok_or_else(error::task_not_found)?;
-        Ok(SendMessageResponse::Task(shown))
+        let shown = if settled { standing(&tree, task) } else { tree.task(task, history) };
+        Ok(SendMessageResponse::Task(shown.ok_or_else(error::task_not_found)?))
     }
 
     /// Sends a message and listens. Resolves with the first event (spec §3.1.2).
@@ -91,7 +91,7 @@ impl Broker {
         let accepted = Box::pin(self.accept(caller, target, request, parameters));
         let Accepted { cell, task, settled } = accepted.await?;
         if settled {
-            return self.stream_once(&cell, task, history).await;
+            return self.stream_once(&cell, task).await;
         }
         self.stream_answer(cell, task, history).await
     }
@@ -111,7 +111,7 @@ impl Broker {
         let key = Key { principal: caller.claim_name(), digest: digest(target, &message)? };
         let claimed = self.store.claim(&key.principal, &message.message_id).await;
         if let Some(claim) = claimed.map_err(|failure| error::store(&failure))? {
-            return self.join(&key, &claim).await;
+            return self.join(caller, &key, &claim).await;
         }
         let begun = if message.task_id.is_some() {
             self.go_on(caller, target, message, push, &key).await
@@ -119,7 +119,7 @@ impl Broker {
             self.begin(caller, target, message, (modes, extensions, push), &key).await
         };
         match begun {
-            Err(DriveError::Claimed(claim)) => self.join(&key, &claim).await,
+            Err(DriveError::Claimed(claim)) => self.join(caller, &key, &claim).await,
             begun => Ok(begun?),
         }
     }
@@ -138,13 +138,15 @@ impl Broker {
         self.read_push(sent, version)
     }
 
-    /// The same message again: the same task, open or done. Another message under its id is refused.
-    async fn join(&self, key: &Key, claim: &Claim) -> Result<Accepted, A2aError> {
+    /// The same message again: the same task, open or done. Another message under its id is refused. Who gave the task
+    /// away by it hears again how it stands, and no more.
+    async fn join(&self, caller: &Caller, key: &Key, claim: &Claim) -> Result<Accepted, A2aError> {
         if claim.digest != key.digest {
             return Err(error::message_id_reused(&claim.message_id));
         }
         let cell = self.trees.load(claim.root).await?.ok_or_else(|| error::task_removed(claim))?;
-        Ok(Accepted::new(cell, claim.task))
+        let may_read = caller.may_read(&*cell.tree.lock().await, claim.task);
+        Ok(Accepted { settled: !may_read, ..Accepted::new(cell, claim.task) })
     }
 
     /// Continues a task with another message.
@@ -176,7 +178,8 @@ impl Broker {
             // Ahead of the turn, so that nothing that comes of it is missed.
             self.set_push(Arc::clone(&cell), task, config).await.map_err(failed)?;
         }
-        self.drive_cell(Arc::clone(&cell), Input::Turn { task, message }, Some(claim)).await?;
+        let reserved = Reserved { claim: Some(claim), ..Reserved::default() };
+        self.drive_cell(Arc::clone(&cell), Input::Turn { task, message }, reserved).await?;
         Ok(Accepted::new(cell, task))
     }
 
@@ -194,7 +197,12 @@ impl Broker {
             .map_err(|wrong| failed(error::invalid("message.metadata", &wrong.to_string())))?;
         let parent = self.lineage(caller, &asked, &message).await.map_err(failed)?;
         let owner = parent.as_ref().map_or_else(|| caller.display_name(), |parent| parent.owner.clone());
-        self.open_tasks.check(&owner).map_err(failed)?;
+        let opens = match &asked.mode {
+            Mode::Group(_, subtasks) => 1 + subtasks.len() as u64,
+            Mode::HandOff => 0,
+            _ => 1,
+        };
+        self.open_tasks.check(&owner, opens).map_err(failed)?;
         let begun = Begun {
             id: self.clock.new_task_id(),
             caller: parent.as_ref().map_or_else(|| owner.clone(), |parent| parent.agent.clone()),
@@ -228,19 +236,14 @@ impl Broker {
     ) -> Result<Accepted, DriveError> {
         let facts = agent.resolved.as_ref().map(|resolved| resolved.facts.clone());
         let facts = facts.ok_or_else(|| DriveError::Failed(error::agent_not_found(&agent.name)))?;
-        let (id, is_root) = (begun.id, begun.parent.is_none());
-        let admitted = self.enter(&agent.name, id).map_err(DriveError::Failed)?;
+        let id = begun.id;
+        let place = self.enter(&agent.name, id, &begun.owner).map_err(DriveError::Failed)?;
         let (cell, claim) = (begun.cell(self), begun.claim());
-        let new = begun.into_task(asked, facts, admitted);
+        let new = begun.into_task(asked, facts, place.admits());
         let claim = Some(claim).filter(|_| !removed(Guard::MessageIds));
-        let done = self.drive_cell(Arc::clone(&cell), Input::Delegate(Box::new(new)), claim).await;
-        if done.is_err() {
-            self.leave(id);
-            if is_root {
-                self.trees.forget(id);
-            }
-        }
-        done.map(|()| Accepted::new(cell, id))
+        let reserved = Reserved { claim, places: vec![place] };
+        self.drive_cell(Arc::clone(&cell), Input::Delegate(Box::new(new)), reserved).await?;
+        Ok(Accepted::new(cell, id))
     }
 
     /// The agent meant: the one addressed, the one named in the message, or the only one there is.
@@ -276,7 +279,7 @@ impl Broker {
     }
 
     /// The task the caller delegates for. Never what it merely says: its grant names the task, or it is an agent
-    /// known by its key and names a task the broker itself gave it.
+    /// known by its key and names a task the broker itself has sent it.
     async fn lineage(
         &self,
         caller: &Caller,
@@ -290,7 +293,7 @@ impl Broker {
                 for task in claimed.filter_map(|task| task.parse::<TaskId>().ok()) {
                     let Some(cell) = self.trees.find(task).await? else { continue };
                     let tree = cell.tree.lock().await;
-                    if tree.agent(task) == Some(agent) && tree.is_granted(task) {
+                    if tree.was_sent_to(task, agent) && tree.is_granted(task) {
                         let root = tree.root();
                         drop(tree);
                         return self.parent(root, task).await.map(Some);
@@ -404,6 +407,14 @@ fn digest(target: &Target, message: &Message) -> Result<[u8; 32], A2aError> {
     hash.update([0]);
     hash.update(serde_json::to_vec(message).map_err(|_| error::internal())?);
     Ok(hash.finalize().into())
+}
+
+/// How a task stands, without what was said and made in it.
+pub(super) fn standing(tree: &Tree, task: TaskId) -> Option<Task> {
+    let mut shown = tree.task(task, Some(0))?;
+    shown.artifacts.clear();
+    shown.status.message = None;
+    Some(shown)
 }
 
 /// The context an agent sees: one per owner, context and agent, so that agents cannot tell callers' contexts.

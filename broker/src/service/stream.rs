@@ -13,12 +13,12 @@ use broker_core::sabotage::{Guard, removed};
 use broker_core::{TaskId, Told, Tree};
 use bytes::Bytes;
 use futures_util::Stream;
-use protocol::{A2aError, SendMessageResponse, StreamResponse};
+use protocol::{A2aError, SendMessageResponse, StreamResponse, Task};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
 use super::trees::{TaskEvent, TreeCell, event_json};
-use super::{Broker, error};
+use super::{Broker, error, send};
 
 /// Records read from the journal at a time.
 const PAGE_RECORDS: usize = 32;
@@ -114,14 +114,11 @@ impl Broker {
         }
     }
 
-    /// A stream of the task as it stands, and nothing after it.
-    pub(super) async fn stream_once(
-        &self,
-        cell: &TreeCell,
-        task: TaskId,
-        history: Option<usize>,
-    ) -> Result<TaskStream, A2aError> {
-        let first = snapshot(&*cell.tree.lock().await, task, history)?;
+    /// A stream of how the task stands, and nothing after it.
+    pub(super) async fn stream_once(&self, cell: &TreeCell, task: TaskId) -> Result<TaskStream, A2aError> {
+        let tree = cell.tree.lock().await;
+        let first = shown_as(&tree, task, send::standing(&tree, task))?;
+        drop(tree);
         Ok(Box::pin(stream! { yield first; }))
     }
 
@@ -245,7 +242,11 @@ fn answer(tree: &Tree, task: TaskId, history: Option<usize>) -> Result<SendMessa
 }
 
 fn snapshot(tree: &Tree, task: TaskId, history: Option<usize>) -> Result<StreamItem, A2aError> {
-    let shown = tree.task(task, history).ok_or_else(error::task_not_found)?;
+    shown_as(tree, task, tree.task(task, history))
+}
+
+fn shown_as(tree: &Tree, task: TaskId, shown: Option<Task>) -> Result<StreamItem, A2aError> {
+    let shown = shown.ok_or_else(error::task_not_found)?;
     let json = serde_json::to_vec(&StreamResponse::Task(shown)).map_err(|_| error::internal())?;
     Ok(StreamItem { id: tree.seq(task), json: json.into() })
 }

@@ -15,6 +15,7 @@ use protocol::{
 use tokio::sync::broadcast::error::RecvError;
 
 use super::caller::{Caller, Identity, Role};
+use super::driver::Reserved;
 use super::stream::TaskStream;
 use super::trees::{TreeCell, Trees};
 use super::{Broker, Target, error};
@@ -142,7 +143,7 @@ impl Broker {
             return Err(error::task_not_found());
         }
         let by = caller.display_name();
-        self.drive_cell(Arc::clone(&cell), Input::Cancel { task, by }, None).await?;
+        self.drive_cell(Arc::clone(&cell), Input::Cancel { task, by }, Reserved::default()).await?;
         let limit = Duration::from_millis(self.limits.cancel_ms.unsigned_abs()) + CANCEL_GRACE;
         // Settled or not, the caller is told how it stands.
         let _ = tokio::time::timeout(limit, settled(&self.trees, cell, task)).await;

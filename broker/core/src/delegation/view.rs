@@ -189,6 +189,11 @@ impl Tree {
         self.nodes.get(attempt.task)?.live(attempt.number)?.agent_task.as_deref()
     }
 
+    /// All its tasks, in order of creation.
+    pub fn tasks(&self) -> impl Iterator<Item = TaskId> {
+        self.nodes.tasks()
+    }
+
     /// How many tasks are open.
     pub fn open_tasks(&self) -> u32 {
         self.open
@@ -217,6 +222,19 @@ impl Tree {
         let is_idle = matches!(node.phase, Phase::Asking(_) | Phase::Held(_) | Phase::Ended);
         let attempt = node.live_attempt().filter(|attempt| !is_idle && !attempt.progress.is_waiting());
         attempt.map(|_| node.terms().agent.as_str())
+    }
+
+    /// Whether the task was sent to this agent, and no other has had it since.
+    pub fn was_sent_to(&self, task: TaskId, agent: &str) -> bool {
+        let node = self.nodes.get(task).filter(|node| node.terms().agent == agent);
+        let last = node.and_then(|node| node.attempts.last());
+        last.is_some_and(|last| last.former.is_none() && last.was_sent())
+    }
+
+    /// Whether a task waits for a place at its agent.
+    pub fn is_queued(&self, task: TaskId) -> bool {
+        let live = self.nodes.get(task).and_then(Node::live_attempt);
+        live.is_some_and(|attempt| attempt.progress == Progress::Queued)
     }
 
     /// Whether an attempt is under way.

@@ -40,9 +40,12 @@ fn a_task_without_a_place_stays_submitted_over_a_crash_and_is_sent_once_it_has_o
     assert_eq!((world.state(id), states(&world, id)), (TaskState::Submitted, vec!["queued"]));
     assert!(world.sent.is_empty() && world.listening.is_empty(), "it was not sent, and nobody asks for it");
     assert_eq!(world.queued, [attempt(id, 1)], "it waits for a place again");
+    assert!(world.tree.is_queued(id) && !world.tree.was_sent_to(id, "a"), "its agent knows nothing of it");
     for _ in 0..2 {
         world.feed(Input::Admitted { attempt: attempt(id, 1) }).unwrap();
     }
+    assert!(!world.tree.is_queued(id) && world.tree.was_sent_to(id, "a"));
+    assert!(!world.tree.was_sent_to(id, "b"));
     assert_eq!(world.sent.len(), 1, "a place is used once");
 }
 

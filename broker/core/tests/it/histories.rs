@@ -67,8 +67,10 @@ enum Step {
         attempt: usize,
         how: usize,
     },
-    Taken {
+    /// Nobody asked, and the caller says something all the same.
+    SayMore {
         attempt: usize,
+        taken: bool,
     },
     Found {
         attempt: usize,
@@ -138,7 +140,7 @@ fn simple_step() -> impl Strategy<Value = Step> {
             .prop_map(|(attempt, what, cost)| Step::Say { attempt, what, cost }),
         6 => (some.clone(), 0_usize..12).prop_map(|(attempt, how)| Step::Fail { attempt, how }),
         2 => (some.clone(), 0_usize..8).prop_map(|(attempt, what)| Step::Found { attempt, what }),
-        1 => some.clone().prop_map(|attempt| Step::Taken { attempt }),
+        2 => (some.clone(), any::<bool>()).prop_map(|(attempt, taken)| Step::SayMore { attempt, taken }),
         4 => some.clone().prop_map(|task| Step::Turn { task }),
         1 => some.clone().prop_map(|task| Step::Cancel { task }),
         1 => some.clone().prop_map(|task| Step::Revoke { task }),
@@ -289,7 +291,6 @@ fn input(world: &mut World, step: &Step) -> Option<Input> {
             let attempt = attempt(world, *index)?;
             world.found(attempt, snapshot(attempt, STATES[*what], Some("found")))
         }
-        Step::Taken { attempt: index } => world.taken(attempt(world, *index)?),
         Step::Turn { task } => {
             let id = world.fresh();
             let message = Box::new(Message::user_text(format!("turn{id}"), "blue"));
@@ -309,7 +310,11 @@ fn input(world: &mut World, step: &Step) -> Option<Input> {
             world.now = world.now.add_millis(*millis);
             Input::Tick
         }
-        Step::AskBelow { .. } | Step::EscalateBelow { .. } | Step::Crash | Step::CrashDuring { .. } => {
+        Step::SayMore { .. }
+        | Step::AskBelow { .. }
+        | Step::EscalateBelow { .. }
+        | Step::Crash
+        | Step::CrashDuring { .. } => {
             return None;
         }
     })
@@ -340,10 +345,21 @@ fn escalate_below(world: &mut World, parent: usize) {
     let _ = world.feed(Input::Delegate(Box::new(NewTask { escalate: true, ..new })));
 }
 
+fn say_more(world: &mut World, index: usize, taken: bool) {
+    let Some(at) = pick(&world.listening, index).or_else(|| attempt(world, index)) else { return };
+    world.say(at, update(at, TaskState::Working, None));
+    let id = world.fresh();
+    let message = Box::new(Message::user_text(format!("turn{id}"), "hurry"));
+    if world.feed(Input::Turn { task: at.task, message }).is_ok() && taken {
+        let _ = world.feed(world.taken(at));
+    }
+}
+
 fn take(world: &mut World, step: &Step) {
     match step {
         Step::EscalateBelow { parent } => escalate_below(world, *parent),
         Step::AskBelow { parent, agent, answers } => ask_below(world, *parent, *agent, *answers),
+        Step::SayMore { attempt, taken } => say_more(world, *attempt, *taken),
         Step::Crash => world.crash(),
         Step::CrashDuring { step, durable } => {
             if let Some(input) = input(world, step) {

@@ -8,6 +8,7 @@ use protocol::A2aError;
 use serde_json::{Value, json};
 
 use super::{Grants, OAuthCode, OAuthError, SentProof};
+use crate::service::driver::Reserved;
 use crate::service::{Broker, Caller, Target, error as told};
 
 impl Broker {
@@ -51,7 +52,8 @@ impl Broker {
         };
         if let Some(live) = self.live(&claims).await? {
             let by = format!("its holder {}", claims.holder);
-            let revoked = self.drive_cell(live.cell, Input::Revoke { task: live.task, by }, None).await;
+            let revoked =
+                self.drive_cell(live.cell, Input::Revoke { task: live.task, by }, Reserved::default()).await;
             revoked.map_err(A2aError::from)?;
         }
         Ok(())
@@ -64,7 +66,7 @@ impl Broker {
             return Err(told::task_not_found());
         }
         let by = caller.display_name();
-        Ok(self.drive_cell(cell, Input::Revoke { task, by }, None).await?)
+        Ok(self.drive_cell(cell, Input::Revoke { task, by }, Reserved::default()).await?)
     }
 }
 

@@ -72,6 +72,8 @@ pub(crate) enum OnCancel {
 pub(crate) struct Agent {
     /// Streams, or is polled.
     pub(crate) streams: bool,
+    /// Most tasks it works on at a time.
+    pub(crate) at_once: Option<u32>,
     /// Ends its stream when it asks something.
     pub(crate) closes_when_asking: bool,
     /// Loses its tasks when it crashes.
@@ -138,6 +140,7 @@ impl Agents {
                 .collect();
             let agent = Agent {
                 streams: name != "dan",
+                at_once: *chance.pick(&[None, None, Some(1), Some(2)]),
                 closes_when_asking: chance.happens(500),
                 forgets: chance.happens(200),
                 hides_history: chance.happens(200),

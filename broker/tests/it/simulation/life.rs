@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use broker::config::Config;
 use broker::service::{
-    Accounts, AdmissionOptions, Broker, CardOptions, KeepFinished, NewAgent, Parts, Principal, Principals,
-    ProbeOptions, Proof, PushOptions, Recovery, Retention, Role, Settings,
+    Accounts, AdmissionOptions, AgentView, Broker, CardOptions, Credential, KeepFinished, NewAgent, Parts,
+    Principal, Principals, ProbeOptions, Proof, PushOptions, Recovery, Retention, Role, Settings,
 };
 use broker_core::Limits;
 use capability::Scope;
@@ -78,7 +78,7 @@ async fn live(world: Arc<World>) {
         }
         tokio::time::sleep(Duration::from_millis(500)).await;
     };
-    world.lock().broker = Some(broker);
+    world.lock().broker = Some(Arc::clone(&broker));
     tokio::spawn(probes::pry(Arc::clone(world)));
     tokio::spawn(crash(Arc::clone(world)));
     for name in NAMES {
@@ -94,16 +94,30 @@ async fn live(world: Arc<World>) {
             tokio::spawn(Conversation::new(world, number).go_on());
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
-        let mut state = world.lock();
-        if state.is_over() {
-            return;
+        if world.lock().is_over() {
+            return nothing_is_left_taken(world, &broker).await;
         }
+        let mut state = world.lock();
         if state.now() > state.weather.calm_from + HORIZON {
             let open = state.open_trees();
             let waiting = state.sessions.iter().filter(|session| !session.is_over());
             let waiting: Vec<String> = waiting.map(|session| session.message.message_id.clone()).collect();
             let what = format!("it never ends: open are {open:?}, somebody waits for {waiting:?}");
             return state.broken("2", &what);
+        }
+    }
+}
+
+/// With every task over, no agent is busy and nobody waits for one.
+async fn nothing_is_left_taken(world: &World, broker: &Arc<Broker>) {
+    // What is durable is known to the broker a moment later.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let (_, key) = PEOPLE[0];
+    let caller = broker.authenticate(Some(&Credential::Bearer(key.to_owned()))).await.unwrap();
+    for agent in broker.list_agents(&caller) {
+        let AgentView { name, busy, waiting, .. } = agent;
+        if (busy, waiting) != (0, 0) {
+            world.broken("places", &format!("all is over, and {name} has {busy} busy and {waiting} waiting"));
         }
     }
 }
@@ -151,8 +165,9 @@ async fn start(world: &Arc<World>) -> Option<Arc<Broker>> {
     };
     let broker = Broker::new(parts, settings);
     let agent = |name: &str| -> NewAgent {
-        let url = format!("http://{name}.example");
-        serde_json::from_value(json!({ "name": name, "url": url, "caps": caps(name) })).unwrap()
+        let (url, at_once) = (format!("http://{name}.example"), world.lock().agents.agent(name).at_once);
+        let agent = json!({ "name": name, "url": url, "caps": caps(name), "max_concurrent": at_once });
+        serde_json::from_value(agent).unwrap()
     };
     broker.load_keys().await.ok()?;
     broker.load_push_key().await.ok()?;

@@ -15,6 +15,8 @@ pub(crate) struct Mirror {
     pub(crate) tasks: BTreeMap<TaskId, Life>,
     /// Every tree's records, and after how many of them each append ended.
     pub(crate) journals: BTreeMap<TaskId, (Vec<Record>, Vec<usize>)>,
+    /// Tasks that were let in at an agent and have kept it busy since; those who came back to work are not among them.
+    let_in: BTreeMap<TaskId, String>,
 }
 
 /// What is durable of a task.
@@ -41,9 +43,17 @@ pub(crate) struct Life {
 impl Mirror {
     pub(crate) fn append(&mut self, root: TaskId, records: &[Bytes]) {
         let records: Vec<Record> = records.iter().map(|bytes| Record::decode(bytes).unwrap()).collect();
+        let mut begun = Vec::new();
         for record in &records {
+            let started = self.tasks.get(&record.task).map(|life| life.started.len());
             self.take(root, record);
+            if matches!(&record.fact, Fact::AttemptStarted { number }
+                if !self.tasks[&record.task].started[..started.unwrap_or(0)].contains(number))
+            {
+                begun.push(record.task);
+            }
         }
+        self.let_in(root, &begun);
         let (journal, ends) = self.journals.entry(root).or_default();
         journal.extend(records);
         ends.push(journal.len());
@@ -91,6 +101,25 @@ impl Mirror {
             }
             _ => {}
         }
+    }
+
+    /// Tasks whose attempts have just begun are let in; whoever does not keep the agent busy any more has left.
+    fn let_in(&mut self, root: TaskId, begun: &[TaskId]) {
+        let tree = &self.trees[&root];
+        for task in tree.tasks() {
+            let busy = tree.busy_agent(task);
+            if self.let_in.get(&task).is_some_and(|agent| busy != Some(agent.as_str())) {
+                self.let_in.remove(&task);
+            }
+            if let Some(agent) = busy.filter(|_| begun.contains(&task)) {
+                self.let_in.insert(task, agent.to_owned());
+            }
+        }
+    }
+
+    /// How many tasks are at an agent that were let in there.
+    pub(crate) fn at_work(&self, agent: &str) -> usize {
+        self.let_in.values().filter(|at| *at == agent).count()
     }
 
     /// The task and those above it, nearest first.

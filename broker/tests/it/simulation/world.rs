@@ -288,6 +288,7 @@ impl World {
             state.note(&format!("  durable {}", String::from_utf8_lossy(record)));
         }
         state.mirror.append(root, &records);
+        state.places_suffice();
         Ok(())
     }
 
@@ -325,6 +326,17 @@ impl State {
         let text = format!("invariant {invariant}: {what}");
         self.note(&format!("BROKEN {text}"));
         self.broken.push(text);
+    }
+
+    /// No agent works on more tasks at a time than it may.
+    fn places_suffice(&mut self) {
+        let at_work = |(name, agent): (&&'static str, &super::agents::Agent)| {
+            let (count, most) = (self.mirror.at_work(name), agent.at_once?);
+            (count > most as usize)
+                .then(|| format!("{name} works on {count} tasks, and takes {most} at a time"))
+        };
+        let wrong: Vec<String> = self.agents.all.iter().filter_map(at_work).collect();
+        wrong.iter().for_each(|what| self.broken("places", what));
     }
 
     /// Whether something that goes wrong so often goes wrong now.

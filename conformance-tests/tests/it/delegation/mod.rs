@@ -8,6 +8,7 @@ mod credentials;
 mod every_append;
 pub(crate) mod grants;
 mod misbehaviour;
+mod places;
 mod retention;
 mod steering;
 mod tree;

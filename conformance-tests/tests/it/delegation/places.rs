@@ -1,0 +1,153 @@
+//! Places at agents that work on so many tasks at a time: whoever has one gives it back, however it comes to lose it, and
+//! nobody waits for somebody who is gone.
+
+use std::time::Duration;
+
+use conformance_tests::{Agent, Broker, Gates, key_digest, wire};
+use serde_json::{Value, json};
+
+const EXTENSION: &str = "urn:bailiwick:ext:delegation:v1";
+
+async fn until(what: &str, mut is: impl AsyncFnMut() -> bool) {
+    for _ in 0..600 {
+        if is().await {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("{what} did not happen within 30 s");
+}
+
+fn at_once(id: &str, script: &Value) -> Value {
+    let mut params = wire::message(id, &script.to_string());
+    params["configuration"] = json!({ "returnImmediately": true });
+    params
+}
+
+async fn register(broker: &Broker, name: &str, url: &str, caps: &[&str], key: Option<&str>) {
+    let body = json!({ "name": name, "url": url, "caps": caps, "max_concurrent": 1 });
+    let answer = wire::post(&format!("{}/api/v1/agents", broker.url()), &body, key).await;
+    assert_eq!(answer.status, 201, "{}", answer.text);
+}
+
+/// How many tasks keep an agent busy, and how many wait for it.
+async fn load(broker: &Broker, name: &str, key: Option<&str>) -> (u64, u64) {
+    let bearer = format!("Bearer {}", key.unwrap_or_default());
+    let headers = key.map(|_| ("authorization", bearer.as_str()));
+    let url = format!("{}/api/v1/agents/{name}", broker.url());
+    let view = wire::request("GET", &url, headers.as_slice(), Vec::new()).await.json();
+    (view["busy"].as_u64().expect("a number"), view["waiting"].as_u64().expect("a number"))
+}
+
+async fn state(broker: &Broker, task: &Value) -> String {
+    let got = broker.rpc("", "GetTask", json!({ "id": task })).await;
+    got["result"]["status"]["state"].as_str().unwrap_or_default().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_task_that_is_handed_over_gives_its_place_back_and_one_that_is_not_keeps_it() {
+    let broker = Broker::start("");
+    let (first, second) = (Agent::scripted("first"), Agent::scripted("second"));
+    let (third, gates) = (Agent::scripted("third"), Gates::start().await);
+    register(&broker, "first", first.url(), &["a2a:skill/second/*"], None).await;
+    register(&broker, "second", second.url(), &[], None).await;
+    register(&broker, "third", third.url(), &[], None).await;
+    let gate = |name: &str| json!({ "gate": format!("{}/wait/{name}", gates.url()), "chunks": ["done"] });
+    let sent = broker.rpc("/agents/first", "SendMessage", at_once("m", &gate("first"))).await;
+    let task = sent["result"]["task"]["id"].clone();
+    until("the first at work", async || !first.logged("received").is_empty()).await;
+    let grant = first.logged("received")[0]["told"]["grant"].as_str().unwrap().to_owned();
+    let hand_over = async |id: &str, to: &str| {
+        let mut params = wire::message(id, &gate(to).to_string());
+        params["message"]["metadata"] = json!({ EXTENSION: { "mode": "handoff" } });
+        broker.rpc_as(Some(&grant), &format!("/agents/{to}"), "SendMessage", params).await
+    };
+
+    let refused = hand_over("r", "third").await;
+    assert_eq!(refused["error"]["code"], -31403, "{refused}");
+    assert_eq!(load(&broker, "third", None).await, (0, 0), "it has nothing of this");
+    assert_eq!(load(&broker, "first", None).await, (1, 0), "it works on it all the same");
+    let next = json!({ "chunks": ["next"] });
+    let sent = broker.rpc("/agents/first", "SendMessage", at_once("n", &next)).await;
+    let next = sent["result"]["task"]["id"].clone();
+    assert_eq!(load(&broker, "first", None).await, (1, 1));
+
+    let handed = hand_over("h", "second").await;
+    assert!(handed["result"]["task"].is_object(), "{handed}");
+    assert_eq!(load(&broker, "second", None).await, (1, 0));
+    until("the next at the first", async || state(&broker, &next).await == "TASK_STATE_COMPLETED").await;
+    assert_eq!(load(&broker, "first", None).await, (0, 0));
+    until("the second at work", async || !second.logged("received").is_empty()).await;
+    wire::get(&format!("{}/open/second", gates.url())).await;
+    until("the end", async || state(&broker, &task).await == "TASK_STATE_COMPLETED").await;
+    assert_eq!(load(&broker, "second", None).await, (0, 0));
+    wire::get(&format!("{}/open/first", gates.url())).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_cancelled_waits_no_longer_and_who_asks_for_much_keeps_nobody_else_out() {
+    let principal = |name: &str, role: &str| {
+        let key = key_digest(name);
+        format!("[[principals]]\nname = \"{name}\"\nrole = \"{role}\"\nkey_sha256 = \"{key}\"\n")
+    };
+    let principals =
+        principal("greedy", "user") + &principal("modest", "user") + &principal("root", "operator");
+    let broker = Broker::start(&format!("{principals}[limits]\nmax_waiting = 3\n"));
+    let (agent, gates) = (Agent::scripted("worker"), Gates::start().await);
+    register(&broker, "worker", agent.url(), &[], Some("root")).await;
+    let script = json!({ "gate": format!("{}/wait/open", gates.url()), "chunks": ["done"] });
+    let send = async |who: &str, id: &str| {
+        broker.rpc_as(Some(who), "/agents/worker", "SendMessage", at_once(id, &script)).await
+    };
+    send("greedy", "m").await;
+    until("work", async || !agent.logged("received").is_empty()).await;
+    for number in 0..20 {
+        let sent = send("greedy", &format!("c{number}")).await;
+        let task = &sent["result"]["task"]["id"];
+        let canceled = broker.rpc_as(Some("greedy"), "", "CancelTask", json!({ "id": task })).await;
+        assert_eq!(canceled["result"]["status"]["state"], "TASK_STATE_CANCELED", "{sent} {canceled}");
+    }
+    assert_eq!(load(&broker, "worker", Some("root")).await, (1, 0), "nobody waits");
+
+    for number in 0..3 {
+        let sent = send("greedy", &format!("w{number}")).await;
+        assert!(sent["result"]["task"].is_object(), "{sent}");
+    }
+    let full = send("greedy", "one too many").await;
+    assert_eq!(full["error"]["data"][0]["reason"], "AGENT_BUSY", "{full}");
+    let other = send("modest", "m").await;
+    assert!(other["result"]["task"].is_object(), "{other}");
+    assert_eq!(load(&broker, "worker", Some("root")).await, (1, 4));
+    wire::get(&format!("{}/open/open", gates.url())).await;
+    until("everybody's turn", async || agent.logged("ended").len() == 5).await;
+    until("rest", async || load(&broker, "worker", Some("root")).await == (0, 0)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_lets_nobody_in_where_somebody_is_at_work() {
+    let (agent, gates) = (Agent::scripted("worker"), Gates::start().await);
+    let mut broker = Broker::start("");
+    register(&broker, "worker", agent.url(), &[], None).await;
+    let subtask = |number: u32| {
+        let script = json!({ "gate": format!("{}/wait/{number}", gates.url()), "chunks": ["done"] });
+        json!({ "agent": "worker", "parts": [{ "text": script.to_string() }] })
+    };
+    let mut params = at_once("g", &json!({}));
+    let group = json!({ "mode": "parallel", "subtasks": [subtask(0), subtask(1), subtask(2)] });
+    params["message"]["metadata"] = json!({ EXTENSION: group });
+    let sent = broker.rpc("", "SendMessage", params).await;
+    let task = sent["result"]["task"]["id"].clone();
+    until("work", async || !agent.logged("received").is_empty()).await;
+    for number in 0..3 {
+        broker.crash();
+        assert_eq!(load(&broker, "worker", None).await, (1, 2 - number), "as before");
+        assert_eq!(agent.logged("received").len() as u64, number + 1, "one at a time");
+        wire::get(&format!("{}/open/{number}", gates.url())).await;
+        let next = async || agent.logged("ended").len() as u64 == number + 1;
+        until("its end", next).await;
+        let next = async || number == 2 || agent.logged("received").len() as u64 == number + 2;
+        until("the next", next).await;
+    }
+    until("the end", async || state(&broker, &task).await == "TASK_STATE_COMPLETED").await;
+    assert_eq!(load(&broker, "worker", None).await, (0, 0));
+}
