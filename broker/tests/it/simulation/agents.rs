@@ -426,15 +426,9 @@ pub(crate) async fn work(world: Arc<World>, name: &'static str, number: usize) {
         };
         let waits = world.lock().agents.agent(name).jobs[number].waits_for_answer();
         if waits {
-            // An answer comes by itself; looked for now and then, because its news may come in between.
+            // An answer comes by itself, perhaps when nobody waits for what follows any more; looked for now and then,
+            // because its news may come in between.
             let _ = tokio::time::timeout(std::time::Duration::from_millis(200), changed.notified()).await;
-            let is_over = {
-                let state = world.lock();
-                state.is_calm() && state.open_trees().is_empty()
-            };
-            if is_over {
-                return;
-            }
             continue;
         }
         let session = world.lock().agents.agent(name).jobs[number].session;
