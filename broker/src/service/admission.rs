@@ -150,7 +150,9 @@ impl Broker {
 
     fn count_tasks(self: &Arc<Self>, tree: &Tree, tasks: impl Iterator<Item = TaskId>) {
         let left: BTreeSet<String> = tasks.filter_map(|task| self.count_task(tree, task)).collect();
-        left.iter().for_each(|agent| self.pump(agent));
+        for agent in &left {
+            self.pump(agent);
+        }
     }
 
     /// Counts a task where its tree says it stands. The agent it has left, if it has.

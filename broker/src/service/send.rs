@@ -200,7 +200,7 @@ impl Broker {
         let opens = match &asked.mode {
             Mode::Group(_, subtasks) => 1 + subtasks.len() as u64,
             Mode::HandOff => 0,
-            _ => 1,
+            Mode::Delegate => 1,
         };
         self.open_tasks.check(&owner, opens).map_err(failed)?;
         let begun = Begun {
