@@ -96,13 +96,13 @@ async fn what_is_cancelled_waits_no_longer_and_who_asks_for_much_keeps_nobody_el
     let (agent, gates) = (Agent::scripted("worker"), Gates::start().await);
     register(&broker, "worker", agent.url(), &[], Some("root")).await;
     let script = json!({ "gate": format!("{}/wait/open", gates.url()), "chunks": ["done"] });
-    let send = async |who: &str, id: &str| {
+    let say = async |who: &str, id: &str| {
         broker.rpc_as(Some(who), "/agents/worker", "SendMessage", at_once(id, &script)).await
     };
-    send("greedy", "m").await;
+    say("greedy", "m").await;
     until("work", async || !agent.logged("received").is_empty()).await;
     for number in 0..20 {
-        let sent = send("greedy", &format!("c{number}")).await;
+        let sent = say("greedy", &format!("c{number}")).await;
         let task = &sent["result"]["task"]["id"];
         let canceled = broker.rpc_as(Some("greedy"), "", "CancelTask", json!({ "id": task })).await;
         assert_eq!(canceled["result"]["status"]["state"], "TASK_STATE_CANCELED", "{sent} {canceled}");
@@ -110,12 +110,12 @@ async fn what_is_cancelled_waits_no_longer_and_who_asks_for_much_keeps_nobody_el
     assert_eq!(load(&broker, "worker", Some("root")).await, (1, 0), "nobody waits");
 
     for number in 0..3 {
-        let sent = send("greedy", &format!("w{number}")).await;
+        let sent = say("greedy", &format!("w{number}")).await;
         assert!(sent["result"]["task"].is_object(), "{sent}");
     }
-    let full = send("greedy", "one too many").await;
+    let full = say("greedy", "one too many").await;
     assert_eq!(full["error"]["data"][0]["reason"], "AGENT_BUSY", "{full}");
-    let other = send("modest", "m").await;
+    let other = say("modest", "m").await;
     assert!(other["result"]["task"].is_object(), "{other}");
     assert_eq!(load(&broker, "worker", Some("root")).await, (1, 4));
     wire::get(&format!("{}/open/open", gates.url())).await;
