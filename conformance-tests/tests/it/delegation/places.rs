@@ -39,6 +39,11 @@ async fn load(broker: &Broker, name: &str, key: Option<&str>) -> (u64, u64) {
     (view["busy"].as_u64().expect("a number"), view["waiting"].as_u64().expect("a number"))
 }
 
+fn principal(name: &str, role: &str) -> String {
+    let key = key_digest(name);
+    format!("[[principals]]\nname = \"{name}\"\nrole = \"{role}\"\nkey_sha256 = \"{key}\"\n")
+}
+
 async fn state(broker: &Broker, task: &Value) -> String {
     let got = broker.rpc("", "GetTask", json!({ "id": task })).await;
     got["result"]["status"]["state"].as_str().unwrap_or_default().to_owned()
@@ -86,10 +91,6 @@ async fn a_task_that_is_handed_over_gives_its_place_back_and_one_that_is_not_kee
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_cancelled_waits_no_longer_and_who_asks_for_much_keeps_nobody_else_out() {
-    let principal = |name: &str, role: &str| {
-        let key = key_digest(name);
-        format!("[[principals]]\nname = \"{name}\"\nrole = \"{role}\"\nkey_sha256 = \"{key}\"\n")
-    };
     let principals =
         principal("greedy", "user") + &principal("modest", "user") + &principal("root", "operator");
     let broker = Broker::start(&format!("{principals}[limits]\nmax_waiting = 3\n"));
@@ -125,29 +126,30 @@ async fn what_is_cancelled_waits_no_longer_and_who_asks_for_much_keeps_nobody_el
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restart_lets_nobody_in_where_somebody_is_at_work() {
+    let principals =
+        principal("greedy", "user") + &principal("modest", "user") + &principal("root", "operator");
+    let mut broker = Broker::start(&principals);
     let (agent, gates) = (Agent::scripted("worker"), Gates::start().await);
-    let mut broker = Broker::start("");
-    register(&broker, "worker", agent.url(), &[], None).await;
-    let subtask = |number: u32| {
+    register(&broker, "worker", agent.url(), &[], Some("root")).await;
+    for (number, who) in ["greedy", "greedy", "greedy", "modest"].into_iter().enumerate() {
         let script = json!({ "gate": format!("{}/wait/{number}", gates.url()), "chunks": ["done"] });
-        json!({ "agent": "worker", "parts": [{ "text": script.to_string() }] })
-    };
-    let mut params = at_once("g", &json!({}));
-    let group = json!({ "mode": "parallel", "subtasks": [subtask(0), subtask(1), subtask(2)] });
-    params["message"]["metadata"] = json!({ EXTENSION: group });
-    let sent = broker.rpc("", "SendMessage", params).await;
-    let task = sent["result"]["task"]["id"].clone();
-    until("work", async || !agent.logged("received").is_empty()).await;
-    for number in 0..3 {
-        broker.crash();
-        assert_eq!(load(&broker, "worker", None).await, (1, 2 - number), "as before");
-        assert_eq!(agent.logged("received").len() as u64, number + 1, "one at a time");
-        wire::get(&format!("{}/open/{number}", gates.url())).await;
-        let next = async || agent.logged("ended").len() as u64 == number + 1;
-        until("its end", next).await;
-        let next = async || number == 2 || agent.logged("received").len() as u64 == number + 2;
-        until("the next", next).await;
+        broker
+            .rpc_as(Some(who), "/agents/worker", "SendMessage", at_once(&format!("m{number}"), &script))
+            .await;
     }
-    until("the end", async || state(&broker, &task).await == "TASK_STATE_COMPLETED").await;
-    assert_eq!(load(&broker, "worker", None).await, (0, 0));
+    // The third is older than the fourth, which is let in before it: principals take turns.
+    for (number, received) in [(0, 2), (1, 3)] {
+        wire::get(&format!("{}/open/{number}", gates.url())).await;
+        until("the next", async || agent.logged("received").len() == received).await;
+    }
+    for _ in 0..2 {
+        broker.crash();
+        assert_eq!(load(&broker, "worker", Some("root")).await, (1, 1), "as before");
+        assert_eq!(agent.logged("received").len(), 3, "nobody is let in");
+    }
+    for number in [3, 2] {
+        wire::get(&format!("{}/open/{number}", gates.url())).await;
+    }
+    until("everybody's turn", async || agent.logged("ended").len() == 4).await;
+    until("rest", async || load(&broker, "worker", Some("root")).await == (0, 0)).await;
 }
