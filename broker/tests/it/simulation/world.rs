@@ -336,7 +336,9 @@ impl State {
                 .then(|| format!("{name} works on {count} tasks, and takes {most} at a time"))
         };
         let wrong: Vec<String> = self.agents.all.iter().filter_map(at_work).collect();
-        wrong.iter().for_each(|what| self.broken("places", what));
+        for what in wrong {
+            self.broken("places", &what);
+        }
     }
 
     /// Whether something that goes wrong so often goes wrong now.
