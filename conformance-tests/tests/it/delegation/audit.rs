@@ -217,14 +217,18 @@ async fn tasks(broker: &Broker) -> BTreeSet<String> {
 async fn agents_of_the_configuration_are_recorded_once_and_without_secrets() {
     let agent = Agent::scripted("worker");
     let secret = agent.url().replace("http://", "http://name:pass-word@");
-    let mut broker =
-        Broker::start(&format!("[[agents]]\nname = \"worker\"\nurl = \"{secret}?token=query-secret\"\n"));
+    let configured = |name: &str, url: &str| format!("[[agents]]\nname = \"{name}\"\nurl = \"{url}\"\n");
+    let agents = [("worker", format!("{secret}?token=query-secret")), ("plain", agent.url().to_owned())];
+    let config: String = agents.iter().map(|(name, url)| configured(name, url)).collect();
+    let mut broker = Broker::start(&config);
     broker.crash();
     let folder = TempDir::new().unwrap();
     let file = export(&broker, &folder);
     let registered = events(&file, "agent_registered");
-    assert_eq!(registered.len(), 1, "the second start brought no news: {registered:#?}");
-    assert_eq!((&registered[0]["by"], &registered[0]["card"]), (&json!("configuration"), &json!("unsigned")));
+    assert_eq!(registered.len(), 2, "the second start brought no news: {registered:#?}");
+    let of = |name: &str| registered.iter().find(|event| event["agent"] == name).expect(name);
+    assert_eq!(of("worker")["by"], "configuration");
+    assert_eq!(of("plain")["card"], "unsigned", "{registered:#?}");
     let log = std::fs::read_to_string(&file).unwrap();
     assert!(!log.contains("pass-word") && !log.contains("query-secret"), "{log}");
 }

@@ -236,6 +236,9 @@ async fn it_says_first_that_it_leaves_and_a_second_signal_ends_it_at_once() {
     broker.terminate();
     assert_eq!(broker.ended().await, Some(TERMINATED));
     broker.restart();
-    let got = broker.rpc("", "GetTask", json!({ "id": task })).await;
-    assert_eq!(got["result"]["status"]["state"], "TASK_STATE_WORKING", "{got}");
+    until("its task goes on", async || {
+        let got = broker.rpc("", "GetTask", json!({ "id": task })).await;
+        got["result"]["status"]["state"] == "TASK_STATE_WORKING"
+    })
+    .await;
 }

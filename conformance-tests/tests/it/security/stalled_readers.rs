@@ -57,8 +57,9 @@ impl Reader {
         let address = broker.address().parse().expect("an address");
         let mut socket = socket.connect(address).await.expect("a connection");
         let after = after.map_or_else(String::new, |id| format!("Last-Event-ID: {id}\r\n"));
-        let head =
-            format!("GET /tasks/{task}:subscribe HTTP/1.1\r\nHost: x\r\nA2A-Version: 1.0\r\n{after}\r\n");
+        let head = format!(
+            "GET /tasks/{task}:subscribe HTTP/1.1\r\nHost: x\r\nA2A-Version: 1.0\r\nConnection: close\r\n{after}\r\n"
+        );
         socket.write_all(head.as_bytes()).await.expect("written");
         Self { socket, text: String::new() }
     }

@@ -370,8 +370,9 @@ impl Player {
     }
 
     fn anonymous_text(&mut self, text: &str) -> String {
-        const TIME: usize = "2026-01-02T03:04:05.678Z".len();
-        if text.len() == TIME && text.as_bytes()[10] == b'T' && text.ends_with('Z') {
+        // gRPC's JSON leaves out a fraction that is nothing.
+        const TIMES: [usize; 2] = ["2026-01-02T03:04:05.678Z".len(), "2026-01-02T03:04:05Z".len()];
+        if TIMES.contains(&text.len()) && text.as_bytes()[10] == b'T' && text.ends_with('Z') {
             return "a time".to_owned();
         }
         if let Some(before) = text.strip_suffix(&format!("by {}", self.name)) {
