@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 
 use protocol::{
-    Artifact, Message, Metadata, StreamResponse, Task, TaskArtifactUpdateEvent, TaskState, TaskStatus,
+    Artifact, Message, Metadata, Role, StreamResponse, Task, TaskArtifactUpdateEvent, TaskState, TaskStatus,
 };
 
 use super::action::Action;
@@ -79,7 +79,7 @@ impl Draft<'_> {
         if id != latest || found.status.state.is_terminal() || has(&found.history, &id) {
             return None;
         }
-        let shows_callers = found.history.iter().any(|message| message.role == protocol::Role::User);
+        let shows_callers = found.history.iter().any(|message| message.role == Role::User);
         let is_lacking =
             self.is_stale_question(attempt.task, &found.status) || (!turn.answers && shows_callers);
         is_lacking.then(|| turn.message.clone())
@@ -233,14 +233,19 @@ impl Draft<'_> {
 
     /// A message of the agent that neither the history nor a status has shown yet.
     fn is_news(&self, task: TaskId, message: &Message) -> bool {
-        is_news_beside(&self.known_messages(task), message)
+        message.role == Role::Agent
+            && !self.shown_messages(task).any(|known| known.message_id == message.message_id)
     }
 
-    /// Ids of the messages that the history or a status has shown.
-    fn known_messages(&self, task: TaskId) -> HashSet<&str> {
+    /// The messages that the history or a status has shown.
+    fn shown_messages(&self, task: TaskId) -> impl Iterator<Item = &Message> {
         let body = self.tree.bodies.get(task);
-        let shown = body.into_iter().flat_map(|body| body.status_message.iter().chain(&body.history));
-        shown.map(|message| message.message_id.as_str()).collect()
+        body.into_iter().flat_map(|body| body.status_message.iter().chain(&body.history))
+    }
+
+    /// Their ids, for whoever has many to look up.
+    fn known_messages(&self, task: TaskId) -> HashSet<&str> {
+        self.shown_messages(task).map(|message| message.message_id.as_str()).collect()
     }
 
     fn has_artifact(&self, task: TaskId, artifact: &Artifact) -> bool {
@@ -365,7 +370,7 @@ impl Draft<'_> {
 }
 
 fn is_news_beside(known: &HashSet<&str>, message: &Message) -> bool {
-    message.role == protocol::Role::Agent && !known.contains(message.message_id.as_str())
+    message.role == Role::Agent && !known.contains(message.message_id.as_str())
 }
 
 fn has(history: &[Message], id: &str) -> bool {
