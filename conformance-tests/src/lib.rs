@@ -24,6 +24,7 @@ mod python;
 mod receiver;
 pub mod suite;
 pub mod tls;
+mod waiting;
 pub mod wire;
 
 pub use agent::Agent;
@@ -35,3 +36,4 @@ pub use node::missing_node;
 pub use player::{Player, Round, Seen};
 pub use python::{Probe, agents_folder, examples_folder, interpreter, verified_card};
 pub use receiver::{Posted, Receiver, Reply};
+pub use waiting::until;

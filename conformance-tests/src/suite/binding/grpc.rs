@@ -37,7 +37,7 @@ const CODES: [&str; 17] = [
 ];
 
 /// The name of a code.
-pub(super) fn code_name(code: Option<i64>) -> String {
+pub fn code_name(code: Option<i64>) -> String {
     let known = code.and_then(|code| usize::try_from(code).ok()).and_then(|code| CODES.get(code));
     known.map_or_else(|| format!("code {code:?}"), |name| (*name).to_owned())
 }

@@ -1,22 +1,10 @@
 //! Places at agents that work on so many tasks at a time: whoever has one gives it back, however it comes to lose it, and
 //! nobody waits for somebody who is gone.
 
-use std::time::Duration;
-
-use conformance_tests::{Agent, Broker, Gates, key_digest, wire};
+use conformance_tests::{Agent, Broker, Gates, key_digest, until, wire};
 use serde_json::{Value, json};
 
 const EXTENSION: &str = "urn:bailiwick:ext:delegation:v1";
-
-async fn until(what: &str, mut is: impl AsyncFnMut() -> bool) {
-    for _ in 0..600 {
-        if is().await {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    panic!("{what} did not happen within 30 s");
-}
 
 fn at_once(id: &str, script: &Value) -> Value {
     let mut params = wire::message(id, &script.to_string());

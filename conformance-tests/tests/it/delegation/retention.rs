@@ -1,9 +1,7 @@
 //! What is over for long is removed, and what a caller, a receiver and an operator see of that.
 
-use std::time::Duration;
-
 use conformance_tests::wire::Trouble;
-use conformance_tests::{Agent, Broker, Gates, Receiver, Reply, wire};
+use conformance_tests::{Agent, Broker, Gates, Receiver, Reply, until, wire};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -12,16 +10,6 @@ const NEVER_WAS: &str = "01890000-0000-7000-8000-000000000000";
 
 fn keeping(rest: &str) -> String {
     format!("[store]\nkeep_finished = \"300ms\"\nsweep_every = \"20ms\"\n{rest}")
-}
-
-async fn until(what: &str, mut is: impl AsyncFnMut() -> bool) {
-    for _ in 0..600 {
-        if is().await {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    panic!("{what} did not happen within 30 s");
 }
 
 /// Begins a task and does not wait for it.

@@ -1,21 +1,9 @@
 //! Callers that cancel, answer, repeat themselves or hang up.
 
-use std::time::Duration;
-
-use conformance_tests::{Agent, Broker, wire};
+use conformance_tests::{Agent, Broker, until, wire};
 use serde_json::{Value, json};
 
 use super::tree::{Fleet, script};
-
-async fn until(what: &str, mut is: impl AsyncFnMut() -> bool) {
-    for _ in 0..600 {
-        if is().await {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    panic!("{what} did not happen within 30 s");
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn cancel_takes_the_whole_tree_down() {

@@ -1,21 +1,9 @@
 //! Ways to delegate, and what becomes of work that its first delegate does not do: with real agents, over the wire.
 
-use std::time::Duration;
-
-use conformance_tests::{Agent, Broker, Gates, key_digest, wire};
+use conformance_tests::{Agent, Broker, Gates, key_digest, until, wire};
 use serde_json::{Value, json};
 
 const EXTENSION: &str = "urn:bailiwick:ext:delegation:v1";
-
-async fn until(what: &str, mut is: impl AsyncFnMut() -> bool) {
-    for _ in 0..600 {
-        if is().await {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    panic!("{what} did not happen within 30 s");
-}
 
 /// A message with wishes of the extension.
 fn wishing(id: &str, script: &Value, wish: &Value) -> Value {

@@ -6,12 +6,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use conformance_tests::{Agent, Broker, Gates, key_digest, wire};
+use conformance_tests::{Agent, Broker, Gates, key_digest, until, wire};
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
-
-use super::until;
 
 const EXTENSION: &str = "urn:bailiwick:ext:delegation:v1";
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use conformance_tests::{Agent, Broker, Gates, wire};
+use conformance_tests::{Agent, Broker, Gates, until, wire};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -219,7 +219,7 @@ async fn a_crowd_of_hostile_connections_keeps_no_good_caller_out() {
         members.spawn(Arc::clone(&crowd).member(number));
     }
     // There are more of them than places, so some are sent away before all have come.
-    super::until("the crowd", async || {
+    until("the crowd", async || {
         let (open, sent_away) = (crowd.open.load(Ordering::Relaxed), crowd.sent_away.load(Ordering::Relaxed));
         open + sent_away >= hostile && sent_away > 0
     })

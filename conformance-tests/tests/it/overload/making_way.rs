@@ -3,12 +3,10 @@
 
 use std::time::{Duration, Instant};
 
-use conformance_tests::{Agent, Broker, wire};
+use conformance_tests::{Agent, Broker, until, wire};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
-
-use super::until;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 /// No time limit ends anybody in these tests.

@@ -4,13 +4,11 @@
 use std::time::Duration;
 
 use conformance_tests::suite::operation::{GET, Operation, SEND, STREAM};
-use conformance_tests::{Agent, Broker, Gates, wire};
+use conformance_tests::{Agent, Broker, Gates, until, wire};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use super::call::{BINDINGS, Binding, Kind, call};
-use super::until;
-
 /// A bound and who reaches it.
 struct Bound {
     config: &'static str,

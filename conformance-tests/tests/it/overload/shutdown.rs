@@ -5,15 +5,13 @@ use std::time::{Duration, Instant};
 
 use conformance_tests::grpc::{Connection, SERVICE, field, frame};
 use conformance_tests::suite::operation::SEND;
-use conformance_tests::{Agent, Broker, Gates, wire};
+use conformance_tests::{Agent, Broker, Gates, until, wire};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
 use super::call::{BINDINGS, Binding, Kind, call};
-use super::until;
-
 const PATIENCE: Duration = Duration::from_mins(1);
 /// Exit code of a process that SIGTERM ended, as shells have it.
 const TERMINATED: i32 = 128 + 15;

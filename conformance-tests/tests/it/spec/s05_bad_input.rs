@@ -16,12 +16,6 @@ fn call(method: &str, params: &Value) -> Vec<u8> {
     json!({ "jsonrpc": "2.0", "id": "i", "method": method, "params": params }).to_string().into_bytes()
 }
 
-fn resident_kilobytes(broker: &Broker) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", broker.process_id())).unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmRSS")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse().unwrap()
-}
-
 fn bad_messages() -> Vec<(&'static str, Value)> {
     let message = |member: &str, value: Value| {
         let mut params = wire::message("m", "x");
@@ -189,14 +183,14 @@ async fn versions_and_content_types_are_enforced_on_both_bindings() {
 
 /// The process lives, serves, and has not grown by what it refused.
 async fn still_well(broker: &Broker) {
-    let before = resident_kilobytes(broker);
+    let before = broker.resident_kilobytes();
     let url = broker.agent_url("worker");
     for round in 0..200 {
         let body = vec![b'['; 1 << 16];
         let answer = wire::request("POST", &url, &JSON, body).await;
         assert_eq!(answer.json()["error"]["code"], -32700, "round {round}");
     }
-    let after = resident_kilobytes(broker);
+    let after = broker.resident_kilobytes();
     assert!(after < before + 20_000, "grew from {before} to {after} kB");
     let well = broker.rpc("/agents/worker", "SendMessage", wire::message("well", "hello")).await;
     assert_eq!(well["result"]["task"]["status"]["state"], "TASK_STATE_COMPLETED", "{well}");

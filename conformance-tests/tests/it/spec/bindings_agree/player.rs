@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use conformance_tests::suite::binding::grpc::code_name;
 use conformance_tests::suite::binding::{self, Fault, Kind};
 use conformance_tests::suite::check::Stop;
 use conformance_tests::suite::http::{Http, Manner, Speech};
@@ -35,26 +36,7 @@ impl Outcome {
     }
 }
 
-/// The gRPC codes by number, and the JSON-RPC codes of rows whose errors name no reason.
-const STATUSES: [&str; 17] = [
-    "OK",
-    "CANCELLED",
-    "UNKNOWN",
-    "INVALID_ARGUMENT",
-    "DEADLINE_EXCEEDED",
-    "NOT_FOUND",
-    "ALREADY_EXISTS",
-    "PERMISSION_DENIED",
-    "RESOURCE_EXHAUSTED",
-    "FAILED_PRECONDITION",
-    "ABORTED",
-    "OUT_OF_RANGE",
-    "UNIMPLEMENTED",
-    "INTERNAL",
-    "UNAVAILABLE",
-    "DATA_LOSS",
-    "UNAUTHENTICATED",
-];
+/// The JSON-RPC codes of rows whose errors name no reason.
 const JSON_RPC: [(i64, &str); 17] = [
     (-32001, "NOT_FOUND"),
     (-32002, "FAILED_PRECONDITION"),
@@ -442,10 +424,7 @@ fn is_unset(value: &Value) -> bool {
 fn identity(fault: &Fault) -> Value {
     let status = match fault.kind {
         Kind::HttpJson => fault.error["status"].as_str().unwrap_or("none").to_owned(),
-        Kind::Grpc => {
-            let code = fault.code().and_then(|code| usize::try_from(code).ok());
-            code.and_then(|code| STATUSES.get(code)).unwrap_or(&"none").to_string()
-        }
+        Kind::Grpc => code_name(fault.code()),
         Kind::JsonRpc => {
             let code = fault.code().unwrap_or_default();
             let known = JSON_RPC.iter().find(|(known, _)| *known == code);
