@@ -15,20 +15,23 @@ impl Draft<'_> {
     pub(super) fn on_failed(&mut self, attempt: AttemptId, failure: &Failure, jitter: u16) {
         // The agent has the task, so what it never got or will not have is a further message. To begin the task again
         // would do it twice, and to end it would leave the agent at it: it is asked how the task stands.
-        let has_it = self.agent_task(attempt).is_some() && !removed(Guard::FurtherMessages);
-        let has_turn = self.node(attempt.task).is_some_and(|node| node.turn.is_some());
-        match failure {
-            Failure::NeverSent(reason) | Failure::Busy { reason, .. } if has_it => {
-                self.settle_failure(attempt, &Failure::Broken(reason.clone()), jitter);
-            }
-            Failure::Refused(reason) | Failure::Errored(reason)
-                if has_it && (has_turn || matches!(failure, Failure::Refused(_))) =>
-            {
-                self.take_back_turn(attempt, reason);
-                self.settle_failure(attempt, &Failure::Broken(reason.clone()), jitter);
-            }
-            failure => self.settle_failure(attempt, failure, jitter),
+        if self.agent_task(attempt).is_none() || removed(Guard::FurtherMessages) {
+            return self.settle_failure(attempt, failure, jitter);
         }
+        let has_turn = self.node(attempt.task).is_some_and(|node| node.turn.is_some());
+        let reason = match failure {
+            Failure::NeverSent(reason) | Failure::Busy { reason, .. } => reason,
+            Failure::Refused(reason) => {
+                self.take_back_turn(attempt, reason);
+                reason
+            }
+            Failure::Errored(reason) if has_turn => {
+                self.take_back_turn(attempt, reason);
+                reason
+            }
+            failure => return self.settle_failure(attempt, failure, jitter),
+        };
+        self.settle_failure(attempt, &Failure::Broken(reason.clone()), jitter);
     }
 
     /// A caller's further message is refused: it stays in the conversation and is not sent again. A question that it
