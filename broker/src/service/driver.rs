@@ -74,15 +74,24 @@ impl Broker {
         }
     }
 
-    /// Feeds an input to a tree. While the store cannot take it, it has to wait; `false` if the tree will not have it.
-    pub(super) async fn drive_until_taken(self: &Arc<Self>, root: TaskId, input: Input) -> bool {
+    /// Feeds an input to a tree. While the store cannot take it, it has to wait.
+    pub(super) async fn drive_patiently(
+        self: &Arc<Self>,
+        root: TaskId,
+        input: Input,
+    ) -> Result<(), DriveError> {
         loop {
-            let Err(failure) = self.drive(root, input.clone()).await else { return true };
-            if !failure.is_passing() {
-                tracing::warn!(%root, ?failure, "an input was not taken");
-                return false;
+            match self.drive(root, input.clone()).await {
+                Err(failure) if failure.is_passing() => tokio::time::sleep(self.recovery.ask_every).await,
+                done => return done,
             }
-            tokio::time::sleep(self.recovery.ask_every).await;
+        }
+    }
+
+    /// The same, for whoever has nobody to tell.
+    pub(super) async fn drive_until_taken(self: &Arc<Self>, root: TaskId, input: Input) {
+        if let Err(failure) = self.drive_patiently(root, input).await {
+            tracing::warn!(%root, ?failure, "an input was not taken");
         }
     }
 

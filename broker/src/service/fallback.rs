@@ -68,14 +68,10 @@ impl Broker {
         let to = self.candidate(&agent, &search.owner, &search.context_id, place.admits());
         let input =
             Input::Reassign { attempt: search.attempt, to: Box::new(to.ok_or("its card is not known")?) };
-        loop {
-            match self.drive(root, input.clone()).await {
-                Ok(()) => return Ok(()),
-                Err(failure) if failure.is_passing() => tokio::time::sleep(self.recovery.ask_every).await,
-                Err(DriveError::Refused(refusal)) => return Err(refusal.to_string()),
-                Err(failure) => return Err(protocol::A2aError::from(failure).message),
-            }
-        }
+        self.drive_patiently(root, input).await.map_err(|failure| match failure {
+            DriveError::Refused(refusal) => refusal.to_string(),
+            failure => protocol::A2aError::from(failure).message,
+        })
     }
 
     /// An agent as a delegate for an owner's task.
