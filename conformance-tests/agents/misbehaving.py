@@ -15,6 +15,20 @@ def status(state: str) -> dict:
     return {"statusUpdate": {"taskId": "t1", "contextId": "c1", "status": {"state": f"TASK_STATE_{state}"}}}
 
 
+def old_artifact(pieces: list[str]) -> dict:
+    return {"artifactId": "a1", "parts": [{"kind": "text", "text": piece} for piece in pieces]}
+
+
+def old_piece(piece: str, append: bool) -> dict:
+    return {"kind": "artifact-update", "taskId": "t1", "contextId": "c1", "append": append, "artifact": old_artifact([piece])}
+
+
+def old_task(state: str, pieces: list[str] = []) -> dict:
+    artifacts = [old_artifact(pieces)] if pieces else []
+    return {"kind": "task", "id": "t1", "contextId": "c1", "status": {"state": state}, "artifacts": artifacts}
+
+
+OLD = ("message/stream", "tasks/get", "tasks/resubscribe")
 WORKING = [{"task": task("SUBMITTED")}, status("WORKING")]
 
 
@@ -22,16 +36,19 @@ class Misbehaving:
     """Serves one connection after another."""
 
     def __init__(self, mode: str) -> None:
-        self.mode, self.url = mode, ""
+        self.mode, self.url, self.asked = mode, "", 0
 
     def card(self) -> dict:
+        spoken = (
+            {"protocolVersion": "0.3.0", "url": self.url, "preferredTransport": "JSONRPC"}
+            if self.mode == "speak-between"
+            else {"supportedInterfaces": [{"url": self.url, "protocolBinding": "JSONRPC", "protocolVersion": "1.0"}]}
+        )
         return {
             "name": self.mode,
             "description": "Misbehaves",
             "version": "1",
-            "supportedInterfaces": [
-                {"url": self.url, "protocolBinding": "JSONRPC", "protocolVersion": "1.0"}
-            ],
+            **spoken,
             "capabilities": {"streaming": True},
             "defaultInputModes": ["text/plain"],
             "defaultOutputModes": ["text/plain"],
@@ -60,6 +77,8 @@ class Misbehaving:
             self.result(writer, number, task("COMPLETED", **artifacts))
         elif method == "CancelTask":
             self.result(writer, number, task("CANCELED"))
+        elif method in OLD:
+            await self.speak_between(writer, number, method)
         elif method == "SendStreamingMessage":
             await getattr(self, self.mode.replace("-", "_"))(writer, number)
         else:
@@ -91,6 +110,20 @@ class Misbehaving:
     async def huge_event(self, writer: asyncio.StreamWriter, number: int) -> None:
         event = {"artifactUpdate": {"taskId": "t1", "contextId": "c1", "artifact": {**ARTIFACT, "parts": [{"text": "x" * (2 << 20)}]}}}
         await self.stream(writer, number, [*WORKING, event])
+
+    async def speak_between(self, writer: asyncio.StreamWriter, number: int, method: str) -> None:
+        """Breaks no rule: A2A 0.3 lets a stream that is taken up again go on from where the agent is by then, and this
+        one says its second piece after it was asked for the task and before it is subscribed to."""
+        if method == "message/stream":
+            begun = old_task("working") | {"status": {"state": "submitted"}}
+            await self.stream(writer, number, [begun, old_piece("one ", append=False)])
+        elif method == "tasks/resubscribe":
+            end = {"kind": "status-update", "taskId": "t1", "contextId": "c1", "final": True, "status": {"state": "completed"}}
+            await self.stream(writer, number, [old_piece("three", append=True), end])
+        else:
+            self.asked += 1
+            pieces = ["one "] if self.asked == 1 else ["one ", "two ", "three"]
+            self.result(writer, number, old_task("working" if self.asked == 1 else "completed", pieces))
 
     async def stream(self, writer: asyncio.StreamWriter, number: int, events: list[dict]) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n")

@@ -37,6 +37,15 @@ pub struct Endpoint {
     pub pushes: bool,
 }
 
+impl Endpoint {
+    /// Whether a stream that broke can be taken up again. In 1.0 a subscription begins with the task as it stands
+    /// (spec §3.1.6); in 0.3 it goes on from wherever the agent is by then: what was said in between would be heard by
+    /// nobody. There the task is asked for instead.
+    pub fn resumes(&self) -> bool {
+        self.streaming && self.version == Version::V1
+    }
+}
+
 /// A protocol binding the broker speaks to agents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Binding {

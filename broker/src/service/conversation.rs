@@ -304,8 +304,8 @@ impl Conversation {
         Conversations::start(&broker, attempt, following);
     }
 
-    /// Keeps up with a task the agent has: by its stream where it has one, by asking where it has not; of an agent that
-    /// pushes, whenever it has pushed.
+    /// Keeps up with a task the agent has: by its stream where that can be taken up, by asking where it cannot; of an
+    /// agent that pushes, whenever it has pushed.
     async fn follow(&self, endpoint: &Endpoint, agent_task: &str, latest: &str) {
         let recovery = self.broker.recovery;
         let (mut heard, mut pause) = (Instant::now(), recovery.ask_every);
@@ -321,7 +321,7 @@ impl Conversation {
                     if !self.feed_found(task, latest).await {
                         return;
                     }
-                    if endpoint.streaming
+                    if endpoint.resumes()
                         && let Ok(events) = self.broker.downstream.subscribe(endpoint, agent_task).await
                     {
                         match self.listen(events).await {

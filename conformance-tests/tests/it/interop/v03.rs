@@ -142,6 +142,19 @@ async fn a_broker_that_crashed_finds_the_tasks_of_0_3_again_and_sends_nothing_tw
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_agent_of_0_3_says_while_its_stream_is_broken_is_not_lost() {
+    let broker = Broker::start("[southbound]\nask_every = \"50ms\"\n");
+    let agent = Agent::misbehaving("speak-between");
+    broker.add_agent("between", agent.url(), &[]).await;
+    let answer = broker.rpc("/agents/between", "SendMessage", wire::message("m", "go")).await;
+    let task = &answer["result"]["task"];
+    assert_eq!(task["status"]["state"], "TASK_STATE_COMPLETED", "{answer}");
+    let parts: Vec<_> =
+        task["artifacts"][0]["parts"].as_array().unwrap().iter().map(|part| &part["text"]).collect();
+    assert_eq!(parts, ["one ", "two ", "three"], "{answer}");
+}
+
 /// Asks until a task is in a state.
 async fn until(broker: &Broker, task: &Value, state: &str) -> Value {
     loop {
