@@ -47,6 +47,15 @@ pub enum AppError {
         /// Why.
         error: std::io::Error,
     },
+    /// The store takes nothing more until it is opened again.
+    #[error(
+        "{failure}; the broker stops, since only a store that is opened again can be written to: see to the disk and start \
+         it again, what was told is there"
+    )]
+    StoreFailed {
+        /// What happened.
+        failure: String,
+    },
     /// Something else went wrong at start.
     #[error("{0}")]
     Start(String),
@@ -130,10 +139,14 @@ impl App {
         Ok(Self { broker, server, listener, url })
     }
 
-    /// Serves until `shutdown`.
-    pub async fn serve(self, shutdown: impl Future<Output = ()>) {
-        self.server.run(self.listener, shutdown).await;
+    /// Serves until `shutdown`, or until the store fails for good.
+    pub async fn serve(self, shutdown: impl Future<Output = ()>) -> Result<(), AppError> {
+        tokio::select! {
+            () = self.server.run(self.listener, shutdown) => {}
+            failure = self.broker.until_store_failed() => return Err(AppError::StoreFailed { failure }),
+        }
         self.broker.close().await;
+        Ok(())
     }
 }
 

@@ -73,16 +73,30 @@ class Misbehaving:
     async def call(self, writer: asyncio.StreamWriter, request: dict) -> None:
         method, number = request["method"], request["id"]
         if method == "GetTask":
+            self.asked += 1
             artifacts = {"artifacts": [ARTIFACT]} if self.mode == "close-mid-stream" else {}
-            self.result(writer, number, task("COMPLETED", **artifacts))
+            if self.mode == "say-twice":
+                artifacts = {"artifacts": [self.whole()]}
+            is_over = self.mode != "say-twice" or self.asked > 1
+            self.result(writer, number, task("COMPLETED" if is_over else "WORKING", **artifacts))
         elif method == "CancelTask":
             self.result(writer, number, task("CANCELED"))
         elif method in OLD:
             await self.speak_between(writer, number, method)
+        elif method == "SubscribeToTask":
+            piece = {"artifactUpdate": {"taskId": "t1", "contextId": "c1", "append": True, "artifact": {"artifactId": "a1", "parts": [{"text": "!"}]}}}
+            await self.stream(writer, number, [{"task": task("WORKING", artifacts=[self.whole()])}, piece, status("COMPLETED")])
         elif method == "SendStreamingMessage":
             await getattr(self, self.mode.replace("-", "_"))(writer, number)
         else:
             self.error(writer, number, -32601, "Method not found")
+
+    def whole(self) -> dict:
+        return {"artifactId": "a1", "parts": [{"text": "late but done"}, {"text": "!"}]}
+
+    async def say_twice(self, writer: asyncio.StreamWriter, number: int) -> None:
+        """As an SDK does: a subscription whose task has a piece already that follows once more."""
+        await self.stream(writer, number, WORKING)
 
     async def garbage(self, writer: asyncio.StreamWriter, number: int) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 14\r\n\r\n<h1>hello</h1>")

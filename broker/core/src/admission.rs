@@ -57,7 +57,7 @@ pub struct Ticket {
 pub enum Entry {
     /// There is a place, and it is taken.
     Admitted,
-    /// It has to wait.
+    /// It has to wait, and is counted among those who do until it says that it has arrived.
     Waits,
     /// As many of its principal's wait already as may.
     Full,
@@ -78,6 +78,8 @@ pub struct Admission {
     limits: AdmissionLimits,
     places: BTreeMap<TaskId, Place>,
     waiting: Fair,
+    /// How many of each principal are about to wait.
+    arriving: BTreeMap<String, usize>,
     circuit: Circuit,
     /// Failures in a row.
     failed: u32,
@@ -109,8 +111,8 @@ enum Circuit {
 impl Admission {
     /// Nobody is there.
     pub fn new(limits: AdmissionLimits) -> Self {
-        let (places, waiting) = Default::default();
-        Self { limits, places, waiting, circuit: Circuit::Closed, failed: 0 }
+        let (places, waiting, arriving) = Default::default();
+        Self { limits, places, waiting, arriving, circuit: Circuit::Closed, failed: 0 }
     }
 
     /// Other bounds from now on.
@@ -124,7 +126,21 @@ impl Admission {
             self.take(task);
             return Entry::Admitted;
         }
-        if self.waiting.len_of(owner) >= self.limits.waiting { Entry::Full } else { Entry::Waits }
+        let arriving = self.arriving.get(owner).copied().unwrap_or_default();
+        if self.waiting.len_of(owner) + arriving >= self.limits.waiting {
+            return Entry::Full;
+        }
+        self.arriving.insert(owner.to_owned(), arriving + 1);
+        Entry::Waits
+    }
+
+    /// Whoever was told to wait is in the queue by now, or never will be.
+    pub fn arrived(&mut self, owner: &str) {
+        let Some(arriving) = self.arriving.get_mut(owner) else { return };
+        *arriving -= 1;
+        if *arriving == 0 {
+            self.arriving.remove(owner);
+        }
     }
 
     /// Joins the queue; once, however often it is told.
@@ -174,9 +190,12 @@ impl Admission {
         (self.circuit, self.failed) = (Circuit::Closed, 0);
     }
 
-    /// The agent could not be reached, or did not answer.
+    /// The agent could not be reached, or did not answer. What was under way when the circuit opened says nothing new.
     pub fn failed(&mut self, now: Timestamp) {
         let limits = self.limits;
+        if self.is_down(now).is_some() {
+            return;
+        }
         self.failed = self.failed.saturating_add(1);
         if limits.failures == 0 || self.failed < limits.failures {
             return;
@@ -208,6 +227,7 @@ impl Admission {
     pub fn is_idle(&self) -> bool {
         self.places.is_empty()
             && self.waiting.len() == 0
+            && self.arriving.is_empty()
             && self.circuit == Circuit::Closed
             && self.failed == 0
     }

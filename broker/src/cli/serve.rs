@@ -27,7 +27,7 @@ pub(super) async fn serve(arguments: Serve) -> Result<(), String> {
     }
     // Scripts and tests that asked for a free port learn it here.
     println!("listening on {}", app.url);
-    app.serve(stopped(signals)).await;
+    app.serve(stopped(signals)).await.map_err(|error| error.to_string())?;
     tracing::info!("stopped");
     Ok(())
 }

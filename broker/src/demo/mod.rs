@@ -58,7 +58,7 @@ async fn play(folder: &std::path::Path, stay: bool) -> Result<(), String> {
         let _ = tokio::signal::ctrl_c().await;
     }
     let _ = stop.send(());
-    serving.await.map_err(|error| error.to_string())
+    serving.await.map_err(|error| error.to_string())?.map_err(|error| error.to_string())
 }
 
 /// Sends the request and shows what comes of it; the root task's id.

@@ -1,7 +1,6 @@
 //! The gRPC binding's server side (spec §10), on the port of the other bindings: where parameters come from, how
 //! answers travel, and how a call ends. The tenant in a request names the agent.
 
-use std::convert::Infallible;
 use std::time::Duration;
 
 use async_stream::stream;
@@ -21,7 +20,7 @@ use tokio::time::Instant;
 use super::leaving::{Phase, begun};
 use super::operations::{Answer, Call, Context, Head, Parameters};
 use super::overload;
-use super::reply::{self, Body};
+use super::reply::{self, Body, CutShort};
 use crate::service::{Target, TaskStream};
 
 /// Whether a request is gRPC's, which is all that tells it from others on this port.
@@ -113,8 +112,8 @@ fn streamed(
                 () = begun(Phase::Draining, &mut phase) => break Some(overload::shutting_down()),
                 event = events.next() => {
                     let Some(event) = event else { break None };
-                    match grpc::write_response(operation, &event.json) {
-                        Ok(message) => yield Ok::<_, Infallible>(Frame::data(Bytes::from(message))),
+                    match event.and_then(|event| grpc::write_response(operation, &event.json)) {
+                        Ok(message) => yield Ok::<_, CutShort>(Frame::data(Bytes::from(message))),
                         Err(error) => break Some(error),
                     }
                 }

@@ -1,7 +1,6 @@
 //! Bodies of answers. A whole one leaves in pieces, each only when the caller has room for it, and is counted among what
 //! is on its way ([`super::memory`]): who asks for much and takes nothing costs little.
 
-use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -17,6 +16,17 @@ use super::places::InHand;
 /// Most that leaves at a time, bytes. What is smaller is not counted: it is on its way at once.
 const PIECE_BYTES: usize = 16 * 1024;
 
+/// An answer that cannot be given to its end: who reads it sees it break off, and not end.
+#[derive(Debug, thiserror::Error)]
+#[error("the answer is cut short")]
+pub(super) struct CutShort;
+
+impl From<NoMemory> for CutShort {
+    fn from(_: NoMemory) -> Self {
+        Self
+    }
+}
+
 /// A body, and the request it answers, which is in hand until this is dropped.
 pub(super) struct Body {
     content: Content,
@@ -27,7 +37,7 @@ enum Content {
     /// Whole; then its trailers.
     Whole(Rest, Option<HeaderMap>),
     /// A stream.
-    Streamed(UnsyncBoxBody<Bytes, Infallible>),
+    Streamed(UnsyncBoxBody<Bytes, CutShort>),
 }
 
 /// What of a whole body has not left.
@@ -48,7 +58,7 @@ impl Body {
     }
 
     /// A body whose pieces are made one by one, as the caller takes them.
-    pub(super) fn streamed(body: UnsyncBoxBody<Bytes, Infallible>) -> Self {
+    pub(super) fn streamed(body: UnsyncBoxBody<Bytes, CutShort>) -> Self {
         Content::Streamed(body).into()
     }
 
@@ -91,20 +101,20 @@ impl Rest {
 
 impl hyper::body::Body for Body {
     type Data = Bytes;
-    type Error = NoMemory;
+    type Error = CutShort;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, NoMemory>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, CutShort>>> {
         match &mut self.get_mut().content {
             Content::Whole(rest, trailers) if rest.left == 0 => {
                 Poll::Ready(trailers.take().map(|trailers| Ok(Frame::trailers(trailers))))
             }
-            Content::Whole(rest, _) => Poll::Ready(Some(rest.next().map(Frame::data))),
-            Content::Streamed(body) => {
-                Pin::new(body).poll_frame(context).map_err(|never: Infallible| match never {})
+            Content::Whole(rest, _) => {
+                Poll::Ready(Some(rest.next().map(Frame::data).map_err(CutShort::from)))
             }
+            Content::Streamed(body) => Pin::new(body).poll_frame(context),
         }
     }
 

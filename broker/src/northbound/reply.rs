@@ -10,7 +10,7 @@ use protocol::binding::http_json::MEDIA_TYPE;
 use protocol::{A2aError, ErrorDetail, ErrorKind};
 use serde::Serialize;
 
-pub(super) use super::outgoing::Body;
+pub(super) use super::outgoing::{Body, CutShort};
 use crate::service::CREDENTIAL_INVALID;
 
 /// How callers are asked to authenticate.
@@ -23,9 +23,9 @@ pub(super) fn whole(bytes: impl Into<Bytes>) -> Body {
 }
 
 /// A body that arrives in pieces, each taken only when the reader is ready for it.
-pub(super) fn streamed(pieces: impl Stream<Item = Bytes> + Send + 'static) -> Body {
+pub(super) fn streamed(pieces: impl Stream<Item = Result<Bytes, CutShort>> + Send + 'static) -> Body {
     use futures_util::StreamExt;
-    Body::streamed(StreamBody::new(pieces.map(|piece| Ok(Frame::data(piece)))).boxed_unsync())
+    Body::streamed(StreamBody::new(pieces.map(|piece| piece.map(Frame::data))).boxed_unsync())
 }
 
 /// An answer with a body of some type.

@@ -10,11 +10,12 @@ use protocol::binding::sse;
 
 use super::leaving::{Phase, begun};
 use super::operations::Context;
-use super::reply::{self, Body};
+use super::reply::{self, Body, CutShort};
 use crate::service::TaskStream;
 
 /// Serves a stream; with `id`, each event wrapped as a JSON-RPC response. After a silence as long as `heartbeat` a
-/// comment keeps the connection alive. Ends when the broker shuts down, so that the caller can resume once it is back.
+/// comment keeps the connection alive. Ends when the broker shuts down, so that the caller can resume once it is back; breaks
+/// off where what follows cannot be read, so that nobody takes that for the end.
 pub(super) fn serve(mut events: TaskStream, id: Option<RequestId>, context: &Context) -> Response<Body> {
     let (heartbeat, mut phase) = (context.heartbeat, context.phase());
     let body = stream! {
@@ -26,13 +27,17 @@ pub(super) fn serve(mut events: TaskStream, id: Option<RequestId>, context: &Con
                 () = begun(Phase::Draining, &mut phase) => return,
                 event = events.next() => {
                     let Some(event) = event else { return };
+                    let Ok(event) = event else {
+                        yield Err(CutShort);
+                        return;
+                    };
                     let bytes = match &id {
                         Some(id) => sse::write_event(event.id, &wrap_result(id, &event.json)),
                         None => sse::write_event(event.id, &event.json),
                     };
-                    yield Bytes::from([std::mem::take(&mut retry), &bytes].concat());
+                    yield Ok(Bytes::from([std::mem::take(&mut retry), &bytes].concat()));
                 }
-                () = tokio::time::sleep(heartbeat) => yield Bytes::from_static(sse::HEARTBEAT),
+                () = tokio::time::sleep(heartbeat) => yield Ok(Bytes::from_static(sse::HEARTBEAT)),
             }
         }
     };

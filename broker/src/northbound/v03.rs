@@ -48,8 +48,11 @@ async fn translate(
     match context.perform_unversioned(call, parameters).await? {
         Answer::Json(json) => write(operation, &json, dialect).map(Answer::Json),
         Answer::Stream(events) => {
-            let events = events.filter_map(move |StreamItem { id, json }| async move {
-                Some(StreamItem { id, json: write(operation, &json, dialect).ok()? })
+            let events = events.filter_map(move |event| async move {
+                let translate = |StreamItem { id, json }| {
+                    Some(StreamItem { id, json: write(operation, &json, dialect).ok()? })
+                };
+                event.map(translate).transpose()
             });
             Ok(Answer::Stream(Box::pin(events)))
         }

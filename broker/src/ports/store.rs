@@ -154,6 +154,10 @@ pub trait Store: Send + Sync + 'static {
     /// Makes one change durable; when this returns `Ok`, the change survives a power cut.
     async fn append(&self, change: Append) -> Result<(), StoreError>;
 
+    /// Resolves when nothing can be written any more until the store is opened again, with the reason: what was being
+    /// written then may or may not be there, and reading may not tell before. The broker has to be started anew.
+    async fn until_failed(&self) -> String;
+
     /// The records of a tree from record number `from` on, in order. Empty if there is no such tree.
     async fn read(&self, root: TaskId, from: u64) -> Result<Vec<Bytes>, StoreError>;
 

@@ -86,28 +86,36 @@ pub(super) struct Place {
     kind: Kind,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 enum Kind {
     /// The agent takes any number.
     Free,
     Taken,
-    /// There is none yet; the task has to wait.
-    None,
+    /// There is none yet; the task has to wait, and counts among its owner's.
+    Waits {
+        owner: String,
+    },
 }
 
 impl Place {
     /// Whether the task may be sent to the agent at once.
     pub(super) fn admits(&self) -> bool {
-        self.kind != Kind::None
+        !matches!(self.kind, Kind::Waits { .. })
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        if self.kind == Kind::Taken {
-            self.broker.change_places(&self.agent, |admission| admission.release(self.task));
-            Broker::pump_soon(&self.broker, &self.agent);
+        match &self.kind {
+            Kind::Free => return,
+            Kind::Taken => {
+                self.broker.change_places(&self.agent, |admission| admission.release(self.task));
+            }
+            Kind::Waits { owner } => {
+                self.broker.change_places(&self.agent, |admission| admission.arrived(owner));
+            }
         }
+        Broker::pump_soon(&self.broker, &self.agent);
     }
 }
 
@@ -118,7 +126,7 @@ impl Broker {
         match entry {
             None => Ok(self.place(agent, task, Kind::Free)),
             Some(Entry::Admitted) => Ok(self.place(agent, task, Kind::Taken)),
-            Some(Entry::Waits) => Ok(self.place(agent, task, Kind::None)),
+            Some(Entry::Waits) => Ok(self.place(agent, task, Kind::Waits { owner: owner.to_owned() })),
             Some(Entry::Full) => Err(error::agent_busy(agent)),
         }
     }

@@ -84,6 +84,8 @@ enum Ended {
     Closed,
     /// The stream broke.
     Failed(Failure),
+    /// What came next is not for the driver.
+    Before(Box<StreamResponse>),
 }
 
 pub(super) fn start_send(broker: &Arc<Broker>, root: TaskId, dispatch: Dispatch) {
@@ -144,7 +146,7 @@ impl Conversation {
             }
         };
         match ended {
-            Ended::Settled | Ended::Asking => {}
+            Ended::Settled | Ended::Asking | Ended::Before(_) => {}
             Ended::Failed(failure) => self.fail(failure).await,
             Ended::Closed if endpoint.streaming => self.fail(Failure::StreamEnded).await,
             // It answered once, as an agent without streams does; from here on it is polled.
@@ -214,7 +216,12 @@ impl Conversation {
     }
 
     /// Feeds events to the driver until there are no more, or nobody wants them.
-    async fn listen(&self, mut events: EventStream) -> Ended {
+    async fn listen(&self, events: EventStream) -> Ended {
+        self.listen_until(events, |_| false).await
+    }
+
+    /// The same, but up to an event that is not fed.
+    async fn listen_until(&self, mut events: EventStream, stops: fn(&StreamResponse) -> bool) -> Ended {
         let mut asking = false;
         while let Some(event) = events.next().await {
             let event = match event {
@@ -227,6 +234,9 @@ impl Conversation {
             };
             self.broker.health.answered(&self.agent, &*self.broker.clock);
             self.broker.note_reached(&self.agent);
+            if stops(&event) {
+                return Ended::Before(Box::new(event));
+            }
             asking = asks(&event);
             self.broker.registry.learn(&self.agent, !matches!(event, StreamResponse::Message(_))).await;
             let last = is_last(&event);
@@ -276,7 +286,7 @@ impl Conversation {
         loop {
             let found =
                 self.broker.downstream.find_task(endpoint, &lost.agent_context, &lost.message_id).await;
-            self.broker.health.hear(&self.agent, found.as_ref().err(), &*self.broker.clock);
+            self.hear(found.as_ref().err());
             match found {
                 Ok(Some(task)) => return Ok(task.id),
                 Ok(None) => {
@@ -314,7 +324,7 @@ impl Conversation {
         loop {
             let mut is_in_touch = false;
             let asked = self.broker.downstream.get_task(endpoint, agent_task).await;
-            self.broker.health.hear(&self.agent, asked.as_ref().err(), &*self.broker.clock);
+            self.hear(asked.as_ref().err());
             match asked {
                 Ok(task) => {
                     (heard, is_in_touch) = (Instant::now(), true);
@@ -324,9 +334,12 @@ impl Conversation {
                     if endpoint.resumes()
                         && let Ok(events) = self.broker.downstream.subscribe(endpoint, agent_task).await
                     {
-                        match self.listen(events).await {
+                        match self.listen_until(events, is_end).await {
                             Ended::Settled | Ended::Asking => return,
                             Ended::Closed | Ended::Failed(_) => {}
+                            Ended::Before(end) => {
+                                return self.settle(endpoint, agent_task, latest, *end).await;
+                            }
                         }
                     }
                 }
@@ -347,6 +360,20 @@ impl Conversation {
                 biased;
                 () = tokio::time::sleep(wait) => pause = (pause * 2).min(LONGEST_PAUSE),
                 () = listening.hint() => pause = recovery.ask_every,
+            }
+        }
+    }
+
+    /// The end of a stream that was taken up again. Agents' SDKs show a piece that arrives while they answer a subscription
+    /// twice, in the task and behind it: what the task consists of is for the task to say.
+    async fn settle(&self, endpoint: &Endpoint, agent_task: &str, latest: &str, end: StreamResponse) {
+        match self.broker.downstream.get_task(endpoint, agent_task).await {
+            Ok(task) if task.status.state.is_terminal() => {
+                self.feed_found(task, latest).await;
+            }
+            // It has said how it ended, whatever has become of it since.
+            _ => {
+                self.feed(Input::Agent { attempt: self.attempt, event: Box::new(end) }).await;
             }
         }
     }
@@ -385,6 +412,14 @@ impl Conversation {
     async fn fail(&self, failure: Failure) {
         let jitter = self.broker.clock.jitter();
         self.feed(Input::Failed { attempt: self.attempt, failure, jitter }).await;
+    }
+
+    /// Remembers what an answer to a question, or its absence, says of the agent.
+    fn hear(&self, error: Option<&AskError>) {
+        self.broker.health.hear(&self.agent, error, &*self.broker.clock);
+        if error.is_none() {
+            self.broker.note_reached(&self.agent);
+        }
     }
 
     /// Remembers what a failure says of the agent, whatever it means for the attempt.
@@ -432,6 +467,11 @@ fn asks(event: &StreamResponse) -> bool {
         StreamResponse::StatusUpdate(update) => update.status.state == TaskState::InputRequired,
         _ => false,
     }
+}
+
+/// The task is over.
+fn is_end(event: &StreamResponse) -> bool {
+    matches!(event, StreamResponse::StatusUpdate(update) if update.status.state.is_terminal())
 }
 
 /// Nothing the agent says after this matters.

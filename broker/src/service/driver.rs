@@ -15,6 +15,7 @@ use protocol::A2aError;
 
 use super::admission::Place;
 use super::error;
+use super::open_tasks::Reservation;
 use super::trees::TreeCell;
 use super::{Broker, audit, conversation, push};
 use crate::ports::store::{Append, Claim, StoreError, TaskRow};
@@ -53,6 +54,8 @@ pub(super) struct Reserved {
     pub(super) claim: Option<Claim>,
     /// Places at agents.
     pub(super) places: Vec<Place>,
+    /// Tasks among the owner's.
+    pub(super) opens: Option<Reservation>,
 }
 
 impl From<DriveError> for A2aError {
@@ -139,7 +142,7 @@ impl Broker {
         cell: &Arc<TreeCell>,
         tree: &mut Tree,
         input: Input,
-        Reserved { claim, places }: Reserved,
+        Reserved { claim, places, opens: _opens }: Reserved,
     ) -> Result<(), DriveError> {
         let (now, takes_up) = (self.clock.now(), matches!(input, Input::Resume));
         let is_alarm = matches!(input, Input::Tick);

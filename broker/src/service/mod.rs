@@ -23,6 +23,7 @@ mod retention;
 mod send;
 mod signing_keys;
 mod stream;
+mod taken_up;
 mod tasks;
 mod timers;
 mod trees;
@@ -31,13 +32,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use broker_core::delegation::input::Input;
 use broker_core::sabotage::{Guard, removed};
 use broker_core::{Limits, Timestamp};
+use futures_util::{FutureExt, StreamExt, stream as streams};
 
 pub use self::accounts::Accounts;
 pub use self::admission::AdmissionOptions;
-use self::admission::{Place, Places};
+use self::admission::Places;
 pub use self::agents::{
     AgentView, CardDrift, CardOptions, Health, NewAgent, ProbeOptions, Probed, RetryConfig, SkillRetry,
     SkillView, Source, is_agent_name,
@@ -67,6 +68,7 @@ pub use self::retention::{Retention, Swept};
 pub use self::send::ServiceParameters;
 pub use self::signing_keys::{KeyOptions, KeyView};
 pub use self::stream::{StreamItem, TaskStream};
+use self::taken_up::TakenUp;
 use self::timers::Timers;
 pub use self::trees::KeepFinished;
 use self::trees::Trees;
@@ -81,6 +83,8 @@ const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Trees taken up per read of the store at start.
 const RESUME_PAGE: usize = 256;
+/// Trees that are taken up at a time.
+const RESUME_AT_ONCE: usize = 64;
 
 /// Whom a request is addressed to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -197,7 +201,8 @@ pub struct Broker {
     timers: Timers,
     conversations: Conversations,
     places: Places,
-    open_tasks: OpenTasks,
+    open_tasks: Arc<OpenTasks>,
+    taken_up: TakenUp,
     outbox: Outbox,
     hooks: Hooks,
 }
@@ -236,7 +241,8 @@ impl Broker {
             timers: Timers::default(),
             conversations: Conversations::default(),
             places: Places::new(settings.admission),
-            open_tasks: OpenTasks::new(settings.max_open_tasks),
+            open_tasks: Arc::new(OpenTasks::new(settings.max_open_tasks)),
+            taken_up: TakenUp::default(),
             outbox: Outbox::new(settings.push, notifier),
             hooks: Hooks::default(),
             limits: settings.limits,
@@ -269,46 +275,14 @@ impl Broker {
             let page = self.store.open_trees(after, RESUME_PAGE).await;
             let page = page.map_err(|failure| error::store(&failure))?;
             let Some(last) = page.last().copied() else { return Ok(resumed) };
-            for root in page.into_iter().filter(|_| !removed(Guard::Restarts)) {
-                if let Err(failure) = self.take_up(root).await {
-                    tracing::error!(%root, ?failure, "an open tree could not be taken up");
-                    self.take_up_again(root, Vec::new());
-                }
-                resumed += 1;
-            }
+            let roots = page.into_iter().filter(|_| !removed(Guard::Restarts));
+            resumed += roots.clone().count();
+            // Together, so that their appends share the disk's time.
+            streams::iter(roots)
+                .for_each_concurrent(RESUME_AT_ONCE, |root| self.take_up_or_later(root))
+                .await;
             after = Some(last);
         }
-    }
-
-    /// Takes up a tree as soon as the store lets it, as after a restart: something was to follow from its last append,
-    /// and nobody else will see to it. Places at agents that were taken for it stay taken until then.
-    fn take_up_again(self: &Arc<Self>, root: broker_core::TaskId, places: Vec<Place>) {
-        let broker = Arc::downgrade(self);
-        let pause = self.recovery.ask_every;
-        tokio::spawn(async move {
-            let _places = places;
-            loop {
-                tokio::time::sleep(pause).await;
-                let Some(alive) = broker.upgrade() else { return };
-                let Err(failure) = alive.take_up(root).await else { return };
-                if !failure.is_passing() {
-                    tracing::error!(%root, ?failure, "an open tree cannot be taken up");
-                    return;
-                }
-            }
-        });
-    }
-
-    async fn take_up(self: &Arc<Self>, root: broker_core::TaskId) -> Result<(), driver::DriveError> {
-        // Before the tree asks for places, it is known which it has.
-        self.count_tree(root).await.map_err(driver::DriveError::Failed)?;
-        self.drive(root, Input::Resume).await?;
-        if let Some(cell) = self.trees.load(root).await.map_err(driver::DriveError::Failed)? {
-            let tree = cell.tree.lock().await;
-            self.timers.set(root, tree.next_timer(&self.limits));
-            self.open_tasks.count(&tree, &cell);
-        }
-        Ok(())
     }
 
     /// Writes down what was only counted so far, and waits until all that the store was given is durable. Call at the
@@ -324,8 +298,16 @@ impl Broker {
         }
     }
 
-    /// Whether the store answers.
+    /// Whether the store answers, and can still be written to.
     pub async fn ready(&self) -> Result<(), String> {
+        if let Some(failure) = self.store.until_failed().now_or_never() {
+            return Err(failure);
+        }
         self.store.open_trees(None, 1).await.map(drop).map_err(|failure| failure.to_string())
+    }
+
+    /// Resolves when the store can be written to no more until it is opened again, with the reason.
+    pub async fn until_store_failed(&self) -> String {
+        self.store.until_failed().await
     }
 }

@@ -25,7 +25,7 @@ impl Broker {
     /// Begins several sub-tasks as one task of the broker's own.
     pub(super) async fn begin_group(
         self: &Arc<Self>,
-        begun: Begun,
+        mut begun: Begun,
         asked: Asked,
         group: Group,
         subtasks: Vec<Subtask>,
@@ -38,7 +38,7 @@ impl Broker {
         let id = begun.id;
         let (children, places) = self.sub_tasks(&begun, chosen).map_err(DriveError::Failed)?;
         let cell = begun.cell(self);
-        let reserved = Reserved { claim: Some(begun.claim()), places };
+        let reserved = Reserved { claim: Some(begun.claim()), places, opens: begun.opens.take() };
         let task = begun.into_task(asked, own_facts(), true);
         let new = NewGroup { task, group, subtasks: children };
         self.drive_cell(Arc::clone(&cell), Input::Group(Box::new(new)), reserved).await?;
@@ -80,7 +80,8 @@ impl Broker {
         let place = self.enter(&agent.name, task, &owner).map_err(DriveError::Failed)?;
         let to = self.candidate(agent, &owner, &context.unwrap_or_default(), place.admits());
         let to = to.ok_or_else(|| DriveError::Failed(error::agent_not_found(&agent.name)))?;
-        let reserved = Reserved { claim: Some(begun.claim_for(task)), places: vec![place] };
+        let reserved =
+            Reserved { claim: Some(begun.claim_for(task)), places: vec![place], ..Reserved::default() };
         let handed = NewHandOff {
             task,
             held: caller.held(true),

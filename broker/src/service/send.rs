@@ -17,6 +17,7 @@ use sha2::{Digest, Sha256};
 use super::agents::Agent;
 use super::caller::{Caller, Identity, Role};
 use super::driver::{DriveError, Reserved};
+use super::open_tasks::Reservation;
 use super::stream::TaskStream;
 use super::trees::TreeCell;
 use super::{Broker, Target, error};
@@ -109,7 +110,8 @@ impl Broker {
         let ServiceParameters { version, extensions } = parameters;
         let push = configuration.push.map(|push| self.read_pushed(*push, version, &message)).transpose()?;
         let key = Key { principal: caller.claim_name(), digest: digest(target, &message)? };
-        let claimed = self.store.claim(&key.principal, &message.message_id).await;
+        let message_id = message.message_id.clone();
+        let claimed = self.store.claim(&key.principal, &message_id).await;
         if let Some(claim) = claimed.map_err(|failure| error::store(&failure))? {
             return self.join(caller, &key, &claim).await;
         }
@@ -120,6 +122,13 @@ impl Broker {
         };
         match begun {
             Err(DriveError::Claimed(claim)) => self.join(caller, &key, &claim).await,
+            // Its first copy may have come to be meanwhile, and be what it was refused for.
+            Err(failure @ (DriveError::Refused(_) | DriveError::Failed(_))) => {
+                match self.store.claim(&key.principal, &message_id).await {
+                    Ok(Some(claim)) => self.join(caller, &key, &claim).await,
+                    _ => Err(failure.into()),
+                }
+            }
             begun => Ok(begun?),
         }
     }
@@ -202,7 +211,7 @@ impl Broker {
             Mode::HandOff => 0,
             Mode::Delegate => 1,
         };
-        self.open_tasks.check(&owner, opens).map_err(failed)?;
+        let opens = self.open_tasks.reserve(&owner, opens).map_err(failed)?;
         let begun = Begun {
             id: self.clock.new_task_id(),
             caller: parent.as_ref().map_or_else(|| owner.clone(), |parent| parent.agent.clone()),
@@ -214,6 +223,7 @@ impl Broker {
             accepted_output_modes,
             extensions,
             push,
+            opens: Some(opens),
             parent,
             owner,
         };
@@ -230,7 +240,7 @@ impl Broker {
 
     async fn begin_one(
         self: &Arc<Self>,
-        begun: Begun,
+        mut begun: Begun,
         asked: Asked,
         agent: &Agent,
     ) -> Result<Accepted, DriveError> {
@@ -238,10 +248,10 @@ impl Broker {
         let facts = facts.ok_or_else(|| DriveError::Failed(error::agent_not_found(&agent.name)))?;
         let id = begun.id;
         let place = self.enter(&agent.name, id, &begun.owner).map_err(DriveError::Failed)?;
-        let (cell, claim) = (begun.cell(self), begun.claim());
+        let (cell, claim, opens) = (begun.cell(self), begun.claim(), begun.opens.take());
         let new = begun.into_task(asked, facts, place.admits());
         let claim = Some(claim).filter(|_| !removed(Guard::MessageIds));
-        let reserved = Reserved { claim, places: vec![place] };
+        let reserved = Reserved { claim, places: vec![place], opens };
         self.drive_cell(Arc::clone(&cell), Input::Delegate(Box::new(new)), reserved).await?;
         Ok(Accepted::new(cell, id))
     }
@@ -340,6 +350,8 @@ pub(super) struct Begun {
     pub(super) accepted_output_modes: Vec<String>,
     pub(super) extensions: Vec<String>,
     push: Option<PushConfig>,
+    /// The tasks it will have open.
+    pub(super) opens: Option<Reservation>,
 }
 
 impl Begun {

@@ -32,8 +32,9 @@ pub struct StreamItem {
     pub json: Bytes,
 }
 
-/// Events of a task, in order.
-pub type TaskStream = Pin<Box<dyn Stream<Item = StreamItem> + Send>>;
+/// Events of a task, in order. An error is the last of them: there is more, and it cannot be read now; whoever resumes later
+/// hears it.
+pub type TaskStream = Pin<Box<dyn Stream<Item = Result<StreamItem, A2aError>> + Send>>;
 
 /// When a stream ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -119,7 +120,7 @@ impl Broker {
         let tree = cell.tree.lock().await;
         let first = shown_as(&tree, task, send::standing(&tree, task))?;
         drop(tree);
-        Ok(Box::pin(stream! { yield first; }))
+        Ok(Box::pin(stream! { yield Ok(first); }))
     }
 
     /// A stream for a subscriber: the task as it stands, or what followed the event it saw last. What is over can only be
@@ -158,7 +159,7 @@ impl Broker {
         Box::pin(stream! {
             let resumes = first.is_none();
             if let Some(first) = first {
-                yield first;
+                yield Ok(first);
             }
             if over {
                 return;
@@ -174,9 +175,14 @@ impl Broker {
                         }
                     }
                     if behind {
-                        let Ok(page) = broker.missed(&cell, task, &mut listener).await else { return };
-                        for item in page {
-                            yield item;
+                        match broker.missed(&cell, task, &mut listener).await {
+                            Ok(page) => for item in page {
+                                yield Ok(item);
+                            },
+                            Err(failure) => {
+                                yield Err(failure);
+                                return;
+                            }
                         }
                     }
                 }
@@ -185,7 +191,7 @@ impl Broker {
                     Ok(TaskEvent { seq, json, state }) => {
                         listener.seen = seq;
                         if let Some(json) = json {
-                            yield StreamItem { id: Some(seq), json };
+                            yield Ok(StreamItem { id: Some(seq), json });
                         }
                         if state.is_terminal() || (until == Until::Answer && state.is_interrupted()) {
                             return;
@@ -194,9 +200,16 @@ impl Broker {
                     Err(RecvError::Lagged(_)) => behind = true,
                     // This copy was given up; the one that counts has all that was shown, and goes on.
                     Err(RecvError::Closed) => {
-                        let Ok(current) = broker.trees.current(&cell).await else { return };
-                        listener.events = current.subscribe(task);
-                        (cell, behind) = (current, true);
+                        match broker.trees.current(&cell).await {
+                            Ok(current) => {
+                                listener.events = current.subscribe(task);
+                                (cell, behind) = (current, true);
+                            }
+                            Err(failure) => {
+                                yield Err(failure);
+                                return;
+                            }
+                        }
                     }
                 }
             }
@@ -254,5 +267,5 @@ fn shown_as(tree: &Tree, task: TaskId, shown: Option<Task>) -> Result<StreamItem
 fn direct(tree: &Tree, task: TaskId) -> Result<TaskStream, A2aError> {
     let message = tree.direct_answer(task).cloned().ok_or_else(error::task_not_found)?;
     let json = serde_json::to_vec(&StreamResponse::Message(message)).map_err(|_| error::internal())?;
-    Ok(Box::pin(stream! { yield StreamItem { id: None, json: json.into() }; }))
+    Ok(Box::pin(stream! { yield Ok(StreamItem { id: None, json: json.into() }); }))
 }

@@ -175,6 +175,10 @@ impl Store for EmbeddedStore {
         self.committer.commit(Work::Append(change)).await.map(drop)
     }
 
+    async fn until_failed(&self) -> String {
+        self.committer.until_failed().await
+    }
+
     async fn read(&self, root: TaskId, from: u64) -> Result<Vec<Bytes>, StoreError> {
         self.read_page(root, from, usize::MAX).await
     }

@@ -11,7 +11,7 @@ use broker_core::audit::{Entry, Head};
 use broker_core::{TaskId, Timestamp};
 use bytes::Bytes;
 use fjall::PersistMode;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use self::compaction::Compaction;
 use self::pending::Pending;
@@ -60,6 +60,7 @@ type Answer = oneshot::Sender<Result<Done, StoreError>>;
 /// The way to the committer thread. The thread ends when this is dropped and its queue is done.
 pub(super) struct Committer {
     queue: Option<mpsc::Sender<Waiting>>,
+    failed: watch::Receiver<Option<String>>,
     thread: Option<std::thread::JoinHandle<()>>,
 }
 
@@ -74,12 +75,13 @@ impl Committer {
         let batch = options.batch.max(1);
         let (log, remains) = (tables.audit_head()?, Remains::read(&tables)?);
         let compaction = Compaction::read(&tables)?;
-        let committing = Committing { tables, totals, persist, log, remains, compaction };
+        let (failing, failed) = watch::channel(None);
+        let committing = Committing { tables, totals, persist, log, remains, compaction, failing };
         let thread = std::thread::Builder::new()
             .name("committer".to_owned())
             .spawn(move || committing.run(waiting, batch))
             .map_err(|error| StoreError::Engine(format!("the committer thread cannot start: {error}")))?;
-        Ok(Self { queue: Some(queue), thread: Some(thread) })
+        Ok(Self { queue: Some(queue), failed, thread: Some(thread) })
     }
 
     /// Makes something durable; `false` if there was nothing to change.
@@ -92,6 +94,16 @@ impl Committer {
         let (answer, answered) = oneshot::channel();
         self.queue(Waiting { work, answer: Some(answer) })?;
         answered.await.map_err(|_| stopped())?
+    }
+
+    /// Resolves when nothing can be written any more.
+    pub(super) async fn until_failed(&self) -> String {
+        let mut failed = self.failed.clone();
+        match failed.wait_for(Option::is_some).await {
+            Ok(failure) => failure.clone().unwrap_or_default(),
+            // The thread is gone, and nobody has asked it to go.
+            Err(_) => stopped().to_string(),
+        }
     }
 
     /// Queues something nobody waits for.
@@ -132,6 +144,8 @@ struct Committing {
     /// What trees that were removed have left behind.
     remains: Remains,
     compaction: Compaction,
+    /// Why nothing can be written any more.
+    failing: watch::Sender<Option<String>>,
 }
 
 impl Committing {
@@ -186,7 +200,9 @@ impl Committing {
                 self.log = self.tables.audit_head().unwrap_or(self.log);
                 // What is left over is read again when the store is opened.
                 self.remains = Remains::default();
-                tracing::error!(%failure, "a batch was not written");
+                tracing::error!(%failure, "a batch was not written; nothing is until the store is opened again");
+                // The engine takes nothing more after a failed write, so that nothing can rest on what is not there.
+                self.failing.send_replace(Some(failure.to_string()));
             }
         }
         for (answer, done) in accepted {

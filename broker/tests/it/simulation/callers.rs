@@ -266,7 +266,8 @@ impl Conversation {
     /// Hears a stream to its end, or until it hangs up.
     async fn listen(&self, mut stream: TaskStream, after: Option<u64>) -> Result<(), Missed> {
         let (mut last, mut is_over) = (after, false);
-        while let Some(StreamItem { id, json }) = stream.next().await {
+        while let Some(event) = stream.next().await {
+            let Ok(StreamItem { id, json }) = event else { return Err(Missed::Again) };
             if self.world.lock().goes_wrong(|weather| weather.cut) {
                 self.world.note(|| "a caller's stream breaks".to_owned());
                 return Err(Missed::Again);

@@ -53,6 +53,7 @@ pub(crate) fn live_through(seed: u64) -> Arc<World> {
         let is_over = runtime.block_on(async {
             world.begin_life();
             let living = tokio::spawn(live(Arc::clone(&world)));
+            tokio::spawn(stop_with_the_store(Arc::clone(&world)));
             let is_over = tokio::select! {
                 biased;
                 () = world.dying.notified() => false,
@@ -184,6 +185,14 @@ async fn crash(world: Arc<World>) {
         world.sleep_until(at).await;
         world.die::<()>("by the clock").await;
     }
+}
+
+/// A broker whose store takes nothing more stops, as `app.rs` has it; a moment later, in which it may do what it should not.
+async fn stop_with_the_store(world: Arc<World>) {
+    world.until_broken().await;
+    let moment = world.lock().chance.below(100);
+    tokio::time::sleep(Duration::from_millis(moment)).await;
+    world.die::<()>("with its store").await;
 }
 
 async fn crash_agent(world: Arc<World>, name: &'static str) {

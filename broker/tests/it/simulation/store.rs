@@ -24,8 +24,11 @@ pub(crate) enum Writing {
     Overloaded,
     /// The disk is full: nothing is written.
     Full,
-    /// An error, and yet it is there: all of it, since an append is one.
+    /// An error, and yet it is there: all of it, since an append is one. A brittle store shows it only once it is opened
+    /// again.
     Torn,
+    /// A brittle store that has failed takes nothing more until it is opened again.
+    Broken,
     /// The machine dies before it is written.
     DiesBefore,
     /// The machine dies after it is written, and nobody is told.
@@ -33,13 +36,24 @@ pub(crate) enum Writing {
 }
 
 impl SimStore {
-    async fn write<T>(&self, what: impl FnOnce(&World) -> Result<T, StoreError>) -> Result<T, StoreError> {
+    async fn write<T>(
+        &self,
+        what: impl FnOnce(&World) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
         let (writing, before, after) = self.0.writing();
         tokio::time::sleep(before).await;
         let engine = |what: &str| Err(StoreError::Engine(what.to_owned()));
         let result = match writing {
             Writing::Overloaded => return Err(StoreError::Overloaded { waiting: 1 }),
-            Writing::Full => return engine("no space left on device"),
+            Writing::Full => {
+                self.0.breaks(None);
+                return engine("no space left on device");
+            }
+            Writing::Torn if self.0.lock().weather.brittle => {
+                self.0.breaks(Some(Box::new(move |world| drop(what(world)))));
+                return engine("input/output error");
+            }
+            Writing::Broken => return engine("it failed before, and has to be opened again"),
             Writing::DiesBefore => return self.0.die("before a write").await,
             Writing::Works | Writing::Torn | Writing::DiesAfter => what(&self.0),
         };
@@ -61,7 +75,12 @@ impl SimStore {
 #[async_trait]
 impl Store for SimStore {
     async fn append(&self, change: Append) -> Result<(), StoreError> {
-        self.write(|world| world.append(change)).await
+        self.write(move |world| world.append(change)).await
+    }
+
+    async fn until_failed(&self) -> String {
+        self.0.until_broken().await;
+        "it failed".to_owned()
     }
 
     async fn read(&self, root: TaskId, from: u64) -> Result<Vec<Bytes>, StoreError> {
@@ -93,11 +112,11 @@ impl Store for SimStore {
     }
 
     async fn move_outbox(&self, row: OutboxRow) -> Result<bool, StoreError> {
-        self.write(|world| Ok(world.disk().advance(row.key.clone(), row.set, Some(row)))).await
+        self.write(move |world| Ok(world.disk().advance(row.key.clone(), row.set, Some(row)))).await
     }
 
     async fn end_outbox(&self, key: OutboxKey, set: u64) -> Result<bool, StoreError> {
-        self.write(|world| Ok(world.disk().advance(key, set, None))).await
+        self.write(move |world| Ok(world.disk().advance(key, set, None))).await
     }
 
     async fn over(
@@ -110,11 +129,11 @@ impl Store for SimStore {
     }
 
     async fn remove_tree(&self, root: TaskId, before: Timestamp) -> Result<Option<Removed>, StoreError> {
-        self.write(|world| Ok(world.disk().remove_tree(root, before))).await
+        self.write(move |world| Ok(world.disk().remove_tree(root, before))).await
     }
 
     async fn forget_claims(&self, before: Timestamp, limit: usize) -> Result<usize, StoreError> {
-        self.write(|world| Ok(world.disk().forget_claims(before, limit))).await
+        self.write(move |world| Ok(world.disk().forget_claims(before, limit))).await
     }
 
     async fn document(&self, name: &str) -> Result<Option<Bytes>, StoreError> {
@@ -127,8 +146,9 @@ impl Store for SimStore {
         document: Bytes,
         audit: Option<Entry>,
     ) -> Result<(), StoreError> {
-        self.write(|world| {
-            world.disk().put_document(name, document, audit.as_ref());
+        let name = name.to_owned();
+        self.write(move |world| {
+            world.disk().put_document(&name, document, audit.as_ref());
             Ok(())
         })
         .await
@@ -139,15 +159,17 @@ impl Store for SimStore {
     }
 
     async fn put_agent(&self, name: &str, document: Bytes, audit: Option<Entry>) -> Result<(), StoreError> {
-        self.write(|world| {
-            world.disk().put_agent(name, document, audit.as_ref());
+        let name = name.to_owned();
+        self.write(move |world| {
+            world.disk().put_agent(&name, document, audit.as_ref());
             Ok(())
         })
         .await
     }
 
     async fn remove_agent(&self, name: &str, audit: Entry) -> Result<bool, StoreError> {
-        self.write(|world| Ok(world.disk().remove_agent(name, &audit))).await
+        let name = name.to_owned();
+        self.write(move |world| Ok(world.disk().remove_agent(&name, &audit))).await
     }
 
     fn note(&self, audit: Vec<Entry>) -> Result<(), StoreError> {

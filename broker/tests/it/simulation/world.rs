@@ -47,6 +47,8 @@ pub(crate) struct Weather {
     pub(crate) bad_writes: u64,
     /// A write at which the machine dies.
     pub(crate) deaths: u64,
+    /// A store that fails once takes nothing more until it is opened again, as the embedded one; or else it mends itself.
+    pub(crate) brittle: bool,
     /// A caller that hangs up.
     pub(crate) hang_ups: u64,
     /// Full disks: from, to.
@@ -80,6 +82,7 @@ impl Weather {
                 .map(|from| (from, from + chance.between(100, 5_000)))
                 .collect(),
             crashes: times(chance, 6),
+            brittle: chance.happens(500),
         }
     }
 
@@ -113,6 +116,10 @@ pub(crate) struct State {
     pub(crate) drifting: BTreeMap<String, (&'static str, Message)>,
     /// Moments at which the store failed over something that is durable.
     pub(crate) torn: Vec<i64>,
+    /// A brittle store has failed.
+    is_broken: bool,
+    /// What it has written all the same, and shows once it is opened again.
+    hidden: Vec<Hidden>,
     /// Tasks somebody asked to cancel.
     pub(crate) canceled: BTreeSet<TaskId>,
     /// Messages an agent answered with an error, by southbound id.
@@ -125,7 +132,12 @@ pub(crate) struct World {
     state: Mutex<State>,
     /// The machine is to die now.
     pub(crate) dying: Notify,
+    /// The store has failed for this life.
+    failing: Notify,
 }
+
+/// Something a store has written and does not show yet.
+type Hidden = Box<dyn FnOnce(&World) + Send>;
 
 /// The disk of a locked world.
 pub(crate) struct DiskGuard<'w>(MutexGuard<'w, State>);
@@ -169,11 +181,13 @@ impl World {
             deaths: Vec::new(),
             drifting: BTreeMap::new(),
             torn: Vec::new(),
+            is_broken: false,
+            hidden: Vec::new(),
             canceled: BTreeSet::new(),
             failed: BTreeSet::new(),
             delivered: BTreeMap::new(),
         };
-        Arc::new(Self { state: Mutex::new(state), dying: Notify::new() })
+        Arc::new(Self { state: Mutex::new(state), dying: Notify::new(), failing: Notify::new() })
     }
 
     /// The world, for a moment in which nothing else happens. Never held across an await.
@@ -204,8 +218,37 @@ impl World {
         self.lock().broker.clone()
     }
 
-    /// A broker comes to life, on a runtime of its own.
+    /// A brittle store fails, and with it whatever is written until it is opened again.
+    pub(crate) fn breaks(&self, written: Option<Hidden>) {
+        let mut state = self.lock();
+        if state.weather.brittle {
+            state.is_broken = true;
+            state.hidden.extend(written);
+            state.note("the store has failed");
+            drop(state);
+            self.failing.notify_waiters();
+        }
+    }
+
+    /// Resolves when the store has failed for this life.
+    pub(crate) async fn until_broken(&self) {
+        loop {
+            let failing = self.failing.notified();
+            if self.lock().is_broken {
+                return;
+            }
+            failing.await;
+        }
+    }
+
+    /// A broker comes to life, on a runtime of its own, and opens the store.
     pub(crate) fn begin_life(&self) {
+        let hidden = {
+            let mut state = self.lock();
+            state.is_broken = false;
+            std::mem::take(&mut state.hidden)
+        };
+        hidden.into_iter().for_each(|show| show(self));
         let mut state = self.lock();
         state.started = Some(Instant::now());
         state.lives += 1;
@@ -248,12 +291,14 @@ impl World {
     pub(crate) fn writing(&self) -> (Writing, Duration, Duration) {
         let mut state = self.lock();
         let now = state.now();
-        let (is_calm, is_full) = (state.is_calm(), state.weather.is_full(now));
+        let (is_calm, is_full, is_broken) = (state.is_calm(), state.weather.is_full(now), state.is_broken);
         let (bad, deaths) = (state.weather.bad_writes, state.weather.deaths);
         let chance = &mut state.chance;
         let mut wait = || Duration::from_millis(chance.below(4));
         let (before, after) = (wait(), wait());
-        let writing = if is_calm {
+        let writing = if is_broken {
+            Writing::Broken
+        } else if is_calm {
             Writing::Works
         } else if is_full {
             Writing::Full

@@ -4,7 +4,7 @@ use conformance_tests::{Agent, Broker, wire};
 use serde_json::{Value, json};
 
 /// Short patience, so that silence and loss show within a test.
-const IMPATIENT: &str = "[limits]\nsilence = \"1s\"\ncancel = \"1s\"\nbackoff = \"50ms\"\n\
+const IMPATIENT: &str = "[limits]\nsilence = \"1s\"\ncancel = \"1s\"\nunknown_hold = \"1s\"\nbackoff = \"50ms\"\n\
                          [southbound]\ngive_up = \"1s\"\nask_every = \"50ms\"\nabsent_after = \"200ms\"\n";
 
 fn shown(answer: &Value) -> (&str, String) {
@@ -43,6 +43,19 @@ async fn each_way_to_misbehave_has_its_end_and_its_explanation() {
         recovered.to_string().contains("late but done"),
         "what a broken stream left behind was fetched: {recovered}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_piece_that_a_subscription_shows_in_the_task_and_again_behind_it_is_in_the_result_once() {
+    let broker = Broker::start(IMPATIENT);
+    let agent = Agent::misbehaving("say-twice");
+    broker.add_agent("twice", agent.url(), &[]).await;
+    let answer = broker.rpc("/agents/twice", "SendMessage", wire::message("m", "go")).await;
+    let (state, _) = shown(&answer);
+    assert_eq!(state, "TASK_STATE_COMPLETED", "{answer}");
+    let parts = answer["result"]["task"]["artifacts"][0]["parts"].as_array().unwrap();
+    let texts: Vec<_> = parts.iter().map(|part| &part["text"]).collect();
+    assert_eq!(texts, ["late but done", "!"], "{answer}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -127,7 +127,7 @@ impl<'l> Checker<'l> {
                     self.find(Rule::Doubled, tree, why);
                 }
                 match by_message.insert(*message_id, heard) {
-                    Some(before) if before.life == heard.life || before.ended => {
+                    Some(before) if before.life == heard.life || self.has_told(before, life) => {
                         self.find(Rule::Doubled, tree, format!("{agent} heard {message_id} twice"));
                     }
                     Some(_) => self.again += 1,
@@ -139,6 +139,14 @@ impl<'l> Checker<'l> {
             }
         }
         self.lives = lives;
+    }
+
+    /// Whether an agent that was killed had told the broker what it had done before: it had ended, and the broker was there
+    /// to hear it.
+    fn has_told(&self, heard: &Hearing<'_>, life: &Life<'_>) -> bool {
+        let until = life.dead.get(heard.life).map_or(f64::INFINITY, |(from, _)| *from);
+        let was_away = self.broker_kills.iter().any(|kill| heard.at <= *kill + SLACK && *kill <= until);
+        heard.ended && !was_away
     }
 
     /// Whether an agent's part in a tree may be missing: it was dead meanwhile, or it cannot be asked what it has and the

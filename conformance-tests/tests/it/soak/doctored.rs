@@ -199,7 +199,22 @@ fn what_is_doubled_is_found() {
     finds(Rule::Doubled, |logs| hear(logs, "x.T2.2", "T2", "T1"));
     finds(Rule::Doubled, |logs| hear(logs, "x.T3.1", "T3", "T1"));
     finds(Rule::Doubled, |logs| hear(logs, "x.T3.1", "T3", "T7"));
-    // What an agent forgot when it was killed it may hear again.
+    // What an agent had finished, and the broker was there to hear of, it may not hear again, even if it has forgotten it.
+    let die = |logs: &mut Logs| {
+        let log = logs.agents.get_mut("old").unwrap();
+        log.extend([json!({ "what": "killed", "at": 80.0 }), json!({ "what": "back", "at": 81.0 })]);
+    };
+    finds(Rule::Doubled, |logs| {
+        die(logs);
+        hear(logs, "x.T2.1", "T2", "T1");
+    });
+    // What it forgot when it was killed it may, also what it had finished while the broker was dead.
+    finds_nothing(|logs| {
+        let heard = logs.agents["old"][0]["at"].clone();
+        logs.kills.push(json!({ "what": "killed", "at": heard }));
+        die(logs);
+        hear(logs, "x.T2.1", "T2", "T1");
+    });
     let figures = finds_nothing(|logs| {
         kill(logs, "old", 15.0);
         hear(logs, "x.T2.1", "T2", "T1");

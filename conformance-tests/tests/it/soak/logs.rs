@@ -112,6 +112,8 @@ pub(crate) struct Hearing<'l> {
     pub(crate) message_id: &'l str,
     pub(crate) task: &'l str,
     pub(crate) root: &'l str,
+    /// When it heard it.
+    pub(crate) at: f64,
     /// How often the agent had been killed before.
     pub(crate) life: usize,
     /// It delivered all it had.
@@ -143,6 +145,7 @@ pub(crate) fn life<'l>(agent: &'l str, log: &'l [Value]) -> Life<'l> {
                 message_id: text(line, "message_id"),
                 task,
                 root: line.pointer("/told/root").and_then(Value::as_str).unwrap_or(task),
+                at: at(line),
                 life: lives,
                 ended: false,
                 canceled: false,
