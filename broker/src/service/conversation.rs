@@ -394,19 +394,35 @@ impl Conversation {
         tree.waits_for_caller(self.attempt)
     }
 
+    /// Asks the agent to stop, again while it cannot be reached. One that has heard it may take its time; how long it is
+    /// waited for is the core's to say.
     async fn cancel(self, agent_task: String) {
-        let asked = match self.broker.registry.endpoint(&self.agent).await {
-            Ok(endpoint) => self.broker.downstream.cancel_task(&endpoint, &agent_task).await,
-            Err(reason) => Err(AskError::Unreachable(reason)),
-        };
-        let (confirmed, reason) = match asked {
-            Ok(task) if task.status.state == TaskState::Canceled => (true, None),
-            Ok(task) => {
-                (task.status.state.is_terminal(), Some(format!("it says {}", task.status.state.as_str())))
+        let (confirmed, reason) = loop {
+            let asked = match self.broker.registry.endpoint(&self.agent).await {
+                Ok(endpoint) => self.broker.downstream.cancel_task(&endpoint, &agent_task).await,
+                Err(reason) => Err(AskError::Unreachable(reason)),
+            };
+            match asked {
+                Ok(task) if task.status.state == TaskState::Canceled => break (true, None),
+                Ok(task) if task.status.state.is_terminal() => {
+                    break (true, Some(format!("it says {}", task.status.state.as_str())));
+                }
+                Ok(_) => return,
+                Err(AskError::Unreachable(_)) => tokio::time::sleep(self.broker.recovery.ask_every).await,
+                Err(error) => break (false, Some(error.to_string())),
             }
-            Err(error) => (false, Some(error.to_string())),
+            if !self.is_live().await {
+                return;
+            }
         };
         self.feed(Input::CancelAnswered { attempt: self.attempt, confirmed, reason }).await;
+    }
+
+    /// Whether something may still come of the attempt.
+    async fn is_live(&self) -> bool {
+        let Ok(cell) = self.broker.trees.load(self.root).await else { return true };
+        let Some(cell) = cell else { return false };
+        cell.tree.lock().await.is_live(self.attempt)
     }
 
     async fn fail(&self, failure: Failure) {

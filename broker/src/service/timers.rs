@@ -1,11 +1,12 @@
 //! One alarm for all trees: which tree's time comes next.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use broker_core::delegation::input::Input;
 use broker_core::{TaskId, Timestamp};
+use futures_util::{StreamExt, stream};
 use tokio::sync::Notify;
 
 use super::Broker;
@@ -14,6 +15,8 @@ use super::Broker;
 const LONGEST_SLEEP: Duration = Duration::from_mins(1);
 /// Wait after a tree that could not be woken, before the same is tried again.
 const RETRY_MILLIS: i64 = 1_000;
+/// Trees that are woken at a time, so that their appends share the disk's time.
+const AT_ONCE: usize = 64;
 
 #[derive(Default)]
 pub(super) struct Timers {
@@ -75,17 +78,20 @@ impl Timers {
 pub(super) async fn run(broker: Weak<Broker>) {
     while let Some(alive) = broker.upgrade() {
         let now = alive.clock.now();
-        for root in alive.timers.take_due(now) {
-            if let Err(failure) = alive.drive(root, Input::Tick).await {
-                tracing::warn!(%root, ?failure, "a tree could not be woken");
-                alive.timers.set(root, Some(now.add_millis(RETRY_MILLIS)));
-            }
-        }
+        let due = stream::iter(alive.timers.take_due(now));
+        due.for_each_concurrent(AT_ONCE, |root| wake(&alive, root, now)).await;
         let sleep = alive.timers.sleep(now);
         tokio::select! {
             biased;
             () = tokio::time::sleep(sleep) => {}
             () = alive.timers.changed.notified() => {}
         }
+    }
+}
+
+async fn wake(broker: &Arc<Broker>, root: TaskId, now: Timestamp) {
+    if let Err(failure) = broker.drive(root, Input::Tick).await {
+        tracing::warn!(%root, ?failure, "a tree could not be woken");
+        broker.timers.set(root, Some(now.add_millis(RETRY_MILLIS)));
     }
 }
