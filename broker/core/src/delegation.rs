@@ -12,6 +12,7 @@ mod draft;
 pub mod input;
 mod on_agent;
 mod on_cancel;
+mod on_choice;
 mod on_delegate;
 mod on_escalation;
 mod on_failed;
@@ -136,6 +137,9 @@ impl Tree {
         let mut draft = Draft::new(self, now, limits);
         match input {
             Input::Delegate(new) => draft.on_delegate(*new)?,
+            Input::Ask(new) => draft.on_ask(*new)?,
+            Input::Choose { task, message, to } => draft.on_choose(task, &message, *to)?,
+            Input::AskAgain { task, message, choice } => draft.on_ask_again(task, &message, *choice)?,
             Input::Group(group) => draft.on_group(*group)?,
             Input::HandOff(handoff) => draft.on_hand_off(*handoff)?,
             Input::Turn { task, message } => draft.on_turn(task, &message)?,
@@ -309,6 +313,7 @@ fn apply_to_node(node: &mut Node, record: &Record) {
         Fact::AttemptQueued { number } => node.begin_attempt(*number, Progress::Queued),
         Fact::DelegateSought { number } => node.begin_attempt(*number, Progress::Seeking),
         Fact::Reassigned(to) => node.reassign(to, record.at),
+        Fact::Weighed(choice) => node.choice = Some(Arc::new((**choice).clone())),
         Fact::OutcomeUnknown { number, reason, until } => {
             node.advance(*number, Progress::Unknown { until: *until }, Some(reason));
         }

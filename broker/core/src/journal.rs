@@ -4,6 +4,7 @@
 //! northbound event stream. Records are versioned JSON, readable by a person with `less`; a reader of a later
 //! version must be able to fold every earlier one.
 
+mod choice;
 mod submission;
 
 use capability::ledger::Ceilings;
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::TaskId;
 
+pub use self::choice::{Choice, Considered, Excluded, Verdict};
 pub use self::submission::{
     Allotment, Escalation, Fallback, Group, GroupMode, Reassignment, Retry, Submission, Terms, Wish,
 };
@@ -57,6 +59,8 @@ pub enum Fact {
         /// Attempt number.
         number: u32,
     },
+    /// Nobody was named to do it: the broker has weighed whom to give it to.
+    Weighed(Box<Choice>),
     /// The task is another agent's from this attempt on, on terms of its own.
     Reassigned(Box<Reassignment>),
     /// The attempt is about to be sent: from here on the agent may have it.

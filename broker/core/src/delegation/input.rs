@@ -8,7 +8,7 @@ use protocol::{Message, StreamResponse, Task, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::TaskId;
-use crate::journal::{Fallback, Group, PushConfig, Resolution, Retry};
+use crate::journal::{Choice, Fallback, Group, PushConfig, Resolution, Retry};
 use crate::limits::Limits;
 
 /// One attempt of one task.
@@ -62,6 +62,8 @@ pub struct NewTask {
     pub policy: Option<Scope>,
     /// Where its events are to be pushed from the beginning.
     pub push: Option<PushConfig>,
+    /// How its delegate was chosen, where nobody named one.
+    pub choice: Option<Box<Choice>>,
 }
 
 /// What the registry knows of an agent, as far as deciding needs it.
@@ -141,6 +143,8 @@ pub struct Candidate {
     pub policy: Option<Scope>,
     /// The agent has a place for it now; else it waits for one.
     pub admitted: bool,
+    /// How it was chosen, where nobody named it.
+    pub choice: Option<Box<Choice>>,
 }
 
 /// What is needed to do in another task's place what it may not.
@@ -185,6 +189,26 @@ pub struct NewHandOff {
 pub enum Input {
     /// A task is asked for: the root, or a child of one that is there.
     Delegate(Box<NewTask>),
+    /// A task is asked for, and it is open, or hopeless, whom to give it to: its choice says which.
+    Ask(Box<NewTask>),
+    /// The answer to that: a delegate.
+    Choose {
+        /// The task it was sent to.
+        task: TaskId,
+        /// What the caller said.
+        message: Box<Message>,
+        /// The delegate.
+        to: Box<Candidate>,
+    },
+    /// The answer leaves it open still, or hopeless.
+    AskAgain {
+        /// The task it was sent to.
+        task: TaskId,
+        /// What the caller said.
+        message: Box<Message>,
+        /// What came of weighing again.
+        choice: Box<Choice>,
+    },
     /// Several sub-tasks are asked for as one.
     Group(Box<NewGroup>),
     /// An agent gives the task it works on away.

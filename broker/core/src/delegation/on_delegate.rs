@@ -26,6 +26,8 @@ pub(super) struct Place {
 pub(super) struct Particulars {
     pub(super) group: Option<Group>,
     pub(super) escalation: Option<Escalation>,
+    /// Its delegate is yet to be chosen.
+    pub(super) seeks_choice: bool,
 }
 
 impl Draft<'_> {
@@ -52,7 +54,7 @@ impl Draft<'_> {
         }
     }
 
-    fn delegate(&mut self, new: NewTask, audit: &mut audit::Delegation) -> Result<(), Refusal> {
+    fn delegate(&mut self, mut new: NewTask, audit: &mut audit::Delegation) -> Result<(), Refusal> {
         let place = self.place(&new)?;
         audit.owner = Some(place.owner.clone());
         let granted = match self.authorize(&new, audit) {
@@ -63,8 +65,11 @@ impl Draft<'_> {
         };
         self.guard(&new, &place)?;
         let first = AttemptId { task: new.id, number: 1 };
-        let admitted = new.admitted;
+        let (admitted, choice) = (new.admitted, new.choice.take());
         self.submit(new, place, granted, Particulars::default())?;
+        if let Some(choice) = choice {
+            self.record(first.task, Fact::Weighed(choice));
+        }
         self.report_to_parent(first.task);
         self.begin_attempt(first, admitted);
         Ok(())
@@ -80,9 +85,9 @@ impl Draft<'_> {
     ) -> Result<(), Refusal> {
         let deadline = self.deadline(&new, &place)?;
         let retry = self.retry(&new);
-        let Particulars { group, escalation } = particulars;
+        let Particulars { group, escalation, seeks_choice } = particulars;
         // What was asked for matters again where other terms may have to be worked out.
-        let is_kept = !retry.fallback.is_none() || escalation.is_some();
+        let is_kept = !retry.fallback.is_none() || escalation.is_some() || seeks_choice;
         let wish = is_kept.then(|| Box::new(Wish::of(new.held, new.asked)));
         let submission = Submission {
             parent: new.parent,

@@ -3,7 +3,7 @@
 //! former one says from now on is late, and its grant is dead.
 
 use capability::Scope;
-use protocol::TaskState;
+use protocol::{Message, TaskState};
 
 use super::action::{Action, Search};
 use super::draft::Draft;
@@ -29,7 +29,9 @@ impl Draft<'_> {
     /// Looks for another delegate if one is needed. What the former one delegated comes down first: it draws on the same
     /// purses.
     pub(super) fn look_for_delegate(&mut self, task: TaskId) {
-        let Some(node) = self.node(task).filter(|node| node.open_children == 0) else { return };
+        // Its caller is asked whom it is for.
+        let is_ready = |node: &Node| node.open_children == 0 && !node.seeks_choice();
+        let Some(node) = self.node(task).filter(|node| is_ready(node)) else { return };
         let Some(attempt) = seeking(node) else { return };
         let former = node.attempts.iter().filter_map(|attempt| attempt.former.as_deref());
         let above = self.lineage(task).map(|node| node.terms().agent.as_str());
@@ -46,20 +48,32 @@ impl Draft<'_> {
     }
 
     pub(super) fn on_reassign(&mut self, attempt: AttemptId, to: Candidate) -> Result<(), Refused> {
+        self.give_to(attempt, to, None)
+    }
+
+    /// Gives a task to a delegate, with a first message of its own or the task's.
+    pub(super) fn give_to(
+        &mut self,
+        attempt: AttemptId,
+        mut to: Candidate,
+        message: Option<Message>,
+    ) -> Result<(), Refused> {
         let node = self.node(attempt.task).ok_or(Refusal::NotFound)?;
         if seeking(node) != Some(attempt) || node.open_children > 0 || !self.is_granted(attempt.task) {
             return Err(Refusal::NotPossible(format!("task {} seeks no delegate now", attempt.task)).into());
         }
-        let admitted = to.admitted;
+        let (admitted, choice) = (to.admitted, to.choice.take());
         let new = asked_anew(node, to, self.ledger());
-        self.judged(new, |draft, new, audit| draft.reassign(attempt, new, admitted, audit))
+        let new = NewTask { choice, ..new };
+        self.judged(new, |draft, new, audit| draft.reassign(attempt, new, admitted, message, audit))
     }
 
     fn reassign(
         &mut self,
         attempt: AttemptId,
-        new: NewTask,
+        mut new: NewTask,
         admitted: bool,
+        message: Option<Message>,
         audit: &mut audit::Delegation,
     ) -> Result<(), Refusal> {
         let node = self.node(attempt.task).ok_or(Refusal::NotFound)?;
@@ -75,8 +89,11 @@ impl Draft<'_> {
         purses::close(self, attempt.task, &former, &cost);
         let granted = self.authorize(&new, audit)?;
         let said = format!("attempt {} is with {}", attempt.number, new.agent.name);
+        if let Some(choice) = new.choice.take() {
+            self.record(attempt.task, Fact::Weighed(choice));
+        }
         let terms = granted.terms(new.agent, new.skill, new.agent_context);
-        let to = Reassignment { number: attempt.number, terms, retry, message: None };
+        let to = Reassignment { number: attempt.number, terms, retry, message };
         self.record(attempt.task, Fact::Reassigned(Box::new(to)));
         self.note_working(attempt.task, &said);
         self.begin_attempt(attempt, admitted);
@@ -131,5 +148,6 @@ fn asked_anew(node: &Node, to: Candidate, ledger: &purses::Purses) -> NewTask {
         budget: node.left_of_budget(ledger),
         policy: to.policy,
         push: None,
+        choice: None,
     }
 }

@@ -45,9 +45,9 @@ fn due<'n>(
     let before = match (&node.phase, live) {
         (_, Some(Progress::Scheduled { not_before })) => Some((not_before, Due::Attempt)),
         (_, Some(Progress::Unknown { until })) => Some((until, Due::Undecided)),
-        (_, Some(Progress::Queued | Progress::Seeking)) => None,
         // Nobody is left to answer the question.
         (Phase::Asking(_), _) if delegator_is_done(node, find) => Some((limit, Due::Unanswered)),
+        (_, Some(Progress::Queued | Progress::Seeking)) => None,
         // A task that waits for its children or for its caller is not silent.
         (Phase::Submitted | Phase::Working, Some(_)) if node.open_children == 0 => {
             Some((limit, Due::Silence))

@@ -29,7 +29,8 @@ use serde::Serialize;
 use super::on_push::Push;
 use crate::TaskId;
 use crate::journal::{
-    AttemptOutcome, ChildNote, Cost, Origin, Outcome, Reassignment, Retry, StatusFact, Submission, Terms,
+    AttemptOutcome, ChildNote, Choice, Cost, Origin, Outcome, Reassignment, Retry, StatusFact, Submission,
+    Terms,
 };
 use crate::sabotage::{Guard, removed};
 
@@ -164,6 +165,8 @@ pub(super) struct Node {
     pub(super) bubbled: Option<TaskId>,
     /// What the agent last asked, to tell a new question from an old one restated.
     pub(super) question: Option<Question>,
+    /// How its delegate was chosen last, where nobody named one.
+    pub(super) choice: Option<Arc<Choice>>,
     /// Where its events are pushed, by id.
     pub(super) pushes: Vec<Arc<Push>>,
 }
@@ -227,6 +230,7 @@ impl Node {
             in_place_of: None,
             bubbled: None,
             question: None,
+            choice: None,
             pushes: Vec::new(),
         }
     }

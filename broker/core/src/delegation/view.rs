@@ -14,7 +14,7 @@ use super::purses::{self, PurseId};
 use super::state::{Attempt, Node, Phase, Progress, bytes_of};
 use crate::TaskId;
 use crate::extension::{self, AmountsWire};
-use crate::journal::{AttemptOutcome, ChildNote, Fact, Origin, Record};
+use crate::journal::{AttemptOutcome, ChildNote, Choice, Fact, Origin, Record};
 
 /// What a caller who waits for a task's first word has been told so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,6 +61,9 @@ pub struct TaskSummary {
     /// It is the broker's own, of several sub-tasks: `parallel`, `race` or `quorum`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mode: Option<&'static str>,
+    /// How its delegate was chosen, where nobody named one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub choice: Option<Box<Choice>>,
     /// The effective scope as canonical texts.
     pub scope: Vec<String>,
     /// When it must be over.
@@ -318,6 +321,7 @@ impl Tree {
             held: matches!(node.phase, Phase::Held(_)),
             missing: missing(node),
             mode: submission.group.map(|group| group.mode.name()),
+            choice: node.choice.as_deref().cloned().map(Box::new),
             scope: terms.scope.texts(),
             deadline: submission.deadline,
             budget: amounts(&budget),

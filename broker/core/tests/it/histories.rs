@@ -10,7 +10,7 @@ use broker_core::delegation::input::{
     AttemptId, Candidate, Failure, Input, NewGrant, NewGroup, NewHandOff, NewTask, RetryWish,
 };
 use broker_core::extension;
-use broker_core::journal::{Fact, Fallback, Group, GroupMode, Resolution};
+use broker_core::journal::{Fact, Fallback, Group, GroupMode, Resolution, Verdict};
 use capability::Scope;
 use capability::ledger::Ceilings;
 use proptest::prelude::*;
@@ -19,7 +19,7 @@ use protocol::{Message, StreamResponse, TaskState};
 use serde_json::json;
 
 use super::model;
-use super::world::{AGENTS, World, artifact, candidate, retries, snapshot, update};
+use super::world::{AGENTS, World, artifact, candidate, choice, retries, snapshot, update};
 
 #[derive(Debug, Clone)]
 enum Step {
@@ -33,6 +33,17 @@ enum Step {
         parent: usize,
         agents: [usize; 2],
         race: bool,
+    },
+    /// Nobody is named: the caller is asked, or told that it is hopeless.
+    Ask {
+        parent: usize,
+        verdict: Verdict,
+    },
+    /// The answer: an agent, or nothing that helps.
+    Answer {
+        task: usize,
+        agent: Option<usize>,
+        verdict: Verdict,
     },
     HandOff {
         task: usize,
@@ -128,6 +139,9 @@ fn simple_step() -> impl Strategy<Value = Step> {
             .prop_map(|(parent, agent, how, budget)| Step::Delegate { parent, agent, how, budget }),
         1 => (some.clone(), [0..AGENTS.len(), 0..AGENTS.len()], any::<bool>())
             .prop_map(|(parent, agents, race)| Step::Group { parent, agents, race }),
+        1 => (some.clone(), verdict()).prop_map(|(parent, verdict)| Step::Ask { parent, verdict }),
+        2 => (some.clone(), prop::option::weighted(0.7, 0..AGENTS.len()), verdict())
+            .prop_map(|(task, agent, verdict)| Step::Answer { task, agent, verdict }),
         1 => (some.clone(), 0..AGENTS.len(), any::<bool>())
             .prop_map(|(task, agent, admitted)| Step::HandOff { task, agent, admitted }),
         3 => some.clone().prop_map(|attempt| Step::Admit { attempt }),
@@ -147,6 +161,10 @@ fn simple_step() -> impl Strategy<Value = Step> {
         2 => (some, any::<bool>()).prop_map(|(attempt, confirmed)| Step::CancelAnswered { attempt, confirmed }),
         2 => prop_oneof![Just(10), Just(600), Just(11_000), Just(40 * 60_000)].prop_map(|millis| Step::Pass { millis }),
     ]
+}
+
+fn verdict() -> impl Strategy<Value = Verdict> {
+    prop_oneof![4 => Just(Verdict::Unsure), 1 => Just(Verdict::OutOfScope), 1 => Just(Verdict::Picked)]
 }
 
 fn budget() -> impl Strategy<Value = Ceilings> {
@@ -235,6 +253,25 @@ fn input(world: &mut World, step: &Step) -> Option<Input> {
             let subtasks = agents.iter().map(&mut subtask).collect();
             let (mode, need) = if *race { (GroupMode::Race, 1) } else { (GroupMode::Parallel, 2) };
             Input::Group(Box::new(NewGroup { task, group: Group { mode, need }, subtasks }))
+        }
+        Step::Ask { parent, verdict } => {
+            let new = world.new_task(pick(&tasks, *parent), BROKER_AGENT, RetryWish::default());
+            Input::Ask(Box::new(NewTask { choice: Some(choice(*verdict)), ..new }))
+        }
+        Step::Answer { task, agent, verdict } => {
+            let id = world.fresh();
+            let message = Box::new(Message::user_text(format!("turn{id}"), "that one"));
+            let asking = |task: &TaskId| world.tree.asks_for_agent(*task).is_some();
+            let asking: Vec<TaskId> = tasks.iter().copied().filter(asking).collect();
+            let task = pick(if asking.is_empty() { &tasks } else { &asking }, *task)?;
+            let choice = choice(*verdict);
+            match agent {
+                None => Input::AskAgain { task, message, choice },
+                Some(agent) => {
+                    let to = Candidate { choice: Some(choice), ..candidate(AGENTS[*agent]) };
+                    Input::Choose { task, message, to: Box::new(to) }
+                }
+            }
         }
         Step::HandOff { task, agent, admitted } => Input::HandOff(Box::new(NewHandOff {
             task: pick(&tasks, *task)?,
@@ -410,7 +447,7 @@ fn nothing_is_sent_twice(world: &World) {
 }
 
 /// Every kind of fact, so that what the histories never reach is noticed.
-const FACTS: [&str; 31] = [
+const FACTS: [&str; 32] = [
     "approved",
     "artifact",
     "attempt_accepted",
@@ -442,6 +479,7 @@ const FACTS: [&str; 31] = [
     "turn",
     "turn_refused",
     "turn_taken",
+    "weighed",
 ];
 /// Those that other tests are about.
 const ELSEWHERE: [&str; 4] = ["metadata", "push_deleted", "push_set", "said"];

@@ -13,6 +13,7 @@ mod adversary;
 mod attempts;
 mod audit;
 mod budgets;
+mod choice;
 mod escalation;
 mod histories;
 mod model;

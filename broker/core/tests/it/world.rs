@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use broker_core::delegation::BROKER_AGENT;
-use broker_core::delegation::action::{Action, Search};
+use broker_core::delegation::action::{Action, Dispatch, Search};
 use broker_core::delegation::input::{AgentFacts, AttemptId, Candidate, Failure, Input, NewTask, RetryWish};
-use broker_core::journal::{Fallback, Record};
+use broker_core::journal::{Choice, Fallback, Record, Verdict};
 use broker_core::{Decision, Limits, Refusal, TaskId, Timestamp, Tree};
 use capability::Scope;
 use capability::ledger::Ceilings;
@@ -31,6 +31,8 @@ pub(crate) struct World {
     pub(crate) seeking: Vec<Search>,
     /// Every message sent to an agent, by its message id.
     pub(crate) sent: Vec<String>,
+    /// All that was sent.
+    pub(crate) dispatches: Vec<Dispatch>,
     /// The latest of them, task by task, as whoever listens knows it.
     latest: BTreeMap<TaskId, String>,
     next_id: u128,
@@ -59,7 +61,19 @@ pub(crate) fn facts(agent: &str) -> AgentFacts {
 
 /// An agent as another delegate.
 pub(crate) fn candidate(agent: &str) -> Candidate {
-    Candidate { agent: facts(agent), agent_context: format!("context-{agent}"), policy: None, admitted: true }
+    Candidate {
+        agent: facts(agent),
+        agent_context: format!("context-{agent}"),
+        policy: None,
+        admitted: true,
+        choice: None,
+    }
+}
+
+/// What came of weighing, without anybody weighed.
+pub(crate) fn choice(verdict: Verdict) -> Box<Choice> {
+    let (candidates, excluded) = Default::default();
+    Box::new(Choice { verdict, confidence: 0.5, threshold: 0.8, candidates, excluded, considered: 2 })
 }
 
 /// A wish to try again this often, and elsewhere if need be.
@@ -80,6 +94,7 @@ impl World {
             queued: Vec::new(),
             seeking: Vec::new(),
             sent: Vec::new(),
+            dispatches: Vec::new(),
             latest: BTreeMap::new(),
             next_id: 1,
         }
@@ -124,6 +139,7 @@ impl World {
                 self.sent.push(dispatch.message.message_id.clone());
                 self.latest.insert(dispatch.attempt.task, dispatch.message.message_id.clone());
                 self.listen(dispatch.attempt);
+                self.dispatches.push(*dispatch);
             }
             Action::Admit { attempt, .. } => self.queued.push(attempt),
             Action::Seek(search) => self.seeking.push(*search),
@@ -196,6 +212,7 @@ impl World {
             retry,
             admitted: true,
             escalate: false,
+            choice: None,
         }
     }
 

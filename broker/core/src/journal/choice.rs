@@ -1,0 +1,64 @@
+//! How a delegate was chosen: who was weighed, who was left out, and why. Kept with the task, for people and tools.
+
+use serde::{Deserialize, Serialize};
+
+/// The broker has weighed whom to give a task to.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Choice {
+    /// What came of it.
+    pub verdict: Verdict,
+    /// The probability that the first candidate is the right one, from 0 to 1.
+    pub confidence: f64,
+    /// The confidence from which the broker chooses by itself.
+    pub threshold: f64,
+    /// The leading candidates, the likeliest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub candidates: Vec<Considered>,
+    /// Agents that could not have it; of many, those that fitted best.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub excluded: Vec<Excluded>,
+    /// How many agents there were.
+    pub considered: u32,
+}
+
+/// What comes of weighing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// The first candidate is likely enough.
+    Confident,
+    /// Only one could have it.
+    Only,
+    /// The caller picked.
+    Picked,
+    /// The caller is asked.
+    Unsure,
+    /// None of the agents is for this.
+    OutOfScope,
+    /// Those before it did not do it.
+    Next,
+}
+
+/// A candidate.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Considered {
+    /// The agent.
+    pub agent: String,
+    /// What it is for, in its card's words.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub description: String,
+    /// The probability that it is the right one, from 0 to 1.
+    pub probability: f64,
+    /// What speaks for it and against it, the weightiest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub why: Vec<String>,
+}
+
+/// An agent that could not have it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Excluded {
+    /// The agent.
+    pub agent: String,
+    /// Why not.
+    pub reason: String,
+}

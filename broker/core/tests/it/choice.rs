@@ -1,0 +1,137 @@
+//! Nobody said who is to do a task: the caller is asked, and the answer gives it to a delegate.
+
+use broker_core::delegation::BROKER_AGENT;
+use broker_core::delegation::input::{AttemptId, Candidate, Input, NewTask, RetryWish};
+use broker_core::journal::{Choice, Considered, Verdict};
+use broker_core::{Refusal, TaskId};
+use capability::Scope;
+use protocol::{Message, TaskState};
+
+use super::world::{World, candidate, choice, update};
+
+fn weighed(verdict: Verdict) -> Box<Choice> {
+    let considered = |agent: &str| Considered {
+        agent: agent.to_owned(),
+        description: format!("{agent} works"),
+        probability: 0.3,
+        why: vec!["its name is in the request".to_owned()],
+    };
+    let candidates = ["a", "b", "c", "d"].map(considered).to_vec();
+    Box::new(Choice { candidates, ..*choice(verdict) })
+}
+
+fn ask(world: &mut World, parent: Option<TaskId>, verdict: Verdict) -> TaskId {
+    let new = world.new_task(parent, BROKER_AGENT, RetryWish::default());
+    let id = new.id;
+    world.feed(Input::Ask(Box::new(NewTask { choice: Some(weighed(verdict)), ..new }))).unwrap();
+    id
+}
+
+fn say(text: &str) -> Box<Message> {
+    Box::new(Message::user_text(text, text))
+}
+
+fn choose(world: &mut World, task: TaskId, text: &str, agent: &str, verdict: Verdict) -> Result<(), Refusal> {
+    let to = Box::new(Candidate { choice: Some(choice(verdict)), ..candidate(agent) });
+    world.feed(Input::Choose { task, message: say(text), to })
+}
+
+fn parts_sent(world: &World, task: TaskId) -> Vec<String> {
+    let dispatch = world.dispatches.iter().rev().find(|dispatch| dispatch.attempt.task == task).unwrap();
+    dispatch.message.parts.iter().filter_map(protocol::Part::as_text).collect()
+}
+
+#[test]
+fn the_caller_is_asked_with_three_candidates_as_data_and_the_pick_gets_the_task() {
+    let mut world = World::new();
+    let root = ask(&mut world, None, Verdict::Unsure);
+    let shown = world.tree.task(root, None).unwrap();
+    assert_eq!(shown.status.state, TaskState::InputRequired);
+    let question = serde_json::to_value(&shown.status.message).unwrap();
+    let data = &question["parts"][1]["data"];
+    let names: Vec<_> =
+        data["candidates"].as_array().unwrap().iter().map(|candidate| &candidate["agent"]).collect();
+    assert_eq!(names, ["a", "b", "c"], "{question}");
+    assert!(world.sent.is_empty(), "nobody is sent anything yet");
+
+    world.crash();
+    assert!(world.seeking.is_empty(), "the caller is asked, not the registry");
+    choose(&mut world, root, "b", "b", Verdict::Picked).unwrap();
+    assert_eq!(parts_sent(&world, root), ["do it"], "a pick adds nothing to what is to be done");
+    let summary = world.tree.summary(root).unwrap();
+    assert_eq!((summary.agent.as_str(), summary.state), ("b", TaskState::Working));
+    assert_eq!(summary.choice.unwrap().verdict, Verdict::Picked);
+    assert!(choose(&mut world, root, "c", "c", Verdict::Picked).is_err(), "it is given away once");
+
+    let attempt = AttemptId { task: root, number: 1 };
+    world.say(attempt, update(attempt, TaskState::Completed, Some("done")));
+    assert_eq!(world.state(root), TaskState::Completed);
+}
+
+#[test]
+fn what_is_said_meanwhile_about_the_work_goes_along() {
+    let mut world = World::new();
+    let root = ask(&mut world, None, Verdict::Unsure);
+    world
+        .feed(Input::AskAgain { task: root, message: say("in French"), choice: weighed(Verdict::Unsure) })
+        .unwrap();
+    assert_eq!(world.state(root), TaskState::InputRequired);
+    choose(&mut world, root, "for children", "a", Verdict::Confident).unwrap();
+    assert_eq!(parts_sent(&world, root), ["do it", "in French", "for children"]);
+}
+
+#[test]
+fn what_is_for_nobody_is_refused_with_the_reason_and_sent_to_nobody() {
+    let mut world = World::new();
+    let root = ask(&mut world, None, Verdict::OutOfScope);
+    assert_eq!(world.state(root), TaskState::Rejected);
+    assert!(!world.tree.is_open() && world.sent.is_empty());
+    assert_eq!(world.tree.summary(root).unwrap().choice.unwrap().verdict, Verdict::OutOfScope);
+
+    let mut world = World::new();
+    let root = ask(&mut world, None, Verdict::Unsure);
+    let choice = weighed(Verdict::OutOfScope);
+    world.feed(Input::AskAgain { task: root, message: say("never mind"), choice }).unwrap();
+    assert_eq!(world.state(root), TaskState::Rejected);
+}
+
+#[test]
+fn the_delegate_gets_no_more_than_was_asked_and_a_refusal_leaves_the_question() {
+    let mut world = World::new();
+    let new = world.new_task(None, BROKER_AGENT, RetryWish::default());
+    let root = new.id;
+    let asked = Some(Scope::parse(["a2a:skill/f/*"]).unwrap());
+    let new = NewTask { choice: Some(weighed(Verdict::Unsure)), asked, ..new };
+    world.feed(Input::Ask(Box::new(new))).unwrap();
+    let held = |world: &World| world.tree.summary(root).unwrap().scope;
+    assert!(held(&world).is_empty(), "nobody holds anything before it is chosen");
+    choose(&mut world, root, "d", "d", Verdict::Picked).unwrap();
+    assert_eq!(held(&world), ["a2a:skill/f/*"]);
+
+    let child = {
+        let attempt = AttemptId { task: root, number: 1 };
+        world.say(attempt, update(attempt, TaskState::Working, None));
+        ask(&mut world, Some(root), Verdict::Unsure)
+    };
+    let records = world.journal.len();
+    let refused = choose(&mut world, child, "d", "d", Verdict::Picked);
+    assert!(matches!(refused, Err(Refusal::Cycle { .. })), "{refused:?}");
+    assert_eq!((world.state(child), world.journal.len()), (TaskState::InputRequired, records));
+}
+
+#[test]
+fn a_question_below_is_shown_above_where_its_delegator_is_done_and_its_answer_finds_it() {
+    let mut world = World::new();
+    let root = world.delegate(None, "a").unwrap();
+    let attempt = AttemptId { task: root, number: 1 };
+    world.say(attempt, update(attempt, TaskState::Working, None));
+    let child = ask(&mut world, Some(root), Verdict::Unsure);
+    assert_eq!(world.tree.asks_for_agent(child), Some(child));
+    assert_eq!(world.tree.asks_for_agent(root), None, "its delegator can hear it");
+    world.say(attempt, update(attempt, TaskState::Completed, Some("done")));
+    assert_eq!(world.state(root), TaskState::InputRequired);
+    assert_eq!(world.tree.asks_for_agent(root), Some(child));
+    choose(&mut world, root, "b", "b", Verdict::Picked).unwrap();
+    assert_eq!((world.state(root), world.state(child)), (TaskState::Working, TaskState::Working));
+    assert_eq!(world.tree.agent(child), Some("b"));
+}
