@@ -1,0 +1,43 @@
+//! Why a candidate stands where it stands, in words for whoever reads a task later.
+
+use std::fmt::Write;
+
+use crate::ranking::{Candidate, Ranking};
+
+/// Most parts of a score that are told.
+const TOLD: usize = 5;
+
+impl Ranking {
+    /// The first few candidates and why, as text of one line each and one for the whole.
+    pub fn explain(&self, candidates: usize) -> String {
+        let mut text = format!(
+            "confidence {:.0} %, in scope {:.0} %, tier {}\n",
+            100.0 * self.confidence,
+            100.0 * self.in_scope,
+            self.tier
+        );
+        for (place, candidate) in (1..).zip(self.candidates.iter().take(candidates)) {
+            // Writing to a string cannot fail.
+            let _ = writeln!(text, "{place}. {}", candidate.explain());
+        }
+        text
+    }
+}
+
+impl Candidate {
+    /// Share, the largest parts of the score, and the words that matched.
+    pub fn explain(&self) -> String {
+        let parts = self.contributions.iter().take(TOLD).map(|part| {
+            format!(
+                "{} {:.2} × {:.2} = {:+.2}",
+                part.feature,
+                part.value,
+                part.weight,
+                part.value * part.weight
+            )
+        });
+        let parts = parts.collect::<Vec<_>>().join(", ");
+        let terms = if self.terms.is_empty() { "no words".to_owned() } else { self.terms.join(", ") };
+        format!("{} {:.1} %: {parts}; matching {terms}", self.agent, 100.0 * self.probability)
+    }
+}
