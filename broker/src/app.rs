@@ -13,6 +13,7 @@ use crate::open_files;
 use crate::ports::clock::Clock;
 use crate::ports::fetch::Fetch;
 use crate::ports::store::Store;
+use crate::ranking;
 use crate::service::{Broker, KeepFinished, Parts, Settings};
 use crate::southbound::client::A2aClient;
 use crate::southbound::connector::{Resolve, SystemResolver};
@@ -93,6 +94,7 @@ impl App {
         let web: Arc<dyn Fetch> = Arc::<Dialer>::clone(&dialer);
 
         let server_tls = config.tls()?;
+        let ranker = ranking::of(&config.selection).map_err(AppError::Start)?;
 
         let parts = Parts {
             store: Arc::new(store),
@@ -101,6 +103,8 @@ impl App {
             discovery: Arc::new(CardFetcher::new(Arc::clone(&web))),
             fetch: web,
             clock: Arc::new(SystemClock),
+            weights: ranker.1,
+            embedder: ranker.0,
         };
         let settings = Settings {
             public_url: url.clone(),
@@ -123,12 +127,14 @@ impl App {
             push: config.push_options(),
             card_life: config.southbound.cards(),
             probing: config.southbound.probing(),
+            selection: config.selection.options(),
         };
         let broker = Broker::new(parts, settings);
         let start = |error: protocol::A2aError| AppError::Start(error.message);
         broker.load_keys().await.map_err(start)?;
         broker.load_push_key().await.map_err(start)?;
         broker.load_agents(config.agents()).await.map_err(start)?;
+        broker.load_learned().await.map_err(start)?;
         let resumed = broker.resume().await.map_err(start)?;
         if resumed > 0 {
             tracing::info!(resumed, "open trees were taken up again");

@@ -21,6 +21,7 @@ pub use self::issuers::IssuerConfig;
 pub use self::principals::{OneOrMany, PrincipalConfig, RoleConfig, SubjectConfig};
 pub(crate) use self::problem::without_value;
 pub use self::push::PushConfig;
+pub use self::selection::SelectionConfig;
 pub use self::southbound::SouthboundConfig;
 pub use self::tls::TlsConfig;
 pub use self::units::{ByteSize, Span};
@@ -48,6 +49,7 @@ pub struct Config {
     pub cards: CardsConfig,
     pub audit: AuditConfig,
     pub push: PushConfig,
+    pub selection: SelectionConfig,
     pub log: LogConfig,
     pub principals: Vec<PrincipalConfig>,
     pub issuers: Vec<IssuerConfig>,
@@ -71,6 +73,7 @@ macro_rules! section {
 }
 
 mod push;
+mod selection;
 mod southbound;
 
 section! { ServerConfig {

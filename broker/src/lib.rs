@@ -8,6 +8,7 @@ pub mod demo;
 pub mod northbound;
 mod open_files;
 pub mod ports;
+pub mod ranking;
 pub mod service;
 pub mod southbound;
 pub mod store;

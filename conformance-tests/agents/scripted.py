@@ -115,8 +115,8 @@ class GrpcCalls(grpc.aio.ServerInterceptor):
 class Scripted(AgentExecutor):
     """Does what messages tell it."""
 
-    def __init__(self, name: str, log: WireLog) -> None:
-        self.name, self.log = name, log
+    def __init__(self, name: str, log: WireLog, rejects: bool = False) -> None:
+        self.name, self.log, self.rejects = name, log, rejects
         self.told: dict[str, str | None] = {}
 
     async def execute(self, context: RequestContext, event_queue: EventQueue) -> None:
@@ -143,6 +143,9 @@ class Scripted(AgentExecutor):
             return
         await event_queue.enqueue_event(new_task_from_user_message(message))
         updates = TaskUpdater(event_queue, context.task_id, context.context_id)
+        if self.rejects:
+            await updates.reject(updates.new_agent_message([new_text_part("not today")]))
+            return
         await updates.start_work()
         await asyncio.sleep(script.get("delay_ms", 0) / 1000)
         if "gate" in script:
@@ -301,6 +304,8 @@ def main() -> None:
     parser.add_argument("--each", action="store_true", help="all bindings, and a card of its own for each")
     parser.add_argument("--grpc", action="store_true", help="gRPC instead of JSON-RPC")
     parser.add_argument("--tls", nargs=2, metavar=("CERT", "KEY"), help="with TLS, where it is gRPC")
+    parser.add_argument("--offers", metavar="JSON", type=json.loads, default={}, help="what its card says it is for")
+    parser.add_argument("--rejects", action="store_true", help="do nothing that it is told")
     parser.add_argument("--quiet", action="store_true", help="no word of the SDK about what callers do wrong")
     arguments = parser.parse_args()
     if arguments.quiet:
@@ -325,7 +330,7 @@ async def serve(arguments: argparse.Namespace) -> None:
         interfaces = {"GRPC": grpc_port(calls_by_grpc, arguments.tls)}
     card = AgentCard(
         name=arguments.name,
-        description="Does what it is told",
+        description=arguments.offers.get("description", "Does what it is told"),
         version="1.0.0",
         supported_interfaces=[
             AgentInterface(url=at, protocol_binding=binding, protocol_version="1.0")
@@ -337,9 +342,12 @@ async def serve(arguments: argparse.Namespace) -> None:
         ),
         default_input_modes=["text/plain"],
         default_output_modes=["text/plain"],
-        skills=[AgentSkill(id="work", name="Work", description="Does what it is told", tags=["test"])],
+        skills=[
+            AgentSkill(**{"id": "work", "name": "Work", "description": "Does what it is told", "tags": ["test"], **skill})
+            for skill in arguments.offers.get("skills", [{}])
+        ],
     )
-    executor = Scripted(arguments.name, log)
+    executor = Scripted(arguments.name, log, arguments.rejects)
     handler = DefaultRequestHandler(executor, InMemoryTaskStore(), card, **pushing(arguments))
     a2a_pb2_grpc.add_A2AServiceServicer_to_server(GrpcHandler(handler), calls_by_grpc)
     await calls_by_grpc.start()

@@ -126,12 +126,17 @@ impl Admission {
             self.take(task);
             return Entry::Admitted;
         }
-        let arriving = self.arriving.get(owner).copied().unwrap_or_default();
-        if self.waiting.len_of(owner) + arriving >= self.limits.waiting {
+        if self.is_full_for(owner) {
             return Entry::Full;
         }
-        self.arriving.insert(owner.to_owned(), arriving + 1);
+        *self.arriving.entry(owner.to_owned()).or_default() += 1;
         Entry::Waits
+    }
+
+    /// Whether as many of a principal's attempts wait as may.
+    pub fn is_full_for(&self, owner: &str) -> bool {
+        let arriving = self.arriving.get(owner).copied().unwrap_or_default();
+        self.waiting.len_of(owner) + arriving >= self.limits.waiting
     }
 
     /// Whoever was told to wait is in the queue by now, or never will be.

@@ -42,13 +42,13 @@ use self::slots::Slots;
 use self::state::{Body, Node, Phase, Progress, Turn, bytes_of, status_bytes};
 use crate::TaskId;
 use crate::audit::Event;
-use crate::error::Refused;
+use crate::error::{Refusal, Refused};
 use crate::journal::{Fact, Outcome, Record};
 use crate::limits::Limits;
 
 pub use self::on_group::BROKER_AGENT;
 pub use self::on_push::Push;
-pub use self::view::{AttemptSummary, TaskSummary, Told, shown_bytes};
+pub use self::view::{AttemptSummary, TaskSummary, Told, Work, shown_bytes};
 
 /// One root task and everything below it. The unit of decision, locking and journalling.
 #[derive(Debug, Clone)]
@@ -163,6 +163,12 @@ impl Tree {
             Input::Resume => draft.on_resume(),
         }
         Ok(draft.finish())
+    }
+
+    /// Whether a task could be delegated like this now, were it asked for: the rule of [`Input::Delegate`], without its
+    /// effects.
+    pub fn would_take(&self, new: &input::NewTask, now: Timestamp, limits: &Limits) -> Result<(), Refusal> {
+        Draft::new(self, now, limits).would_delegate(new)
     }
 
     /// Makes a record true.

@@ -13,6 +13,7 @@ mod id;
 pub mod journal;
 mod limits;
 pub mod sabotage;
+pub mod selection;
 
 pub use delegation::{Changed, Decision, FoldError, Told, Tree};
 pub use error::{Refusal, Refused};

@@ -6,6 +6,7 @@ mod audit;
 mod dead_letters;
 mod keys;
 mod route;
+mod selection;
 mod tasks;
 
 use std::sync::Arc;
@@ -69,6 +70,9 @@ async fn answer(context: &Context, resource: Resource, incoming: Incoming<'_>) -
         Resource::Approvals => tasks::approvals(&call).await,
         Resource::Decide(task, approve) => tasks::decide(&call, &task, approve).await,
         Resource::Resolve(task) => tasks::resolve(&call, &task).await,
+        Resource::Select => selection::select(&call).await,
+        Resource::Advise => selection::advise(&call).await,
+        Resource::LintCards => selection::lint(&call),
         Resource::Audit => audit::page(&call).await,
         Resource::Keys => keys::list(&call),
         Resource::RotateKeys => keys::rotate(&call).await,

@@ -247,6 +247,11 @@ impl Broker {
         self.pump(agent);
     }
 
+    /// Whether as many of an owner's tasks wait for an agent as may.
+    pub(super) fn is_full(&self, agent: &str, owner: &str) -> bool {
+        self.places.agents.get(agent).is_some_and(|kept| kept.is_full_for(owner))
+    }
+
     pub(super) fn load_of(&self, agent: &str) -> Load {
         let admission = self.places.agents.get(agent);
         admission.map_or_else(Load::default, |admission| Load {

@@ -12,6 +12,7 @@ mod retry;
 mod view;
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use broker_core::Timestamp;
@@ -135,6 +136,8 @@ pub(super) struct Registry {
     clock: Arc<dyn Clock>,
     pub(super) cards: CardOptions,
     agents: RwLock<BTreeMap<String, Arc<Agent>>>,
+    /// Grows with every change of them.
+    changes: AtomicU64,
     /// Held from reading an agent to storing what became of it, so that no change is lost to another.
     pub(super) changing: Mutex<()>,
 }
@@ -150,12 +153,23 @@ impl Registry {
         clock: Arc<dyn Clock>,
         cards: CardOptions,
     ) -> Self {
-        let (agents, changing) = Default::default();
-        Self { store, discovery, downstream, clock, cards, agents, changing }
+        let (agents, changes, changing) = Default::default();
+        Self { store, discovery, downstream, clock, cards, agents, changes, changing }
     }
 
     pub(super) fn get(&self, name: &str) -> Option<Arc<Agent>> {
         self.agents.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+    }
+
+    /// A number that is another one after every change.
+    pub(super) fn version(&self) -> u64 {
+        self.changes.load(Ordering::Acquire)
+    }
+
+    fn insert(&self, agent: Arc<Agent>) {
+        let mut agents = self.agents.write().unwrap_or_else(PoisonError::into_inner);
+        agents.insert(agent.name.clone(), agent);
+        self.changes.fetch_add(1, Ordering::Release);
     }
 
     pub(super) fn all(&self) -> Vec<Arc<Agent>> {
@@ -238,8 +252,7 @@ impl Registry {
         let stored = self.store.put_agent(&agent.name, encoded.into(), said).await;
         stored.map_err(|failure| error::store(&failure))?;
         let agent = Arc::new(agent);
-        let mut agents = self.agents.write().unwrap_or_else(PoisonError::into_inner);
-        agents.insert(agent.name.clone(), Arc::clone(&agent));
+        self.insert(Arc::clone(&agent));
         Ok(agent)
     }
 }
@@ -258,8 +271,7 @@ impl Broker {
                 continue;
             }
             let agent = Agent::restored(name, document)?;
-            let mut agents = self.registry.agents.write().unwrap_or_else(PoisonError::into_inner);
-            agents.insert(agent.name.clone(), Arc::new(agent));
+            self.registry.insert(Arc::new(agent));
         }
         for new in configured {
             self.configure_agent(new).await?;
@@ -354,6 +366,7 @@ impl Broker {
         self.hooks.forget(name);
         let mut agents = self.registry.agents.write().unwrap_or_else(PoisonError::into_inner);
         let held = agents.remove(name).is_some();
+        self.registry.changes.fetch_add(1, Ordering::Release);
         if known || held { Ok(()) } else { Err(error::agent_not_found(name)) }
     }
 

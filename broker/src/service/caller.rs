@@ -237,6 +237,7 @@ mod tests {
                 retry: RetryWish::default(),
                 admitted: true,
                 escalate: false,
+                choice: None,
             };
             let input = Input::Delegate(Box::new(new));
             let decision = tree.decide(input, Timestamp::from_millis(1_000), &Limits::default()).unwrap();

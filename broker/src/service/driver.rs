@@ -176,6 +176,7 @@ impl Broker {
                 cell.publish(tree, record);
             }
             self.push_records(tree, &decision.records);
+            self.selection.note_records(tree, &decision.records);
             self.keep_places(tree, &decision.records);
             self.open_tasks.count(tree, cell);
             self.timers.set(root, tree.next_timer(&self.limits));

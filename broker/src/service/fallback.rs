@@ -6,7 +6,7 @@ use std::sync::Arc;
 use broker_core::TaskId;
 use broker_core::delegation::action::Search;
 use broker_core::delegation::input::{Candidate, Input};
-use broker_core::journal::Fallback;
+use broker_core::journal::{Choice, Fallback};
 
 use super::agents::Agent;
 use super::driver::DriveError;
@@ -32,8 +32,8 @@ impl Broker {
     /// Gives the task to the first candidate that may have it, or says of each why not.
     async fn reassign(self: &Arc<Self>, root: TaskId, search: &Search) -> Result<(), Vec<String>> {
         let mut reasons = Vec::new();
-        for name in self.candidates(search) {
-            match self.try_candidate(root, search, &name).await {
+        for (name, choice) in self.ranked(root, search).await {
+            match self.try_candidate(root, search, &name, choice).await {
                 Ok(()) => return Ok(()),
                 Err(reason) => reasons.push(format!("{name}: {reason}")),
             }
@@ -51,14 +51,41 @@ impl Broker {
         names
     }
 
+    /// Candidates in the order in which they are tried: as they were named; of any that can, the likeliest first. A task whose
+    /// first delegate the ranker chose goes to those it would have chosen next.
+    async fn ranked(self: &Arc<Self>, root: TaskId, search: &Search) -> Vec<(String, Option<Box<Choice>>)> {
+        let names = self.candidates(search);
+        let unchosen = |names: Vec<String>| names.into_iter().map(|name| (name, None)).collect();
+        if search.among != Fallback::Any {
+            return unchosen(names);
+        }
+        let Ok(Some((choice, was_chosen))) = self.next_choice(root, search).await else {
+            return unchosen(names);
+        };
+        let likely: Vec<&str> = choice.candidates.iter().map(|one| one.agent.as_str()).collect();
+        let place = |name: &String| likely.iter().position(|known| known == name).unwrap_or(usize::MAX);
+        let mut ranked = names.clone();
+        ranked.sort_by_key(place);
+        let as_chosen = |name: String| {
+            let is_likely = was_chosen && place(&name) != usize::MAX;
+            let choice = is_likely.then(|| Box::new(choice.next(&name)));
+            (name, choice)
+        };
+        ranked.into_iter().map(as_chosen).collect()
+    }
+
     async fn try_candidate(
         self: &Arc<Self>,
         root: TaskId,
         search: &Search,
         name: &str,
+        choice: Option<Box<Choice>>,
     ) -> Result<(), String> {
         let agent = self.registry.resolved(name).await.map_err(|error| error.message)?;
-        offers(&agent, search)?;
+        // Whom the ranker chose for what is to be done need not call it the same.
+        if choice.is_none() || search.skill.is_some() {
+            offers(&agent, search)?;
+        }
         if let Some(until) = self.load_of(name).down_until {
             return Err(format!("it has not answered lately and is not tried before {until}"));
         }
@@ -66,8 +93,8 @@ impl Broker {
         // Held until it is known what became of it.
         let place = self.enter(name, task, &search.owner).map_err(|error| error.message)?;
         let to = self.candidate(&agent, &search.owner, &search.context_id, place.admits());
-        let input =
-            Input::Reassign { attempt: search.attempt, to: Box::new(to.ok_or("its card is not known")?) };
+        let to = Candidate { choice, ..to.ok_or("its card is not known")? };
+        let input = Input::Reassign { attempt: search.attempt, to: Box::new(to) };
         self.drive_patiently(root, input).await.map_err(|failure| match failure {
             DriveError::Refused(refusal) => refusal.to_string(),
             failure => protocol::A2aError::from(failure).message,
@@ -87,6 +114,7 @@ impl Broker {
             agent_context: send::agent_context(owner, context_id, &agent.name),
             policy: self.accounts.policy_of(owner).cloned(),
             admitted,
+            choice: None,
         })
     }
 }

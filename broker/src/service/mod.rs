@@ -20,6 +20,7 @@ mod open_tasks;
 mod push;
 mod resolution;
 mod retention;
+mod selection;
 mod send;
 mod signing_keys;
 mod stream;
@@ -34,6 +35,7 @@ use std::time::Duration;
 
 use broker_core::sabotage::{Guard, removed};
 use broker_core::{Limits, Timestamp};
+use broker_selection::{Embedder, Weights};
 use futures_util::{FutureExt, StreamExt, stream as streams};
 
 pub use self::accounts::Accounts;
@@ -65,6 +67,8 @@ use self::push::Outbox;
 use self::push::hooks::Hooks;
 pub use self::push::{DeadLetter, PushOptions};
 pub use self::retention::{Retention, Swept};
+use self::selection::Selection;
+pub use self::selection::{AdviceWanted, Selected, SelectionOptions};
 pub use self::send::ServiceParameters;
 pub use self::signing_keys::{KeyOptions, KeyView};
 pub use self::stream::{StreamItem, TaskStream};
@@ -109,6 +113,10 @@ pub struct Parts {
     pub notifier: Arc<dyn Notifier>,
     /// Time and ids.
     pub clock: Arc<dyn Clock>,
+    /// Turns texts into vectors, for choosing delegates.
+    pub embedder: Arc<dyn Embedder>,
+    /// The ranker's weights, for these vectors.
+    pub weights: Weights,
 }
 
 /// How the broker behaves.
@@ -147,6 +155,8 @@ pub struct Settings {
     pub card_life: CardOptions,
     /// How agents are probed.
     pub probing: ProbeOptions,
+    /// How delegates are chosen.
+    pub selection: SelectionOptions,
 }
 
 /// How agents that went quiet are asked.
@@ -205,12 +215,13 @@ pub struct Broker {
     taken_up: TakenUp,
     outbox: Outbox,
     hooks: Hooks,
+    selection: Selection,
 }
 
 impl Broker {
     /// A broker over its parts; [`Self::resume`] takes up what was under way.
     pub fn new(parts: Parts, settings: Settings) -> Arc<Self> {
-        let Parts { store, downstream, discovery, fetch, notifier, clock } = parts;
+        let Parts { store, downstream, discovery, fetch, notifier, clock, embedder, weights } = parts;
         let issuer = |settings| Issuer::new(settings, Arc::clone(&fetch), Arc::clone(&clock));
         Arc::new(Self {
             trees: Trees::new(Arc::clone(&store), settings.keep_finished),
@@ -245,6 +256,7 @@ impl Broker {
             taken_up: TakenUp::default(),
             outbox: Outbox::new(settings.push, notifier),
             hooks: Hooks::default(),
+            selection: Selection::new(settings.selection, embedder, weights),
             limits: settings.limits,
             recovery: settings.recovery,
             public_url: settings.public_url,
@@ -268,6 +280,7 @@ impl Broker {
         tokio::spawn(retention::run(Arc::downgrade(self)));
         tokio::spawn(agents::refresh_cards(Arc::downgrade(self)));
         tokio::spawn(agents::probe_all(Arc::downgrade(self)));
+        tokio::spawn(selection::keep_what_is_learned(Arc::downgrade(self)));
         self.resume_pushes().await?;
         self.take_up_places().await?;
         let (mut after, mut resumed) = (None, 0);

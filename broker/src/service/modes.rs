@@ -128,12 +128,13 @@ impl Begun {
             budget: Ceilings::default(),
             policy: self.policy.clone(),
             push: None,
+            choice: None,
         }
     }
 }
 
 /// The broker as the agent of its own tasks.
-fn own_facts() -> AgentFacts {
+pub(super) fn own_facts() -> AgentFacts {
     AgentFacts {
         name: BROKER_AGENT.to_owned(),
         identity: BROKER_AGENT.to_owned(),

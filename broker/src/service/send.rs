@@ -5,12 +5,11 @@ use std::sync::Arc;
 
 use broker_core::delegation::input::{AgentFacts, Input, NewTask};
 use broker_core::extension::{self, Asked, Mode};
-use broker_core::journal::PushConfig;
+use broker_core::journal::{Choice, PushConfig};
 use broker_core::sabotage::{Guard, removed};
 use broker_core::{TaskId, Tree};
 use protocol::{
-    A2aError, ErrorKind, Message, SendMessageRequest, SendMessageResponse, Task, TaskPushNotificationConfig,
-    Version,
+    A2aError, Message, SendMessageRequest, SendMessageResponse, Task, TaskPushNotificationConfig, Version,
 };
 use sha2::{Digest, Sha256};
 
@@ -18,6 +17,7 @@ use super::agents::Agent;
 use super::caller::{Caller, Identity, Role};
 use super::driver::{DriveError, Reserved};
 use super::open_tasks::Reservation;
+use super::selection::Route;
 use super::stream::TaskStream;
 use super::trees::TreeCell;
 use super::{Broker, Target, error};
@@ -187,6 +187,11 @@ impl Broker {
             // Ahead of the turn, so that nothing that comes of it is missed.
             self.set_push(Arc::clone(&cell), task, config).await.map_err(failed)?;
         }
+        let asks = cell.tree.lock().await.asks_for_agent(task);
+        if let Some(asks) = asks {
+            self.answer_choice(caller, &cell, (task, asks), *message, claim).await?;
+            return Ok(Accepted::new(cell, task));
+        }
         let reserved = Reserved { claim: Some(claim), ..Reserved::default() };
         self.drive_cell(Arc::clone(&cell), Input::Turn { task, message }, reserved).await?;
         Ok(Accepted::new(cell, task))
@@ -231,10 +236,33 @@ impl Broker {
         if let Mode::Group(group, subtasks) = mode {
             return self.begin_group(begun, asked, group, subtasks).await;
         }
-        let agent = self.choose(target, asked.agent.as_deref(), &begun.extensions).await.map_err(failed)?;
+        let Some(agent) =
+            self.named(target, asked.agent.as_deref(), &begun.extensions).await.map_err(failed)?
+        else {
+            return self.begin_unnamed(caller, begun, asked, &mode).await;
+        };
         match mode {
             Mode::HandOff => self.hand_over(caller, begun, asked, &agent).await,
-            _ => self.begin_one(begun, asked, &agent).await,
+            _ => self.begin_one(begun, asked, &agent, None).await,
+        }
+    }
+
+    /// Nobody is named: the task goes to whom it is clearly for, or asks.
+    async fn begin_unnamed(
+        self: &Arc<Self>,
+        caller: &Caller,
+        begun: Begun,
+        asked: Asked,
+        mode: &Mode,
+    ) -> Result<Accepted, DriveError> {
+        match (self.route(&begun, &asked).await.map_err(DriveError::Failed)?, mode) {
+            (Route::To(agent, _), Mode::HandOff) => self.hand_over(caller, begun, asked, &agent).await,
+            (Route::To(agent, choice), _) => self.begin_one(begun, asked, &agent, Some(choice)).await,
+            (Route::Open(_), Mode::HandOff) => {
+                let problem = "mode \"handoff\" needs to know to whom; name the agent";
+                Err(DriveError::Failed(error::invalid("message.metadata", problem)))
+            }
+            (Route::Open(choice), _) => self.begin_open(begun, asked, choice).await,
         }
     }
 
@@ -243,26 +271,28 @@ impl Broker {
         mut begun: Begun,
         asked: Asked,
         agent: &Agent,
+        choice: Option<Box<Choice>>,
     ) -> Result<Accepted, DriveError> {
         let facts = agent.resolved.as_ref().map(|resolved| resolved.facts.clone());
         let facts = facts.ok_or_else(|| DriveError::Failed(error::agent_not_found(&agent.name)))?;
         let id = begun.id;
         let place = self.enter(&agent.name, id, &begun.owner).map_err(DriveError::Failed)?;
         let (cell, claim, opens) = (begun.cell(self), begun.claim(), begun.opens.take());
-        let new = begun.into_task(asked, facts, place.admits());
+        let new = NewTask { choice, ..begun.into_task(asked, facts, place.admits()) };
         let claim = Some(claim).filter(|_| !removed(Guard::MessageIds));
         let reserved = Reserved { claim, places: vec![place], opens };
         self.drive_cell(Arc::clone(&cell), Input::Delegate(Box::new(new)), reserved).await?;
         Ok(Accepted::new(cell, id))
     }
 
-    /// The agent meant: the one addressed, the one named in the message, or the only one there is.
-    async fn choose(
+    /// The agent meant: the one addressed, the one named in the message, or the only one there is; `None` if that does not
+    /// say.
+    async fn named(
         &self,
         target: &Target,
         named: Option<&str>,
         extensions: &[String],
-    ) -> Result<Arc<Agent>, A2aError> {
+    ) -> Result<Option<Arc<Agent>>, A2aError> {
         let name = match (target, named) {
             (Target::Agent(addressed), Some(named)) if addressed != named => {
                 let problem = format!("names agent {named}, but the message is addressed to {addressed}");
@@ -272,10 +302,10 @@ impl Broker {
             (Target::Any, Some(name)) => name.to_owned(),
             (Target::Any, None) => match self.registry.all().as_slice() {
                 [only] => only.name.clone(),
-                agents => return Err(ambiguous(agents)),
+                _ => return Ok(None),
             },
         };
-        self.delegate(&name, extensions).await
+        self.delegate(&name, extensions).await.map(Some)
     }
 
     /// An agent that can be sent a message. The caller has to want to use the extensions it insists on (spec §3.3.4).
@@ -392,7 +422,28 @@ impl Begun {
             budget: asked.budget,
             policy: self.policy,
             push: self.push,
+            choice: None,
         }
+    }
+
+    /// The same without what it says, to ask what would become of it.
+    pub(super) fn preview(&self, asked: &Asked, agent: AgentFacts) -> NewTask {
+        let begun = Self {
+            id: self.id,
+            parent: self.parent.clone(),
+            owner: self.owner.clone(),
+            caller: self.caller.clone(),
+            held: self.held.clone(),
+            context_id: self.context_id.clone(),
+            policy: self.policy.clone(),
+            key: self.key.clone(),
+            message: Message::user_text(self.message.message_id.as_str(), ""),
+            accepted_output_modes: self.accepted_output_modes.clone(),
+            extensions: self.extensions.clone(),
+            push: None,
+            opens: None,
+        };
+        begun.into_task(asked.clone(), agent, true)
     }
 }
 
@@ -446,16 +497,6 @@ pub(super) fn agent_context(owner: &str, context_id: &str, agent: &str) -> Strin
 fn without_broker_data(mut message: Message) -> Message {
     message.metadata = extension::without_broker_data(message.metadata);
     message
-}
-
-fn ambiguous(agents: &[Arc<Agent>]) -> A2aError {
-    let names: Vec<&str> = agents.iter().map(|agent| agent.name.as_str()).collect();
-    let message = if names.is_empty() {
-        "no agent is registered; add one with `bailiwick agent add NAME URL`".to_owned()
-    } else {
-        format!("several agents are registered; send to /agents/NAME, with NAME one of {}", names.join(", "))
-    };
-    A2aError::new(ErrorKind::UnsupportedOperation, message)
 }
 
 impl Caller {

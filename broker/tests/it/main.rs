@@ -24,3 +24,10 @@ mod store_contract;
 mod store_crash;
 mod store_outbox;
 mod store_retention;
+
+/// What turns texts into vectors, read once: many brokers live in these tests.
+fn embedder() -> std::sync::Arc<broker_selection::Table> {
+    static TABLE: std::sync::LazyLock<std::sync::Arc<broker_selection::Table>> =
+        std::sync::LazyLock::new(|| std::sync::Arc::new(broker_selection::Table::shipped().unwrap()));
+    std::sync::Arc::clone(&TABLE)
+}

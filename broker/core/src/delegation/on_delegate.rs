@@ -75,6 +75,14 @@ impl Draft<'_> {
         Ok(())
     }
 
+    /// Whether that would be allowed.
+    pub(super) fn would_delegate(&self, new: &NewTask) -> Result<(), Refusal> {
+        let mut unrecorded = audit::Delegation::asked(self.tree.root(), new);
+        let place = self.place(new)?;
+        self.authorize(new, &mut unrecorded)?;
+        self.guard(new, &place)
+    }
+
     /// The task exists from here on, and whoever is to be told of it is.
     pub(super) fn submit(
         &mut self,

@@ -7,7 +7,7 @@ use protocol::{Message, TaskState};
 
 use super::action::{Action, Search};
 use super::draft::Draft;
-use super::input::{AttemptId, Candidate, NewTask};
+use super::input::{AgentFacts, AttemptId, Candidate, NewTask};
 use super::purses;
 use super::state::{Node, Phase, Progress};
 use crate::TaskId;
@@ -114,6 +114,17 @@ impl Draft<'_> {
         let (number, outcome) = (attempt.number, AttemptOutcome::NeverSent);
         self.record(attempt.task, Fact::AttemptEnded { number, outcome, reason: Some(reason.to_owned()) });
         self.close(attempt.task, Outcome::new(state, Some(message)));
+    }
+}
+
+impl super::Tree {
+    /// What was asked for, put to an agent, to ask what would become of it.
+    pub fn asked_anew(&self, task: TaskId, agent: AgentFacts, policy: Option<Scope>) -> Option<NewTask> {
+        let node = self.nodes.get(task)?;
+        let agent_context = node.terms().agent_context.clone();
+        let to = Candidate { agent, agent_context, policy, admitted: true, choice: None };
+        let new = asked_anew(node, to, &self.ledger);
+        Some(NewTask { message: Message::user_text(task.to_string(), ""), ..new })
     }
 }
 

@@ -27,6 +27,17 @@ pub enum Told {
     Message,
 }
 
+/// An agent's work on a task.
+#[derive(Debug, Clone, Copy)]
+pub struct Work<'t> {
+    /// The agent.
+    pub agent: &'t str,
+    /// What it was sent first.
+    pub message: &'t Message,
+    /// How long it had the task; milliseconds.
+    pub took_ms: i64,
+}
+
 /// One task of a tree, for people and tools.
 #[derive(Debug, Clone, Serialize)]
 pub struct TaskSummary {
@@ -180,6 +191,13 @@ impl Tree {
             found.push(self.summarize(node));
         }
         found
+    }
+
+    /// What an agent was to do with a task it has worked on, and for how long it had it by then.
+    pub fn work_of(&self, task: TaskId, at: Timestamp) -> Option<Work<'_>> {
+        let node = self.nodes.get(task).filter(|node| node.attempts.iter().any(Attempt::was_sent))?;
+        let took_ms = at.as_millis().saturating_sub(node.delegated.as_millis());
+        Some(Work { agent: &node.terms().agent, message: node.first_message(), took_ms })
     }
 
     /// The agent an open task was dispatched to.

@@ -39,6 +39,16 @@ pub enum Verdict {
     Next,
 }
 
+impl Choice {
+    /// The same, made for another candidate because those before it did not do it.
+    #[must_use]
+    pub fn next(&self, agent: &str) -> Self {
+        let mut candidates = self.candidates.clone();
+        candidates.sort_by_key(|one| one.agent != agent);
+        Self { verdict: Verdict::Next, candidates, ..self.clone() }
+    }
+}
+
 /// A candidate.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Considered {

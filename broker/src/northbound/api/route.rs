@@ -23,6 +23,12 @@ pub(in crate::northbound) enum Resource {
     Decide(String, bool),
     /// A task whose outcome is unknown, to be decided about.
     Resolve(String),
+    /// Whom a request is for.
+    Select,
+    /// Whether to go on, think again or delegate.
+    Advise,
+    /// What cards lack to be found well.
+    LintCards,
     /// The audit log.
     Audit,
     /// The keys grants are signed with.
@@ -53,6 +59,9 @@ pub(in crate::northbound) fn route(segments: &[&str]) -> Option<Resource> {
         ["tasks", id, "deny"] => Resource::Decide(text(id), false),
         ["tasks", id, "resolve"] => Resource::Resolve(text(id)),
         ["approvals"] => Resource::Approvals,
+        ["select"] => Resource::Select,
+        ["advise"] => Resource::Advise,
+        ["cards", "lint"] => Resource::LintCards,
         ["audit"] => Resource::Audit,
         ["keys"] => Resource::Keys,
         ["keys", "rotate"] => Resource::RotateKeys,
@@ -75,6 +84,7 @@ impl Resource {
             Self::Tree(_)
             | Self::Approvals
             | Self::Audit
+            | Self::LintCards
             | Self::Keys
             | Self::CardKeys
             | Self::DeadLetters => "GET",
@@ -83,6 +93,8 @@ impl Resource {
             | Self::RevokeTask(_)
             | Self::Decide(..)
             | Self::Resolve(_)
+            | Self::Select
+            | Self::Advise
             | Self::RotateKeys
             | Self::RotateCardKeys
             | Self::RetryDeadLetter(..) => "POST",

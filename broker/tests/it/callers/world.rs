@@ -203,6 +203,8 @@ impl World {
             discovery: Arc::new(CardFetcher::new(Arc::clone(&web) as Arc<dyn Fetch>)),
             fetch: Arc::clone(&web) as Arc<dyn Fetch>,
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
+            embedder: crate::embedder(),
+            weights: broker_selection::Weights::shipped("static").unwrap(),
         };
         let settings = Settings {
             public_url: AUDIENCE.to_owned(),
@@ -222,6 +224,7 @@ impl World {
             push: broker::config::Config::default().push_options(),
             card_life: CardOptions::default(),
             probing: ProbeOptions::default(),
+            selection: broker::service::SelectionOptions::default(),
         };
         Self { broker: Broker::new(parts, settings), web, clock, _folder: folder }
     }

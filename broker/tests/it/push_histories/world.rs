@@ -242,6 +242,8 @@ impl World {
             fetch: Arc::new(NoWeb),
             notifier: Arc::clone(&self.receivers) as Arc<dyn Notifier>,
             clock: Arc::new(WallClock),
+            embedder: crate::embedder(),
+            weights: broker_selection::Weights::shipped("static").unwrap(),
         };
         let settings = Settings {
             public_url: "http://127.0.0.1:1".to_owned(),
@@ -265,6 +267,7 @@ impl World {
             refusal_window: Duration::from_secs(10),
             card_life: CardOptions::default(),
             probing: ProbeOptions::default(),
+            selection: broker::service::SelectionOptions::default(),
             push: PushOptions {
                 backoff: Duration::from_micros(200),
                 max_backoff: Duration::from_millis(2),

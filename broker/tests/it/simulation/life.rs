@@ -133,6 +133,8 @@ async fn start(world: &Arc<World>) -> Option<Arc<Broker>> {
         fetch: Arc::<Network>::clone(&network),
         notifier: network,
         clock: Arc::new(SimClock(Arc::clone(world))),
+        embedder: crate::embedder(),
+        weights: broker_selection::Weights::shipped("static").unwrap(),
     };
     let principal = |(name, key): (&str, &str)| Principal {
         name: name.to_owned(),
@@ -163,6 +165,7 @@ async fn start(world: &Arc<World>) -> Option<Arc<Broker>> {
         push: PushOptions { give_up: Duration::from_secs(5), ..Config::default().push_options() },
         card_life: CardOptions::default(),
         probing: ProbeOptions::default(),
+        selection: broker::service::SelectionOptions::default(),
     };
     let broker = Broker::new(parts, settings);
     let agent = |name: &str| -> NewAgent {

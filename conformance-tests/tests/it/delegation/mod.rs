@@ -10,6 +10,7 @@ pub(crate) mod grants;
 mod misbehaviour;
 mod places;
 mod retention;
+mod routing;
 mod steering;
 mod tree;
 mod ways;

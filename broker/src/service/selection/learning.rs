@@ -1,0 +1,157 @@
+//! What is learned of agents, online: whom callers picked, whose results stood, who failed, and how long each took. Noted by
+//! the driver in passing, worked in and kept by a task of its own; what is lost in a crash is a few examples, and no work.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use broker_core::Tree;
+use broker_core::journal::{AttemptOutcome, Fact, Record};
+use broker_selection::{Outcome, OutcomeKind, Outcomes};
+use protocol::TaskState;
+use serde::{Deserialize, Serialize};
+
+use super::super::{Broker, error};
+use super::{Selection, cards};
+
+/// The document of what was learned.
+const DOCUMENT: &str = "selection";
+/// Outcomes that wait to be worked in; of more, the oldest are forgotten.
+const MAX_WAITING: usize = 1_024;
+/// How often what was learned is worked in and written down.
+const PAUSE: Duration = Duration::from_secs(5);
+/// Longest text of a request that is learned, bytes.
+const MAX_TEXT_BYTES: usize = 8 * 1_024;
+
+/// Outcomes on their way.
+#[derive(Default)]
+pub(super) struct Learning {
+    waiting: Mutex<VecDeque<Noted>>,
+}
+
+struct Noted {
+    agent: String,
+    text: String,
+    kind: OutcomeKind,
+    took_ms: Option<i64>,
+}
+
+/// What was learned, as it is stored.
+#[derive(Serialize, Deserialize)]
+struct Document {
+    outcomes: Outcomes,
+    records: std::collections::BTreeMap<String, broker_selection::Record>,
+}
+
+impl Selection {
+    /// Notes what became of a request with an agent.
+    pub(super) fn note(&self, agent: &str, text: &str, kind: OutcomeKind) {
+        self.learning.push(Noted { agent: agent.to_owned(), text: text.to_owned(), kind, took_ms: None });
+    }
+
+    /// Notes what records say of agents' work.
+    pub(in crate::service) fn note_records(&self, tree: &Tree, records: &[Record]) {
+        for record in records {
+            let kind = match &record.fact {
+                Fact::Ended(outcome) if outcome.state == TaskState::Completed => OutcomeKind::Accepted,
+                Fact::Ended(outcome) if matches!(outcome.state, TaskState::Failed | TaskState::Rejected) => {
+                    OutcomeKind::Failed
+                }
+                Fact::AttemptEnded { outcome: AttemptOutcome::Failed | AttemptOutcome::Refused, .. } => {
+                    OutcomeKind::Failed
+                }
+                _ => continue,
+            };
+            let Some(work) = tree.work_of(record.task, record.at) else { continue };
+            let text = cards::request_text([work.message]);
+            let agent = work.agent.to_owned();
+            self.learning.push(Noted { agent, text, kind, took_ms: Some(work.took_ms) });
+        }
+    }
+
+    /// Works in what was noted; whether there was anything.
+    fn work_in(&self) -> bool {
+        let noted = std::mem::take(&mut *self.learning.lock());
+        if noted.is_empty() {
+            return false;
+        }
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        for Noted { agent, text, kind, took_ms } in noted {
+            let record = known.records.entry(agent.clone()).or_default();
+            match kind {
+                OutcomeKind::Accepted => record.note_success(took_ms),
+                OutcomeKind::Failed => record.failures = record.failures.saturating_add(1),
+                OutcomeKind::Chosen | OutcomeKind::Corrected => {}
+            }
+            let learned = known.index.embed(&text).map_err(|failure| failure.to_string());
+            let learned = learned.and_then(|vector| {
+                known.index.learn(Outcome { agent, vector, kind }).map_err(|failure| failure.to_string())
+            });
+            if let Err(failure) = learned {
+                tracing::warn!(failure, "nothing is learned from an outcome");
+            }
+        }
+        known.index.settle();
+        true
+    }
+}
+
+impl Learning {
+    fn lock(&self) -> std::sync::MutexGuard<'_, VecDeque<Noted>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn push(&self, mut noted: Noted) {
+        let end = noted.text.floor_char_boundary(MAX_TEXT_BYTES);
+        noted.text.truncate(end);
+        let mut waiting = self.lock();
+        if waiting.len() == MAX_WAITING {
+            waiting.pop_front();
+        }
+        waiting.push_back(noted);
+    }
+}
+
+impl Broker {
+    /// Brings back what was learned. Call once, before anything is chosen.
+    pub async fn load_learned(&self) -> Result<(), protocol::A2aError> {
+        let stored = self.store.document(DOCUMENT).await.map_err(|failure| error::store(&failure))?;
+        let Some(stored) = stored else { return Ok(()) };
+        let document =
+            serde_json::from_slice::<Document>(&stored).map_err(|damage| error::damaged(&damage))?;
+        let mut known = self.selection.known.write().unwrap_or_else(PoisonError::into_inner);
+        known.records = document.records;
+        if let Err(foreign) = known.index.restore(document.outcomes) {
+            // Another tier was chosen since: what was learned with the other is of no use to this one.
+            tracing::warn!(%foreign, "what was learned from outcomes is left aside");
+        }
+        Ok(())
+    }
+
+    async fn keep_learned(&self) {
+        let document = {
+            let known = self.selection.known.read().unwrap_or_else(PoisonError::into_inner);
+            serde_json::to_vec(&Document {
+                outcomes: known.index.outcomes().clone(),
+                records: known.records.clone(),
+            })
+        };
+        let Ok(document) = document else { return };
+        if let Err(failure) = self.store.put_document(DOCUMENT, document.into(), None).await {
+            tracing::warn!(%failure, "what was learned of agents is not stored");
+        }
+    }
+}
+
+/// Works in and keeps what is learned, until the broker is gone.
+pub(in crate::service) async fn tend(broker: Weak<Broker>) {
+    loop {
+        tokio::time::sleep(PAUSE).await;
+        let Some(broker) = broker.upgrade() else { return };
+        let learning = Arc::clone(&broker);
+        let learned = tokio::task::spawn_blocking(move || learning.selection.work_in()).await;
+        if learned.unwrap_or(false) {
+            broker.keep_learned().await;
+        }
+    }
+}

@@ -1,0 +1,280 @@
+//! Messages to the broker's own agent that name nobody: they go to whom they are clearly for; of others the caller is asked;
+//! what is for nobody is refused. An answer names an agent, or says more about what is to be done.
+
+use std::sync::Arc;
+
+use broker_core::delegation::BROKER_AGENT;
+use broker_core::delegation::action::Search;
+use broker_core::delegation::input::{Candidate, Input, NewTask};
+use broker_core::extension::Asked;
+use broker_core::journal::{Choice, Considered, Verdict};
+use broker_core::{TaskId, Tree};
+use broker_selection::OutcomeKind;
+use protocol::{A2aError, ErrorKind, Message};
+use serde::Deserialize;
+
+use super::super::agents::Agent;
+use super::super::driver::{DriveError, Reserved};
+use super::super::modes::own_facts;
+use super::super::send::{Accepted, Begun};
+use super::super::trees::TreeCell;
+use super::super::{Broker, Caller, error};
+use super::cards;
+use super::weighing::{Sought, Weighed};
+use crate::ports::store::Claim;
+
+/// Whom a message is for.
+pub(in crate::service) enum Route {
+    /// This agent.
+    To(Arc<Agent>, Box<Choice>),
+    /// Nobody yet, or nobody at all, as the choice says.
+    Open(Box<Choice>),
+}
+
+/// A question for an agent, and what has been said to it.
+struct Open {
+    shown: Choice,
+    new: NewTask,
+    /// What was said before the answer.
+    asked: String,
+    /// All that was said.
+    text: String,
+    sent: Vec<String>,
+    /// How often the caller was asked.
+    questions: usize,
+    owner: String,
+    context: String,
+}
+
+impl Broker {
+    /// Finds out whom a task is for that is about to begin.
+    pub(in crate::service) async fn route(
+        self: &Arc<Self>,
+        begun: &Begun,
+        asked: &Asked,
+    ) -> Result<Route, A2aError> {
+        let sought = Sought {
+            tree: begun.parent.as_ref().map(|parent| Arc::clone(&parent.cell)),
+            new: begun.preview(asked, own_facts()),
+            text: cards::request_text([&begun.message]),
+            sent: cards::media_types(&begun.message),
+            not: Vec::new(),
+        };
+        let Weighed { choice, first } = self.weigh(sought).await?;
+        match (choice.verdict, first) {
+            (_, None) => Err(nobody(&choice)),
+            (Verdict::Unsure | Verdict::OutOfScope, _) => Ok(Route::Open(Box::new(choice))),
+            (_, Some(agent)) => Ok(Route::To(agent, Box::new(choice))),
+        }
+    }
+
+    /// Begins a task that asks whom it is for, or says that it is for nobody.
+    pub(in crate::service) async fn begin_open(
+        self: &Arc<Self>,
+        mut begun: Begun,
+        asked: Asked,
+        choice: Box<Choice>,
+    ) -> Result<Accepted, DriveError> {
+        let id = begun.id;
+        let (cell, claim, opens) = (begun.cell(self), begun.claim(), begun.opens.take());
+        let new = NewTask { choice: Some(choice), ..begun.into_task(asked, own_facts(), true) };
+        let reserved = Reserved { claim: Some(claim), opens, ..Reserved::default() };
+        self.drive_cell(Arc::clone(&cell), Input::Ask(Box::new(new)), reserved).await?;
+        Ok(Accepted::new(cell, id))
+    }
+
+    /// The answer to a question for an agent.
+    pub(in crate::service) async fn answer_choice(
+        self: &Arc<Self>,
+        caller: &Caller,
+        cell: &Arc<TreeCell>,
+        (task, asks): (TaskId, TaskId),
+        message: Message,
+        claim: Claim,
+    ) -> Result<(), DriveError> {
+        let failed = DriveError::Failed;
+        let open = {
+            let tree = cell.tree.lock().await;
+            self.open_question(caller, &tree, asks, &message)
+        };
+        let open = open.ok_or_else(|| failed(error::task_not_found()))?;
+        let (owner, context) = (open.owner.clone(), open.context.clone());
+        let (choice, agent) = match self.picked(&message, &open.shown).map_err(failed)? {
+            Some(agent) => {
+                self.learn_pick(&open, &agent);
+                (picked(open.shown, &agent.name), agent)
+            }
+            None => match self.weigh_again(cell, open).await.map_err(failed)? {
+                (choice, Some(agent)) => (choice, agent),
+                (choice, None) => {
+                    let (message, choice) = (Box::new(message), Box::new(choice));
+                    let reserved = Reserved { claim: Some(claim), ..Reserved::default() };
+                    let input = Input::AskAgain { task, message, choice };
+                    return self.drive_cell(Arc::clone(cell), input, reserved).await;
+                }
+            },
+        };
+        let agent = self.registry.resolved(&agent.name).await.map_err(failed)?;
+        let place = self.enter(&agent.name, asks, &owner).map_err(failed)?;
+        let to = self.candidate(&agent, &owner, &context, place.admits());
+        let to = to.ok_or_else(|| failed(error::agent_not_found(&agent.name)))?;
+        let to = Box::new(Candidate { choice: Some(Box::new(choice)), ..to });
+        let reserved = Reserved { claim: Some(claim), places: vec![place], ..Reserved::default() };
+        let input = Input::Choose { task, message: Box::new(message), to };
+        self.drive_cell(Arc::clone(cell), input, reserved).await
+    }
+
+    /// Weighs what has been said by now; the agent, if that is clear.
+    async fn weigh_again(
+        self: &Arc<Self>,
+        cell: &Arc<TreeCell>,
+        open: Open,
+    ) -> Result<(Choice, Option<Arc<Agent>>), A2aError> {
+        let Open { new, text, sent, questions, .. } = open;
+        let sought = Sought { tree: Some(Arc::clone(cell)), new, text, sent, not: Vec::new() };
+        let Weighed { mut choice, first } = self.weigh(sought).await?;
+        if matches!(choice.verdict, Verdict::Confident | Verdict::Only) {
+            return Ok((choice, first));
+        }
+        if questions >= self.selection.options.questions {
+            choice.verdict = Verdict::OutOfScope;
+        }
+        Ok((choice, None))
+    }
+
+    /// The agent an answer names: in its metadata, as data, by name, or by its number among those that were shown.
+    fn picked(&self, message: &Message, shown: &Choice) -> Result<Option<Arc<Agent>>, A2aError> {
+        #[derive(Deserialize)]
+        struct Pick {
+            data: Named,
+        }
+        #[derive(Deserialize)]
+        struct Named {
+            agent: String,
+        }
+        let asked =
+            Asked::of(message).map_err(|wrong| error::invalid("message.metadata", &wrong.to_string()))?.agent;
+        let parts = message.parts.iter();
+        let as_data = parts.filter_map(|part| serde_json::from_str::<Pick>(part.raw().get()).ok()).next();
+        if let Some(name) = asked.or_else(|| as_data.map(|pick| pick.data.agent)) {
+            return self.registry.get(&name).map(Some).ok_or_else(|| error::agent_not_found(&name));
+        }
+        let text = message.joined_text();
+        let text = text.trim().trim_end_matches('.');
+        let number = text.parse::<usize>().ok().and_then(|number| number.checked_sub(1));
+        let by_number = number.and_then(|place| shown.candidates.get(place)).map(|one| one.agent.as_str());
+        Ok(self.registry.get(by_number.unwrap_or(text)))
+    }
+
+    /// The caller has picked: that is one more example of what the agent is for, and where another stood first, of what that
+    /// one is not for.
+    fn learn_pick(&self, open: &Open, agent: &Agent) {
+        self.selection.note(&agent.name, &open.asked, OutcomeKind::Chosen);
+        if let Some(first) = open.shown.candidates.first().filter(|first| first.agent != agent.name) {
+            self.selection.note(&first.agent, &open.asked, OutcomeKind::Corrected);
+        }
+    }
+
+    fn open_question(&self, caller: &Caller, tree: &Tree, task: TaskId, answer: &Message) -> Option<Open> {
+        let (summary, said) = (tree.summary(task)?, tree.said_by_caller(task));
+        let (owner, context) = tree.owner_and_context(task)?;
+        let mut new = self.bare_task(caller, task);
+        if summary.parent.is_some() {
+            new.held = capability::Scope::top();
+        }
+        (new.parent, new.skill) = (summary.parent, summary.skill);
+        let all = said.iter().copied().chain([answer]);
+        Some(Open {
+            shown: tree.choice(task)?.clone(),
+            new,
+            asked: cards::request_text(said.iter().copied()),
+            text: cards::request_text(all.clone()),
+            sent: all.flat_map(cards::media_types).collect(),
+            questions: said.len(),
+            owner: owner.to_owned(),
+            context: context.to_owned(),
+        })
+    }
+
+    /// Who comes next for a task whose delegate did not do it, and whether the ranker chose that one.
+    pub(in crate::service) async fn next_choice(
+        self: &Arc<Self>,
+        root: TaskId,
+        search: &Search,
+    ) -> Result<Option<(Choice, bool)>, A2aError> {
+        let task = search.attempt.task;
+        let Some(cell) = self.trees.load(root).await? else { return Ok(None) };
+        let sought = {
+            let tree = cell.tree.lock().await;
+            let said = tree.said_by_caller(task);
+            let Some(new) =
+                tree.asked_anew(task, own_facts(), self.accounts.policy_of(&search.owner).cloned())
+            else {
+                return Ok(None);
+            };
+            Sought {
+                tree: Some(Arc::clone(&cell)),
+                new,
+                text: cards::request_text(said.iter().copied()),
+                sent: said.iter().flat_map(|message| cards::media_types(message)).collect(),
+                not: search.not.clone(),
+            }
+        };
+        let was_chosen = cell.tree.lock().await.choice(task).is_some();
+        let Weighed { choice, .. } = self.weigh(sought).await?;
+        Ok(Some((choice, was_chosen)))
+    }
+
+    /// A root task of a caller that says nothing.
+    pub(super) fn bare_task(&self, caller: &Caller, id: TaskId) -> NewTask {
+        let owner = caller.display_name();
+        NewTask {
+            id,
+            parent: None,
+            held: caller.held(false),
+            policy: self.accounts.policy_of(&owner).cloned(),
+            caller: owner,
+            agent: own_facts(),
+            skill: None,
+            asked: None,
+            message: Message::user_text(id.to_string(), ""),
+            context_id: id.to_string(),
+            agent_context: id.to_string(),
+            accepted_output_modes: Vec::new(),
+            extensions: Vec::new(),
+            deadline: None,
+            retry: broker_core::delegation::input::RetryWish::default(),
+            admitted: true,
+            escalate: false,
+            budget: capability::ledger::Ceilings::default(),
+            push: None,
+            choice: None,
+        }
+    }
+}
+
+/// The choice that was shown, made by the caller.
+fn picked(shown: Choice, agent: &str) -> Choice {
+    let is_picked = |one: &Considered| one.agent == agent;
+    let mut candidates = shown.candidates;
+    candidates.sort_by_key(|one| !is_picked(one));
+    if !candidates.first().is_some_and(is_picked) {
+        let (description, why) = Default::default();
+        candidates.insert(0, Considered { agent: agent.to_owned(), description, probability: 0.0, why });
+    }
+    Choice { verdict: Verdict::Picked, candidates, ..shown }
+}
+
+/// Nobody may have it.
+fn nobody(choice: &Choice) -> A2aError {
+    let reasons: Vec<String> =
+        choice.excluded.iter().map(|one| format!("{}: {}", one.agent, one.reason)).collect();
+    let message = if reasons.is_empty() {
+        format!(
+            "no agent is registered but {BROKER_AGENT} itself; add one with `bailiwick agent add NAME URL`"
+        )
+    } else {
+        format!("no agent can do this: {}", reasons.join("; "))
+    };
+    A2aError::new(ErrorKind::UnsupportedOperation, message)
+}

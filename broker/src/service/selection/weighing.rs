@@ -1,0 +1,194 @@
+//! Weighing: every agent is scored; then, from the likeliest down, it is judged who may have the task, until it is clear how
+//! sure one can be. Nobody is left out before scoring.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, PoisonError};
+
+use broker_core::Tree;
+use broker_core::delegation::input::NewTask;
+use broker_core::journal::{Choice, Considered, Excluded, Verdict};
+use broker_core::selection::{self, Facts, Ineligible, Wanted};
+use broker_selection::{Query, Ranking};
+use protocol::{A2aError, ErrorKind};
+use serde::Serialize;
+
+use super::super::agents::Agent;
+use super::super::trees::TreeCell;
+use super::super::{Broker, Caller, error};
+
+/// Candidates kept with a task.
+const KEPT: usize = 5;
+/// Excluded agents kept with a task.
+const KEPT_EXCLUDED: usize = 10;
+/// How often the ranking is drawn up again without those who may not have the task. Who is left out after that is left out
+/// unjudged.
+const MAX_ROUNDS: usize = 16;
+/// Longest description kept of a candidate, characters.
+const MAX_DESCRIPTION: usize = 200;
+
+/// A task to be given to somebody.
+pub(in crate::service) struct Sought {
+    /// Its tree, unless it is to be the root of one.
+    pub(in crate::service) tree: Option<Arc<TreeCell>>,
+    /// The task, whoever its agent, without what is said in it.
+    pub(in crate::service) new: NewTask,
+    /// What is to be done, in words.
+    pub(in crate::service) text: String,
+    /// Media types of what else is sent.
+    pub(in crate::service) sent: Vec<String>,
+    /// Agents that are out of the question.
+    pub(in crate::service) not: Vec<String>,
+}
+
+/// What came of weighing.
+pub(in crate::service) struct Weighed {
+    pub(in crate::service) choice: Choice,
+    /// The likeliest, if there is any.
+    pub(in crate::service) first: Option<Arc<Agent>>,
+}
+
+/// An answer to somebody who asks whom a request is for.
+#[derive(Debug, Serialize)]
+pub struct Selected {
+    /// How it was weighed.
+    #[serde(flatten)]
+    pub choice: Choice,
+    /// The same for people, with the parts of each score.
+    pub explanation: String,
+}
+
+impl Broker {
+    /// Says whom a request is for, and begins nothing.
+    pub async fn select(self: &Arc<Self>, caller: &Caller, text: String) -> Result<Selected, A2aError> {
+        let new = self.bare_task(caller, self.clock.new_task_id());
+        let (sent, not) = Default::default();
+        let (Weighed { choice, .. }, ranking) =
+            self.weigh_apart(Sought { tree: None, new, text, sent, not }).await?;
+        Ok(Selected { choice, explanation: ranking.explain(KEPT) })
+    }
+
+    /// Weighs who is to have a task.
+    pub(in crate::service) async fn weigh(self: &Arc<Self>, sought: Sought) -> Result<Weighed, A2aError> {
+        self.weigh_apart(sought).await.map(|(weighed, _)| weighed)
+    }
+
+    /// What may take milliseconds holds nobody up.
+    async fn weigh_apart(self: &Arc<Self>, sought: Sought) -> Result<(Weighed, Ranking), A2aError> {
+        let broker = Arc::clone(self);
+        let weighed = tokio::task::spawn_blocking(move || {
+            let Some(cell) = sought.tree.clone() else {
+                return broker.weigh_in(&Tree::new(sought.new.id), &sought);
+            };
+            let tree = cell.tree.blocking_lock();
+            broker.weigh_in(&tree, &sought)
+        });
+        weighed.await.unwrap_or_else(|_| Err(error::internal()))
+    }
+
+    fn weigh_in(&self, tree: &Tree, sought: &Sought) -> Result<(Weighed, Ranking), A2aError> {
+        self.selection.follow(&self.registry);
+        let known = self.selection.known.read().unwrap_or_else(PoisonError::into_inner);
+        let mut out: BTreeSet<String> = sought.not.iter().cloned().collect();
+        let (mut excluded, mut judged) = (Vec::new(), BTreeSet::new());
+        for agent in self.registry.all().iter().filter(|agent| agent.resolved.is_none()) {
+            excluded.push(Excluded { agent: agent.name.clone(), reason: Ineligible::NoCard.to_string() });
+        }
+        let mut rounds = 0;
+        let ranking = loop {
+            let eligible = |name: &str| !out.contains(name);
+            let query = Query { text: &sought.text, eligible: &eligible, records: &known.records };
+            let ranking = known.index.rank(&self.selection.weights, &query);
+            let ranking =
+                ranking.map_err(|failure| A2aError::new(ErrorKind::Internal, failure.to_string()))?;
+            rounds += 1;
+            let before = out.len();
+            for candidate in &ranking.candidates {
+                if judged.insert(candidate.agent.clone())
+                    && let Err(reason) = self.may_have(tree, sought, &candidate.agent)
+                {
+                    out.insert(candidate.agent.clone());
+                    excluded.push(Excluded { agent: candidate.agent.clone(), reason });
+                }
+            }
+            if out.len() == before || rounds >= MAX_ROUNDS {
+                break ranking;
+            }
+        };
+        let considered = u32::try_from(known.index.len()).unwrap_or(u32::MAX);
+        drop(known);
+        let weighed = self.conclude(&ranking, excluded, considered, &out);
+        Ok((weighed, ranking))
+    }
+
+    /// What follows from a ranking of those who may have the task.
+    fn conclude(
+        &self,
+        ranking: &Ranking,
+        mut excluded: Vec<Excluded>,
+        considered: u32,
+        out: &BTreeSet<String>,
+    ) -> Weighed {
+        let options = self.selection.options;
+        let left: Vec<_> =
+            ranking.candidates.iter().filter(|candidate| !out.contains(&candidate.agent)).collect();
+        let first = left.first().and_then(|candidate| self.registry.get(&candidate.agent));
+        let verdict = match left.len() {
+            1 => Verdict::Only,
+            _ if ranking.in_scope < options.scope => Verdict::OutOfScope,
+            _ if ranking.confidence < options.threshold => Verdict::Unsure,
+            _ => Verdict::Confident,
+        };
+        excluded.truncate(KEPT_EXCLUDED);
+        let candidates = left.into_iter().take(KEPT).map(|candidate| Considered {
+            agent: candidate.agent.clone(),
+            description: self.description_of(&candidate.agent),
+            probability: rounded(candidate.probability),
+            why: vec![candidate.explain()],
+        });
+        let choice = Choice {
+            verdict,
+            confidence: rounded(ranking.confidence),
+            threshold: rounded(options.threshold),
+            candidates: candidates.collect(),
+            excluded,
+            considered,
+        };
+        Weighed { choice, first }
+    }
+
+    /// Whether an agent may have a task, or why not.
+    pub(super) fn may_have(&self, tree: &Tree, sought: &Sought, name: &str) -> Result<(), String> {
+        let agent = self.registry.get(name).ok_or_else(|| Ineligible::NoCard.to_string())?;
+        let resolved = agent.resolved.as_ref().ok_or_else(|| Ineligible::NoCard.to_string())?;
+        let new = &sought.new;
+        let wanted = Wanted {
+            skill: new.skill.as_deref(),
+            accepted_output_modes: &new.accepted_output_modes,
+            sent: &sought.sent,
+        };
+        let skills: Vec<&str> = resolved.card.skills.iter().map(|skill| skill.id.as_str()).collect();
+        let facts = Facts {
+            skills: &skills,
+            input_modes: &resolved.card.default_input_modes,
+            output_modes: &resolved.card.default_output_modes,
+            down_until: self.load_of(name).down_until,
+            is_full: self.is_full(name, &new.caller),
+            missing_extension: resolved.missing_extension(&new.extensions),
+        };
+        selection::judge(&wanted, &facts).map_err(|reason| reason.to_string())?;
+        let new = NewTask { agent: resolved.facts.clone(), ..new.clone() };
+        let judged = tree.would_take(&new, self.clock.now(), &self.limits);
+        judged.map_err(|refusal| refusal.to_string())
+    }
+
+    fn description_of(&self, name: &str) -> String {
+        let agent = self.registry.get(name);
+        let card = agent.as_ref().and_then(|agent| agent.resolved.as_ref()).map(|resolved| &resolved.card);
+        card.map(|card| card.description.chars().take(MAX_DESCRIPTION).collect()).unwrap_or_default()
+    }
+}
+
+/// As many digits as mean something.
+fn rounded(value: f32) -> f64 {
+    (f64::from(value) * 1_000.0).round() / 1_000.0
+}

@@ -1,0 +1,190 @@
+//! Messages to `/` that name no agent: whom they go to, when the caller is asked, what is refused, and how much of that a
+//! reader of the task can see.
+
+use conformance_tests::{Agent, Broker, wire};
+use serde_json::{Value, json};
+
+const EXTENSION: &str = "/metadata/urn:bailiwick:ext:delegation:v1";
+
+struct Fleet {
+    broker: Broker,
+    agents: Vec<(&'static str, Agent)>,
+}
+
+fn offers(description: &str, skill: &str, examples: &[&str]) -> String {
+    let skill = json!({ "id": skill, "name": skill, "description": description, "examples": examples, "tags": [skill] });
+    json!({ "description": description, "skills": [skill] }).to_string()
+}
+
+impl Fleet {
+    /// Three trades, and two of one of them.
+    async fn start(config: &str, translator_rejects: bool) -> Self {
+        let translations = ["Translate this letter into French", "How do you say good morning in Spanish?"];
+        let rejects: &[&str] = if translator_rejects { &["--rejects"] } else { &[] };
+        let translator = offers("Translates texts between languages", "translate", &translations);
+        let interpreter = offers(
+            "Interprets and translates letters and speech into other languages",
+            "interpret",
+            &["Translate my speech into German", "Put this into Italian"],
+        );
+        let weather = offers(
+            "Tells the weather and forecasts",
+            "forecast",
+            &["Will it rain tomorrow in Paris?", "How warm is it in Oslo?"],
+        );
+        let chart = offers(
+            "Draws charts from tables of numbers",
+            "plot",
+            &["Draw a bar chart of these sales figures"],
+        );
+        let start = |name, offers: &str, more: &[&str]| {
+            (name, Agent::scripted_with(name, &[&["--offers", offers], more].concat()))
+        };
+        let agents = vec![
+            start("translator", &translator, rejects),
+            start("interpreter", &interpreter, &[]),
+            start("weather", &weather, &[]),
+            start("charts", &chart, &[]),
+        ];
+        let broker = Broker::start(config);
+        for (name, agent) in &agents {
+            broker.add_agent(name, agent.url(), &[]).await;
+        }
+        Self { broker, agents }
+    }
+
+    async fn send(&self, params: Value) -> Value {
+        let answer = self.broker.rpc("", "SendMessage", params).await;
+        assert!(answer["error"].is_null(), "{answer}");
+        answer["result"]["task"].clone()
+    }
+
+    fn heard(&self, name: &str) -> usize {
+        let (_, agent) = self.agents.iter().find(|(known, _)| *known == name).unwrap();
+        agent.logged("received").len()
+    }
+}
+
+fn state(task: &Value) -> &str {
+    task["status"]["state"].as_str().unwrap_or_default()
+}
+
+fn told<'t>(task: &'t Value, member: &str) -> &'t Value {
+    task.pointer(&format!("{EXTENSION}/{member}")).unwrap_or(&Value::Null)
+}
+
+fn answer(id: &str, task: &Value, part: Value) -> Value {
+    json!({ "message": { "messageId": id, "role": "ROLE_USER", "taskId": task["id"], "parts": [part] } })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_clearly_for_one_agent_goes_there_and_the_task_says_why() {
+    let fleet = Fleet::start("[selection]\nthreshold = 0.3\nscope = 0.05\n", false).await;
+    let task = fleet.send(wire::message("m", "Will it rain tomorrow in London?")).await;
+    assert_eq!((state(&task), told(&task, "agent")), ("TASK_STATE_COMPLETED", &json!("weather")), "{task}");
+    let choice = told(&task, "choice");
+    assert_eq!(
+        (&choice["verdict"], &choice["candidates"][0]["agent"]),
+        (&json!("confident"), &json!("weather"))
+    );
+    assert!(choice["confidence"].as_f64().unwrap() >= 0.3 && choice["considered"] == 4, "{choice}");
+    assert!(!choice["candidates"][0]["why"][0].as_str().unwrap().is_empty(), "{choice}");
+    // The same message again is the same task.
+    let again = fleet.send(wire::message("m", "Will it rain tomorrow in London?")).await;
+    assert_eq!((&again["id"], fleet.heard("weather")), (&task["id"], 1));
+
+    // Nothing is begun by asking whom it would be for.
+    let asked = json!({ "text": "Draw a pie chart of our sales figures" });
+    let selected = wire::post(&format!("{}/api/v1/select", fleet.broker.url()), &asked, None).await.json();
+    assert_eq!(selected["candidates"][0]["agent"], "charts", "{selected}");
+    assert!(selected["explanation"].as_str().unwrap().contains("charts"), "{selected}");
+    assert_eq!(fleet.heard("charts"), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_caller_is_asked_where_it_is_not_clear_also_across_a_crash_and_the_pick_is_learned() {
+    let mut fleet = Fleet::start("[selection]\nthreshold = 1.0\nscope = 0.0\n", false).await;
+    let task = fleet.send(wire::message("m", "Translate a letter into Polish")).await;
+    assert_eq!(state(&task), "TASK_STATE_INPUT_REQUIRED", "{task}");
+    let question = &task["status"]["message"]["parts"][1]["data"];
+    let names: Vec<&str> =
+        question["candidates"].as_array().unwrap().iter().filter_map(|one| one["agent"].as_str()).collect();
+    assert!(
+        names.len() == 3 && names.contains(&"translator") && names.contains(&"interpreter"),
+        "{question}"
+    );
+    assert!(question["candidates"][0]["probability"].as_f64().is_some(), "{question}");
+    assert_eq!(fleet.agents.iter().map(|(_, agent)| agent.logged("received").len()).sum::<usize>(), 0);
+
+    fleet.broker.crash();
+    let unknown = fleet
+        .broker
+        .rpc("", "SendMessage", answer("a0", &task, json!({ "data": { "agent": "nobody" } })))
+        .await;
+    assert_eq!(unknown["error"]["code"], -31404, "{unknown}");
+    let done = fleet.send(answer("a1", &task, json!({ "data": { "agent": "interpreter" } }))).await;
+    assert_eq!((state(&done), &done["id"]), ("TASK_STATE_COMPLETED", &task["id"]), "{done}");
+    assert_eq!(
+        (told(&done, "agent"), &told(&done, "choice")["verdict"]),
+        (&json!("interpreter"), &json!("picked"))
+    );
+    assert_eq!(
+        done["artifacts"][0]["parts"][0]["text"], "Translate a letter into Polish",
+        "the pick is no work"
+    );
+    assert_eq!(fleet.heard("interpreter"), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_says_more_is_weighed_with_what_was_said_and_goes_along() {
+    let fleet = Fleet::start("[selection]\nthreshold = 0.5\nscope = 0.0\n", false).await;
+    let task = fleet.send(wire::message("m", "Please take care of this for me")).await;
+    assert_eq!(state(&task), "TASK_STATE_INPUT_REQUIRED", "{task}");
+    let more = json!({ "text": "Will it rain tomorrow in Paris? Tell me the weather forecast" });
+    let done = fleet.send(answer("a1", &task, more)).await;
+    assert_eq!((state(&done), told(&done, "agent")), ("TASK_STATE_COMPLETED", &json!("weather")), "{done}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_for_nobody_is_refused_and_said_so() {
+    let fleet = Fleet::start("[selection]\nscope = 1.0\n", false).await;
+    let task = fleet.send(wire::message("m", "Book a table for two at eight")).await;
+    assert_eq!(state(&task), "TASK_STATE_REJECTED", "{task}");
+    assert_eq!(told(&task, "choice")["verdict"], "out_of_scope", "{task}");
+
+    // Of those that may, the only one is chosen, however unlikely.
+    let mut params = wire::message("n", "Book a table for two at eight");
+    params["message"]["metadata"] = json!({ "urn:bailiwick:ext:delegation:v1": { "skill": "plot" } });
+    let task = fleet.send(params).await;
+    assert_eq!(
+        (told(&task, "agent"), &told(&task, "choice")["verdict"]),
+        (&json!("charts"), &json!("only")),
+        "{task}"
+    );
+    let excluded = told(&task, "choice")["excluded"].to_string();
+    assert!(excluded.contains("does not offer the skill plot"), "{excluded}");
+
+    let mut params = wire::message("o", "Book a table");
+    params["configuration"] = json!({ "acceptedOutputModes": ["image/png"] });
+    let refused = fleet.broker.rpc("", "SendMessage", params).await;
+    let text = refused["error"]["message"].as_str().unwrap_or_default();
+    assert!(text.contains("weather: it answers with text/plain"), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_agent_of_the_trade_does_it_where_the_first_one_refuses() {
+    let fleet = Fleet::start("[selection]\nthreshold = 0.0\nscope = 0.0\n", true).await;
+    let mut params =
+        wire::message("m", "Translate this text between languages: translate good morning into Spanish");
+    params["message"]["metadata"] =
+        json!({ "urn:bailiwick:ext:delegation:v1": { "retry": { "fallback": true } } });
+    let task = fleet.send(params).await;
+    assert_eq!(
+        (state(&task), told(&task, "agent")),
+        ("TASK_STATE_COMPLETED", &json!("interpreter")),
+        "{task}"
+    );
+    assert_eq!(told(&task, "choice")["verdict"], "next", "{task}");
+    let attempts = told(&task, "attempts").to_string();
+    assert!(attempts.contains("translator") && attempts.contains("refused"), "{attempts}");
+}
