@@ -48,9 +48,10 @@ fn signals(examination: &Examination, scores: &[f32], best: usize) -> [f32; SIGN
     let second = sorted.get(1).copied().unwrap_or(first - MAX_LOG_ODDS);
     let entropy: f32 = shares.iter().filter(|share| **share > 0.0).map(|share| -share * share.ln()).sum();
     let features = examination.leading.get(best).map(|examined| examined.features).unwrap_or_default();
-    let [_, _, _, _, _, _, prototype, _, _, _, best_sample, _, _, _, _, covered, ..] = features;
-    let bare = if features.get(23).is_some_and(|has| *has > 0.0) { 0.0 } else { 1.0 };
+    let [_, _, _, _, _, _, prototype, _, _, _, best_sample, _, _, _, _, _, covered, ..] = features;
+    let bare = if features.get(24).is_some_and(|has| *has > 0.0) { 0.0 } else { 1.0 };
     let [raw, raw_sample, above_usual] = examination.raw.get(best).copied().unwrap_or_default();
+    let gate = examination.leading.get(best).map_or(0.0, |examined| examined.gate);
     let [mean, spread] = examination.level;
     #[expect(clippy::cast_precision_loss, reason = "a number of words")]
     let words = (examination.words as f32).min(LONG);
@@ -63,7 +64,7 @@ fn signals(examination: &Examination, scores: &[f32], best: usize) -> [f32; SIGN
         raw_sample,
         above_usual,
         best_sample,
-        if spread > 0.0 { (prototype - mean) / spread } else { 0.0 },
+        if spread > 0.0 { (gate - mean) / spread } else { 0.0 },
         examination.coverage,
         covered,
         (1.0 + words).ln(),

@@ -8,7 +8,7 @@ mod table;
 #[cfg(feature = "minilm")]
 pub use minilm::MiniLm;
 pub use quantised::Quantised;
-pub(crate) use quantised::dot;
+pub(crate) use quantised::{dot, dot_wide};
 pub use table::{Table, TableError};
 
 use thiserror::Error;

@@ -5,13 +5,13 @@
 use crate::embedding::Quantised;
 use crate::index::Index;
 use crate::layer::Weights;
-use crate::lexical::{FIELDS, Wanted};
+use crate::lexical::Wanted;
 
 /// How many features there are.
-pub const FEATURES: usize = 25;
+pub const FEATURES: usize = 26;
 /// How many of them are taken of every agent.
 pub const COMPLETE: usize = 8;
-/// How many agents all features are taken of.
+/// How many agents all features are taken of. The right agent is not among them in fewer than one request in a hundred.
 pub const LEADING: usize = 64;
 
 /// Their names, in order; the weights file names them too.
@@ -21,13 +21,14 @@ pub const NAMES: [&str; FEATURES] = [
     "skill_words",
     "tag_words",
     "example_words",
-    "any_words",
+    "whole_words",
     "prototype",
     "head",
     "card",
     "skill",
     "best_sample",
     "neighbours",
+    "example_overlap",
     "sharp_head",
     "name_match",
     "rarest_word",
@@ -42,6 +43,9 @@ pub const NAMES: [&str; FEATURES] = [
     "has_examples",
     "failed_before",
 ];
+
+/// The weight of `failed_before`, the same everywhere: the labelled sets have no failures to fit it on.
+pub const FAILED_WEIGHT: f32 = -6.0;
 
 /// How sharply near samples count more than far ones among the neighbours.
 const NEARNESS: f32 = 12.0;
@@ -58,6 +62,8 @@ pub struct Examined {
     pub id: String,
     /// Its features.
     pub features: Row,
+    /// The gate's score.
+    pub(crate) gate: f32,
 }
 
 /// All that one look at the index gives.
@@ -73,7 +79,7 @@ pub struct Examination {
     pub coverage: f32,
     /// Words in the request.
     pub words: usize,
-    /// Mean and standard deviation of the prototype feature over all agents.
+    /// Mean and standard deviation of the gate's score over all agents.
     pub(crate) level: [f32; 2],
     /// The raw cosines of each of the leading: with the prototype, with the nearest sample, and how much the former is
     /// above what is usual for the agent's own samples.
@@ -111,59 +117,47 @@ pub(crate) fn examine(
     eligible: &dyn Fn(&str) -> bool,
 ) -> Examination {
     let geometry = index.geometry();
+    let (centred, head) = (geometry.centred(&vector), geometry.head(&vector));
+    let wanted = index.lexical.wanted(request);
+    // One walk through memory: the gate weighs both directions at once.
+    let [of_fields @ .., of_prototype, of_head] = weights.gate;
+    let gate: Vec<f32> = centred.iter().zip(&head).map(|(c, h)| of_prototype * c + of_head * h).collect();
+    let mut scores = index.prototypes.products(&Quantised::new(&gate));
+    index.lexical.add_scores(&wanted, &of_fields, &mut scores);
+    let agents: Vec<(f32, u32)> =
+        index.taken().map(|slot| (scores.get(slot as usize).copied().unwrap_or_default(), slot)).collect();
+    let level = level(agents.iter().map(|(score, _)| *score));
+    let ranked = lead(index, agents, eligible);
     let directions = Directions {
-        centred: Quantised::new(&geometry.centred(&vector)),
-        head: Quantised::new(&geometry.head(&vector)),
+        centred: Quantised::new(&centred),
+        head: Quantised::new(&head),
         sharp: Quantised::new(&geometry.sharp_head(&vector)),
         maturity: index.maturity(),
     };
-    let wanted = index.lexical.wanted(request);
-    let lexical = index.lexical.score(&wanted);
-    let products = index.prototypes.products(&directions.centred, &directions.head);
-    let complete = |slot: u32| -> [f32; COMPLETE] {
-        let words = lexical.get(slot as usize).copied().unwrap_or_default();
-        let products = products.get(slot as usize).copied().unwrap_or_default();
-        complete_features(words, products, wanted.weight)
-    };
-    let mut level = Level::default();
-    let mut scored: Vec<(f32, u32)> = Vec::with_capacity(index.len());
-    for slot in index.taken() {
-        let features = complete(slot);
-        level.add(features.get(6).copied().unwrap_or_default());
-        scored.push((weights.gate(&features), slot));
-    }
-    let ranked = lead(index, scored, eligible);
     let whole = Quantised::new(&vector);
-    let raw = ranked.iter().map(|&(_, slot)| raw_cosines(index, slot, &whole)).collect();
+    let raw = ranked.iter().map(|&(_, _, slot)| raw_cosines(index, slot, &whole)).collect();
     let leading = ranked
         .into_iter()
-        .map(|(id, slot)| Examined {
+        .map(|(gate, id, slot)| Examined {
+            gate,
             slot,
             id: id.to_owned(),
-            features: all_features(index, &directions, &wanted, slot, complete(slot)),
+            features: all_features(index, &directions, &wanted, slot),
         })
         .collect();
-    Examination {
-        leading,
-        coverage: wanted.coverage,
-        words: wanted.words.len(),
-        wanted,
-        vector,
-        level: level.close(),
-        raw,
-    }
+    Examination { leading, coverage: wanted.coverage, words: wanted.words.len(), wanted, vector, level, raw }
 }
 
 /// The eligible agents with the highest scores, ties by id. Only as many are asked about as it takes.
 fn lead<'a>(
     index: &'a Index,
-    mut scored: Vec<(f32, u32)>,
+    mut agents: Vec<(f32, u32)>,
     eligible: &dyn Fn(&str) -> bool,
-) -> Vec<(&'a str, u32)> {
+) -> Vec<(f32, &'a str, u32)> {
     let id = |slot: u32| index.entry(slot).map_or("", |entry| entry.id.as_str());
     let order = |a: &(f32, u32), b: &(f32, u32)| b.0.total_cmp(&a.0).then_with(|| id(a.1).cmp(id(b.1)));
-    let mut leading: Vec<(&str, u32)> = Vec::new();
-    let mut rest = scored.as_mut_slice();
+    let mut leading: Vec<(f32, &str, u32)> = Vec::new();
+    let mut rest = agents.as_mut_slice();
     let mut batch = 2 * LEADING;
     while !rest.is_empty() && leading.len() < LEADING {
         let count = batch.min(rest.len());
@@ -172,7 +166,8 @@ fn lead<'a>(
         }
         let (first, behind) = rest.split_at_mut(count);
         first.sort_unstable_by(order);
-        let may = first.iter().map(|&(_, slot)| (id(slot), slot)).filter(|(id, _)| eligible(id));
+        let may =
+            first.iter().map(|&(score, slot)| (score, id(slot), slot)).filter(|(_, id, _)| eligible(id));
         leading.extend(may.take(LEADING - leading.len()));
         rest = behind;
         batch *= 4;
@@ -187,21 +182,10 @@ fn raw_cosines(index: &Index, slot: u32, vector: &Quantised) -> [f32; 3] {
     [prototype, best, prototype - entry.cohesion()]
 }
 
-fn complete_features(words: [f32; FIELDS], [prototype, head]: [f32; 2], weight: f32) -> [f32; COMPLETE] {
-    let share = |score: f32| if weight > 0.0 { score / weight } else { 0.0 };
-    let [name, description, skills, tags, examples] = words.map(share);
-    let any = name.max(description).max(skills).max(tags).max(examples);
-    [name, description, skills, tags, examples, any, prototype, head]
-}
-
-fn all_features(
-    index: &Index,
-    of: &Directions,
-    wanted: &Wanted,
-    slot: u32,
-    complete: [f32; COMPLETE],
-) -> Row {
-    let [name, description, skills, tags, examples, any, prototype, head] = complete;
+fn all_features(index: &Index, of: &Directions, wanted: &Wanted, slot: u32) -> Row {
+    let [name, description, skills, tags, examples, whole] = index.lexical.fields(wanted, slot);
+    let (prototype, head) =
+        (index.prototypes.product(slot, &of.centred), index.prototypes.product(slot, &of.head));
     let Some(entry) = index.entry(slot) else { return [0.0; FEATURES] };
     let card = entry.card.dot(&of.centred);
     let skill = entry.skills.iter().map(|skill| skill.dot(&of.centred)).fold(card, f32::max);
@@ -224,18 +208,19 @@ fn all_features(
         skills,
         tags,
         examples,
-        any,
+        whole,
         prototype,
         head,
         card,
         skill,
         best_sample,
         neighbours,
+        index.lexical.overlap(wanted, slot),
         sharp,
         name_match,
         matching.first().map_or(0.0, |(_, share)| *share),
         covered,
-        bare(any),
+        bare(whole),
         bare(covered),
         bare(name_match),
         bare(head),
@@ -261,26 +246,25 @@ fn neighbours(near: &[f32], card: f32) -> f32 {
     mean.ln() / NEARNESS
 }
 
-/// Mean and spread of one feature.
-#[derive(Default)]
-struct Level {
-    count: f64,
-    sum: f64,
-    squares: f64,
+/// Mean and standard deviation of scores. Summed as whole numbers, so that their order does not matter.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    reason = "scores of a few dozens at most"
+)]
+fn level(scores: impl Iterator<Item = f32>) -> [f32; 2] {
+    let (mut count, mut sum, mut squares) = (0_i64, 0_i64, 0_i128);
+    for score in scores {
+        let steps = (score * LEVEL_STEPS) as i64;
+        count += 1;
+        sum += steps;
+        squares += i128::from(steps) * i128::from(steps);
+    }
+    let (count, steps) = (count.max(1) as f64, f64::from(LEVEL_STEPS));
+    let mean = sum as f64 / count;
+    let spread = (squares as f64 / count - mean * mean).max(0.0).sqrt();
+    [(mean / steps) as f32, (spread / steps) as f32]
 }
 
-impl Level {
-    fn add(&mut self, x: f32) {
-        let x = f64::from(x);
-        self.count += 1.0;
-        self.sum += x;
-        self.squares += x * x;
-    }
-
-    #[expect(clippy::cast_possible_truncation, reason = "means of cosines")]
-    fn close(&self) -> [f32; 2] {
-        let count = self.count.max(1.0);
-        let mean = self.sum / count;
-        [mean as f32, (self.squares / count - mean * mean).max(0.0).sqrt() as f32]
-    }
-}
+/// Steps in which scores are summed.
+const LEVEL_STEPS: f32 = 65_536.0;

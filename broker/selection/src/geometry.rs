@@ -72,7 +72,7 @@ impl Geometry {
         #[expect(clippy::cast_precision_loss, reason = "a number of dimensions")]
         let level = spread.iter().filter_map(|row| row.last()).sum::<f64>() / mean.len().max(1) as f64;
         let mut pulled = 0.0;
-        let spreads = shrinkage().map(|shrinkage| {
+        let spreads = SHRINKAGE.map(|shrinkage| {
             for row in &mut spread {
                 if let Some(own) = row.last_mut() {
                     *own += (shrinkage - pulled) * level.max(f64::EPSILON);
@@ -110,9 +110,4 @@ impl Geometry {
         normalise(&mut head);
         head
     }
-}
-
-fn shrinkage() -> [f64; 2] {
-    let get = |n: &str| std::env::var(n).ok().and_then(|s| s.parse().ok());
-    [get("SHRINK").unwrap_or(SHRINKAGE[0]), get("SHARP").unwrap_or(SHRINKAGE[1])]
 }

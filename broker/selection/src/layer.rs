@@ -92,11 +92,6 @@ impl Weights {
         })
     }
 
-    /// The cheap score that every agent gets.
-    pub(crate) fn gate(&self, features: &[f32; COMPLETE]) -> f32 {
-        weighed(&self.gate, features)
-    }
-
     /// The score of a leading agent.
     pub(crate) fn score(&self, features: &Row) -> f32 {
         weighed(&self.layer, features)
@@ -113,20 +108,20 @@ pub(crate) fn softmax(scores: &[f32]) -> Vec<f32> {
 
 /// The sum of features times weights.
 pub(crate) fn weighed(weights: &[f32], features: &[f32]) -> f32 {
-    weights.iter().zip(features).map(|(weight, feature)| weight * feature).sum()
+    weights.iter().zip(features).map(|(w, x)| w * x).sum()
 }
 
 fn in_order<const N: usize>(
     part: &'static str,
-    mut named: BTreeMap<String, f32>,
+    mut given: BTreeMap<String, f32>,
     names: &[&str],
 ) -> Result<[f32; N], WeightsError> {
     let mut weights = [0.0; N];
     for (place, name) in weights.iter_mut().zip(names) {
         let wrong = || WeightsError::Names { part, name: (*name).to_owned() };
-        *place = named.remove(*name).filter(|weight| weight.is_finite()).ok_or_else(wrong)?;
+        *place = given.remove(*name).filter(|weight| weight.is_finite()).ok_or_else(wrong)?;
     }
-    match named.into_keys().next() {
+    match given.into_keys().next() {
         Some(name) => Err(WeightsError::Names { part, name }),
         None => Ok(weights),
     }

@@ -1,13 +1,14 @@
 //! BM25 over the fields of cards: how much of a request's words stands in an agent's name, description, skills, tags and
 //! examples. An agent is added, replaced or removed without touching what is kept of the others; only counts are shared.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::agent::Agent;
+use crate::index::MAX_EXAMPLES;
 use crate::text::words;
 
 /// The fields of a card.
-pub const FIELDS: usize = 5;
+pub(crate) const FIELDS: usize = 5;
 /// How soon more of the same word stops counting.
 const SATURATION: f32 = 1.2;
 /// How much a long field's words count less.
@@ -28,6 +29,8 @@ struct Posting {
 struct Document {
     terms: Vec<Term>,
     name: Vec<Term>,
+    /// The words of each example.
+    examples: Vec<Box<[Term]>>,
 }
 
 /// The words of all agents.
@@ -76,6 +79,11 @@ impl Lexical {
                 *length = u16::try_from(words.len()).unwrap_or(u16::MAX);
                 *total += u64::from(*length);
             }
+        }
+        for example in agent.examples().take(MAX_EXAMPLES) {
+            // In the order of the words, not of their places, which depend on who came first.
+            let words: BTreeSet<String> = words(example).into_iter().collect();
+            document.examples.push(words.iter().map(|word| self.term(word)).collect());
         }
         for (&term, &counts) in &counts {
             document.terms.push(term);
@@ -136,28 +144,36 @@ impl Lexical {
         wanted
     }
 
-    /// For each slot, the BM25 of each field.
-    pub(crate) fn score(&self, wanted: &Wanted) -> Vec<[f32; FIELDS]> {
-        let mut scores = vec![[0_f32; FIELDS]; self.documents.len()];
+    /// Adds to the score of each slot what the request's words are worth there, as a share of the request's weight:
+    /// the BM25 of each field, and of all fields as one, times its weight.
+    pub(crate) fn add_scores(&self, wanted: &Wanted, weights: &[f32; FIELDS + 1], scores: &mut [f32]) {
         let means = self.mean_lengths();
-        for (_, term, weight) in &wanted.words {
+        for (_, term, rarity) in &wanted.words {
             let Some(postings) = term.and_then(|term| self.postings.get(term as usize)) else { continue };
+            let share = rarity / wanted.weight;
             for posting in postings {
                 let slot = posting.slot as usize;
-                let (Some(score), Some(lengths)) = (scores.get_mut(slot), self.lengths.get(slot)) else {
-                    continue;
-                };
-                let fields = posting.counts.iter().zip(lengths).zip(means).zip(score);
-                for (((&count, length), mean), score) in fields {
-                    if count > 0 {
-                        let count = f32::from(count);
-                        let long = 1.0 - LENGTH_WEIGHT + LENGTH_WEIGHT * f32::from(*length) / mean;
-                        *score += weight * count * (SATURATION + 1.0) / (count + SATURATION * long);
-                    }
+                if let (Some(score), Some(lengths)) = (scores.get_mut(slot), self.lengths.get(slot)) {
+                    *score += share * bm25(posting, lengths, &means, weights).iter().sum::<f32>();
                 }
             }
         }
-        scores
+    }
+
+    /// The same for one slot, each field by itself.
+    pub(crate) fn fields(&self, wanted: &Wanted, slot: u32) -> [f32; FIELDS + 1] {
+        let means = self.mean_lengths();
+        let mut fields = [0.0; FIELDS + 1];
+        let Some(lengths) = self.lengths.get(slot as usize) else { return fields };
+        for (_, term, rarity) in &wanted.words {
+            let Some(postings) = term.and_then(|term| self.postings.get(term as usize)) else { continue };
+            let Ok(at) = postings.binary_search_by_key(&slot, |posting| posting.slot) else { continue };
+            let Some(posting) = postings.get(at) else { continue };
+            for (field, part) in fields.iter_mut().zip(bm25(posting, lengths, &means, &[1.0; FIELDS + 1])) {
+                *field += rarity / wanted.weight * part;
+            }
+        }
+        fields
     }
 
     /// The request's words that stand in an agent's card, the weightiest first, each with its share of the weight.
@@ -186,6 +202,27 @@ impl Lexical {
             }
         }
         if all > 0.0 { found / all } else { 0.0 }
+    }
+
+    /// How like the request the likest example is, by its words: the cosine of their weights.
+    pub(crate) fn overlap(&self, wanted: &Wanted, slot: u32) -> f32 {
+        let Some(document) = self.documents.get(slot as usize) else { return 0.0 };
+        let own: f32 = wanted.words.iter().map(|(_, _, weight)| weight * weight).sum();
+        let mut best = 0_f32;
+        for example in &document.examples {
+            let (mut all, mut shared) = (0.0, 0.0);
+            for &term in example {
+                let weight = self.rarity(self.postings.get(term as usize).map_or(0, Vec::len));
+                all += weight * weight;
+                if wanted.words.iter().any(|(_, wanted, _)| *wanted == Some(term)) {
+                    shared += weight * weight;
+                }
+            }
+            if shared > 0.0 {
+                best = best.max(shared / (own * all).sqrt());
+            }
+        }
+        best
     }
 
     /// Bytes kept, about.
@@ -223,6 +260,35 @@ impl Lexical {
     fn mean_lengths(&self) -> [f32; FIELDS] {
         self.totals.map(|total| (total as f32 / self.count.max(1) as f32).max(1.0))
     }
+}
+
+/// What one word is worth in each field of an agent, and in all as one, times its weight, its rarity aside.
+fn bm25(
+    posting: &Posting,
+    lengths: &[u16; FIELDS],
+    means: &[f32; FIELDS],
+    weights: &[f32; FIELDS + 1],
+) -> [f32; FIELDS + 1] {
+    let mut parts = [0.0; FIELDS + 1];
+    let [fields @ .., whole] = &mut parts;
+    let [of_fields @ .., of_whole] = weights;
+    let (mut count, mut length, mut mean) = (0.0, 0.0, 0.0);
+    let all = fields.iter_mut().zip(&posting.counts).zip(lengths).zip(means).zip(of_fields);
+    for ((((part, &own), &words), &usual), &weight) in all {
+        length += f32::from(words);
+        mean += usual;
+        count += f32::from(own);
+        if own > 0 && weight != 0.0 {
+            *part = weight * saturated(f32::from(own), f32::from(words) / usual);
+        }
+    }
+    *whole = of_whole * saturated(count, length / mean);
+    parts
+}
+
+/// How much a word counts that stands so often in a field so many times as long as others.
+fn saturated(count: f32, length: f32) -> f32 {
+    count * (SATURATION + 1.0) / (count + SATURATION * (1.0 - LENGTH_WEIGHT + LENGTH_WEIGHT * length))
 }
 
 /// The texts of name, description, skills, tags and examples.

@@ -24,9 +24,9 @@ pub use confidence::{SIGNAL_NAMES, SIGNALS, confidence_signals};
 #[cfg(feature = "minilm")]
 pub use embedding::MiniLm;
 pub use embedding::{EmbedError, Embedder, Quantised, Table, TableError, normalise};
-pub use features::{COMPLETE, Examination, Examined, FEATURES, LEADING, NAMES, Row};
+pub use features::{COMPLETE, Examination, Examined, FAILED_WEIGHT, FEATURES, LEADING, NAMES, Row};
 pub use index::Index;
 pub use layer::{Weights, WeightsError};
-pub use outcomes::{Learned, Outcome, OutcomeError, OutcomeKind, Outcomes};
+pub use outcomes::{Learned, MAX_BAD, MAX_GOOD, Outcome, OutcomeError, OutcomeKind, Outcomes};
 pub use ranking::{Candidate, Contribution, Query, Ranking};
 pub use record::Record;

@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use broker_selection::{EmbedError, Embedder, Table};
+use broker_selection::{EmbedError, Embedder};
 
 /// An embedder that remembers.
-pub struct Cached {
+pub(crate) struct Cached {
     #[cfg(feature = "minilm")]
     inner: broker_selection::MiniLm,
     file: PathBuf,
@@ -16,14 +16,12 @@ pub struct Cached {
 
 impl Cached {
     /// The model of this file, its vectors remembered beside it.
-    pub fn open(table: &Table, model: &Path) -> Arc<Self> {
+    pub(crate) fn open(model: &Path) -> Arc<Self> {
         #[cfg(feature = "minilm")]
         let inner = {
             let bytes = std::fs::read(model).expect("the model can be read");
-            broker_selection::MiniLm::load(bytes, table.vocabulary().clone()).expect("the model")
+            broker_selection::MiniLm::load(bytes).expect("the model")
         };
-        #[cfg(not(feature = "minilm"))]
-        let _ = table;
         let file = model.with_extension("vectors.json");
         let known = std::fs::read(&file)
             .map(|bytes| serde_json::from_slice(&bytes).expect("vectors"))
@@ -36,8 +34,21 @@ impl Cached {
         })
     }
 
+    #[cfg(feature = "minilm")]
+    fn run(&self, text: &str) -> Result<Vec<f32>, EmbedError> {
+        self.inner.embed(text)
+    }
+
+    /// Without the model, what is remembered must do.
+    #[cfg(not(feature = "minilm"))]
+    #[expect(clippy::unused_self, reason = "as the other")]
+    fn run(&self, text: &str) -> Result<Vec<f32>, EmbedError> {
+        let reason = format!("no vector is remembered of {text:?}; build with the feature minilm");
+        Err(EmbedError::Model { model: "minilm".to_owned(), reason })
+    }
+
     /// Writes what is remembered.
-    pub fn save(&self) {
+    pub(crate) fn save(&self) {
         let known = self.known.lock().expect("no other thread");
         std::fs::write(&self.file, serde_json::to_vec(&*known).expect("numbers"))
             .expect("vectors can be written");
@@ -45,7 +56,7 @@ impl Cached {
 }
 
 impl Embedder for Cached {
-    fn tier(&self) -> &str {
+    fn tier(&self) -> &'static str {
         "minilm"
     }
 
@@ -57,15 +68,12 @@ impl Embedder for Cached {
         if let Some(vector) = self.known.lock().expect("no other thread").get(text) {
             return Ok(vector.clone());
         }
-        #[cfg(feature = "minilm")]
-        let vector = self.inner.embed(text)?;
-        #[cfg(not(feature = "minilm"))]
-        let vector: Vec<f32> = panic!("{text:?} has no remembered vector: build with the feature minilm");
+        let vector = self.run(text)?;
         let mut known = self.known.lock().expect("no other thread");
         known.insert(text.to_owned(), vector.clone());
         let count = known.len();
         drop(known);
-        if count % 5_000 == 0 {
+        if count.is_multiple_of(5_000) {
             self.save();
         }
         Ok(vector)

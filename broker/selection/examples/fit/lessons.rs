@@ -16,39 +16,39 @@ const MOST: usize = 500;
 const TAUGHT: [usize; 2] = [3, 8];
 
 /// One choice among candidates.
-pub struct Lesson {
-    pub kind: &'static str,
-    pub rows: Vec<Row>,
-    pub right: usize,
+pub(crate) struct Lesson {
+    pub(crate) kind: &'static str,
+    pub(crate) rows: Vec<Row>,
+    pub(crate) right: usize,
 }
 
 /// One request looked at, for the confidence.
-pub struct Sighting {
+pub(crate) struct Sighting {
     examination: Examination,
     expected: Vec<String>,
-    pub in_scope: bool,
+    pub(crate) in_scope: bool,
 }
 
 /// All lessons of one set, with their weights.
-pub struct Lessons {
-    pub choices: Vec<(Lesson, f64)>,
-    pub sightings: Vec<(Sighting, f64)>,
+pub(crate) struct Lessons {
+    pub(crate) choices: Vec<(Lesson, f64)>,
+    pub(crate) sightings: Vec<(Sighting, f64)>,
 }
 
 impl Sighting {
-    pub fn signals(&self, weights: &Weights) -> [f32; SIGNALS] {
+    pub(crate) fn signals(&self, weights: &Weights) -> [f32; SIGNALS] {
         confidence_signals(weights, &self.examination)
     }
 
     /// Whether the first is right.
-    pub fn first(&self, weights: &Weights) -> bool {
+    pub(crate) fn first(&self, weights: &Weights) -> bool {
         self.examination.first(weights).is_some_and(|first| self.expected.iter().any(|id| id == first))
     }
 }
 
 impl Lessons {
     /// How well weights do on these lessons, by kind.
-    pub fn score(&self, weights: &Weights) -> Vec<(&'static str, f64, f64, f64)> {
+    pub(crate) fn score(&self, weights: &Weights) -> Vec<(&'static str, f64, f64, f64)> {
         let mut kinds: BTreeMap<&'static str, [f64; 4]> = BTreeMap::new();
         for (lesson, _) in &self.choices {
             let scores: Vec<f64> = lesson
@@ -68,7 +68,7 @@ impl Lessons {
         kinds.into_iter().map(|(kind, [n, a, b, l])| (kind, 100.0 * a / n, 100.0 * b / n, l / n)).collect()
     }
 
-    pub fn of(set: &Set, sets: &[Set], embedder: &Arc<dyn Embedder>) -> Self {
+    pub(crate) fn of(set: &Set, sets: &[Set], embedder: &Arc<dyn Embedder>) -> Self {
         let mut lessons = Self { choices: Vec::new(), sightings: Vec::new() };
         let taught: Vec<Request> = spread(set.lessons().cloned().collect(), MOST);
         let full = index_of(set, Arc::clone(embedder)).expect("vectors");

@@ -1,6 +1,12 @@
 //! Fits the weights: `fit DATA TABLE [MODEL]` reads labelled sets and prints weights for each tier, and what they reach,
 //! beside weights fitted without the set scored. Only requests to learn from and the cards' own examples are fitted on.
-#![expect(clippy::print_stdout, clippy::expect_used, reason = "a program for developers, run by hand")]
+#![expect(
+    clippy::print_stdout,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    reason = "a program for developers, run by hand"
+)]
 
 mod cached;
 mod lessons;
@@ -11,7 +17,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use broker_selection::evaluation::{Set, SetReport, evaluate, index_of, teach};
-use broker_selection::{COMPLETE, Embedder, FEATURES, SIGNALS, Table, Weights};
+use broker_selection::{COMPLETE, Embedder, FAILED_WEIGHT, FEATURES, SIGNALS, Table, Weights};
 
 use lessons::{Lesson, Lessons, Sighting};
 
@@ -35,7 +41,7 @@ fn main() {
         file.insert("static".to_owned(), fit_tier(&sets, &embedder).to_json());
     }
     if let Some(model) = arguments.next() {
-        let cached = cached::Cached::open(&table, Path::new(&model));
+        let cached = cached::Cached::open(Path::new(&model));
         let embedder: Arc<dyn Embedder> = cached.clone();
         file.insert("minilm".to_owned(), fit_tier(&sets, &embedder).to_json());
         cached.save();
@@ -85,8 +91,11 @@ fn fit(lessons: &[&Lessons]) -> Weights {
     let mut weights = Weights::default();
     let choices: Vec<(&Lesson, f64)> = weighed(lessons, |l| &l.choices);
     weights.layer.copy_from_slice(&newton::choice(&choices, FEATURES));
+    if let Some(failed) = weights.layer.last_mut() {
+        *failed = FAILED_WEIGHT;
+    }
     weights.gate.copy_from_slice(&newton::choice(&choices, COMPLETE));
-    weights.right = judge(lessons, &weights, STRAY, &RIGHT, |sighting, weights| sighting.first(weights));
+    weights.right = judge(lessons, &weights, STRAY, &RIGHT, Sighting::first);
     weights.in_scope = judge(lessons, &weights, 0.5, &[true; SIGNALS], |sighting, _| sighting.in_scope);
     weights
 }
@@ -133,7 +142,7 @@ fn weighed<'a, T>(
 
 fn print(weights: &str, tier: &str, r: &SetReport) {
     println!(
-        "{tier:7} {weights:9} {:10} k={:2} top1 {:5.2} top3 {:5.2} mrr {:.3} ece {:.3}/{:.3} auroc {} p50 {:.0} p99 {:.0} B {}",
+        "{tier:7} {weights:9} {:10} k={:2} top1 {:5.2} top3 {:5.2} mrr {:.3} ece {:.3}/{:.3}/{:.3} auroc {} p50 {:.0} p99 {:.0} B {}",
         r.set,
         r.outcomes,
         r.top1,
@@ -141,6 +150,7 @@ fn print(weights: &str, tier: &str, r: &SetReport) {
         r.mrr,
         r.ece,
         r.ece_in_scope,
+        r.ece_softmax,
         r.oos_auroc.map_or("-".into(), |a| format!("{a:.3}")),
         r.p50_us,
         r.p99_us,

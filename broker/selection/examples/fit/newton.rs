@@ -11,7 +11,7 @@ const PULL: f64 = 2e-4;
 
 /// Weights with which the right row of each lesson gets the largest share. None is below nothing, those of features
 /// aside that may speak against an agent: a better match must never count against it.
-pub fn choice(lessons: &[(&Lesson, f64)], features: usize) -> Vec<f32> {
+pub(crate) fn choice(lessons: &[(&Lesson, f64)], features: usize) -> Vec<f32> {
     let mut kept = vec![true; features];
     loop {
         let weights = fitted(lessons, features, &kept);
@@ -89,7 +89,7 @@ fn fitted(lessons: &[(&Lesson, f64)], features: usize, kept: &[bool]) -> Vec<f32
 }
 
 /// Weights with which the logistic sum of the signals kept is the probability.
-pub fn logistic(seen: &[([f32; SIGNALS], bool, f64)], kept: &[bool; SIGNALS]) -> [f32; SIGNALS] {
+pub(crate) fn logistic(seen: &[([f32; SIGNALS], bool, f64)], kept: &[bool; SIGNALS]) -> [f32; SIGNALS] {
     let kept_only = |signals: &[f32; SIGNALS]| -> Vec<f64> {
         signals.iter().zip(kept).map(|(x, kept)| if *kept { f64::from(*x) } else { 0.0 }).collect()
     };

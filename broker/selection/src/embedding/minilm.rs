@@ -1,5 +1,5 @@
 //! The quality tier: the sentence model all-MiniLM-L6-v2 as an int8 ONNX file, run in pure Rust on one thread. The file
-//! is the operator's to provide; the vocabulary is that of the static table, which was distilled from the same model.
+//! is the operator's to provide; its vocabulary, which is that of all uncased BERT models, is here.
 
 use std::sync::Arc;
 
@@ -14,6 +14,8 @@ use crate::text::Vocabulary;
 const DIMENSIONS: usize = 384;
 /// Most word-pieces of a text the model reads, the two marks around it included; what it was trained with.
 const MAX_PIECES: usize = 256;
+/// Its word-pieces, in the order of its rows.
+const VOCABULARY: &str = include_str!("../../data/vocabulary.txt");
 /// What stands before a text, after it, and for words that cannot be spelled.
 const MARKS: [&str; 3] = ["[CLS]", "[SEP]", "[UNK]"];
 const NAME: &str = "all-MiniLM-L6-v2";
@@ -31,8 +33,9 @@ pub struct MiniLm {
 }
 
 impl MiniLm {
-    /// Loads the model from the bytes of its ONNX file, with the word-pieces it was trained with.
-    pub fn load(file: Vec<u8>, vocabulary: Vocabulary) -> Result<Self, EmbedError> {
+    /// Loads the model from the bytes of its ONNX file.
+    pub fn load(file: Vec<u8>) -> Result<Self, EmbedError> {
+        let vocabulary = Vocabulary::parse(VOCABULARY);
         let model = Model::load(file).map_err(|error| failed(&error))?;
         let mut marks = [0; 3];
         for (place, mark) in marks.iter_mut().zip(MARKS) {

@@ -34,6 +34,8 @@ pub struct SetReport {
     pub ece: f64,
     /// The same over requests that have a right answer only.
     pub ece_in_scope: f64,
+    /// The same of the first candidate's share of the softmax.
+    pub ece_softmax: f64,
     /// How well the confidence that any agent is right tells requests in scope from others; none without others.
     pub oos_auroc: Option<f64>,
     /// Time of one ranking that half do not exceed, microseconds.
@@ -87,6 +89,7 @@ pub fn evaluate(
     let records = BTreeMap::new();
     index.settle();
     let (mut found, mut judged, mut judged_in, mut times) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let mut shares = Vec::new();
     let (mut inside, mut outside) = (Vec::new(), Vec::new());
     for request in set.test() {
         let query = Query { text: &request.text, eligible: &|_| true, records: &records };
@@ -100,6 +103,8 @@ pub fn evaluate(
             outside.push(f64::from(ranking.in_scope));
         } else {
             judged_in.push((f64::from(ranking.confidence), place == Some(0)));
+            let share = ranking.candidates.first().map_or(0.0, |first| first.probability);
+            shares.push((f64::from(share), place == Some(0)));
             inside.push(f64::from(ranking.in_scope));
             found.push(place.map(|place| place + 1));
         }
@@ -115,6 +120,7 @@ pub fn evaluate(
         mrr,
         ece: ece(&judged),
         ece_in_scope: ece(&judged_in),
+        ece_softmax: ece(&shares),
         oos_auroc: auroc(&inside, &outside),
         p50_us: quantile(&times, 0.5),
         p99_us: quantile(&times, 0.99),

@@ -1,6 +1,6 @@
 //! One row of bytes a slot, side by side, so that going over all of them is one walk through memory.
 
-use crate::embedding::{Quantised, dot};
+use crate::embedding::{Quantised, dot, dot_wide};
 
 /// Rows of equal length.
 #[derive(Debug, Clone)]
@@ -39,13 +39,11 @@ impl Matrix {
         }
     }
 
-    /// The inner products of two vectors with each row, one walk for both.
-    pub(crate) fn products(&self, a: &Quantised, b: &Quantised) -> Vec<[f32; 2]> {
-        self.bytes
-            .chunks_exact(self.dimensions)
-            .zip(&self.scales)
-            .map(|(row, scale)| [dot(row, &a.bytes) * scale * a.scale, dot(row, &b.bytes) * scale * b.scale])
-            .collect()
+    /// The inner products of a vector with each row.
+    pub(crate) fn products(&self, vector: &Quantised) -> Vec<f32> {
+        let wide: Vec<i16> = vector.bytes.iter().map(|&byte| i16::from(byte)).collect();
+        let rows = self.bytes.chunks_exact(self.dimensions).zip(&self.scales);
+        rows.map(|(row, scale)| dot_wide(row, &wide) * scale * vector.scale).collect()
     }
 
     /// The inner product of a vector with one row.

@@ -9,8 +9,8 @@ pub fn stem(word: &str) -> String {
     if word.len() <= SHORTEST || !word.is_ascii() {
         return word.to_owned();
     }
-    let singular = singular(word);
-    let bare = match singular.as_str() {
+    let word = singular(word);
+    let stem = match word.as_str() {
         s if s.ends_with("ingly") => shortened(s, 5),
         s if s.ends_with("edly") => shortened(s, 4),
         s if s.ends_with("ing") => shortened(s, 3),
@@ -19,11 +19,11 @@ pub fn stem(word: &str) -> String {
         s if s.ends_with("ly") => shortened(s, 2),
         _ => None,
     };
-    let bare = bare.unwrap_or(singular);
+    let stem = stem.unwrap_or(word);
     // "make" and "making" meet without the e.
-    match bare.strip_suffix('e') {
+    match stem.strip_suffix('e') {
         Some(base) if base.len() >= SHORTEST && has_vowel(base) => base.to_owned(),
-        _ => bare,
+        _ => stem,
     }
 }
 

@@ -1,0 +1,106 @@
+//! Order does not matter, of cards or of changes, and nothing left behind by an agent that went changes an answer.
+
+use std::collections::BTreeMap;
+
+use broker_selection::{Agent, Query};
+use proptest::prelude::*;
+
+use crate::cards::{agent, index, rank, three, weights};
+
+const WORDS: [&str; 12] =
+    ["rain", "tax", "letter", "book", "plan", "trip", "bank", "song", "code", "test", "pay", "map"];
+
+fn text() -> impl Strategy<Value = String> {
+    prop::collection::vec(prop::sample::select(WORDS.to_vec()), 1..6).prop_map(|words| words.join(" "))
+}
+
+fn agents() -> impl Strategy<Value = Vec<Agent>> {
+    prop::collection::btree_map("[a-f]{1,3}", (text(), prop::collection::vec(text(), 0..3)), 1..9).prop_map(
+        |all| {
+            all.into_iter()
+                .map(|(id, (description, examples))| {
+                    agent(&id, &description, &examples.iter().map(String::as_str).collect::<Vec<_>>())
+                })
+                .collect()
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn the_order_of_cards_changes_nothing(
+        (agents, shuffled) in agents().prop_flat_map(|all| (Just(all.clone()), Just(all).prop_shuffle())),
+        request in text(),
+    ) {
+        prop_assert_eq!(rank(&index(&agents), &request), rank(&index(&shuffled), &request));
+    }
+
+    #[test]
+    fn changing_an_index_is_building_it_anew(
+        first in agents(), second in agents(), gone in prop::collection::vec("[a-f]{1,3}", 0..5), request in text(),
+    ) {
+        let mut changed = index(&first);
+        let mut left: BTreeMap<String, Agent> = first.into_iter().map(|one| (one.id.clone(), one)).collect();
+        for id in &gone {
+            prop_assert_eq!(changed.remove(id), left.remove(id).is_some());
+        }
+        for agent in second {
+            changed.put(&agent).unwrap();
+            left.insert(agent.id.clone(), agent);
+        }
+        let anew = index(&left.into_values().collect::<Vec<_>>());
+        prop_assert_eq!(rank(&changed, &request), rank(&anew, &request));
+    }
+}
+
+#[test]
+fn ties_go_by_id() {
+    let same = |id: &str| Agent { id: id.to_owned(), ..three()[0].clone() };
+    let ranking = rank(&index(&[same("c"), same("a"), same("b")]), "will it rain");
+    let ids: Vec<&str> = ranking.candidates.iter().map(|one| one.agent.as_str()).collect();
+    assert_eq!(ids, ["a", "b", "c"]);
+}
+
+#[test]
+fn an_agent_removed_is_not_found_and_one_not_eligible_is_not_named() {
+    let mut index = index(&three());
+    assert_eq!(rank(&index, "will it rain in Oslo").candidates[0].agent, "weather");
+    let query =
+        Query { text: "will it rain in Oslo", eligible: &|id| id != "weather", records: &BTreeMap::new() };
+    let ranking = index.rank(&weights(), &query).unwrap();
+    assert_eq!(ranking.candidates.len(), 2);
+    assert!(ranking.candidates.iter().all(|one| one.agent != "weather"));
+    assert!(index.remove("weather"));
+    assert!(!index.remove("weather"));
+    assert!(rank(&index, "will it rain in Oslo").candidates.iter().all(|one| one.agent != "weather"));
+    assert_eq!(index.len(), 2);
+}
+
+#[test]
+fn nobody_to_choose_from_is_no_confidence() {
+    let ranking = rank(&index(&[]), "will it rain");
+    assert!(ranking.candidates.is_empty());
+    assert_eq!((ranking.confidence, ranking.in_scope), (0.0, 0.0));
+}
+
+#[test]
+fn odd_text_gets_sound_numbers() {
+    let index = index(&three());
+    for text in ["", " \n\t", "🦀🦀", "\u{0}\u{7}", "ﬁ İ ß 中文 é", &"will it rain ".repeat(80_000)]
+    {
+        let ranking = rank(&index, text);
+        assert_eq!(ranking.candidates.len(), 3);
+        assert!(ranking.confidence.is_finite() && ranking.in_scope.is_finite());
+        let sum: f32 = ranking.candidates.iter().map(|one| one.probability).sum();
+        assert!((sum - 1.0).abs() < 1e-4, "{sum}");
+    }
+}
+
+#[test]
+fn text_past_the_bound_is_not_looked_at() {
+    let index = index(&three());
+    let filled = "will it rain ".repeat(broker_selection::text::MAX_TEXT_BYTES / 13 + 1);
+    assert_eq!(rank(&index, &filled).candidates, rank(&index, &(filled.clone() + " taxes books")).candidates);
+}
