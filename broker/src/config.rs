@@ -21,7 +21,7 @@ pub use self::issuers::IssuerConfig;
 pub use self::principals::{OneOrMany, PrincipalConfig, RoleConfig, SubjectConfig};
 pub(crate) use self::problem::without_value;
 pub use self::push::PushConfig;
-pub use self::selection::SelectionConfig;
+pub use self::selection::{SelectionConfig, Tier};
 pub use self::southbound::SouthboundConfig;
 pub use self::tls::TlsConfig;
 pub use self::units::{ByteSize, Span};
@@ -258,6 +258,7 @@ impl Config {
             )));
         }
         self.check_bounds().map_err(wrong)?;
+        self.selection.problem().map_or(Ok(()), |problem| Err(wrong(problem)))?;
         for (key, span) in [
             ("server.write_timeout", self.server.write_timeout),
             ("server.heartbeat", self.server.heartbeat),

@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use super::audit::AuditCommand;
 use super::cap::CapCommand;
 use super::push::PushCommand;
+use super::select::{Advise, Select};
 
 /// An A2A delegation broker: carries tasks between agents, keeps the tree they grow into, and lets no agent act
 /// outside its bailiwick.
@@ -76,6 +77,17 @@ pub(super) enum Command {
   echo 'a long text' | bailiwick send --agent summarizer --stream -
   bailiwick send --agent researcher --no-wait 'Take your time'")]
     Send(Send),
+    /// Say which agent a request is for, and how sure that is; begins nothing.
+    #[command(after_help = "Examples:
+  bailiwick select 'Will it rain tomorrow in Paris?'
+  bailiwick select --explain 'Translate this letter into French'
+  bailiwick select --eval ../sets --outcomes          measure the ranker on labelled sets; asks no broker
+  bailiwick select --eval ../sets --tier minilm --model minilm.onnx --json")]
+    Select(Select),
+    /// Say whether an agent should go on, think again, or delegate, from the next steps it has sampled.
+    #[command(after_help = "Example:
+  bailiwick advise --goal 'Plan the trip' 'Look up trains to Oslo' '-0.4=Book a hotel in Bergen'")]
+    Advise(Advise),
     /// Read and steer tasks.
     #[command(subcommand)]
     Task(TaskCommand),

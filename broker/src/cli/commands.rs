@@ -22,7 +22,7 @@ use super::audit::AuditCommand;
 use super::cap::CapCommand;
 use super::client::BrokerClient;
 use super::key::NewKey;
-use super::{audit, cap, grant, judged, print, push, serve};
+use super::{audit, cap, grant, judged, print, push, select, serve};
 use crate::config::{self, Config, DEFAULT_TOML, Overrides};
 use crate::ports::agent_auth::AgentAuth;
 use crate::service::{NewAgent, RetryConfig};
@@ -37,6 +37,8 @@ pub(super) async fn execute(arguments: Arguments) -> Result<ExitCode, String> {
         }
         Command::Agent(command) => session.agent(command).await,
         Command::Send(arguments) => session.send(arguments).await,
+        Command::Select(arguments) => select::select(&session, arguments).await,
+        Command::Advise(arguments) => select::advise(&session, arguments).await,
         Command::Task(command) => session.task(command).await,
         Command::Key(KeyCommand::New) => {
             let key = NewKey::make()?;
@@ -268,14 +270,19 @@ fn read_json(file: &Path) -> Result<Value, String> {
     serde_json::from_slice(&text).map_err(|error| error.to_string())
 }
 
-fn request(arguments: &Send) -> Result<SendMessageRequest, String> {
-    let mut text = arguments.text.clone();
+/// A text from the command line; `-` stands for standard input.
+pub(super) fn read_text(mut text: String) -> Result<String, String> {
     if text == "-" {
         text.clear();
         std::io::stdin()
             .read_to_string(&mut text)
             .map_err(|error| format!("standard input cannot be read: {error}"))?;
     }
+    Ok(text)
+}
+
+fn request(arguments: &Send) -> Result<SendMessageRequest, String> {
+    let text = read_text(arguments.text.clone())?;
     let mut message = Message::user_text(uuid::Uuid::now_v7().to_string(), text.trim_end());
     message.task_id.clone_from(&arguments.task);
     if let Some(skill) = &arguments.skill {

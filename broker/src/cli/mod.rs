@@ -10,6 +10,7 @@ mod grant;
 mod key;
 pub(crate) mod print;
 mod push;
+mod select;
 mod serve;
 
 use std::process::ExitCode;

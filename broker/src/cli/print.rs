@@ -176,3 +176,43 @@ pub(super) fn approvals(waiting: &[Value]) -> String {
     };
     waiting.iter().map(line).collect::<Vec<_>>().join("\n")
 }
+
+/// Whom a request is for.
+pub(super) fn selected(selected: &Value, explain: bool) -> String {
+    let number = |value: &Value, member: &str| value.get(member).and_then(Value::as_f64).unwrap_or_default();
+    let list = |member: &str| selected.get(member).and_then(Value::as_array).cloned().unwrap_or_default();
+    let confidence = 100.0 * number(selected, "confidence");
+    let mut lines = vec![match text(selected, "verdict") {
+        "out_of_scope" => "none of the agents is for this".to_owned(),
+        "only" => "only one agent can do this".to_owned(),
+        verdict => format!("{verdict}, {confidence:.0} % sure"),
+    }];
+    lines.extend(list("candidates").iter().map(|one| {
+        let probability = 100.0 * number(one, "probability");
+        format!("  {:<24} {probability:>5.1} %  {}", text(one, "agent"), text(one, "description"))
+    }));
+    lines.extend(
+        list("excluded").iter().map(|one| format!("  not {}: {}", text(one, "agent"), text(one, "reason"))),
+    );
+    if explain {
+        lines.push(text(selected, "explanation").trim_end().to_owned());
+    }
+    lines.join("\n")
+}
+
+/// What an agent is advised to do.
+pub(super) fn advice(advice: &Value) -> String {
+    let list = |member: &str| {
+        let all = advice.get(member).and_then(Value::as_array).cloned().unwrap_or_default();
+        all.iter().filter_map(Value::as_str).map(ToOwned::to_owned).collect::<Vec<_>>().join(", ")
+    };
+    let disagreement = advice.get("disagreement").and_then(Value::as_f64).unwrap_or_default();
+    let mut lines = vec![format!("{} (disagreement {disagreement:.2})", text(advice, "verdict"))];
+    let named =
+        [("uncertain about", "uncertain_words"), ("between", "uncertain_agents"), ("ask", "delegates")];
+    let named = named.into_iter().map(|(what, member)| (what, list(member)));
+    lines.extend(
+        named.filter(|(_, names)| !names.is_empty()).map(|(what, names)| format!("  {what}: {names}")),
+    );
+    lines.join("\n")
+}

@@ -1,4 +1,6 @@
-//! How delegates are chosen.
+//! `[selection]`: how delegates are chosen.
+
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
@@ -8,11 +10,36 @@ section! { SelectionConfig {
     threshold: f32 = 0.6,
     scope: f32 = 0.3,
     questions: usize = 3,
+    tier: Tier = Tier::Static,
+    model: PathBuf = PathBuf::new(),
 }}
+
+/// What turns texts into vectors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Tier {
+    /// The table that is part of the program.
+    Static,
+    /// A MiniLM sentence model, from a file.
+    Minilm,
+}
 
 impl SelectionConfig {
     /// As the service has it.
     pub fn options(&self) -> SelectionOptions {
         SelectionOptions { threshold: self.threshold, scope: self.scope, questions: self.questions }
+    }
+
+    /// What is wrong with a value.
+    pub(super) fn problem(&self) -> Option<String> {
+        for (key, value) in [("threshold", self.threshold), ("scope", self.scope)] {
+            if !(0.0..=1.0).contains(&value) {
+                return Some(format!("selection.{key}: expected a number from 0 to 1, found {value}"));
+            }
+        }
+        (self.tier == Tier::Minilm && self.model.as_os_str().is_empty()).then(|| {
+            "selection.model: expected the file of the model that selection.tier = \"minilm\" needs (docs/selection.md)"
+                .to_owned()
+        })
     }
 }

@@ -3,13 +3,25 @@
 
 use std::sync::Arc;
 
-use broker_selection::{Embedder, Table, Weights};
+use broker_selection::{Embedder, MiniLm, Table, Weights};
 
-use crate::config::SelectionConfig;
+use crate::config::{SelectionConfig, Tier};
 
 /// The embedder the configuration asks for, and the weights that go with it.
-pub fn of(_config: &SelectionConfig) -> Result<(Arc<dyn Embedder>, Weights), String> {
-    let table = Table::shipped().map_err(|damage| damage.to_string())?;
-    let weights = Weights::shipped(table.tier()).map_err(|damage| damage.to_string())?;
-    Ok((Arc::new(table), weights))
+pub fn of(config: &SelectionConfig) -> Result<(Arc<dyn Embedder>, Weights), String> {
+    let embedder: Arc<dyn Embedder> = match config.tier {
+        Tier::Static => Arc::new(Table::shipped().map_err(|damage| damage.to_string())?),
+        Tier::Minilm => {
+            let file = std::fs::read(&config.model).map_err(|error| {
+                format!(
+                    "selection.model {:?}: {error}; expected all-MiniLM-L6-v2 as int8 ONNX (docs/selection.md says how to \
+                     get it)",
+                    config.model
+                )
+            })?;
+            Arc::new(MiniLm::load(file).map_err(|failure| failure.to_string())?)
+        }
+    };
+    let weights = Weights::shipped(embedder.tier()).map_err(|damage| damage.to_string())?;
+    Ok((embedder, weights))
 }
