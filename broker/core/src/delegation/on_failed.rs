@@ -51,9 +51,10 @@ impl Draft<'_> {
         let Some(node) = self.node(attempt.task) else { return };
         let Some(live) = node.live(attempt.number) else { return };
         if matches!(live.progress, Progress::Unknown { .. }) {
-            // It may yet come back and say; that it has not is known already.
-            if matches!(failure, Failure::Unreachable(_)) {
-                self.recover(attempt);
+            // It may yet come back and say; that it has not is known already. Whoever asked it may have made way for a
+            // further message, which then failed. An agent that has said its last word about the task is not asked.
+            if !matches!(failure, Failure::Gone(_) | Failure::Invalid(_)) {
+                self.go_on_asking(attempt);
             }
             return;
         }

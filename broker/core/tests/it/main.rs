@@ -20,4 +20,5 @@ mod modes;
 mod purity;
 mod push;
 mod scenarios;
+mod turns;
 mod world;
