@@ -321,6 +321,13 @@ pub enum Failure {
         /// Not before this, says the agent; milliseconds.
         retry_after_ms: Option<i64>,
     },
+    /// The agent was not tried: it has not answered lately.
+    Down {
+        /// Until when, for people.
+        reason: String,
+        /// Not before this; milliseconds.
+        retry_after_ms: i64,
+    },
     /// The agent answered that it will not do it.
     Refused(String),
     /// The agent answered that it failed; it may have done part of it.

@@ -20,7 +20,9 @@ impl Draft<'_> {
         }
         let has_turn = self.node(attempt.task).is_some_and(|node| node.turn.is_some());
         let reason = match failure {
-            Failure::NeverSent(reason) | Failure::Busy { reason, .. } => reason,
+            Failure::NeverSent(reason) | Failure::Down { reason, .. } | Failure::Busy { reason, .. } => {
+                reason
+            }
             Failure::Refused(reason) => {
                 self.take_back_turn(attempt, reason);
                 reason
@@ -172,9 +174,10 @@ impl Draft<'_> {
     /// Once a cancel request is out, only its answer or its deadline settles the attempt.
     fn on_failed_while_closing(&mut self, attempt: AttemptId, failure: &Failure, id_known: bool) {
         let outcome = match failure {
-            Failure::NeverSent(_) | Failure::Busy { .. } | Failure::Absent { conclusive: true } => {
-                AttemptOutcome::NeverSent
-            }
+            Failure::NeverSent(_)
+            | Failure::Down { .. }
+            | Failure::Busy { .. }
+            | Failure::Absent { conclusive: true } => AttemptOutcome::NeverSent,
             Failure::Refused(_) => AttemptOutcome::Refused,
             Failure::Errored(_) => AttemptOutcome::Failed,
             _ if id_known => return,
@@ -189,10 +192,12 @@ fn ends_quietly(failure: &Failure) -> bool {
     matches!(failure, Failure::StreamEnded | Failure::Broken(_))
 }
 
-/// How long the agent asked to be left alone, in milliseconds.
+/// How long the agent asked to be left alone, or is not tried, in milliseconds.
 fn asked_wait(failure: &Failure) -> i64 {
     match failure {
-        Failure::Busy { retry_after_ms: Some(wait), .. } => *wait,
+        Failure::Busy { retry_after_ms: Some(wait), .. } | Failure::Down { retry_after_ms: wait, .. } => {
+            *wait
+        }
         _ => 0,
     }
 }

@@ -138,7 +138,7 @@ fn simple_step() -> impl Strategy<Value = Step> {
         3 => (some.clone(), 0_usize..3).prop_map(|(task, how)| Step::Resolve { task, how }),
         12 => (some.clone(), 0_usize..10, prop::option::weighted(0.5, 0_u64..6))
             .prop_map(|(attempt, what, cost)| Step::Say { attempt, what, cost }),
-        6 => (some.clone(), 0_usize..12).prop_map(|(attempt, how)| Step::Fail { attempt, how }),
+        6 => (some.clone(), 0_usize..13).prop_map(|(attempt, how)| Step::Fail { attempt, how }),
         2 => (some.clone(), 0_usize..8).prop_map(|(attempt, what)| Step::Found { attempt, what }),
         2 => (some.clone(), any::<bool>()).prop_map(|(attempt, taken)| Step::SayMore { attempt, taken }),
         4 => some.clone().prop_map(|task| Step::Turn { task }),
@@ -202,6 +202,7 @@ fn failure(how: usize) -> Failure {
         8 => Failure::Absent { conclusive: true },
         9 => Failure::Busy { reason, retry_after_ms: Some(700) },
         10 => Failure::Silent { seconds: 5 },
+        11 => Failure::Down { reason, retry_after_ms: 700 },
         _ => Failure::Absent { conclusive: false },
     }
 }
