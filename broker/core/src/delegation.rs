@@ -138,7 +138,13 @@ impl Tree {
             Input::Delegate(new) => draft.on_delegate(*new)?,
             Input::Group(group) => draft.on_group(*group)?,
             Input::HandOff(handoff) => draft.on_hand_off(*handoff)?,
-            Input::Turn { task, message } => draft.on_turn(task, &message)?,
+            Input::Turn { task, message, push } => {
+                if let Some(config) = push {
+                    // Ahead of the message, so that nothing that comes of it is missed.
+                    draft.on_set_push(task, *config)?;
+                }
+                draft.on_turn(task, &message)?;
+            }
             Input::Agent { attempt, event } => draft.on_agent(attempt, *event),
             Input::Found { attempt, task, latest } => draft.on_found(attempt, *task, &latest),
             Input::Taken { attempt, latest } => draft.on_taken(attempt, &latest),

@@ -173,13 +173,9 @@ impl Broker {
             }
         }
         let claim = key.claim(&message, task, cell.tree.lock().await.root());
-        let message = Box::new(without_broker_data(message));
-        if let Some(config) = push {
-            // Ahead of the turn, so that nothing that comes of it is missed.
-            self.set_push(Arc::clone(&cell), task, config).await.map_err(failed)?;
-        }
+        let (message, push) = (Box::new(without_broker_data(message)), push.map(Box::new));
         let reserved = Reserved { claim: Some(claim), ..Reserved::default() };
-        self.drive_cell(Arc::clone(&cell), Input::Turn { task, message }, reserved).await?;
+        self.drive_cell(Arc::clone(&cell), Input::Turn { task, message, push }, reserved).await?;
         Ok(Accepted::new(cell, task))
     }
 

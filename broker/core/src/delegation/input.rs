@@ -195,6 +195,8 @@ pub enum Input {
         task: TaskId,
         /// The message as the caller sent it.
         message: Box<Message>,
+        /// Where the task's events are to be pushed from then on.
+        push: Option<Box<PushConfig>>,
     },
     /// The agent said something.
     Agent {

@@ -182,7 +182,7 @@ fn what_may_have_had_effects_goes_to_nobody_else_unless_that_is_harmless() {
 
 fn turn(world: &mut World, task: TaskId, text: &str) {
     let message = Box::new(Message::user_text(text, text));
-    world.feed(Input::Turn { task, message }).unwrap();
+    world.feed(Input::Turn { task, message, push: None }).unwrap();
 }
 
 #[test]

@@ -299,7 +299,7 @@ fn input(world: &mut World, step: &Step) -> Option<Input> {
             let asks = |task: &TaskId| world.state(*task).is_interrupted();
             let asking: Vec<TaskId> = tasks.iter().copied().filter(asks).collect();
             let among = if asking.is_empty() || task.is_multiple_of(8) { &tasks } else { &asking };
-            Input::Turn { task: pick(among, *task)?, message }
+            Input::Turn { task: pick(among, *task)?, message, push: None }
         }
         Step::Revoke { task } => Input::Revoke { task: pick(&tasks, *task)?, by: "alice".to_owned() },
         Step::Cancel { task } => Input::Cancel { task: pick(&tasks, *task)?, by: "alice".to_owned() },
@@ -335,7 +335,7 @@ fn ask_below(world: &mut World, parent: usize, agent: usize, answers: bool) {
     if answers {
         let (id, root) = (world.fresh(), world.tree.root());
         let message = Box::new(Message::user_text(format!("turn{id}"), "blue"));
-        let _ = world.feed(Input::Turn { task: root, message });
+        let _ = world.feed(Input::Turn { task: root, message, push: None });
     }
 }
 
@@ -351,7 +351,7 @@ fn say_more(world: &mut World, index: usize, taken: bool) {
     world.say(at, update(at, TaskState::Working, None));
     let id = world.fresh();
     let message = Box::new(Message::user_text(format!("turn{id}"), "hurry"));
-    if world.feed(Input::Turn { task: at.task, message }).is_ok() && taken {
+    if world.feed(Input::Turn { task: at.task, message, push: None }).is_ok() && taken {
         let _ = world.feed(world.taken(at));
     }
 }

@@ -164,7 +164,7 @@ fn an_answered_question_is_not_asked_again_and_a_lost_answer_is_sent_again() {
     world.say(first(root), update(first(root), TaskState::InputRequired, Some("colour?")));
     assert_eq!(world.state(root), TaskState::InputRequired);
     let turn = Box::new(Message::user_text("t", "blue"));
-    world.feed(Input::Turn { task: root, message: turn }).unwrap();
+    world.feed(Input::Turn { task: root, message: turn, push: None }).unwrap();
     assert_eq!(world.state(root), TaskState::Working);
     // The agent's stream begins with the task as it was.
     let stale = snapshot(first(root), TaskState::InputRequired, Some("colour?"));
@@ -186,7 +186,7 @@ fn an_answer_of_the_agent_that_is_older_than_the_callers_says_nothing_about_it()
     world.fail(at, Failure::Broken("reset".to_owned()));
     let older = world.found(at, snapshot(at, TaskState::AuthRequired, Some("sign in")));
     let turn = Box::new(Message::user_text("turn", "done"));
-    world.feed(Input::Turn { task: root, message: turn }).unwrap();
+    world.feed(Input::Turn { task: root, message: turn, push: None }).unwrap();
     world.feed(older).unwrap();
     assert_eq!(world.sent, [format!("m{root}.{root}.1"), format!("turn.{root}.1")], "each is sent once");
 }
@@ -197,7 +197,7 @@ fn further_messages_go_out_one_at_a_time_and_one_that_got_lost_is_sent_again() {
     let root = world.delegate(None, "a").unwrap();
     let at = first(root);
     let turn = |world: &mut World, id: &str| {
-        world.feed(Input::Turn { task: root, message: Box::new(Message::user_text(id, "hurry")) })
+        world.feed(Input::Turn { task: root, message: Box::new(Message::user_text(id, "hurry")), push: None })
     };
     world.say(at, update(at, TaskState::Working, None));
     turn(&mut world, "t1").unwrap();
@@ -243,7 +243,7 @@ fn an_answer_that_cannot_be_sent_waits_and_never_begins_the_task_again() {
         let at = first(root);
         world.say(at, update(at, asking, Some("which?")));
         let turn = Box::new(Message::user_text("turn", "blue"));
-        world.feed(Input::Turn { task: root, message: turn }).unwrap();
+        world.feed(Input::Turn { task: root, message: turn, push: None }).unwrap();
         world.fail(at, Failure::NeverSent("connection refused".to_owned()));
         assert!(world.tree.is_live(at), "the agent has the task, and its attempt goes on");
         assert_eq!(world.state(root), TaskState::Working);
