@@ -64,7 +64,7 @@ pub enum Fact {
         /// Attempt number.
         number: u32,
     },
-    /// The agent has it, under its own task id.
+    /// The agent has it, under its own task id; also once it says so again after contact was lost.
     AttemptAccepted {
         /// Attempt number.
         number: u32,

@@ -10,7 +10,7 @@ use protocol::{
 use super::action::Action;
 use super::draft::{Draft, agent_message_id};
 use super::input::{AttemptId, Failure};
-use super::state::{Node, Phase, Question, Turn, bytes_of, status_bytes};
+use super::state::{Node, Phase, Progress, Question, Turn, bytes_of, status_bytes};
 use crate::TaskId;
 use crate::extension;
 use crate::journal::{ArtifactFact, AttemptOutcome, Fact, Origin, Outcome, StatusFact};
@@ -151,7 +151,7 @@ impl Draft<'_> {
         let was_asked = self
             .node(attempt.task)
             .and_then(|node| node.live(attempt.number))
-            .is_some_and(|live| matches!(live.progress, super::state::Progress::Canceling));
+            .is_some_and(|live| matches!(live.progress, Progress::Canceling));
         match state {
             Some(TaskState::Canceled) => self.settle_cancel(attempt, AttemptOutcome::Canceled, None),
             Some(state) if state.is_terminal() => {
@@ -271,7 +271,7 @@ impl Draft<'_> {
     fn on_status(&mut self, attempt: AttemptId, status: TaskStatus, metadata: Metadata) {
         let task = attempt.task;
         if self.is_stale_question(task, &status) || self.is_restated(task, &status, &metadata) {
-            return;
+            return self.on_nothing_new(attempt);
         }
         let message = status.message.map(|message| self.northbound_message(task, *message));
         let metadata = extension::without_broker_data(metadata);
@@ -286,6 +286,21 @@ impl Draft<'_> {
                 let outcome = Outcome { metadata, ..Outcome::new(state, message) };
                 self.on_reported_end(attempt, outcome);
             }
+        }
+    }
+
+    /// The agent says what is shown already: of one that was out of touch, that is news all the same.
+    fn on_nothing_new(&mut self, attempt: AttemptId) {
+        let AttemptId { task, number } = attempt;
+        let Some(node) = self.node(task) else { return };
+        let Some(live) = node.live(number).filter(|live| live.is_out_of_touch()) else { return };
+        let Some(agent_task) = live.agent_task.clone() else { return };
+        // What the caller was told of it last is that nobody knows.
+        let was_unknown = matches!(live.progress, Progress::Unknown { .. });
+        let note = was_unknown.then(|| format!("{} answers again, and goes on", node.terms().agent));
+        self.record(task, Fact::AttemptAccepted { number, agent_task });
+        if let Some(note) = note {
+            self.note_working(task, &note);
         }
     }
 

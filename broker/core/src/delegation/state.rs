@@ -110,6 +110,11 @@ impl Attempt {
         !matches!(self.progress, Progress::Ended(_))
     }
 
+    /// Whether the agent may have it and has not been heard of since contact broke.
+    pub(super) fn is_out_of_touch(&self) -> bool {
+        matches!(self.progress, Progress::Lost | Progress::Unknown { .. })
+    }
+
     /// Whether its message has been on its way.
     pub(super) fn was_sent(&self) -> bool {
         !matches!(
@@ -347,9 +352,7 @@ impl Node {
     /// The agent is heard of again.
     pub(super) fn regain_contact(&mut self, at: Timestamp) {
         self.heard = at;
-        let is_out_of_touch =
-            |attempt: &&mut Attempt| matches!(attempt.progress, Progress::Lost | Progress::Unknown { .. });
-        if let Some(attempt) = self.attempts.last_mut().filter(is_out_of_touch) {
+        if let Some(attempt) = self.attempts.last_mut().filter(|attempt| attempt.is_out_of_touch()) {
             attempt.progress = Progress::Accepted;
         }
     }

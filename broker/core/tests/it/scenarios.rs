@@ -324,3 +324,30 @@ fn a_poll_that_finds_nothing_new_says_nothing_also_while_a_question_from_below_i
     }
     assert_eq!(world.journal.len(), records);
 }
+
+#[test]
+fn an_agent_that_is_found_as_it_was_is_lost_no_longer() {
+    for was_unknown in [false, true] {
+        let mut world = World::new();
+        let root = world.delegate(None, "b").unwrap();
+        let state = |world: &World| world.tree.summary(root).unwrap().attempts[0].state;
+        world.say(first(root), update(first(root), TaskState::Working, None));
+        world.fail(first(root), Failure::Broken("reset".to_owned()));
+        if was_unknown {
+            world.fail(first(root), Failure::Unreachable("no answer".to_owned()));
+        }
+        assert_eq!(state(&world), if was_unknown { "unknown_outcome" } else { "lost" });
+        world.now = world.now.add_millis(1_000);
+        world.feed(world.found(first(root), snapshot(first(root), TaskState::Working, None))).unwrap();
+        assert_eq!(state(&world), "accepted");
+        let silent = world.now.add_millis(world.limits.silence_ms);
+        assert_eq!(world.tree.next_timer(&world.limits), Some(silent), "nobody has to decide anything");
+        if was_unknown {
+            let note = world.tree.task(root, None).unwrap().status.message.unwrap().joined_text();
+            assert!(note.contains("b answers again"), "{note}");
+        }
+        let records = world.journal.len();
+        world.feed(world.found(first(root), snapshot(first(root), TaskState::Working, None))).unwrap();
+        assert_eq!(world.journal.len(), records, "once");
+    }
+}
