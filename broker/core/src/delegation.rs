@@ -312,7 +312,11 @@ fn apply_to_node(node: &mut Node, record: &Record) {
         Fact::AttemptScheduled { number, not_before } => {
             node.begin_attempt(*number, Progress::Scheduled { not_before: *not_before });
         }
-        Fact::AttemptQueued { number } => node.begin_attempt(*number, Progress::Queued),
+        Fact::AttemptQueued { number } => {
+            // Later attempts pass through the queue even where there is a place.
+            node.queued |= node.attempts.is_empty();
+            node.begin_attempt(*number, Progress::Queued);
+        }
         Fact::DelegateSought { number } => node.begin_attempt(*number, Progress::Seeking),
         Fact::Reassigned(to) => node.reassign(to, record.at),
         Fact::OutcomeUnknown { number, reason, until } => {

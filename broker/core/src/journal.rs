@@ -309,7 +309,8 @@ pub struct Outcome {
     /// Event metadata.
     #[serde(default, skip_serializing_if = "Metadata::is_empty")]
     pub metadata: Metadata,
-    /// The agent answered with this message and no task, before anything else was shown: it passes as exactly that.
+    /// The agent answered with this message and no task, before it or a child gave a sign of work: it passes as exactly
+    /// that, unless the caller was told of a task because it had to wait for a place.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub direct: bool,
     /// What its agent used up by itself in all attempts on the terms it ended on, without its delegations; a unit that is

@@ -117,7 +117,7 @@ impl Draft<'_> {
                 _ => {}
             }
         }
-        let before = || self.tree.direct_answer(task);
+        let before = || self.tree.one_message(task);
         artifacts.extend(direct.or_else(before).map(answer_as_artifact));
         artifacts
     }

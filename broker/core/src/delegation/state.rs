@@ -157,6 +157,8 @@ pub(super) struct Node {
     pub(super) cost: Cost,
     /// Its grants, and those below it, are dead.
     pub(super) revoked: bool,
+    /// It had to wait for a place before anything was sent, and its caller may have been told so.
+    pub(super) queued: bool,
     /// The agent's answer was one direct message.
     pub(super) direct: bool,
     /// A caller's turn the agent has not reacted to yet.
@@ -226,6 +228,7 @@ impl Node {
             former: Vec::new(),
             cost: Cost::default(),
             revoked: false,
+            queued: false,
             direct: false,
             turn: None,
             done_by: None,

@@ -77,6 +77,23 @@ fn a_parallel_group_waits_for_all_and_keeps_what_some_achieved() {
 }
 
 #[test]
+fn the_one_message_of_a_sub_task_that_had_to_wait_is_kept_as_any_other() {
+    let mut world = World::new();
+    let task = plain(&mut world, None, "e");
+    let root = task.id;
+    let new = |world: &mut World, agent| NewTask { admitted: false, ..plain(world, Some(root), agent) };
+    let subtasks = vec![new(&mut world, "a"), new(&mut world, "b")];
+    let [a, b] = [subtasks[0].id, subtasks[1].id];
+    let group = Group { mode: GroupMode::Parallel, need: 2 };
+    world.feed(Input::Group(Box::new(NewGroup { task, group, subtasks }))).unwrap();
+    for (task, text) in [(a, "one"), (b, "two")] {
+        world.feed(Input::Admitted { attempt: first(task) }).unwrap();
+        world.say(first(task), StreamResponse::Message(Message::agent_text(text, text)));
+    }
+    assert_eq!(artifacts(&world, root), ["1.one", "2.two"]);
+}
+
+#[test]
 fn the_first_to_complete_wins_a_race_and_the_others_are_cancelled() {
     let mut world = World::new();
     let (root, ids) = group(&mut world, None, GroupMode::Race, 1, &["a", "b", "c"]);

@@ -351,3 +351,34 @@ fn an_agent_that_is_found_as_it_was_is_lost_no_longer() {
         assert_eq!(world.journal.len(), records, "once");
     }
 }
+
+#[test]
+fn a_task_that_waits_for_a_place_is_told_as_a_task_and_its_agents_one_message_as_its_end() {
+    let mut world = World::new();
+    let mut new = world.new_task(None, "a", RetryWish::default());
+    new.admitted = false;
+    let root = new.id;
+    world.feed(Input::Delegate(Box::new(new))).unwrap();
+    assert_eq!((world.state(root), world.tree.told(root)), (TaskState::Submitted, Told::Task));
+    world.crash();
+    world.feed(Input::Admitted { attempt: first(root) }).unwrap();
+    assert_eq!(world.tree.told(root), Told::Task, "what was told stays told");
+    world.say(first(root), StreamResponse::Message(Message::agent_text("x", "hi")));
+    assert_eq!((world.state(root), world.tree.told(root)), (TaskState::Completed, Told::Task));
+    assert!(world.tree.direct_answer(root).is_none());
+    assert_eq!(world.tree.task(root, None).unwrap().status.message.unwrap().joined_text(), "hi");
+}
+
+#[test]
+fn another_attempt_that_passes_through_the_queue_is_told_to_nobody() {
+    let mut world = World::new();
+    let root = world.delegate(None, "a").unwrap();
+    world.fail(first(root), Failure::NeverSent("connection refused".to_owned()));
+    world.now = world.tree.next_timer(&world.limits).unwrap();
+    world.feed(Input::Tick).unwrap();
+    assert_eq!(world.tree.told(root), Told::Nothing);
+    let second = AttemptId { task: root, number: 2 };
+    world.feed(Input::Admitted { attempt: second }).unwrap();
+    world.say(second, StreamResponse::Message(Message::agent_text("x", "hi")));
+    assert_eq!(world.tree.told(root), Told::Message, "it passes as exactly that");
+}
