@@ -6,6 +6,7 @@
 //! applies them, and applies them before it performs the actions.
 
 pub mod action;
+mod artifacts;
 mod authority;
 mod bubbles;
 mod draft;
@@ -347,7 +348,8 @@ fn apply_to_node(node: &mut Node, record: &Record) {
         }
         Fact::Artifact(piece) => {
             node.regain_contact(record.at);
-            node.bytes += bytes_of(piece);
+            node.bytes = (node.bytes + bytes_of(piece)).saturating_sub(piece.replaces);
+            node.replaced += piece.replaces;
         }
         Fact::Said(message) => node.bytes += bytes_of(message),
         Fact::Turn { message, answers } => {

@@ -242,6 +242,11 @@ fn is_current(version: &Version) -> bool {
     *version == Version::default()
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
 /// A northbound status.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct StatusFact {
@@ -291,6 +296,9 @@ pub struct ArtifactFact {
     pub append: bool,
     /// No more pieces follow.
     pub last_chunk: bool,
+    /// The size of what it takes the place of, in bytes.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub replaces: u64,
     /// Event metadata.
     #[serde(default, skip_serializing_if = "Metadata::is_empty")]
     pub metadata: Metadata,

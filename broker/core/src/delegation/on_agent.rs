@@ -3,21 +3,16 @@
 
 use std::collections::HashSet;
 
-use protocol::{
-    Artifact, Message, Metadata, Role, StreamResponse, Task, TaskArtifactUpdateEvent, TaskState, TaskStatus,
-};
+use protocol::{Message, Metadata, Role, StreamResponse, Task, TaskState, TaskStatus};
 
 use super::action::Action;
 use super::draft::{Draft, agent_message_id};
 use super::input::{AttemptId, Failure};
-use super::state::{Node, Phase, Progress, Question, Turn, bytes_of, status_bytes};
+use super::state::{Node, Phase, Progress, Question, Turn};
 use crate::TaskId;
 use crate::extension;
-use crate::journal::{ArtifactFact, AttemptOutcome, Fact, Origin, Outcome, StatusFact};
+use crate::journal::{AttemptOutcome, Fact, Origin, Outcome, StatusFact};
 use crate::sabotage::{Guard, removed};
-
-/// Most artifacts of one task: each piece of one is looked up among them.
-const MAX_ARTIFACTS: usize = 10_000;
 
 impl Draft<'_> {
     pub(super) fn on_agent(&mut self, attempt: AttemptId, event: StreamResponse) {
@@ -41,7 +36,7 @@ impl Draft<'_> {
         if self.is_closing(attempt.task) {
             return self.on_agent_while_closing(attempt, &event);
         }
-        if let Some(excess) = self.excess_bytes(attempt.task, &event) {
+        if let Some(excess) = self.excess(attempt.task, &event) {
             return self.on_failed(attempt, &Failure::Invalid(excess), 0);
         }
         match event {
@@ -170,38 +165,6 @@ impl Draft<'_> {
         before.is_some_and(|live| live.agent_task.is_none())
     }
 
-    fn excess_bytes(&self, task: TaskId, event: &StreamResponse) -> Option<String> {
-        let added = match event {
-            StreamResponse::Task(found) => self.added_by(task, found),
-            StreamResponse::StatusUpdate(update) => {
-                status_bytes(update.status.message.as_deref(), &update.metadata)
-            }
-            StreamResponse::ArtifactUpdate(update) => bytes_of(&update.artifact) + bytes_of(&update.metadata),
-            StreamResponse::Message(message) => bytes_of(message),
-        };
-        let artifacts = match event {
-            StreamResponse::Task(task) => task.artifacts.len(),
-            _ => self.tree.bodies.get(task).map_or(0, |body| body.artifacts.len()),
-        };
-        if artifacts > MAX_ARTIFACTS {
-            return Some(format!("the agent's task has more than {MAX_ARTIFACTS} artifacts"));
-        }
-        let limit = self.limits.max_task_bytes;
-        let total = self.node(task)?.bytes.saturating_add(added);
-        (total > limit).then(|| {
-            format!("the agent's messages and artifacts exceed {limit} bytes (limits.max_task_bytes)")
-        })
-    }
-
-    /// What a whole task would add: what is known of it already is kept once.
-    fn added_by(&self, task: TaskId, found: &Task) -> u64 {
-        let known = self.known_messages(task);
-        let messages = found.history.iter().chain(found.status.message.as_deref());
-        let messages = messages.filter(|message| is_news_beside(&known, message)).map(bytes_of);
-        let artifacts = found.artifacts.iter().filter(|artifact| !self.has_artifact(task, artifact));
-        messages.chain(artifacts.map(bytes_of)).fold(bytes_of(&found.metadata), u64::saturating_add)
-    }
-
     /// A whole task: only what is new in it becomes records.
     fn on_snapshot(&mut self, attempt: AttemptId, task: Task) {
         let id = attempt.task;
@@ -217,10 +180,9 @@ impl Draft<'_> {
             let message = self.northbound_message(id, message);
             self.record(id, Fact::Said(Box::new(message)));
         }
-        for artifact in task.artifacts {
-            if !self.has_artifact(id, &artifact) {
-                let update = TaskArtifactUpdateEvent::whole(artifact);
-                self.on_artifact(id, update);
+        for artifact in &task.artifacts {
+            if let Some(news) = self.news_in(id, artifact) {
+                self.on_artifact(id, news);
             }
         }
         let metadata = extension::without_broker_data(task.metadata);
@@ -243,29 +205,16 @@ impl Draft<'_> {
         body.into_iter().flat_map(|body| body.status_message.iter().chain(&body.history))
     }
 
+    /// The messages of a whole task that are news, its status among them.
+    pub(super) fn news_among<'m>(&self, task: TaskId, found: &'m Task) -> impl Iterator<Item = &'m Message> {
+        let known = self.known_messages(task);
+        let messages = found.history.iter().chain(found.status.message.as_deref());
+        messages.filter(move |message| is_news_beside(&known, message))
+    }
+
     /// Their ids, for whoever has many to look up.
     fn known_messages(&self, task: TaskId) -> HashSet<&str> {
         self.shown_messages(task).map(|message| message.message_id.as_str()).collect()
-    }
-
-    fn has_artifact(&self, task: TaskId, artifact: &Artifact) -> bool {
-        let northbound = extension::clean_artifact(artifact.clone());
-        self.tree.bodies.get(task).is_some_and(|body| body.artifacts.contains(&northbound))
-    }
-
-    fn on_artifact(&mut self, task: TaskId, update: TaskArtifactUpdateEvent) {
-        let starts = self.node(task).is_some_and(|node| matches!(node.phase, Phase::Submitted));
-        if starts {
-            self.record(task, Fact::Status(Box::new(agent_status(TaskState::Working, None))));
-            self.report_to_parent(task);
-        }
-        let piece = ArtifactFact {
-            artifact: extension::clean_artifact(update.artifact),
-            append: update.append,
-            last_chunk: update.last_chunk,
-            metadata: extension::without_broker_data(update.metadata),
-        };
-        self.record(task, Fact::Artifact(Box::new(piece)));
     }
 
     fn on_status(&mut self, attempt: AttemptId, status: TaskStatus, metadata: Metadata) {
@@ -392,6 +341,6 @@ fn has(history: &[Message], id: &str) -> bool {
     history.iter().any(|message| message.message_id == id)
 }
 
-fn agent_status(state: TaskState, message: Option<Message>) -> StatusFact {
+pub(super) fn agent_status(state: TaskState, message: Option<Message>) -> StatusFact {
     StatusFact { state, message, metadata: Metadata::default(), origin: Origin::Agent }
 }

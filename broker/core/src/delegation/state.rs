@@ -148,6 +148,8 @@ pub(super) struct Node {
     pub(super) heard: Timestamp,
     /// Bytes of messages and artifacts kept.
     pub(super) bytes: u64,
+    /// Bytes of artifacts that others have taken the place of: kept in the journal alone.
+    pub(super) replaced: u64,
     pub(super) late: u32,
     /// When its delegate got it.
     pub(super) delegated: Timestamp,
@@ -223,6 +225,7 @@ impl Node {
             updated: at,
             heard: at,
             bytes,
+            replaced: 0,
             late: 0,
             delegated: at,
             former: Vec::new(),

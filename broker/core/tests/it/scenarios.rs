@@ -3,7 +3,7 @@
 use broker_core::delegation::input::{AttemptId, Failure, Input, RetryWish};
 use broker_core::{Refusal, Told};
 use capability::Scope;
-use protocol::{Message, StreamResponse, TaskState};
+use protocol::{Message, Part, StreamResponse, Task, TaskState};
 
 use super::world::{World, artifact, snapshot, update};
 
@@ -381,4 +381,48 @@ fn another_attempt_that_passes_through_the_queue_is_told_to_nobody() {
     world.feed(Input::Admitted { attempt: second }).unwrap();
     world.say(second, StreamResponse::Message(Message::agent_text("x", "hi")));
     assert_eq!(world.tree.told(root), Told::Message, "it passes as exactly that");
+}
+
+/// The agent's task with one artifact of so many parts, or of one part that long.
+fn with_artifact(at: AttemptId, kilobytes: usize, grows_by_parts: bool) -> Task {
+    let mut found = snapshot(at, TaskState::Working, None);
+    let StreamResponse::ArtifactUpdate(mut update) = artifact(at, "report", false) else { return found };
+    let (parts, length) = if grows_by_parts { (kilobytes, 1) } else { (1, kilobytes) };
+    update.artifact.parts = vec![Part::text(&"x".repeat(length * 1_000)); parts];
+    found.artifacts.push(update.artifact);
+    found
+}
+
+#[test]
+fn an_artifact_that_grows_while_it_is_polled_counts_and_is_written_once() {
+    for grows_by_parts in [true, false] {
+        let mut world = World::new();
+        world.limits.max_task_bytes = 100_000;
+        let root = world.delegate(None, "a").unwrap();
+        for kilobytes in 1..=50 {
+            let found = with_artifact(first(root), kilobytes, grows_by_parts);
+            world.feed(world.found(first(root), found.clone())).unwrap();
+            assert_eq!(world.tree.task(root, None).unwrap().artifacts, found.artifacts);
+        }
+        assert_eq!(world.state(root), TaskState::Working, "it has 50 of 100 KB");
+        assert!((50_000..60_000).contains(&world.tree.bytes()), "{}", world.tree.bytes());
+        let written: usize = world.journal.iter().map(|record| record.encode().unwrap().len()).sum();
+        assert!(!grows_by_parts || written < 80_000, "{written}");
+        let grown = with_artifact(first(root), 101, grows_by_parts);
+        world.feed(world.found(first(root), grown)).unwrap();
+        assert_eq!(world.tree.summary(root).unwrap().attempts[0].state, "failed", "what is kept is bounded");
+    }
+}
+
+#[test]
+fn an_artifact_that_is_replaced_for_ever_comes_to_an_end() {
+    let mut world = World::new();
+    world.limits.max_task_bytes = 10_000;
+    let root = world.delegate(None, "a").unwrap();
+    for kilobytes in [5, 6].into_iter().cycle().take(200) {
+        world.feed(world.found(first(root), with_artifact(first(root), kilobytes, false))).unwrap();
+    }
+    assert_eq!(world.state(root), TaskState::Failed);
+    let written: usize = world.journal.iter().map(|record| record.encode().unwrap().len()).sum();
+    assert!(written < 200_000, "{written}");
 }
