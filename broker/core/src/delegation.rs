@@ -39,7 +39,7 @@ use self::draft::Draft;
 use self::input::Input;
 use self::purses::PurseId;
 use self::slots::Slots;
-use self::state::{Body, Node, Phase, Progress, Turn, bytes_of, status_bytes};
+use self::state::{Body, Node, Phase, Progress, bytes_of, status_bytes};
 use crate::TaskId;
 use crate::audit::Event;
 use crate::error::Refused;
@@ -208,10 +208,11 @@ impl Tree {
         self.open > 0
     }
 
-    /// Whether an attempt is under way whose agent has asked, and whose caller has not answered.
+    /// Whether an attempt is under way whose agent has asked, and whose caller has not answered: nothing is to be heard
+    /// of it until then.
     pub fn waits_for_caller(&self, attempt: input::AttemptId) -> bool {
         let node = self.nodes.get(attempt.task).filter(|node| node.live(attempt.number).is_some());
-        node.is_some_and(|node| matches!(node.phase, Phase::Asking(TaskState::InputRequired)))
+        node.is_some_and(Node::is_quiet)
     }
 
     /// Rough size of the messages and artifacts of all its tasks, in bytes.
@@ -355,13 +356,14 @@ fn apply_to_node(node: &mut Node, record: &Record) {
         Fact::Turn { message, answers } => {
             node.heard = record.at;
             node.bytes += bytes_of(message);
-            node.turn = Some(Arc::new(Turn { message: (**message).clone(), answers: *answers }));
+            node.begin_turn(message, *answers);
             if *answers {
                 node.phase = Phase::Working;
                 node.show(TaskState::Working, record.at);
             }
         }
-        Fact::TurnTaken { .. } | Fact::TurnRefused { .. } => node.turn = None,
+        Fact::TurnTaken { .. } => node.take_turn(),
+        Fact::TurnRefused { .. } => node.turn = None,
         Fact::Bubbled(bubble) => {
             node.show(bubble.asks.state, record.at);
             node.bubbled = Some(bubble.asks.task);
@@ -408,9 +410,10 @@ fn apply_to_body(bodies: &mut Slots<Body>, record: &Record) {
         Fact::Status(status) => body.set_status(status.message.as_ref()),
         Fact::Ended(outcome) => body.set_status(outcome.message.as_ref()),
         Fact::Bubbled(bubble) => body.set_status(bubble.message.as_ref()),
-        Fact::Said(message) | Fact::Turn { message, .. } | Fact::PassedOn { message, .. } => {
-            body.say(message);
-        }
+        Fact::Said(message) | Fact::PassedOn { message, .. } => body.say(message),
+        Fact::Turn { message, .. } => body.say_further(message),
+        Fact::TurnRefused { .. } => body.take_back(),
+        Fact::Reassigned(to) if to.message.is_some() => body.begin_anew(),
         Fact::Artifact(piece) => {
             protocol::merge_artifact(&mut body.artifacts, &piece.artifact, piece.append);
         }

@@ -127,7 +127,8 @@ pub enum Fact {
         /// It answers a question, so the task is WORKING again.
         answers: bool,
     },
-    /// The agent has that turn, which answered nothing: another may follow.
+    /// The agent has that turn. Another may follow, after an answer once the agent has reacted to it: by a status, or, where
+    /// that says nothing new, by this a second time.
     TurnTaken {
         /// Attempt number.
         number: u32,

@@ -6,9 +6,9 @@ use std::collections::HashSet;
 use protocol::{Message, Metadata, Role, StreamResponse, Task, TaskState, TaskStatus};
 
 use super::action::Action;
-use super::draft::{Draft, agent_message_id};
+use super::draft::Draft;
 use super::input::{AttemptId, Failure};
-use super::state::{Node, Phase, Progress, Question, Turn};
+use super::state::{Node, Phase, Progress};
 use crate::TaskId;
 use crate::extension;
 use crate::journal::{AttemptOutcome, Fact, Origin, Outcome, StatusFact};
@@ -55,42 +55,6 @@ impl Draft<'_> {
         let known = self.node(task).and_then(|node| node.live(number)).map(|live| live.cost);
         if known.is_some_and(|known| said.or(&known) != known) {
             self.record(task, Fact::Cost { number, cost: said });
-        }
-    }
-
-    /// The agent was asked, and this is where its task stood. A turn it had never got by then is sent again.
-    pub(super) fn on_found(&mut self, attempt: AttemptId, task: Task, latest: &str) {
-        let undelivered = self.undelivered_turn(attempt, &task, latest);
-        self.on_agent(attempt, StreamResponse::Task(task));
-        if let Some(turn) = undelivered {
-            self.send(attempt, Some(&turn));
-        }
-    }
-
-    /// A turn that the agent lacks: it still asks what that answers; or it shows what callers said, and this is not there.
-    fn undelivered_turn(&self, attempt: AttemptId, found: &Task, latest: &str) -> Option<Message> {
-        let turn = self.node(attempt.task)?.turn.as_deref()?;
-        let id = agent_message_id(&turn.message.message_id, attempt);
-        if id != latest || found.status.state.is_terminal() || has(&found.history, &id) {
-            return None;
-        }
-        let shows_callers = found.history.iter().any(|message| message.role == Role::User);
-        let is_lacking =
-            self.is_stale_question(attempt.task, &found.status) || (!turn.answers && shows_callers);
-        is_lacking.then(|| turn.message.clone())
-    }
-
-    /// The agent has a turn that answered nothing. (One that answered a question is known to have arrived when that is no
-    /// longer asked.)
-    pub(super) fn on_taken(&mut self, attempt: AttemptId, latest: &str) {
-        let AttemptId { task, number } = attempt;
-        let Some(node) = self.node(task).filter(|node| node.is_open() && node.live(number).is_some()) else {
-            return;
-        };
-        let is_taken =
-            |turn: &Turn| !turn.answers && agent_message_id(&turn.message.message_id, attempt) == latest;
-        if node.turn.as_deref().is_some_and(is_taken) {
-            self.record(task, Fact::TurnTaken { number });
         }
     }
 
@@ -168,9 +132,7 @@ impl Draft<'_> {
     /// A whole task: only what is new in it becomes records.
     fn on_snapshot(&mut self, attempt: AttemptId, task: Task) {
         let id = attempt.task;
-        let turn = self.node(id).and_then(|node| node.turn.as_deref());
-        let turn = turn.map(|turn| agent_message_id(&turn.message.message_id, attempt));
-        if let Some(turn) = turn.filter(|turn| has(&task.history, turn)) {
+        if let Some(turn) = self.turn_id(attempt).filter(|turn| has(&task.history, turn)) {
             self.on_taken(attempt, &turn);
         }
         let known = self.known_messages(id);
@@ -219,7 +181,11 @@ impl Draft<'_> {
 
     fn on_status(&mut self, attempt: AttemptId, status: TaskStatus, metadata: Metadata) {
         let task = attempt.task;
-        if self.is_stale_question(task, &status) || self.is_restated(task, &status, &metadata) {
+        let is_stale = self.is_stale_question(task, &status);
+        if is_stale || self.is_restated(task, &status, &metadata) {
+            if !is_stale {
+                self.settle_answer(attempt);
+            }
             return self.on_nothing_new(attempt);
         }
         let message = status.message.map(|message| self.northbound_message(task, *message));
@@ -296,12 +262,6 @@ impl Draft<'_> {
         self.on_reported_end(attempt, outcome);
     }
 
-    /// After an answer, the agent's stream may begin with the old question; it is not asked again.
-    fn is_stale_question(&self, task: TaskId, status: &TaskStatus) -> bool {
-        let asked = Question::of(status.state, status.message.as_deref());
-        self.node(task).is_some_and(|node| asked.is_some() && node.turn.is_some() && node.question == asked)
-    }
-
     /// Whether this status says nothing that is not shown already.
     fn is_restated(&self, task: TaskId, status: &TaskStatus, metadata: &Metadata) -> bool {
         let Some(node) = self.node(task) else { return false };
@@ -312,7 +272,9 @@ impl Draft<'_> {
             Phase::Submitted | Phase::Closing { .. } | Phase::Ended => false,
         };
         let same_message = status.message.as_deref().is_none_or(|message| !self.is_news(task, message));
-        !status.state.is_terminal() && stands && same_message && metadata.is_empty()
+        // That an agent goes on before it has the answer is news.
+        let goes_on = node.turn.as_deref().is_some_and(|turn| turn.answers.is_some() && !turn.taken);
+        !status.state.is_terminal() && stands && same_message && metadata.is_empty() && !goes_on
     }
 
     /// An agent's message as callers see it: our ids, and nothing only the broker may say.
@@ -337,7 +299,7 @@ fn is_news_beside(known: &HashSet<&str>, message: &Message) -> bool {
     message.role == Role::Agent && !known.contains(message.message_id.as_str())
 }
 
-fn has(history: &[Message], id: &str) -> bool {
+pub(super) fn has(history: &[Message], id: &str) -> bool {
     history.iter().any(|message| message.message_id == id)
 }
 

@@ -36,19 +36,6 @@ impl Draft<'_> {
         self.settle_failure(attempt, &Failure::Broken(reason.clone()), jitter);
     }
 
-    /// A caller's further message is refused: it stays in the conversation and is not sent again. A question that it
-    /// should have answered is shown again when the agent says how its task stands.
-    fn take_back_turn(&mut self, attempt: AttemptId, reason: &str) {
-        let AttemptId { task, number } = attempt;
-        let Some(node) = self.node(task) else { return };
-        if node.turn.is_none() || node.live(number).is_none() {
-            return;
-        }
-        let said = format!("{} refused the message: {reason}", node.terms().agent);
-        self.record(task, Fact::TurnRefused { number, reason: reason.to_owned() });
-        self.note_working(task, &said);
-    }
-
     fn settle_failure(&mut self, attempt: AttemptId, failure: &Failure, jitter: u16) {
         let Some(node) = self.node(attempt.task) else { return };
         let Some(live) = node.live(attempt.number) else { return };
@@ -60,14 +47,12 @@ impl Draft<'_> {
             }
             return;
         }
-        match &node.phase {
-            // The agent answers with its last word; it needs no listener until then.
-            Phase::Asking(TaskState::InputRequired) if ends_quietly(failure) => return,
-            Phase::Closing { .. } => {
-                let id_known = live.agent_task.is_some();
-                return self.on_failed_while_closing(attempt, failure, id_known);
-            }
-            _ => {}
+        if node.is_quiet() && ends_quietly(failure) {
+            return;
+        }
+        if matches!(node.phase, Phase::Closing { .. }) {
+            let id_known = live.agent_task.is_some();
+            return self.on_failed_while_closing(attempt, failure, id_known);
         }
         let tried = self.tried(node, attempt.number);
         let reason = attempts::describe(failure, &node.terms().agent);

@@ -1,10 +1,12 @@
-//! A caller continues a task: its message goes to the agent's own task.
+//! A caller continues a task: its message goes to the agent's own task. Until the agent is known to have it no other goes
+//! out, whatever the agent says meanwhile: that may have been on its way before.
 
-use protocol::Message;
+use protocol::{Message, Role, StreamResponse, Task, TaskStatus};
 
-use super::draft::Draft;
+use super::draft::{Draft, agent_message_id};
 use super::input::AttemptId;
-use super::state::Phase;
+use super::on_agent::has;
+use super::state::{Phase, Question};
 use crate::TaskId;
 use crate::error::Refusal;
 use crate::journal::Fact;
@@ -40,4 +42,103 @@ impl Draft<'_> {
         self.send(AttemptId { task, number }, Some(message));
         Ok(())
     }
+
+    /// The agent was asked, and this is where its task stood. A further message it had never got by then is sent again.
+    pub(super) fn on_found(&mut self, attempt: AttemptId, task: Task, latest: &str) {
+        let delivery = self.delivery(attempt, &task, latest);
+        match delivery {
+            Some(Delivery::Arrived) => self.on_taken(attempt, latest),
+            Some(Delivery::Unknowable) => self.presume_taken(attempt, latest),
+            Some(Delivery::Lacking | Delivery::Awaited) | None => {}
+        }
+        let turn = self.node(attempt.task).and_then(|node| node.turn.clone());
+        self.on_agent(attempt, StreamResponse::Task(task));
+        if let Some(turn) = turn.filter(|_| delivery == Some(Delivery::Lacking)) {
+            self.send(attempt, Some(&turn.message));
+        }
+    }
+
+    /// What a task shows that was asked for after the further message `latest` had gone out.
+    fn delivery(&self, attempt: AttemptId, found: &Task, latest: &str) -> Option<Delivery> {
+        let turn = self.node(attempt.task)?.turn.as_deref()?;
+        if self.turn_id(attempt)? != latest || found.status.state.is_terminal() {
+            return None;
+        }
+        let shows_callers = found.history.iter().any(|message| message.role == Role::User);
+        let is_asked = self.is_stale_question(attempt.task, &found.status);
+        Some(match &turn.answers {
+            _ if has(&found.history, latest) => Delivery::Arrived,
+            Some(_) if !is_asked => Delivery::Arrived,
+            _ if shows_callers => Delivery::Lacking,
+            Some(_) if !turn.taken => Delivery::Lacking,
+            Some(_) => Delivery::Awaited,
+            None => Delivery::Unknowable,
+        })
+    }
+
+    /// The agent has a further message.
+    pub(super) fn on_taken(&mut self, attempt: AttemptId, latest: &str) {
+        let AttemptId { task, number } = attempt;
+        let turn = self.node(task).filter(|node| node.is_open()).and_then(|node| node.turn.as_deref());
+        let is_known = turn.is_none_or(|turn| turn.taken);
+        if !is_known && self.turn_id(attempt).is_some_and(|id| id == latest) {
+            self.record(task, Fact::TurnTaken { number });
+        }
+    }
+
+    /// Whether the agent has it is not to be known. It is not sent again, and stands in nobody's way.
+    fn presume_taken(&mut self, attempt: AttemptId, latest: &str) {
+        let Some(agent) = self.node(attempt.task).map(|node| node.terms().agent.clone()) else { return };
+        self.on_taken(attempt, latest);
+        let text = format!("{agent} does not show whether it got the last message, which is not sent again");
+        self.note_working(attempt.task, &text);
+    }
+
+    /// The agent has an answer, and goes on without saying anything.
+    pub(super) fn settle_answer(&mut self, attempt: AttemptId) {
+        let AttemptId { task, number } = attempt;
+        let turn = self.node(task).and_then(|node| node.turn.as_deref());
+        if turn.is_some_and(|turn| turn.answers.is_some() && turn.taken) {
+            self.record(task, Fact::TurnTaken { number });
+        }
+    }
+
+    /// A caller's further message is refused: it stays in the conversation and is not sent again. A question that it
+    /// should have answered is shown again when the agent says how its task stands.
+    pub(super) fn take_back_turn(&mut self, attempt: AttemptId, reason: &str) {
+        let AttemptId { task, number } = attempt;
+        let Some(node) = self.node(task) else { return };
+        if node.turn.is_none() || node.live(number).is_none() {
+            return;
+        }
+        let said = format!("{} refused the message: {reason}", node.terms().agent);
+        self.record(task, Fact::TurnRefused { number, reason: reason.to_owned() });
+        self.note_working(task, &said);
+    }
+
+    /// After an answer, the agent's stream may begin with the old question; it is not asked again.
+    pub(super) fn is_stale_question(&self, task: TaskId, status: &TaskStatus) -> bool {
+        let asked = Question::of(status.state, status.message.as_deref());
+        let turn = self.node(task).and_then(|node| node.turn.as_deref());
+        asked.is_some() && turn.is_some_and(|turn| turn.answers == asked)
+    }
+
+    /// The southbound id of the further message that is on its way.
+    pub(super) fn turn_id(&self, attempt: AttemptId) -> Option<String> {
+        let node = self.node(attempt.task).filter(|node| node.live(attempt.number).is_some())?;
+        Some(agent_message_id(&node.turn.as_deref()?.message.message_id, attempt))
+    }
+}
+
+/// What an agent's task says about a further message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Delivery {
+    /// It is there, or what it answers is no longer asked.
+    Arrived,
+    /// It is not there though others are, or what it answers is still asked and nobody said that it came.
+    Lacking,
+    /// It was taken, and what comes of it is to be seen.
+    Awaited,
+    /// The task shows no messages.
+    Unknowable,
 }

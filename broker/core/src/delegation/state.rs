@@ -163,7 +163,7 @@ pub(super) struct Node {
     pub(super) queued: bool,
     /// The agent's answer was one direct message.
     pub(super) direct: bool,
-    /// A caller's turn the agent has not reacted to yet.
+    /// A caller's turn that the agent is not known to have, or has not reacted to yet.
     pub(super) turn: Option<Arc<Turn>>,
     /// The task that does this one in its place, having what it lacks.
     pub(super) done_by: Option<TaskId>,
@@ -189,8 +189,11 @@ pub(super) struct Delegated {
 #[derive(Debug, Clone)]
 pub(super) struct Turn {
     pub(super) message: Message,
-    /// It answers a question.
-    pub(super) answers: bool,
+    /// The question it answers, unless the agent went on by itself before it was known to have the answer: that it asks
+    /// no more says nothing then.
+    pub(super) answers: Option<Question>,
+    /// The agent has it. An answer is kept until the agent reacts to it: until then it may go on showing the question.
+    pub(super) taken: bool,
 }
 
 /// Identifies a question of the agent.
@@ -253,6 +256,12 @@ impl Node {
         matches!(self.phase, Phase::Asking(_)) || self.bubbled.is_some()
     }
 
+    /// Whether nothing is to be heard of its agent until the caller answers. What became of a message that is still on
+    /// its way is to be heard.
+    pub(super) fn is_quiet(&self) -> bool {
+        matches!(self.phase, Phase::Asking(TaskState::InputRequired)) && self.turn.is_none()
+    }
+
     /// With whom it is, and what it may do there.
     pub(super) fn terms(&self) -> &Terms {
         self.reassigned.as_deref().map_or(&self.submission.terms, |reassigned| &reassigned.terms)
@@ -306,6 +315,8 @@ impl Node {
         if let Some(attempt) = self.attempt_mut(number) {
             attempt.progress = progress;
         } else {
+            // It begins with all that was said so far, and its agent has asked nothing.
+            (self.turn, self.question) = (None, None);
             let (starts, agent_task, reason, former, cost) = Default::default();
             self.attempts.push(Attempt { number, progress, starts, agent_task, reason, former, cost });
         }
@@ -349,8 +360,6 @@ impl Node {
             attempt.former.get_or_insert_with(|| Arc::clone(&former));
         }
         self.reassigned = Some(Arc::new(to.clone()));
-        self.turn = None;
-        self.question = None;
         self.heard = at;
         self.begin_attempt(to.number, Progress::Queued);
     }
@@ -377,13 +386,37 @@ impl Node {
         }
     }
 
-    /// A status is shown. The agent's own word also answers the last turn, or asks a question.
+    /// A further message of the caller is on its way.
+    pub(super) fn begin_turn(&mut self, message: &Message, answers: bool) {
+        let answers = self.question.clone().filter(|_| answers);
+        self.turn = Some(Arc::new(Turn { message: message.clone(), answers, taken: false }));
+    }
+
+    /// The agent has that message. What an answer makes it say comes after that.
+    pub(super) fn take_turn(&mut self) {
+        match &mut self.turn {
+            Some(turn) if turn.answers.is_some() && !turn.taken => Arc::make_mut(turn).taken = true,
+            _ => self.turn = None,
+        }
+    }
+
+    /// The agent goes on from what it asked: because of the answer if it has that. What it said before is no sign that
+    /// it has it, and no word is one that it has a message that answers nothing.
+    fn go_on_from_question(&mut self) {
+        match &mut self.turn {
+            Some(turn) if turn.answers.is_some() && !turn.taken => Arc::make_mut(turn).answers = None,
+            Some(turn) if turn.answers.is_some() => self.turn = None,
+            _ => {}
+        }
+    }
+
+    /// A status is shown. The agent's own word may also react to an answer, or ask a question.
     pub(super) fn set_status(&mut self, status: &StatusFact, at: Timestamp) {
         self.heard = at;
         self.bubbled = None;
         if status.origin == Origin::Agent {
             self.regain_contact(at);
-            self.turn = None;
+            self.go_on_from_question();
             self.question = Question::of(status.state, status.message.as_ref());
         }
         self.phase = match (status.state.is_interrupted(), &self.phase) {
@@ -410,6 +443,8 @@ impl Node {
 pub(super) struct Body {
     /// What was said after the first message, which stands in the submission.
     pub(super) history: Vec<Message>,
+    /// Which of that the caller said to whom the task is with, and was not refused.
+    further: Vec<usize>,
     pub(super) artifacts: Vec<Artifact>,
     pub(super) metadata: Metadata,
     pub(super) status_message: Option<Message>,
@@ -418,6 +453,27 @@ pub(super) struct Body {
 impl Body {
     pub(super) fn say(&mut self, message: &Message) {
         self.history.push(message.clone());
+    }
+
+    /// The caller says more.
+    pub(super) fn say_further(&mut self, message: &Message) {
+        self.further.push(self.history.len());
+        self.say(message);
+    }
+
+    /// The last of that was refused.
+    pub(super) fn take_back(&mut self) {
+        self.further.pop();
+    }
+
+    /// Another agent has it, which is told what matters by the one that had it.
+    pub(super) fn begin_anew(&mut self) {
+        self.further.clear();
+    }
+
+    /// What the caller has said since its first message to whom the task is with.
+    pub(super) fn further(&self) -> impl Iterator<Item = &Message> {
+        self.further.iter().filter_map(|index| self.history.get(*index))
     }
 
     /// A new status pushes the agent's previous message into the history; the broker's own notes are not kept there.

@@ -31,6 +31,8 @@ pub(crate) struct World {
     pub(crate) seeking: Vec<Search>,
     /// Every message sent to an agent, by its message id.
     pub(crate) sent: Vec<String>,
+    /// The same messages, whole.
+    pub(crate) messages: Vec<Message>,
     /// The latest of them, task by task, as whoever listens knows it.
     latest: BTreeMap<TaskId, String>,
     next_id: u128,
@@ -80,6 +82,7 @@ impl World {
             queued: Vec::new(),
             seeking: Vec::new(),
             sent: Vec::new(),
+            messages: Vec::new(),
             latest: BTreeMap::new(),
             next_id: 1,
         }
@@ -124,6 +127,7 @@ impl World {
                 self.sent.push(dispatch.message.message_id.clone());
                 self.latest.insert(dispatch.attempt.task, dispatch.message.message_id.clone());
                 self.listen(dispatch.attempt);
+                self.messages.push(dispatch.message);
             }
             Action::Admit { attempt, .. } => self.queued.push(attempt),
             Action::Seek(search) => self.seeking.push(*search),
