@@ -363,6 +363,7 @@ fn apply_to_node(node: &mut Node, record: &Record) {
             }
         }
         Fact::TurnTaken { .. } => node.take_turn(),
+        Fact::TurnResent { .. } => node.restart_turn(),
         Fact::TurnRefused { .. } => node.turn = None,
         Fact::Bubbled(bubble) => {
             node.show(bubble.asks.state, record.at);

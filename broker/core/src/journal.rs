@@ -133,7 +133,12 @@ pub enum Fact {
         /// Attempt number.
         number: u32,
     },
-    /// The agent refused that turn: it is not sent again, and the task goes on as it was.
+    /// The agent lacks that turn: it goes out again.
+    TurnResent {
+        /// Attempt number.
+        number: u32,
+    },
+    /// The agent refused that turn, or lost it too often: it is not sent again, and the task goes on as it was.
     TurnRefused {
         /// Attempt number.
         number: u32,

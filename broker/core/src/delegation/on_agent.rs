@@ -212,10 +212,10 @@ impl Draft<'_> {
         let Some(agent_task) = live.agent_task.clone() else { return };
         // What the caller was told of it last is that nobody knows.
         let was_unknown = matches!(live.progress, Progress::Unknown { .. });
-        let note = was_unknown.then(|| format!("{} answers again, and goes on", node.terms().agent));
+        let said = was_unknown.then(|| format!("{} answers again, and goes on", node.terms().agent));
         self.record(task, Fact::AttemptAccepted { number, agent_task });
-        if let Some(note) = note {
-            self.note_working(task, &note);
+        if let Some(said) = said {
+            self.note_working(task, &said);
         }
     }
 

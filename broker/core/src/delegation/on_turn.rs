@@ -51,16 +51,33 @@ impl Draft<'_> {
             Some(Delivery::Unknowable) => self.presume_taken(attempt, latest),
             Some(Delivery::Lacking | Delivery::Awaited) | None => {}
         }
-        let turn = self.node(attempt.task).and_then(|node| node.turn.clone());
         self.on_agent(attempt, StreamResponse::Task(task));
-        if let Some(turn) = turn.filter(|_| delivery == Some(Delivery::Lacking)) {
-            self.send(attempt, Some(&turn.message));
+        if delivery == Some(Delivery::Lacking) {
+            self.resend_turn(attempt, latest);
         }
+    }
+
+    /// Sends a further message again, so many times, if what the agent showed has left room for it: that may have ended the
+    /// attempt.
+    fn resend_turn(&mut self, attempt: AttemptId, latest: &str) {
+        let AttemptId { task, number } = attempt;
+        if self.turn_id(attempt).is_none_or(|id| id != latest) || self.agent_task(attempt).is_none() {
+            return;
+        }
+        let Some(node) = self.node(task).filter(|node| node.takes_turns()) else { return };
+        let Some(turn) = node.turn.clone() else { return };
+        if turn.starts < self.limits.max_attempts {
+            self.record(task, Fact::TurnResent { number });
+            return self.send(attempt, Some(&turn.message));
+        }
+        let reason = format!("it lost the message {} times", turn.starts);
+        let said = format!("{} has not got the message: {reason}", node.terms().agent);
+        self.drop_turn(attempt, reason, &said);
     }
 
     /// What a task shows that was asked for after the further message `latest` had gone out.
     fn delivery(&self, attempt: AttemptId, found: &Task, latest: &str) -> Option<Delivery> {
-        let turn = self.node(attempt.task)?.turn.as_deref()?;
+        let turn = self.node(attempt.task).filter(|node| node.takes_turns())?.turn.as_deref()?;
         if self.turn_id(attempt)? != latest || found.status.state.is_terminal() {
             return None;
         }
@@ -112,8 +129,12 @@ impl Draft<'_> {
             return;
         }
         let said = format!("{} refused the message: {reason}", node.terms().agent);
-        self.record(task, Fact::TurnRefused { number, reason: reason.to_owned() });
-        self.note_working(task, &said);
+        self.drop_turn(attempt, reason.to_owned(), &said);
+    }
+
+    fn drop_turn(&mut self, attempt: AttemptId, reason: String, said: &str) {
+        self.record(attempt.task, Fact::TurnRefused { number: attempt.number, reason });
+        self.note_working(attempt.task, said);
     }
 
     /// After an answer, the agent's stream may begin with the old question; it is not asked again.

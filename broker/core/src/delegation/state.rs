@@ -194,6 +194,8 @@ pub(super) struct Turn {
     pub(super) answers: Option<Question>,
     /// The agent has it. An answer is kept until the agent reacts to it: until then it may go on showing the question.
     pub(super) taken: bool,
+    /// How often it went out.
+    pub(super) starts: u32,
 }
 
 /// Identifies a question of the agent.
@@ -254,6 +256,11 @@ impl Node {
     /// Whether it waits for an answer, its own or one to a task below it.
     pub(super) fn is_asking(&self) -> bool {
         matches!(self.phase, Phase::Asking(_)) || self.bubbled.is_some()
+    }
+
+    /// Whether its agent can be sent a further message.
+    pub(super) fn takes_turns(&self) -> bool {
+        matches!(self.phase, Phase::Working | Phase::Asking(_))
     }
 
     /// Whether nothing is to be heard of its agent until the caller answers. What became of a message that is still on
@@ -389,7 +396,14 @@ impl Node {
     /// A further message of the caller is on its way.
     pub(super) fn begin_turn(&mut self, message: &Message, answers: bool) {
         let answers = self.question.clone().filter(|_| answers);
-        self.turn = Some(Arc::new(Turn { message: message.clone(), answers, taken: false }));
+        self.turn = Some(Arc::new(Turn { message: message.clone(), answers, taken: false, starts: 1 }));
+    }
+
+    /// It goes out again: the agent lacks it.
+    pub(super) fn restart_turn(&mut self) {
+        if let Some(turn) = self.turn.as_mut().map(Arc::make_mut) {
+            (turn.taken, turn.starts) = (false, turn.starts + 1);
+        }
     }
 
     /// The agent has that message. What an answer makes it say comes after that.

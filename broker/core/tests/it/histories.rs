@@ -15,7 +15,7 @@ use capability::Scope;
 use capability::ledger::Ceilings;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
-use protocol::{Message, StreamResponse, TaskState};
+use protocol::{Message, StreamResponse, Task, TaskState};
 use serde_json::json;
 
 use super::model;
@@ -75,6 +75,8 @@ enum Step {
     Found {
         attempt: usize,
         what: usize,
+        /// It shows what it was sent at first, and nothing that was said since.
+        lacks: bool,
     },
     Turn {
         task: usize,
@@ -139,7 +141,8 @@ fn simple_step() -> impl Strategy<Value = Step> {
         12 => (some.clone(), 0_usize..10, prop::option::weighted(0.5, 0_u64..6))
             .prop_map(|(attempt, what, cost)| Step::Say { attempt, what, cost }),
         6 => (some.clone(), 0_usize..13).prop_map(|(attempt, how)| Step::Fail { attempt, how }),
-        2 => (some.clone(), 0_usize..8).prop_map(|(attempt, what)| Step::Found { attempt, what }),
+        2 => (some.clone(), 0_usize..8, any::<bool>())
+            .prop_map(|(attempt, what, lacks)| Step::Found { attempt, what, lacks }),
         2 => (some.clone(), any::<bool>()).prop_map(|(attempt, taken)| Step::SayMore { attempt, taken }),
         4 => some.clone().prop_map(|task| Step::Turn { task }),
         1 => some.clone().prop_map(|task| Step::Cancel { task }),
@@ -288,9 +291,10 @@ fn input(world: &mut World, step: &Step) -> Option<Input> {
         Step::Fail { attempt: index, how } => {
             Input::Failed { attempt: attempt(world, *index)?, failure: failure(*how), jitter: 9 }
         }
-        Step::Found { attempt: index, what } => {
+        Step::Found { attempt: index, what, lacks } => {
             let attempt = attempt(world, *index)?;
-            world.found(attempt, snapshot(attempt, STATES[*what], Some("found")))
+            let history = lacks.then(|| Message::user_text("first", "do it")).into_iter().collect();
+            world.found(attempt, Task { history, ..snapshot(attempt, STATES[*what], Some("found")) })
         }
         Step::Turn { task } => {
             let id = world.fresh();
@@ -408,10 +412,28 @@ fn nothing_is_sent_twice(world: &World) {
         let times = sent.get(&id).copied().unwrap_or(0);
         assert!(times <= starts, "attempt {number} of {task} was sent {times} times, started {starts} times");
     }
+    for task in world.tasks() {
+        let goes_out = |fact: &Fact| {
+            matches!(fact, Fact::AttemptStarted { .. } | Fact::Turn { .. } | Fact::TurnResent { .. })
+        };
+        let recorded = world.journal.iter().filter(|record| record.task == task && goes_out(&record.fact));
+        let sent = world.sent.iter().filter(|id| id.contains(&format!(".{task}.")));
+        assert!(
+            sent.count() <= recorded.count(),
+            "nothing is sent to the agent of {task} that is not recorded"
+        );
+    }
+    assert!(
+        world
+            .messages
+            .iter()
+            .filter(|sent| sent.message_id.starts_with("turn"))
+            .all(|sent| sent.task_id.is_some())
+    );
 }
 
 /// Every kind of fact, so that what the histories never reach is noticed.
-const FACTS: [&str; 31] = [
+const FACTS: [&str; 32] = [
     "approved",
     "artifact",
     "attempt_accepted",
@@ -442,6 +464,7 @@ const FACTS: [&str; 31] = [
     "submitted",
     "turn",
     "turn_refused",
+    "turn_resent",
     "turn_taken",
 ];
 /// Those that other tests are about.

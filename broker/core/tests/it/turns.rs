@@ -202,3 +202,65 @@ fn whoever_is_handed_a_task_is_told_by_the_agent_that_gives_it_away_and_by_the_c
     world.feed(Input::HandOff(Box::new(handoff))).unwrap();
     assert_eq!(texts(world.messages.last().unwrap()), ["paint it red"]);
 }
+
+#[test]
+fn an_answer_that_was_taken_is_sent_again_only_where_the_history_proves_that_it_is_gone() {
+    let (mut world, id, at) = under_way(TaskState::InputRequired, "colour?");
+    turn(&mut world, id, "t").unwrap();
+    world.feed(world.taken(at)).unwrap();
+    world.crash();
+    for _ in 0..5 {
+        world.feed(world.found(at, snapshot(at, TaskState::InputRequired, Some("colour?")))).unwrap();
+        world.feed(world.taken(at)).unwrap();
+    }
+    assert_eq!(times(&world, "t", at), 1, "it may take its time");
+    world.feed(world.found(at, lacking(at, TaskState::InputRequired, Some("colour?")))).unwrap();
+    assert_eq!(times(&world, "t", at), 2, "it was answered, and forgotten");
+    assert_eq!(world.state(id), TaskState::Working);
+}
+
+#[test]
+fn a_further_message_that_keeps_getting_lost_is_given_up_and_its_question_stands_again() {
+    let (mut world, id, at) = under_way(TaskState::InputRequired, "colour?");
+    turn(&mut world, id, "t").unwrap();
+    for _ in 0..50 {
+        world.crash();
+        if world.listening.is_empty() {
+            break;
+        }
+        world.feed(world.found(at, snapshot(at, TaskState::InputRequired, Some("colour?")))).unwrap();
+    }
+    assert_eq!(times(&world, "t", at), world.limits.max_attempts as usize);
+    assert_eq!((world.state(id), shown(&world, id)), (TaskState::InputRequired, "colour?".to_owned()));
+    let said = world.journal.iter().map(|record| serde_json::to_string(record).unwrap());
+    let said: Vec<String> = said.filter(|record| record.contains("lost the message 10 times")).collect();
+    assert!(!said.is_empty(), "the caller hears why");
+    turn(&mut world, id, "u").unwrap();
+}
+
+#[test]
+fn a_task_that_is_being_cancelled_is_sent_nothing_more() {
+    let (mut world, id, at) = under_way(TaskState::InputRequired, "colour?");
+    turn(&mut world, id, "t").unwrap();
+    world.feed(Input::Cancel { task: id, by: "alice".to_owned() }).unwrap();
+    world.feed(world.found(at, lacking(at, TaskState::InputRequired, Some("colour?")))).unwrap();
+    assert_eq!(times(&world, "t", at), 1);
+}
+
+#[test]
+fn a_further_message_begins_no_task_at_an_agent_whose_attempt_is_over() {
+    let spoil: [fn(&mut Task); 2] = [
+        |found| "another".clone_into(&mut found.id),
+        |found| found.history.push(Message::agent_text("long", &"x".repeat(30_000))),
+    ];
+    for spoil in spoil {
+        let (mut world, id, at) = under_way(TaskState::InputRequired, "colour?");
+        world.limits.max_task_bytes = 20_000;
+        turn(&mut world, id, "t").unwrap();
+        world.crash();
+        let mut found = lacking(at, TaskState::InputRequired, Some("colour?"));
+        spoil(&mut found);
+        world.feed(world.found(at, found)).unwrap();
+        assert_eq!((states(&world, id), times(&world, "t", at)), (vec!["failed"], 1));
+    }
+}
