@@ -1,12 +1,14 @@
 //! A caller continues a task: its message goes to the agent's own task. Until the agent is known to have it no other goes
 //! out, whatever the agent says meanwhile: that may have been on its way before.
 
-use protocol::{Message, Role, StreamResponse, Task, TaskStatus};
+use std::sync::Arc;
+
+use protocol::{Message, Role, StreamResponse, Task, TaskState, TaskStatus};
 
 use super::draft::{Draft, agent_message_id};
 use super::input::AttemptId;
 use super::on_agent::has;
-use super::state::{Phase, Question};
+use super::state::{Node, Phase};
 use crate::TaskId;
 use crate::error::Refusal;
 use crate::journal::Fact;
@@ -162,4 +164,77 @@ enum Delivery {
     Awaited,
     /// The task shows no messages.
     Unknowable,
+}
+
+/// A further message of the caller.
+#[derive(Debug, Clone)]
+pub(super) struct Turn {
+    pub(super) message: Message,
+    /// The question it answers, unless the agent went on by itself before it was known to have the answer: that it asks
+    /// no more says nothing then.
+    pub(super) answers: Option<Question>,
+    /// The agent has it. An answer is kept until the agent reacts to it: until then it may go on showing the question.
+    pub(super) taken: bool,
+    /// How often it went out.
+    pub(super) starts: u32,
+}
+
+/// Identifies a question of the agent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Question {
+    pub(super) state: TaskState,
+    pub(super) message_id: Option<String>,
+}
+
+impl Question {
+    /// The question in a status, if it asks one.
+    pub(super) fn of(state: TaskState, message: Option<&Message>) -> Option<Self> {
+        state
+            .is_interrupted()
+            .then(|| Self { state, message_id: message.map(|message| message.message_id.clone()) })
+    }
+}
+
+impl Node {
+    /// Whether its agent can be sent a further message.
+    pub(super) fn takes_turns(&self) -> bool {
+        matches!(self.phase, Phase::Working | Phase::Asking(_))
+    }
+
+    /// Whether nothing is to be heard of its agent until the caller answers. What became of a message that is still on
+    /// its way is to be heard.
+    pub(super) fn is_quiet(&self) -> bool {
+        matches!(self.phase, Phase::Asking(TaskState::InputRequired)) && self.turn.is_none()
+    }
+
+    /// A further message of the caller is on its way.
+    pub(super) fn begin_turn(&mut self, message: &Message, answers: bool) {
+        let answers = self.question.clone().filter(|_| answers);
+        self.turn = Some(Arc::new(Turn { message: message.clone(), answers, taken: false, starts: 1 }));
+    }
+
+    /// It goes out again: the agent lacks it.
+    pub(super) fn restart_turn(&mut self) {
+        if let Some(turn) = self.turn.as_mut().map(Arc::make_mut) {
+            (turn.taken, turn.starts) = (false, turn.starts + 1);
+        }
+    }
+
+    /// The agent has that message. What an answer makes it say comes after that.
+    pub(super) fn take_turn(&mut self) {
+        match &mut self.turn {
+            Some(turn) if turn.answers.is_some() && !turn.taken => Arc::make_mut(turn).taken = true,
+            _ => self.turn = None,
+        }
+    }
+
+    /// The agent goes on from what it asked: because of the answer if it has that. What it said before is no sign that
+    /// it has it, and no word is one that it has a message that answers nothing.
+    pub(super) fn go_on_from_question(&mut self) {
+        match &mut self.turn {
+            Some(turn) if turn.answers.is_some() && !turn.taken => Arc::make_mut(turn).answers = None,
+            Some(turn) if turn.answers.is_some() => self.turn = None,
+            _ => {}
+        }
+    }
 }

@@ -27,6 +27,7 @@ use protocol::{Artifact, Message, Metadata, TaskState, Timestamp};
 use serde::Serialize;
 
 use super::on_push::Push;
+use super::on_turn::{Question, Turn};
 use crate::TaskId;
 use crate::journal::{
     AttemptOutcome, ChildNote, Cost, Origin, Outcome, Reassignment, Retry, StatusFact, Submission, Terms,
@@ -185,35 +186,6 @@ pub(super) struct Delegated {
     pub(super) at: Timestamp,
 }
 
-/// A further message of the caller.
-#[derive(Debug, Clone)]
-pub(super) struct Turn {
-    pub(super) message: Message,
-    /// The question it answers, unless the agent went on by itself before it was known to have the answer: that it asks
-    /// no more says nothing then.
-    pub(super) answers: Option<Question>,
-    /// The agent has it. An answer is kept until the agent reacts to it: until then it may go on showing the question.
-    pub(super) taken: bool,
-    /// How often it went out.
-    pub(super) starts: u32,
-}
-
-/// Identifies a question of the agent.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Question {
-    pub(super) state: TaskState,
-    pub(super) message_id: Option<String>,
-}
-
-impl Question {
-    /// The question in a status, if it asks one.
-    pub(super) fn of(state: TaskState, message: Option<&Message>) -> Option<Self> {
-        state
-            .is_interrupted()
-            .then(|| Self { state, message_id: message.map(|message| message.message_id.clone()) })
-    }
-}
-
 impl Node {
     pub(super) fn new(id: TaskId, submission: Submission, at: Timestamp) -> Self {
         let bytes = bytes_of(&submission.message);
@@ -256,17 +228,6 @@ impl Node {
     /// Whether it waits for an answer, its own or one to a task below it.
     pub(super) fn is_asking(&self) -> bool {
         matches!(self.phase, Phase::Asking(_)) || self.bubbled.is_some()
-    }
-
-    /// Whether its agent can be sent a further message.
-    pub(super) fn takes_turns(&self) -> bool {
-        matches!(self.phase, Phase::Working | Phase::Asking(_))
-    }
-
-    /// Whether nothing is to be heard of its agent until the caller answers. What became of a message that is still on
-    /// its way is to be heard.
-    pub(super) fn is_quiet(&self) -> bool {
-        matches!(self.phase, Phase::Asking(TaskState::InputRequired)) && self.turn.is_none()
     }
 
     /// With whom it is, and what it may do there.
@@ -390,37 +351,6 @@ impl Node {
     pub(super) fn end_live_attempt(&mut self) {
         if let Some(attempt) = self.attempts.last_mut().filter(|attempt| attempt.is_live()) {
             attempt.progress = Progress::Ended(AttemptOutcome::Reported);
-        }
-    }
-
-    /// A further message of the caller is on its way.
-    pub(super) fn begin_turn(&mut self, message: &Message, answers: bool) {
-        let answers = self.question.clone().filter(|_| answers);
-        self.turn = Some(Arc::new(Turn { message: message.clone(), answers, taken: false, starts: 1 }));
-    }
-
-    /// It goes out again: the agent lacks it.
-    pub(super) fn restart_turn(&mut self) {
-        if let Some(turn) = self.turn.as_mut().map(Arc::make_mut) {
-            (turn.taken, turn.starts) = (false, turn.starts + 1);
-        }
-    }
-
-    /// The agent has that message. What an answer makes it say comes after that.
-    pub(super) fn take_turn(&mut self) {
-        match &mut self.turn {
-            Some(turn) if turn.answers.is_some() && !turn.taken => Arc::make_mut(turn).taken = true,
-            _ => self.turn = None,
-        }
-    }
-
-    /// The agent goes on from what it asked: because of the answer if it has that. What it said before is no sign that
-    /// it has it, and no word is one that it has a message that answers nothing.
-    fn go_on_from_question(&mut self) {
-        match &mut self.turn {
-            Some(turn) if turn.answers.is_some() && !turn.taken => Arc::make_mut(turn).answers = None,
-            Some(turn) if turn.answers.is_some() => self.turn = None,
-            _ => {}
         }
     }
 

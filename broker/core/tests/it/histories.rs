@@ -2,7 +2,7 @@
 //! that passes; a broker that dies at any record. After each step the reference reads the whole journal.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use broker_core::TaskId;
 use broker_core::delegation::BROKER_AGENT;
@@ -397,41 +397,6 @@ fn left_alone_it_ends(world: &mut World) {
     assert!(!world.tree.is_open(), "something is open and nothing will ever end it: {:#?}", world.tree);
 }
 
-/// A message goes to an agent once, unless a resend was proved harmless or the broker died before it knew.
-fn nothing_is_sent_twice(world: &World) {
-    let mut starts: BTreeMap<(TaskId, u32), usize> = BTreeMap::new();
-    for record in &world.journal {
-        if let Fact::AttemptStarted { number } = record.fact {
-            *starts.entry((record.task, number)).or_default() += 1;
-        }
-    }
-    let mut sent: BTreeMap<&String, usize> = BTreeMap::new();
-    world.sent.iter().for_each(|id| *sent.entry(id).or_default() += 1);
-    for ((task, number), starts) in starts {
-        let id = format!("m{task}.{task}.{number}");
-        let times = sent.get(&id).copied().unwrap_or(0);
-        assert!(times <= starts, "attempt {number} of {task} was sent {times} times, started {starts} times");
-    }
-    for task in world.tasks() {
-        let goes_out = |fact: &Fact| {
-            matches!(fact, Fact::AttemptStarted { .. } | Fact::Turn { .. } | Fact::TurnResent { .. })
-        };
-        let recorded = world.journal.iter().filter(|record| record.task == task && goes_out(&record.fact));
-        let sent = world.sent.iter().filter(|id| id.contains(&format!(".{task}.")));
-        assert!(
-            sent.count() <= recorded.count(),
-            "nothing is sent to the agent of {task} that is not recorded"
-        );
-    }
-    assert!(
-        world
-            .messages
-            .iter()
-            .filter(|sent| sent.message_id.starts_with("turn"))
-            .all(|sent| sent.task_id.is_some())
-    );
-}
-
 /// Every kind of fact, so that what the histories never reach is noticed.
 const FACTS: [&str; 32] = [
     "approved",
@@ -490,7 +455,7 @@ fn every_history_keeps_the_invariants() {
             take(&mut world, step);
             model::check(&world.journal);
         }
-        nothing_is_sent_twice(&world);
+        model::nothing_is_sent_twice(&world);
         let live = format!("{:?}", world.tree);
         let folded = broker_core::Tree::fold(world.tree.root(), &world.journal).unwrap();
         prop_assert_eq!(live, format!("{:?}", folded), "replay is the tree that was");
