@@ -2,7 +2,7 @@
 //!
 //! | what is known | then |
 //! |---|---|
-//! | never sent; too busy to take it | another attempt, after a backoff; then another delegate |
+//! | never sent, also because the agent was down; too busy to take it | another attempt, after a backoff; then another delegate |
 //! | refused | another delegate, else REJECTED |
 //! | refused, never got or too busy for a further message of a task it has | ask the agent; a refused one is not sent again |
 //! | failed, possibly with effects; not A2A | another attempt or delegate only if declared idempotent, else FAILED |
@@ -61,13 +61,11 @@ pub(crate) fn next(failure: &Failure, tried: Tried, retry: &Retry) -> Next {
         Failure::Absent { conclusive: true } => return Next::Resend,
         Failure::Refused(_) if elsewhere => return Next::Fallback(AttemptOutcome::Refused),
         Failure::Refused(_) => return Next::End(TaskState::Rejected, AttemptOutcome::Refused),
-        Failure::NeverSent(_) | Failure::Busy { .. } if again => {
-            return Next::Retry(AttemptOutcome::NeverSent);
-        }
-        Failure::NeverSent(_) | Failure::Busy { .. } if elsewhere => {
-            return Next::Fallback(AttemptOutcome::NeverSent);
-        }
-        Failure::NeverSent(_) | Failure::Busy { .. } => AttemptOutcome::NeverSent,
+        Failure::NeverSent(_) | Failure::Down { .. } | Failure::Busy { .. } => match (again, elsewhere) {
+            (true, _) => return Next::Retry(AttemptOutcome::NeverSent),
+            (false, true) => return Next::Fallback(AttemptOutcome::NeverSent),
+            (false, false) => AttemptOutcome::NeverSent,
+        },
         Failure::Errored(_) | Failure::Invalid(_) => AttemptOutcome::Failed,
         Failure::Silent { .. }
         | Failure::Gone(_)
@@ -86,7 +84,9 @@ pub(crate) fn next(failure: &Failure, tried: Tried, retry: &Retry) -> Next {
 /// What happened, in a sentence for people.
 pub(crate) fn describe(failure: &Failure, agent: &str) -> String {
     match failure {
-        Failure::NeverSent(reason) => format!("{agent} could not be reached: {reason}"),
+        Failure::NeverSent(reason) | Failure::Down { reason, .. } => {
+            format!("{agent} could not be reached: {reason}")
+        }
         Failure::Busy { reason, .. } => format!("{agent} is too busy to take the task: {reason}"),
         Failure::Silent { seconds } => format!("{agent} was silent for {seconds} s (limits.silence)"),
         Failure::Refused(reason) => format!("{agent} refused the task: {reason}"),

@@ -6,6 +6,7 @@
 //! applies them, and applies them before it performs the actions.
 
 pub mod action;
+mod artifacts;
 mod authority;
 mod bubbles;
 mod draft;
@@ -39,7 +40,7 @@ use self::draft::Draft;
 use self::input::Input;
 use self::purses::PurseId;
 use self::slots::Slots;
-use self::state::{Body, Node, Phase, Progress, Turn, bytes_of, status_bytes};
+use self::state::{Body, Node, Phase, Progress, bytes_of, status_bytes};
 use crate::TaskId;
 use crate::audit::Event;
 use crate::error::{Refusal, Refused};
@@ -138,11 +139,20 @@ impl Tree {
         match input {
             Input::Delegate(new) => draft.on_delegate(*new)?,
             Input::Ask(new) => draft.on_ask(*new)?,
-            Input::Choose { task, message, to } => draft.on_choose(task, &message, *to)?,
-            Input::AskAgain { task, message, choice } => draft.on_ask_again(task, &message, *choice)?,
+            Input::Choose { task, message, push, to } => {
+                draft.begin_push(task, push)?;
+                draft.on_choose(task, &message, *to)?;
+            }
+            Input::AskAgain { task, message, push, choice } => {
+                draft.begin_push(task, push)?;
+                draft.on_ask_again(task, &message, *choice)?;
+            }
             Input::Group(group) => draft.on_group(*group)?,
             Input::HandOff(handoff) => draft.on_hand_off(*handoff)?,
-            Input::Turn { task, message } => draft.on_turn(task, &message)?,
+            Input::Turn { task, message, push } => {
+                draft.begin_push(task, push)?;
+                draft.on_turn(task, &message)?;
+            }
             Input::Agent { attempt, event } => draft.on_agent(attempt, *event),
             Input::Found { attempt, task, latest } => draft.on_found(attempt, *task, &latest),
             Input::Taken { attempt, latest } => draft.on_taken(attempt, &latest),
@@ -211,10 +221,11 @@ impl Tree {
         self.open > 0
     }
 
-    /// Whether an attempt is under way whose agent has asked, and whose caller has not answered.
+    /// Whether an attempt is under way whose agent has asked, and whose caller has not answered: nothing is to be heard
+    /// of it until then.
     pub fn waits_for_caller(&self, attempt: input::AttemptId) -> bool {
         let node = self.nodes.get(attempt.task).filter(|node| node.live(attempt.number).is_some());
-        node.is_some_and(|node| matches!(node.phase, Phase::Asking(TaskState::InputRequired)))
+        node.is_some_and(Node::is_quiet)
     }
 
     /// Rough size of the messages and artifacts of all its tasks, in bytes.
@@ -316,7 +327,11 @@ fn apply_to_node(node: &mut Node, record: &Record) {
         Fact::AttemptScheduled { number, not_before } => {
             node.begin_attempt(*number, Progress::Scheduled { not_before: *not_before });
         }
-        Fact::AttemptQueued { number } => node.begin_attempt(*number, Progress::Queued),
+        Fact::AttemptQueued { number } => {
+            // Later attempts pass through the queue even where there is a place.
+            node.queued |= node.attempts.is_empty();
+            node.begin_attempt(*number, Progress::Queued);
+        }
         Fact::DelegateSought { number } => node.begin_attempt(*number, Progress::Seeking),
         Fact::Reassigned(to) => node.reassign(to, record.at),
         Fact::Weighed(choice) => node.choice = Some(Arc::new((**choice).clone())),
@@ -348,19 +363,22 @@ fn apply_to_node(node: &mut Node, record: &Record) {
         }
         Fact::Artifact(piece) => {
             node.regain_contact(record.at);
-            node.bytes += bytes_of(piece);
+            node.bytes = (node.bytes + bytes_of(piece)).saturating_sub(piece.replaces);
+            node.replaced += piece.replaces;
         }
         Fact::Said(message) => node.bytes += bytes_of(message),
         Fact::Turn { message, answers } => {
             node.heard = record.at;
             node.bytes += bytes_of(message);
-            node.turn = Some(Arc::new(Turn { message: (**message).clone(), answers: *answers }));
+            node.begin_turn(message, *answers);
             if *answers {
                 node.phase = Phase::Working;
                 node.show(TaskState::Working, record.at);
             }
         }
-        Fact::TurnTaken { .. } | Fact::TurnRefused { .. } => node.turn = None,
+        Fact::TurnTaken { .. } => node.take_turn(),
+        Fact::TurnResent { .. } => node.restart_turn(),
+        Fact::TurnRefused { .. } => node.turn = None,
         Fact::Bubbled(bubble) => {
             node.show(bubble.asks.state, record.at);
             node.bubbled = Some(bubble.asks.task);
@@ -407,9 +425,10 @@ fn apply_to_body(bodies: &mut Slots<Body>, record: &Record) {
         Fact::Status(status) => body.set_status(status.message.as_ref()),
         Fact::Ended(outcome) => body.set_status(outcome.message.as_ref()),
         Fact::Bubbled(bubble) => body.set_status(bubble.message.as_ref()),
-        Fact::Said(message) | Fact::Turn { message, .. } | Fact::PassedOn { message, .. } => {
-            body.say(message);
-        }
+        Fact::Said(message) | Fact::PassedOn { message, .. } => body.say(message),
+        Fact::Turn { message, .. } => body.say_further(message),
+        Fact::TurnRefused { .. } => body.take_back(),
+        Fact::Reassigned(to) if to.message.is_some() => body.begin_anew(),
         Fact::Artifact(piece) => {
             protocol::merge_artifact(&mut body.artifacts, &piece.artifact, piece.append);
         }

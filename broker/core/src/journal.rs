@@ -68,7 +68,7 @@ pub enum Fact {
         /// Attempt number.
         number: u32,
     },
-    /// The agent has it, under its own task id.
+    /// The agent has it, under its own task id; also once it says so again after contact was lost.
     AttemptAccepted {
         /// Attempt number.
         number: u32,
@@ -131,12 +131,18 @@ pub enum Fact {
         /// It answers a question, so the task is WORKING again.
         answers: bool,
     },
-    /// The agent has that turn, which answered nothing: another may follow.
+    /// The agent has that turn. Another may follow, after an answer once the agent has reacted to it: by a status, or, where
+    /// that says nothing new, by this a second time.
     TurnTaken {
         /// Attempt number.
         number: u32,
     },
-    /// The agent refused that turn: it is not sent again, and the task goes on as it was.
+    /// The agent lacks that turn: it goes out again.
+    TurnResent {
+        /// Attempt number.
+        number: u32,
+    },
+    /// The agent refused that turn, or lost it too often: it is not sent again, and the task goes on as it was.
     TurnRefused {
         /// Attempt number.
         number: u32,
@@ -246,6 +252,11 @@ fn is_current(version: &Version) -> bool {
     *version == Version::default()
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
 /// A northbound status.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct StatusFact {
@@ -295,6 +306,9 @@ pub struct ArtifactFact {
     pub append: bool,
     /// No more pieces follow.
     pub last_chunk: bool,
+    /// The size of what it takes the place of, in bytes.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub replaces: u64,
     /// Event metadata.
     #[serde(default, skip_serializing_if = "Metadata::is_empty")]
     pub metadata: Metadata,
@@ -313,7 +327,8 @@ pub struct Outcome {
     /// Event metadata.
     #[serde(default, skip_serializing_if = "Metadata::is_empty")]
     pub metadata: Metadata,
-    /// The agent answered with this message and no task, before anything else was shown: it passes as exactly that.
+    /// The agent answered with this message and no task, before it or a child gave a sign of work: it passes as exactly
+    /// that, unless the caller was told of a task because it had to wait for a place.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub direct: bool,
     /// What its agent used up by itself in all attempts on the terms it ended on, without its delegations; a unit that is

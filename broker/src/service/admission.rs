@@ -312,7 +312,7 @@ impl Broker {
                 Turn::Down(ticket, until) => {
                     let wait = until.as_millis().saturating_sub(self.clock.now().as_millis());
                     let reason = format!("it has not answered lately and is not tried before {until}");
-                    let failure = Failure::Busy { reason, retry_after_ms: Some(wait) };
+                    let failure = Failure::Down { reason, retry_after_ms: wait };
                     let jitter = self.clock.jitter();
                     let input = Input::Failed { attempt: ticket.attempt, failure, jitter };
                     tokio::spawn(async move { broker.drive_until_taken(ticket.root, input).await });

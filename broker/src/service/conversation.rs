@@ -348,7 +348,11 @@ impl Conversation {
                     return self.fail(Failure::Invalid(reason)).await;
                 }
                 // Asking again would bring the same: what became of it is not to be known here.
-                Err(AskError::TooLarge(reason)) => return self.fail(Failure::Unreachable(reason)).await,
+                Err(AskError::TooLarge(reason)) => {
+                    // Nor does asking at once; it may be asked again and again.
+                    tokio::time::sleep(recovery.backstop).await;
+                    return self.fail(Failure::Unreachable(reason)).await;
+                }
                 Err(AskError::Unreachable(reason)) if heard.elapsed() >= recovery.give_up => {
                     return self.fail(Failure::Unreachable(reason)).await;
                 }

@@ -63,7 +63,8 @@ impl Broker {
         let named = named.ok_or_else(|| error::invalid("taskId", "required, but missing"))?;
         let config = self.read_push(request, version)?;
         let (cell, task) = self.find_pushed(caller, target, &named).await?;
-        self.set_push(cell, task, config.clone()).await?;
+        let input = Input::SetPush { task, config: Box::new(config.clone()) };
+        self.drive_cell(cell, input, Reserved::default()).await?;
         Ok(shown(task, &config))
     }
 
@@ -111,17 +112,6 @@ impl Broker {
     ) -> Result<(), A2aError> {
         let (cell, task) = self.find_pushed(caller, target, &request.task_id).await?;
         Ok(self.drive_cell(cell, Input::DeletePush { task, id: request.id }, Reserved::default()).await?)
-    }
-
-    pub(super) async fn set_push(
-        self: &Arc<Self>,
-        cell: Arc<TreeCell>,
-        task: TaskId,
-        config: PushConfig,
-    ) -> Result<(), A2aError> {
-        Ok(self
-            .drive_cell(cell, Input::SetPush { task, config: Box::new(config) }, Reserved::default())
-            .await?)
     }
 
     /// Reads a configuration as a caller sent it.

@@ -17,7 +17,7 @@ use bytes::Bytes;
 
 pub use self::advice::AdviceWanted;
 pub(super) use self::learning::tend as keep_what_is_learned;
-pub(super) use self::routing::Route;
+pub(super) use self::routing::{Answer, Route};
 pub use self::weighing::Selected;
 use super::agents::{Agent, Registry};
 

@@ -17,7 +17,7 @@ use super::agents::Agent;
 use super::caller::{Caller, Identity, Role};
 use super::driver::{DriveError, Reserved};
 use super::open_tasks::Reservation;
-use super::selection::Route;
+use super::selection::{Answer, Route};
 use super::stream::TaskStream;
 use super::trees::TreeCell;
 use super::{Broker, Target, error};
@@ -182,18 +182,15 @@ impl Broker {
             }
         }
         let claim = key.claim(&message, task, cell.tree.lock().await.root());
-        let message = Box::new(without_broker_data(message));
-        if let Some(config) = push {
-            // Ahead of the turn, so that nothing that comes of it is missed.
-            self.set_push(Arc::clone(&cell), task, config).await.map_err(failed)?;
-        }
+        let (message, push) = (Box::new(without_broker_data(message)), push.map(Box::new));
         let asks = cell.tree.lock().await.asks_for_agent(task);
         if let Some(asks) = asks {
-            self.answer_choice(caller, &cell, (task, asks), *message, claim).await?;
+            let answer = Answer { task, asks, message: *message, push, claim };
+            self.answer_choice(caller, &cell, answer).await?;
             return Ok(Accepted::new(cell, task));
         }
         let reserved = Reserved { claim: Some(claim), ..Reserved::default() };
-        self.drive_cell(Arc::clone(&cell), Input::Turn { task, message }, reserved).await?;
+        self.drive_cell(Arc::clone(&cell), Input::Turn { task, message, push }, reserved).await?;
         Ok(Accepted::new(cell, task))
     }
 

@@ -10,7 +10,7 @@ use protocol::{Message, TaskState, Timestamp};
 use super::action::{Action, Dispatch, Passport};
 use super::input::AttemptId;
 use super::purses::PurseId;
-use super::state::{NOTE_PREFIX, Node, Phase};
+use super::state::{Body, NOTE_PREFIX, Node, Phase};
 use super::{Changed, Decision, Nodes, Tree, apply_to_nodes};
 use crate::TaskId;
 use crate::audit::Event;
@@ -175,9 +175,8 @@ impl<'t> Draft<'t> {
     /// Asks for the task's first message, or its turn, to be sent to the agent for an attempt.
     pub(super) fn send(&mut self, attempt: AttemptId, turn: Option<&Message>) {
         let Some(node) = self.node(attempt.task) else { return };
-        let sent = turn.unwrap_or(node.first_message());
-        let mut message = sent.clone();
-        message.message_id = agent_message_id(&sent.message_id, attempt);
+        let mut message = turn.cloned().unwrap_or_else(|| self.opening(node));
+        message.message_id = agent_message_id(&message.message_id, attempt);
         message.context_id = Some(node.terms().agent_context.clone());
         message.task_id = node.live(attempt.number).and_then(|live| live.agent_task.clone());
         // The caller's references name the broker's tasks, which the agent does not know.
@@ -191,6 +190,19 @@ impl<'t> Draft<'t> {
             passport: self.passport(node),
         };
         self.act(Action::Send(Box::new(dispatch)));
+    }
+
+    /// What an attempt begins with: the first message, and after its parts those of whatever the caller has said since.
+    fn opening(&self, node: &Node) -> Message {
+        let mut message = node.first_message().clone();
+        // Whoever gives the task away in this very decision says itself what matters of what was said to it.
+        let is_handed_over = self.records().iter().any(|record| {
+            record.task == node.id && matches!(&record.fact, Fact::Reassigned(to) if to.message.is_some())
+        });
+        let body = self.tree.bodies.get(node.id).filter(|_| !is_handed_over);
+        let further = body.into_iter().flat_map(Body::further);
+        message.parts.extend(further.flat_map(|said| said.parts.iter().cloned()));
+        message
     }
 
     fn passport(&self, node: &Node) -> Passport {

@@ -197,6 +197,8 @@ pub enum Input {
         task: TaskId,
         /// What the caller said.
         message: Box<Message>,
+        /// Where the task's events are to be pushed from then on.
+        push: Option<Box<PushConfig>>,
         /// The delegate.
         to: Box<Candidate>,
     },
@@ -206,6 +208,8 @@ pub enum Input {
         task: TaskId,
         /// What the caller said.
         message: Box<Message>,
+        /// Where the task's events are to be pushed from then on.
+        push: Option<Box<PushConfig>>,
         /// What came of weighing again.
         choice: Box<Choice>,
     },
@@ -219,6 +223,8 @@ pub enum Input {
         task: TaskId,
         /// The message as the caller sent it.
         message: Box<Message>,
+        /// Where the task's events are to be pushed from then on.
+        push: Option<Box<PushConfig>>,
     },
     /// The agent said something.
     Agent {
@@ -344,6 +350,13 @@ pub enum Failure {
         reason: String,
         /// Not before this, says the agent; milliseconds.
         retry_after_ms: Option<i64>,
+    },
+    /// The agent was not tried: it has not answered lately.
+    Down {
+        /// Until when, for people.
+        reason: String,
+        /// Not before this; milliseconds.
+        retry_after_ms: i64,
     },
     /// The agent answered that it will not do it.
     Refused(String),

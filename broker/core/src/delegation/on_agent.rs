@@ -3,21 +3,16 @@
 
 use std::collections::HashSet;
 
-use protocol::{
-    Artifact, Message, Metadata, Role, StreamResponse, Task, TaskArtifactUpdateEvent, TaskState, TaskStatus,
-};
+use protocol::{Message, Metadata, Role, StreamResponse, Task, TaskState, TaskStatus};
 
 use super::action::Action;
-use super::draft::{Draft, agent_message_id};
+use super::draft::Draft;
 use super::input::{AttemptId, Failure};
-use super::state::{Node, Phase, Question, Turn, bytes_of, status_bytes};
+use super::state::{Node, Phase, Progress};
 use crate::TaskId;
 use crate::extension;
-use crate::journal::{ArtifactFact, AttemptOutcome, Fact, Origin, Outcome, StatusFact};
+use crate::journal::{AttemptOutcome, Fact, Origin, Outcome, StatusFact};
 use crate::sabotage::{Guard, removed};
-
-/// Most artifacts of one task: each piece of one is looked up among them.
-const MAX_ARTIFACTS: usize = 10_000;
 
 impl Draft<'_> {
     pub(super) fn on_agent(&mut self, attempt: AttemptId, event: StreamResponse) {
@@ -41,7 +36,7 @@ impl Draft<'_> {
         if self.is_closing(attempt.task) {
             return self.on_agent_while_closing(attempt, &event);
         }
-        if let Some(excess) = self.excess_bytes(attempt.task, &event) {
+        if let Some(excess) = self.excess(attempt.task, &event) {
             return self.on_failed(attempt, &Failure::Invalid(excess), 0);
         }
         match event {
@@ -60,42 +55,6 @@ impl Draft<'_> {
         let known = self.node(task).and_then(|node| node.live(number)).map(|live| live.cost);
         if known.is_some_and(|known| said.or(&known) != known) {
             self.record(task, Fact::Cost { number, cost: said });
-        }
-    }
-
-    /// The agent was asked, and this is where its task stood. A turn it had never got by then is sent again.
-    pub(super) fn on_found(&mut self, attempt: AttemptId, task: Task, latest: &str) {
-        let undelivered = self.undelivered_turn(attempt, &task, latest);
-        self.on_agent(attempt, StreamResponse::Task(task));
-        if let Some(turn) = undelivered {
-            self.send(attempt, Some(&turn));
-        }
-    }
-
-    /// A turn that the agent lacks: it still asks what that answers; or it shows what callers said, and this is not there.
-    fn undelivered_turn(&self, attempt: AttemptId, found: &Task, latest: &str) -> Option<Message> {
-        let turn = self.node(attempt.task)?.turn.as_deref()?;
-        let id = agent_message_id(&turn.message.message_id, attempt);
-        if id != latest || found.status.state.is_terminal() || has(&found.history, &id) {
-            return None;
-        }
-        let shows_callers = found.history.iter().any(|message| message.role == Role::User);
-        let is_lacking =
-            self.is_stale_question(attempt.task, &found.status) || (!turn.answers && shows_callers);
-        is_lacking.then(|| turn.message.clone())
-    }
-
-    /// The agent has a turn that answered nothing. (One that answered a question is known to have arrived when that is no
-    /// longer asked.)
-    pub(super) fn on_taken(&mut self, attempt: AttemptId, latest: &str) {
-        let AttemptId { task, number } = attempt;
-        let Some(node) = self.node(task).filter(|node| node.is_open() && node.live(number).is_some()) else {
-            return;
-        };
-        let is_taken =
-            |turn: &Turn| !turn.answers && agent_message_id(&turn.message.message_id, attempt) == latest;
-        if node.turn.as_deref().is_some_and(is_taken) {
-            self.record(task, Fact::TurnTaken { number });
         }
     }
 
@@ -151,7 +110,7 @@ impl Draft<'_> {
         let was_asked = self
             .node(attempt.task)
             .and_then(|node| node.live(attempt.number))
-            .is_some_and(|live| matches!(live.progress, super::state::Progress::Canceling));
+            .is_some_and(|live| matches!(live.progress, Progress::Canceling));
         match state {
             Some(TaskState::Canceled) => self.settle_cancel(attempt, AttemptOutcome::Canceled, None),
             Some(state) if state.is_terminal() => {
@@ -170,44 +129,10 @@ impl Draft<'_> {
         before.is_some_and(|live| live.agent_task.is_none())
     }
 
-    fn excess_bytes(&self, task: TaskId, event: &StreamResponse) -> Option<String> {
-        let added = match event {
-            StreamResponse::Task(found) => self.added_by(task, found),
-            StreamResponse::StatusUpdate(update) => {
-                status_bytes(update.status.message.as_deref(), &update.metadata)
-            }
-            StreamResponse::ArtifactUpdate(update) => bytes_of(&update.artifact) + bytes_of(&update.metadata),
-            StreamResponse::Message(message) => bytes_of(message),
-        };
-        let artifacts = match event {
-            StreamResponse::Task(task) => task.artifacts.len(),
-            _ => self.tree.bodies.get(task).map_or(0, |body| body.artifacts.len()),
-        };
-        if artifacts > MAX_ARTIFACTS {
-            return Some(format!("the agent's task has more than {MAX_ARTIFACTS} artifacts"));
-        }
-        let limit = self.limits.max_task_bytes;
-        let total = self.node(task)?.bytes.saturating_add(added);
-        (total > limit).then(|| {
-            format!("the agent's messages and artifacts exceed {limit} bytes (limits.max_task_bytes)")
-        })
-    }
-
-    /// What a whole task would add: what is known of it already is kept once.
-    fn added_by(&self, task: TaskId, found: &Task) -> u64 {
-        let known = self.known_messages(task);
-        let messages = found.history.iter().chain(found.status.message.as_deref());
-        let messages = messages.filter(|message| is_news_beside(&known, message)).map(bytes_of);
-        let artifacts = found.artifacts.iter().filter(|artifact| !self.has_artifact(task, artifact));
-        messages.chain(artifacts.map(bytes_of)).fold(bytes_of(&found.metadata), u64::saturating_add)
-    }
-
     /// A whole task: only what is new in it becomes records.
     fn on_snapshot(&mut self, attempt: AttemptId, task: Task) {
         let id = attempt.task;
-        let turn = self.node(id).and_then(|node| node.turn.as_deref());
-        let turn = turn.map(|turn| agent_message_id(&turn.message.message_id, attempt));
-        if let Some(turn) = turn.filter(|turn| has(&task.history, turn)) {
+        if let Some(turn) = self.turn_id(attempt).filter(|turn| has(&task.history, turn)) {
             self.on_taken(attempt, &turn);
         }
         let known = self.known_messages(id);
@@ -217,10 +142,9 @@ impl Draft<'_> {
             let message = self.northbound_message(id, message);
             self.record(id, Fact::Said(Box::new(message)));
         }
-        for artifact in task.artifacts {
-            if !self.has_artifact(id, &artifact) {
-                let update = TaskArtifactUpdateEvent::whole(artifact);
-                self.on_artifact(id, update);
+        for artifact in &task.artifacts {
+            if let Some(news) = self.news_in(id, artifact) {
+                self.on_artifact(id, news);
             }
         }
         let metadata = extension::without_broker_data(task.metadata);
@@ -243,35 +167,26 @@ impl Draft<'_> {
         body.into_iter().flat_map(|body| body.status_message.iter().chain(&body.history))
     }
 
+    /// The messages of a whole task that are news, its status among them.
+    pub(super) fn news_among<'m>(&self, task: TaskId, found: &'m Task) -> impl Iterator<Item = &'m Message> {
+        let known = self.known_messages(task);
+        let messages = found.history.iter().chain(found.status.message.as_deref());
+        messages.filter(move |message| is_news_beside(&known, message))
+    }
+
     /// Their ids, for whoever has many to look up.
     fn known_messages(&self, task: TaskId) -> HashSet<&str> {
         self.shown_messages(task).map(|message| message.message_id.as_str()).collect()
     }
 
-    fn has_artifact(&self, task: TaskId, artifact: &Artifact) -> bool {
-        let northbound = extension::clean_artifact(artifact.clone());
-        self.tree.bodies.get(task).is_some_and(|body| body.artifacts.contains(&northbound))
-    }
-
-    fn on_artifact(&mut self, task: TaskId, update: TaskArtifactUpdateEvent) {
-        let starts = self.node(task).is_some_and(|node| matches!(node.phase, Phase::Submitted));
-        if starts {
-            self.record(task, Fact::Status(Box::new(agent_status(TaskState::Working, None))));
-            self.report_to_parent(task);
-        }
-        let piece = ArtifactFact {
-            artifact: extension::clean_artifact(update.artifact),
-            append: update.append,
-            last_chunk: update.last_chunk,
-            metadata: extension::without_broker_data(update.metadata),
-        };
-        self.record(task, Fact::Artifact(Box::new(piece)));
-    }
-
     fn on_status(&mut self, attempt: AttemptId, status: TaskStatus, metadata: Metadata) {
         let task = attempt.task;
-        if self.is_stale_question(task, &status) || self.is_restated(task, &status, &metadata) {
-            return;
+        let is_stale = self.is_stale_question(task, &status);
+        if is_stale || self.is_restated(task, &status, &metadata) {
+            if !is_stale {
+                self.settle_answer(attempt);
+            }
+            return self.on_nothing_new(attempt);
         }
         let message = status.message.map(|message| self.northbound_message(task, *message));
         let metadata = extension::without_broker_data(metadata);
@@ -286,6 +201,21 @@ impl Draft<'_> {
                 let outcome = Outcome { metadata, ..Outcome::new(state, message) };
                 self.on_reported_end(attempt, outcome);
             }
+        }
+    }
+
+    /// The agent says what is shown already: of one that was out of touch, that is news all the same.
+    fn on_nothing_new(&mut self, attempt: AttemptId) {
+        let AttemptId { task, number } = attempt;
+        let Some(node) = self.node(task) else { return };
+        let Some(live) = node.live(number).filter(|live| live.is_out_of_touch()) else { return };
+        let Some(agent_task) = live.agent_task.clone() else { return };
+        // What the caller was told of it last is that nobody knows.
+        let was_unknown = matches!(live.progress, Progress::Unknown { .. });
+        let said = was_unknown.then(|| format!("{} answers again, and goes on", node.terms().agent));
+        self.record(task, Fact::AttemptAccepted { number, agent_task });
+        if let Some(said) = said {
+            self.note_working(task, &said);
         }
     }
 
@@ -332,12 +262,6 @@ impl Draft<'_> {
         self.on_reported_end(attempt, outcome);
     }
 
-    /// After an answer, the agent's stream may begin with the old question; it is not asked again.
-    fn is_stale_question(&self, task: TaskId, status: &TaskStatus) -> bool {
-        let asked = Question::of(status.state, status.message.as_deref());
-        self.node(task).is_some_and(|node| asked.is_some() && node.turn.is_some() && node.question == asked)
-    }
-
     /// Whether this status says nothing that is not shown already.
     fn is_restated(&self, task: TaskId, status: &TaskStatus, metadata: &Metadata) -> bool {
         let Some(node) = self.node(task) else { return false };
@@ -348,7 +272,9 @@ impl Draft<'_> {
             Phase::Submitted | Phase::Closing { .. } | Phase::Ended => false,
         };
         let same_message = status.message.as_deref().is_none_or(|message| !self.is_news(task, message));
-        !status.state.is_terminal() && stands && same_message && metadata.is_empty()
+        // That an agent goes on before it has the answer is news.
+        let goes_on = node.turn.as_deref().is_some_and(|turn| turn.answers.is_some() && !turn.taken);
+        !status.state.is_terminal() && stands && same_message && metadata.is_empty() && !goes_on
     }
 
     /// An agent's message as callers see it: our ids, and nothing only the broker may say.
@@ -373,10 +299,10 @@ fn is_news_beside(known: &HashSet<&str>, message: &Message) -> bool {
     message.role == Role::Agent && !known.contains(message.message_id.as_str())
 }
 
-fn has(history: &[Message], id: &str) -> bool {
+pub(super) fn has(history: &[Message], id: &str) -> bool {
     history.iter().any(|message| message.message_id == id)
 }
 
-fn agent_status(state: TaskState, message: Option<Message>) -> StatusFact {
+pub(super) fn agent_status(state: TaskState, message: Option<Message>) -> StatusFact {
     StatusFact { state, message, metadata: Metadata::default(), origin: Origin::Agent }
 }

@@ -20,7 +20,9 @@ impl Draft<'_> {
         }
         let has_turn = self.node(attempt.task).is_some_and(|node| node.turn.is_some());
         let reason = match failure {
-            Failure::NeverSent(reason) | Failure::Busy { reason, .. } => reason,
+            Failure::NeverSent(reason) | Failure::Down { reason, .. } | Failure::Busy { reason, .. } => {
+                reason
+            }
             Failure::Refused(reason) => {
                 self.take_back_turn(attempt, reason);
                 reason
@@ -34,37 +36,23 @@ impl Draft<'_> {
         self.settle_failure(attempt, &Failure::Broken(reason.clone()), jitter);
     }
 
-    /// A caller's further message is refused: it stays in the conversation and is not sent again. A question that it
-    /// should have answered is shown again when the agent says how its task stands.
-    fn take_back_turn(&mut self, attempt: AttemptId, reason: &str) {
-        let AttemptId { task, number } = attempt;
-        let Some(node) = self.node(task) else { return };
-        if node.turn.is_none() || node.live(number).is_none() {
-            return;
-        }
-        let said = format!("{} refused the message: {reason}", node.terms().agent);
-        self.record(task, Fact::TurnRefused { number, reason: reason.to_owned() });
-        self.note_working(task, &said);
-    }
-
     fn settle_failure(&mut self, attempt: AttemptId, failure: &Failure, jitter: u16) {
         let Some(node) = self.node(attempt.task) else { return };
         let Some(live) = node.live(attempt.number) else { return };
         if matches!(live.progress, Progress::Unknown { .. }) {
-            // It may yet come back and say; that it has not is known already.
-            if matches!(failure, Failure::Unreachable(_)) {
-                self.recover(attempt);
+            // It may yet come back and say; that it has not is known already. Whoever asked it may have made way for a
+            // further message, which then failed. An agent that has said its last word about the task is not asked.
+            if !matches!(failure, Failure::Gone(_) | Failure::Invalid(_)) {
+                self.go_on_asking(attempt);
             }
             return;
         }
-        match &node.phase {
-            // The agent answers with its last word; it needs no listener until then.
-            Phase::Asking(TaskState::InputRequired) if ends_quietly(failure) => return,
-            Phase::Closing { .. } => {
-                let id_known = live.agent_task.is_some();
-                return self.on_failed_while_closing(attempt, failure, id_known);
-            }
-            _ => {}
+        if node.is_quiet() && ends_quietly(failure) {
+            return;
+        }
+        if matches!(node.phase, Phase::Closing { .. }) {
+            let id_known = live.agent_task.is_some();
+            return self.on_failed_while_closing(attempt, failure, id_known);
         }
         let tried = self.tried(node, attempt.number);
         let reason = attempts::describe(failure, &node.terms().agent);
@@ -171,9 +159,10 @@ impl Draft<'_> {
     /// Once a cancel request is out, only its answer or its deadline settles the attempt.
     fn on_failed_while_closing(&mut self, attempt: AttemptId, failure: &Failure, id_known: bool) {
         let outcome = match failure {
-            Failure::NeverSent(_) | Failure::Busy { .. } | Failure::Absent { conclusive: true } => {
-                AttemptOutcome::NeverSent
-            }
+            Failure::NeverSent(_)
+            | Failure::Down { .. }
+            | Failure::Busy { .. }
+            | Failure::Absent { conclusive: true } => AttemptOutcome::NeverSent,
             Failure::Refused(_) => AttemptOutcome::Refused,
             Failure::Errored(_) => AttemptOutcome::Failed,
             _ if id_known => return,
@@ -188,10 +177,12 @@ fn ends_quietly(failure: &Failure) -> bool {
     matches!(failure, Failure::StreamEnded | Failure::Broken(_))
 }
 
-/// How long the agent asked to be left alone, in milliseconds.
+/// How long the agent asked to be left alone, or is not tried, in milliseconds.
 fn asked_wait(failure: &Failure) -> i64 {
     match failure {
-        Failure::Busy { retry_after_ms: Some(wait), .. } => *wait,
+        Failure::Busy { retry_after_ms: Some(wait), .. } | Failure::Down { retry_after_ms: wait, .. } => {
+            *wait
+        }
         _ => 0,
     }
 }

@@ -95,8 +95,8 @@ impl Draft<'_> {
     }
 
     pub(super) fn record_artifact(&mut self, task: TaskId, artifact: Artifact) {
-        let (append, last_chunk, metadata) = Default::default();
-        let piece = ArtifactFact { artifact, append, last_chunk, metadata };
+        let (append, last_chunk, replaces, metadata) = Default::default();
+        let piece = ArtifactFact { artifact, append, last_chunk, replaces, metadata };
         self.record(task, Fact::Artifact(Box::new(piece)));
     }
 
@@ -117,7 +117,7 @@ impl Draft<'_> {
                 _ => {}
             }
         }
-        let before = || self.tree.direct_answer(task);
+        let before = || self.tree.one_message(task);
         artifacts.extend(direct.or_else(before).map(answer_as_artifact));
         artifacts
     }

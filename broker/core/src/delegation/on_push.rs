@@ -23,6 +23,15 @@ impl Draft<'_> {
         Ok(())
     }
 
+    /// What comes with a message, ahead of it, so that nothing that comes of it is missed.
+    pub(super) fn begin_push(
+        &mut self,
+        task: TaskId,
+        config: Option<Box<PushConfig>>,
+    ) -> Result<(), Refusal> {
+        config.map_or(Ok(()), |config| self.on_set_push(task, *config))
+    }
+
     /// Deleting what is not there changes nothing and is no error (spec §3.1.10).
     pub(super) fn on_delete_push(&mut self, task: TaskId, id: String) -> Result<(), Refusal> {
         let node = self.node(task).ok_or(Refusal::NotFound)?;

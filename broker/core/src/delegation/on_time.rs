@@ -136,11 +136,13 @@ impl Draft<'_> {
             let (number, progress) = (attempt.number, attempt.progress);
             let id_known = attempt.agent_task.is_some();
             let attempt = AttemptId { task, number };
+            let is_quiet = node.is_quiet();
             match (progress, &node.phase) {
                 (Progress::Queued, _) => self.ask_for_place(attempt),
                 (Progress::Seeking, _) => self.look_for_delegate(task),
                 (Progress::Unknown { .. }, _) => self.go_on_asking(attempt),
-                (Progress::Scheduled { .. }, _) | (_, Phase::Asking(TaskState::InputRequired)) => {}
+                (Progress::Scheduled { .. }, _) => {}
+                _ if is_quiet => {}
                 (Progress::Canceling, _) if id_known => self.ask_to_cancel(attempt),
                 _ => {
                     self.record(task, Fact::Resumed);

@@ -27,6 +27,7 @@ use protocol::{Artifact, Message, Metadata, TaskState, Timestamp};
 use serde::Serialize;
 
 use super::on_push::Push;
+use super::on_turn::{Question, Turn};
 use crate::TaskId;
 use crate::journal::{
     AttemptOutcome, ChildNote, Choice, Cost, Origin, Outcome, Reassignment, Retry, StatusFact, Submission,
@@ -111,6 +112,11 @@ impl Attempt {
         !matches!(self.progress, Progress::Ended(_))
     }
 
+    /// Whether the agent may have it and has not been heard of since contact broke.
+    pub(super) fn is_out_of_touch(&self) -> bool {
+        matches!(self.progress, Progress::Lost | Progress::Unknown { .. })
+    }
+
     /// Whether its message has been on its way.
     pub(super) fn was_sent(&self) -> bool {
         !matches!(
@@ -144,6 +150,8 @@ pub(super) struct Node {
     pub(super) heard: Timestamp,
     /// Bytes of messages and artifacts kept.
     pub(super) bytes: u64,
+    /// Bytes of artifacts that others have taken the place of: kept in the journal alone.
+    pub(super) replaced: u64,
     pub(super) late: u32,
     /// When its delegate got it.
     pub(super) delegated: Timestamp,
@@ -153,9 +161,11 @@ pub(super) struct Node {
     pub(super) cost: Cost,
     /// Its grants, and those below it, are dead.
     pub(super) revoked: bool,
+    /// It had to wait for a place before anything was sent, and its caller may have been told so.
+    pub(super) queued: bool,
     /// The agent's answer was one direct message.
     pub(super) direct: bool,
-    /// A caller's turn the agent has not reacted to yet.
+    /// A caller's turn that the agent is not known to have, or has not reacted to yet.
     pub(super) turn: Option<Arc<Turn>>,
     /// The task that does this one in its place, having what it lacks.
     pub(super) done_by: Option<TaskId>,
@@ -179,30 +189,6 @@ pub(super) struct Delegated {
     pub(super) at: Timestamp,
 }
 
-/// A further message of the caller.
-#[derive(Debug, Clone)]
-pub(super) struct Turn {
-    pub(super) message: Message,
-    /// It answers a question.
-    pub(super) answers: bool,
-}
-
-/// Identifies a question of the agent.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Question {
-    pub(super) state: TaskState,
-    pub(super) message_id: Option<String>,
-}
-
-impl Question {
-    /// The question in a status, if it asks one.
-    pub(super) fn of(state: TaskState, message: Option<&Message>) -> Option<Self> {
-        state
-            .is_interrupted()
-            .then(|| Self { state, message_id: message.map(|message| message.message_id.clone()) })
-    }
-}
-
 impl Node {
     pub(super) fn new(id: TaskId, submission: Submission, at: Timestamp) -> Self {
         let bytes = bytes_of(&submission.message);
@@ -219,11 +205,13 @@ impl Node {
             updated: at,
             heard: at,
             bytes,
+            replaced: 0,
             late: 0,
             delegated: at,
             former: Vec::new(),
             cost: Cost::default(),
             revoked: false,
+            queued: false,
             direct: false,
             turn: None,
             done_by: None,
@@ -299,6 +287,8 @@ impl Node {
         if let Some(attempt) = self.attempt_mut(number) {
             attempt.progress = progress;
         } else {
+            // It begins with all that was said so far, and its agent has asked nothing.
+            (self.turn, self.question) = (None, None);
             let (starts, agent_task, reason, former, cost) = Default::default();
             self.attempts.push(Attempt { number, progress, starts, agent_task, reason, former, cost });
         }
@@ -342,8 +332,6 @@ impl Node {
             attempt.former.get_or_insert_with(|| Arc::clone(&former));
         }
         self.reassigned = Some(Arc::new(to.clone()));
-        self.turn = None;
-        self.question = None;
         self.heard = at;
         self.begin_attempt(to.number, Progress::Queued);
     }
@@ -351,9 +339,7 @@ impl Node {
     /// The agent is heard of again.
     pub(super) fn regain_contact(&mut self, at: Timestamp) {
         self.heard = at;
-        let is_out_of_touch =
-            |attempt: &&mut Attempt| matches!(attempt.progress, Progress::Lost | Progress::Unknown { .. });
-        if let Some(attempt) = self.attempts.last_mut().filter(is_out_of_touch) {
+        if let Some(attempt) = self.attempts.last_mut().filter(|attempt| attempt.is_out_of_touch()) {
             attempt.progress = Progress::Accepted;
         }
     }
@@ -372,13 +358,13 @@ impl Node {
         }
     }
 
-    /// A status is shown. The agent's own word also answers the last turn, or asks a question.
+    /// A status is shown. The agent's own word may also react to an answer, or ask a question.
     pub(super) fn set_status(&mut self, status: &StatusFact, at: Timestamp) {
         self.heard = at;
         self.bubbled = None;
         if status.origin == Origin::Agent {
             self.regain_contact(at);
-            self.turn = None;
+            self.go_on_from_question();
             self.question = Question::of(status.state, status.message.as_ref());
         }
         self.phase = match (status.state.is_interrupted(), &self.phase) {
@@ -405,6 +391,8 @@ impl Node {
 pub(super) struct Body {
     /// What was said after the first message, which stands in the submission.
     pub(super) history: Vec<Message>,
+    /// Which of that the caller said to whom the task is with, and was not refused.
+    further: Vec<usize>,
     pub(super) artifacts: Vec<Artifact>,
     pub(super) metadata: Metadata,
     pub(super) status_message: Option<Message>,
@@ -413,6 +401,27 @@ pub(super) struct Body {
 impl Body {
     pub(super) fn say(&mut self, message: &Message) {
         self.history.push(message.clone());
+    }
+
+    /// The caller says more.
+    pub(super) fn say_further(&mut self, message: &Message) {
+        self.further.push(self.history.len());
+        self.say(message);
+    }
+
+    /// The last of that was refused.
+    pub(super) fn take_back(&mut self) {
+        self.further.pop();
+    }
+
+    /// Another agent has it, which is told what matters by the one that had it.
+    pub(super) fn begin_anew(&mut self) {
+        self.further.clear();
+    }
+
+    /// What the caller has said since its first message to whom the task is with.
+    pub(super) fn further(&self) -> impl Iterator<Item = &Message> {
+        self.further.iter().filter_map(|index| self.history.get(*index))
     }
 
     /// A new status pushes the agent's previous message into the history; the broker's own notes are not kept there.

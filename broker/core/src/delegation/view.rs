@@ -21,7 +21,7 @@ use crate::journal::{AttemptOutcome, ChildNote, Choice, Fact, Origin, Record};
 pub enum Told {
     /// Nothing: the agent has given no sign.
     Nothing,
-    /// The task: states, artifacts, children.
+    /// The task: states, artifacts, children; also that it waits, or had to wait, for a place at its agent.
     Task,
     /// One direct message, and that is all there is.
     Message,
@@ -160,16 +160,22 @@ impl Tree {
         let Some(node) = self.nodes.get(task) else { return Told::Nothing };
         let accepted = node.attempts.iter().any(|attempt| attempt.agent_task.is_some());
         match node.phase {
-            Phase::Ended if node.direct => Told::Message,
-            Phase::Submitted if !accepted => Told::Nothing,
+            Phase::Ended if node.direct && !node.queued => Told::Message,
+            Phase::Submitted if !accepted && !node.queued => Told::Nothing,
             _ => Told::Task,
         }
     }
 
-    /// The direct answer, if that is what the agent gave.
+    /// The direct answer, if that is what the agent gave and all the caller is told.
     pub fn direct_answer(&self, task: TaskId) -> Option<&Message> {
-        let node = self.nodes.get(task).filter(|node| node.direct)?;
-        self.bodies.get(node.id)?.status_message.as_ref()
+        self.nodes.get(task).filter(|node| !node.queued)?;
+        self.one_message(task)
+    }
+
+    /// The one message the agent answered with, if it made no task of it.
+    pub(super) fn one_message(&self, task: TaskId) -> Option<&Message> {
+        self.nodes.get(task).filter(|node| node.direct)?;
+        self.bodies.get(task)?.status_message.as_ref()
     }
 
     /// A task's summary.

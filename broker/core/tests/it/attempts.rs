@@ -93,6 +93,24 @@ fn an_agent_that_asks_to_be_left_alone_past_the_deadline_is_not_waited_for() {
 }
 
 #[test]
+fn an_agent_that_is_known_to_be_down_could_not_be_reached_and_is_waited_for_that_long() {
+    let down = || Failure::Down { reason: "not tried before noon".to_owned(), retry_after_ms: 90_000 };
+    let mut world = World::new();
+    let new = world.new_task(None, "b", retries(2, false, Fallback::None));
+    let id = new.id;
+    world.feed(Input::Delegate(Box::new(new))).unwrap();
+    world.fail(attempt(id, 1), down());
+    let due = world.tree.next_timer(&world.limits).unwrap();
+    assert_eq!(due.as_millis() - world.now.as_millis(), 90_000);
+    world.now = due;
+    world.feed(Input::Tick).unwrap();
+    world.fail(attempt(id, 2), down());
+    assert_eq!(states(&world, id), ["never_sent", "never_sent"]);
+    let text = world.tree.task(id, None).unwrap().status.message.unwrap().joined_text();
+    assert_eq!(text, "b could not be reached: not tried before noon");
+}
+
+#[test]
 fn waits_are_spread_by_jitter_within_their_bound() {
     let limits = Limits { backoff_ms: 1_000, ..Limits::default() };
     for (jitter, wait) in [(0, 500), (u16::MAX, 1_000), (u16::MAX / 2, 749)] {
@@ -164,7 +182,7 @@ fn what_may_have_had_effects_goes_to_nobody_else_unless_that_is_harmless() {
 
 fn turn(world: &mut World, task: TaskId, text: &str) {
     let message = Box::new(Message::user_text(text, text));
-    world.feed(Input::Turn { task, message }).unwrap();
+    world.feed(Input::Turn { task, message, push: None }).unwrap();
 }
 
 #[test]

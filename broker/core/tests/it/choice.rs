@@ -33,7 +33,7 @@ fn say(text: &str) -> Box<Message> {
 
 fn choose(world: &mut World, task: TaskId, text: &str, agent: &str, verdict: Verdict) -> Result<(), Refusal> {
     let to = Box::new(Candidate { choice: Some(choice(verdict)), ..candidate(agent) });
-    world.feed(Input::Choose { task, message: say(text), to })
+    world.feed(Input::Choose { task, message: say(text), push: None, to })
 }
 
 fn parts_sent(world: &World, task: TaskId) -> Vec<String> {
@@ -73,7 +73,12 @@ fn what_is_said_meanwhile_about_the_work_goes_along() {
     let mut world = World::new();
     let root = ask(&mut world, None, Verdict::Unsure);
     world
-        .feed(Input::AskAgain { task: root, message: say("in French"), choice: weighed(Verdict::Unsure) })
+        .feed(Input::AskAgain {
+            task: root,
+            message: say("in French"),
+            push: None,
+            choice: weighed(Verdict::Unsure),
+        })
         .unwrap();
     assert_eq!(world.state(root), TaskState::InputRequired);
     choose(&mut world, root, "for children", "a", Verdict::Confident).unwrap();
@@ -91,7 +96,7 @@ fn what_is_for_nobody_is_refused_with_the_reason_and_sent_to_nobody() {
     let mut world = World::new();
     let root = ask(&mut world, None, Verdict::Unsure);
     let choice = weighed(Verdict::OutOfScope);
-    world.feed(Input::AskAgain { task: root, message: say("never mind"), choice }).unwrap();
+    world.feed(Input::AskAgain { task: root, message: say("never mind"), push: None, choice }).unwrap();
     assert_eq!(world.state(root), TaskState::Rejected);
 }
 

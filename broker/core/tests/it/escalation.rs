@@ -82,7 +82,7 @@ fn a_question_of_the_task_that_does_it_is_asked_by_the_one_it_is_done_for() {
     world.say(first(done_by), update(first(done_by), TaskState::InputRequired, Some("colour?")));
     assert_eq!(world.state(child), TaskState::InputRequired);
     let message = Box::new(protocol::Message::user_text("t", "blue"));
-    world.feed(Input::Turn { task: child, message }).unwrap();
+    world.feed(Input::Turn { task: child, message, push: None }).unwrap();
     assert_eq!(world.sent.last().unwrap(), &format!("t.{done_by}.1"));
 }
 

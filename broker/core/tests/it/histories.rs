@@ -2,7 +2,7 @@
 //! that passes; a broker that dies at any record. After each step the reference reads the whole journal.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use broker_core::TaskId;
 use broker_core::delegation::BROKER_AGENT;
@@ -15,7 +15,7 @@ use capability::Scope;
 use capability::ledger::Ceilings;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
-use protocol::{Message, StreamResponse, TaskState};
+use protocol::{Message, StreamResponse, Task, TaskState};
 use serde_json::json;
 
 use super::model;
@@ -86,6 +86,8 @@ enum Step {
     Found {
         attempt: usize,
         what: usize,
+        /// It shows what it was sent at first, and nothing that was said since.
+        lacks: bool,
     },
     Turn {
         task: usize,
@@ -152,8 +154,9 @@ fn simple_step() -> impl Strategy<Value = Step> {
         3 => (some.clone(), 0_usize..3).prop_map(|(task, how)| Step::Resolve { task, how }),
         12 => (some.clone(), 0_usize..10, prop::option::weighted(0.5, 0_u64..6))
             .prop_map(|(attempt, what, cost)| Step::Say { attempt, what, cost }),
-        6 => (some.clone(), 0_usize..12).prop_map(|(attempt, how)| Step::Fail { attempt, how }),
-        2 => (some.clone(), 0_usize..8).prop_map(|(attempt, what)| Step::Found { attempt, what }),
+        6 => (some.clone(), 0_usize..13).prop_map(|(attempt, how)| Step::Fail { attempt, how }),
+        2 => (some.clone(), 0_usize..8, any::<bool>())
+            .prop_map(|(attempt, what, lacks)| Step::Found { attempt, what, lacks }),
         2 => (some.clone(), any::<bool>()).prop_map(|(attempt, taken)| Step::SayMore { attempt, taken }),
         4 => some.clone().prop_map(|task| Step::Turn { task }),
         1 => some.clone().prop_map(|task| Step::Cancel { task }),
@@ -220,6 +223,7 @@ fn failure(how: usize) -> Failure {
         8 => Failure::Absent { conclusive: true },
         9 => Failure::Busy { reason, retry_after_ms: Some(700) },
         10 => Failure::Silent { seconds: 5 },
+        11 => Failure::Down { reason, retry_after_ms: 700 },
         _ => Failure::Absent { conclusive: false },
     }
 }
@@ -266,10 +270,10 @@ fn input(world: &mut World, step: &Step) -> Option<Input> {
             let task = pick(if asking.is_empty() { &tasks } else { &asking }, *task)?;
             let choice = choice(*verdict);
             match agent {
-                None => Input::AskAgain { task, message, choice },
+                None => Input::AskAgain { task, message, push: None, choice },
                 Some(agent) => {
                     let to = Candidate { choice: Some(choice), ..candidate(AGENTS[*agent]) };
-                    Input::Choose { task, message, to: Box::new(to) }
+                    Input::Choose { task, message, push: None, to: Box::new(to) }
                 }
             }
         }
@@ -324,9 +328,10 @@ fn input(world: &mut World, step: &Step) -> Option<Input> {
         Step::Fail { attempt: index, how } => {
             Input::Failed { attempt: attempt(world, *index)?, failure: failure(*how), jitter: 9 }
         }
-        Step::Found { attempt: index, what } => {
+        Step::Found { attempt: index, what, lacks } => {
             let attempt = attempt(world, *index)?;
-            world.found(attempt, snapshot(attempt, STATES[*what], Some("found")))
+            let history = lacks.then(|| Message::user_text("first", "do it")).into_iter().collect();
+            world.found(attempt, Task { history, ..snapshot(attempt, STATES[*what], Some("found")) })
         }
         Step::Turn { task } => {
             let id = world.fresh();
@@ -335,7 +340,7 @@ fn input(world: &mut World, step: &Step) -> Option<Input> {
             let asks = |task: &TaskId| world.state(*task).is_interrupted();
             let asking: Vec<TaskId> = tasks.iter().copied().filter(asks).collect();
             let among = if asking.is_empty() || task.is_multiple_of(8) { &tasks } else { &asking };
-            Input::Turn { task: pick(among, *task)?, message }
+            Input::Turn { task: pick(among, *task)?, message, push: None }
         }
         Step::Revoke { task } => Input::Revoke { task: pick(&tasks, *task)?, by: "alice".to_owned() },
         Step::Cancel { task } => Input::Cancel { task: pick(&tasks, *task)?, by: "alice".to_owned() },
@@ -371,7 +376,7 @@ fn ask_below(world: &mut World, parent: usize, agent: usize, answers: bool) {
     if answers {
         let (id, root) = (world.fresh(), world.tree.root());
         let message = Box::new(Message::user_text(format!("turn{id}"), "blue"));
-        let _ = world.feed(Input::Turn { task: root, message });
+        let _ = world.feed(Input::Turn { task: root, message, push: None });
     }
 }
 
@@ -387,7 +392,7 @@ fn say_more(world: &mut World, index: usize, taken: bool) {
     world.say(at, update(at, TaskState::Working, None));
     let id = world.fresh();
     let message = Box::new(Message::user_text(format!("turn{id}"), "hurry"));
-    if world.feed(Input::Turn { task: at.task, message }).is_ok() && taken {
+    if world.feed(Input::Turn { task: at.task, message, push: None }).is_ok() && taken {
         let _ = world.feed(world.taken(at));
     }
 }
@@ -429,25 +434,8 @@ fn left_alone_it_ends(world: &mut World) {
     assert!(!world.tree.is_open(), "something is open and nothing will ever end it: {:#?}", world.tree);
 }
 
-/// A message goes to an agent once, unless a resend was proved harmless or the broker died before it knew.
-fn nothing_is_sent_twice(world: &World) {
-    let mut starts: BTreeMap<(TaskId, u32), usize> = BTreeMap::new();
-    for record in &world.journal {
-        if let Fact::AttemptStarted { number } = record.fact {
-            *starts.entry((record.task, number)).or_default() += 1;
-        }
-    }
-    let mut sent: BTreeMap<&String, usize> = BTreeMap::new();
-    world.sent.iter().for_each(|id| *sent.entry(id).or_default() += 1);
-    for ((task, number), starts) in starts {
-        let id = format!("m{task}.{task}.{number}");
-        let times = sent.get(&id).copied().unwrap_or(0);
-        assert!(times <= starts, "attempt {number} of {task} was sent {times} times, started {starts} times");
-    }
-}
-
 /// Every kind of fact, so that what the histories never reach is noticed.
-const FACTS: [&str; 32] = [
+const FACTS: [&str; 33] = [
     "approved",
     "artifact",
     "attempt_accepted",
@@ -478,6 +466,7 @@ const FACTS: [&str; 32] = [
     "submitted",
     "turn",
     "turn_refused",
+    "turn_resent",
     "turn_taken",
     "weighed",
 ];
@@ -504,7 +493,7 @@ fn every_history_keeps_the_invariants() {
             take(&mut world, step);
             model::check(&world.journal);
         }
-        nothing_is_sent_twice(&world);
+        model::nothing_is_sent_twice(&world);
         let live = format!("{:?}", world.tree);
         let folded = broker_core::Tree::fold(world.tree.root(), &world.journal).unwrap();
         prop_assert_eq!(live, format!("{:?}", folded), "replay is the tree that was");

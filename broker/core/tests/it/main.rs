@@ -21,4 +21,5 @@ mod modes;
 mod purity;
 mod push;
 mod scenarios;
+mod turns;
 mod world;

@@ -8,7 +8,7 @@ use broker_core::journal::{Allotment, Fact, Record};
 use capability::Scope;
 use protocol::TaskState;
 
-use super::world::caps;
+use super::world::{World, caps};
 
 struct Seen {
     parent: Option<TaskId>,
@@ -177,4 +177,40 @@ fn parents_are_open(tasks: &BTreeMap<TaskId, Seen>, changed: TaskId) {
         let is_new = seen.records == 1;
         assert!(parent.state != TaskState::Submitted || is_new, "a parent of an open child is not SUBMITTED");
     }
+}
+
+/// A message goes to an agent once, unless a resend was proved harmless or the broker died before it knew.
+pub(crate) fn nothing_is_sent_twice(world: &World) {
+    let mut starts: BTreeMap<(TaskId, u32), usize> = BTreeMap::new();
+    for record in &world.journal {
+        if let Fact::AttemptStarted { number } = record.fact {
+            *starts.entry((record.task, number)).or_default() += 1;
+        }
+    }
+    let mut sent: BTreeMap<&String, usize> = BTreeMap::new();
+    world.sent.iter().for_each(|id| *sent.entry(id).or_default() += 1);
+    for ((task, number), starts) in starts {
+        let id = format!("m{task}.{task}.{number}");
+        let times = sent.get(&id).copied().unwrap_or(0);
+        assert!(times <= starts, "attempt {number} of {task} was sent {times} times, started {starts} times");
+    }
+    for task in world.tasks() {
+        let goes_out = |fact: &Fact| {
+            matches!(fact, Fact::AttemptStarted { .. } | Fact::Turn { .. } | Fact::TurnResent { .. })
+        };
+        let recorded = world.journal.iter().filter(|record| record.task == task && goes_out(&record.fact));
+        let sent = world.sent.iter().filter(|id| id.contains(&format!(".{task}.")));
+        assert!(
+            sent.count() <= recorded.count(),
+            "nothing is sent to the agent of {task} that is not recorded"
+        );
+    }
+    assert!(
+        world
+            .dispatches
+            .iter()
+            .map(|dispatch| &dispatch.message)
+            .filter(|sent| sent.message_id.starts_with("turn"))
+            .all(|sent| sent.task_id.is_some())
+    );
 }

@@ -77,6 +77,23 @@ fn a_parallel_group_waits_for_all_and_keeps_what_some_achieved() {
 }
 
 #[test]
+fn the_one_message_of_a_sub_task_that_had_to_wait_is_kept_as_any_other() {
+    let mut world = World::new();
+    let task = plain(&mut world, None, "e");
+    let root = task.id;
+    let new = |world: &mut World, agent| NewTask { admitted: false, ..plain(world, Some(root), agent) };
+    let subtasks = vec![new(&mut world, "a"), new(&mut world, "b")];
+    let [a, b] = [subtasks[0].id, subtasks[1].id];
+    let group = Group { mode: GroupMode::Parallel, need: 2 };
+    world.feed(Input::Group(Box::new(NewGroup { task, group, subtasks }))).unwrap();
+    for (task, text) in [(a, "one"), (b, "two")] {
+        world.feed(Input::Admitted { attempt: first(task) }).unwrap();
+        world.say(first(task), StreamResponse::Message(Message::agent_text(text, text)));
+    }
+    assert_eq!(artifacts(&world, root), ["1.one", "2.two"]);
+}
+
+#[test]
 fn the_first_to_complete_wins_a_race_and_the_others_are_cancelled() {
     let mut world = World::new();
     let (root, ids) = group(&mut world, None, GroupMode::Race, 1, &["a", "b", "c"]);
@@ -157,14 +174,18 @@ fn what_a_sub_task_asks_is_asked_by_the_group_and_the_answer_goes_to_exactly_tha
     assert_eq!(world.state(root), TaskState::Working, "the root's agent hears it from its delegation");
     world.crash();
     let sent = world.sent.len();
-    world.feed(Input::Turn { task: id, message: Box::new(Message::user_text("t1", "blue")) }).unwrap();
+    world
+        .feed(Input::Turn { task: id, message: Box::new(Message::user_text("t1", "blue")), push: None })
+        .unwrap();
     assert_eq!(world.sent[sent..], [format!("t1.{}.1", ids[0])]);
     assert_eq!(
         (world.state(ids[0]), world.state(id)),
         (TaskState::Working, TaskState::AuthRequired),
         "the next question"
     );
-    world.feed(Input::Turn { task: id, message: Box::new(Message::user_text("t2", "yes")) }).unwrap();
+    world
+        .feed(Input::Turn { task: id, message: Box::new(Message::user_text("t2", "yes")), push: None })
+        .unwrap();
     assert_eq!(world.sent[sent + 1..], [format!("t2.{}.1", ids[1])]);
     assert_eq!(world.state(id), TaskState::Working);
 }
@@ -177,7 +198,9 @@ fn a_question_that_is_shown_stays_until_it_is_answered_whoever_else_asks_meanwhi
     end(&mut world, ids[0], TaskState::InputRequired, "colour?");
     assert_eq!(text(&world, id), "password?", "somebody may be answering it");
     let sent = world.sent.len();
-    world.feed(Input::Turn { task: id, message: Box::new(Message::user_text("t1", "secret")) }).unwrap();
+    world
+        .feed(Input::Turn { task: id, message: Box::new(Message::user_text("t1", "secret")), push: None })
+        .unwrap();
     assert_eq!(world.sent[sent..], [format!("t1.{}.1", ids[1])], "to whoever asked for it");
     assert_eq!(text(&world, id), "colour?");
     // Another question in place of that one is another question.
@@ -199,7 +222,9 @@ fn a_question_below_a_delegator_that_is_done_reaches_the_roots_caller_and_its_an
     assert_eq!(world.state(root), TaskState::InputRequired, "held, and asked");
     world.crash();
     let sent = world.sent.len();
-    world.feed(Input::Turn { task: root, message: Box::new(Message::user_text("t", "blue")) }).unwrap();
+    world
+        .feed(Input::Turn { task: root, message: Box::new(Message::user_text("t", "blue")), push: None })
+        .unwrap();
     assert_eq!(world.sent[sent..], [format!("t.{child}.1")]);
     assert_eq!((world.state(child), world.state(root)), (TaskState::Working, TaskState::Working));
     end(&mut world, child, TaskState::Completed, "painted");
@@ -270,7 +295,9 @@ fn a_task_that_is_handed_over_keeps_its_id_and_answers_to_another_agent() {
     assert_eq!(world.state(child), TaskState::Working, "its word counts no longer");
     world.crash();
     world.say(second, update(second, TaskState::InputRequired, Some("which?")));
-    world.feed(Input::Turn { task: child, message: Box::new(Message::user_text("t", "that")) }).unwrap();
+    world
+        .feed(Input::Turn { task: child, message: Box::new(Message::user_text("t", "that")), push: None })
+        .unwrap();
     assert_eq!(world.sent.last().unwrap(), &format!("t.{child}.2"), "later turns go to the new agent");
     world.say(second, update(second, TaskState::Completed, Some("done")));
     assert_eq!((world.state(child), text(&world, child)), (TaskState::Completed, "done".to_owned()));

@@ -3,7 +3,7 @@
 use broker_core::delegation::input::{AttemptId, Failure, Input, RetryWish};
 use broker_core::{Refusal, Told};
 use capability::Scope;
-use protocol::{Message, StreamResponse, TaskState};
+use protocol::{Message, Part, StreamResponse, Task, TaskState};
 
 use super::world::{World, artifact, snapshot, update};
 
@@ -164,7 +164,7 @@ fn an_answered_question_is_not_asked_again_and_a_lost_answer_is_sent_again() {
     world.say(first(root), update(first(root), TaskState::InputRequired, Some("colour?")));
     assert_eq!(world.state(root), TaskState::InputRequired);
     let turn = Box::new(Message::user_text("t", "blue"));
-    world.feed(Input::Turn { task: root, message: turn }).unwrap();
+    world.feed(Input::Turn { task: root, message: turn, push: None }).unwrap();
     assert_eq!(world.state(root), TaskState::Working);
     // The agent's stream begins with the task as it was.
     let stale = snapshot(first(root), TaskState::InputRequired, Some("colour?"));
@@ -186,7 +186,7 @@ fn an_answer_of_the_agent_that_is_older_than_the_callers_says_nothing_about_it()
     world.fail(at, Failure::Broken("reset".to_owned()));
     let older = world.found(at, snapshot(at, TaskState::AuthRequired, Some("sign in")));
     let turn = Box::new(Message::user_text("turn", "done"));
-    world.feed(Input::Turn { task: root, message: turn }).unwrap();
+    world.feed(Input::Turn { task: root, message: turn, push: None }).unwrap();
     world.feed(older).unwrap();
     assert_eq!(world.sent, [format!("m{root}.{root}.1"), format!("turn.{root}.1")], "each is sent once");
 }
@@ -197,7 +197,7 @@ fn further_messages_go_out_one_at_a_time_and_one_that_got_lost_is_sent_again() {
     let root = world.delegate(None, "a").unwrap();
     let at = first(root);
     let turn = |world: &mut World, id: &str| {
-        world.feed(Input::Turn { task: root, message: Box::new(Message::user_text(id, "hurry")) })
+        world.feed(Input::Turn { task: root, message: Box::new(Message::user_text(id, "hurry")), push: None })
     };
     world.say(at, update(at, TaskState::Working, None));
     turn(&mut world, "t1").unwrap();
@@ -207,8 +207,6 @@ fn further_messages_go_out_one_at_a_time_and_one_that_got_lost_is_sent_again() {
     );
     world.crash();
     let mut found = snapshot(at, TaskState::Working, None);
-    world.feed(world.found(at, found.clone())).unwrap();
-    assert_eq!(world.sent.len(), 2, "an agent that shows no messages does not say that it lacks one");
     found.history = vec![Message::user_text(format!("m{root}.{root}.1"), "do it")];
     world.feed(world.found(at, found.clone())).unwrap();
     assert_eq!(world.sent[1..], [format!("t1.{root}.1"), format!("t1.{root}.1")], "it is not there");
@@ -243,7 +241,7 @@ fn an_answer_that_cannot_be_sent_waits_and_never_begins_the_task_again() {
         let at = first(root);
         world.say(at, update(at, asking, Some("which?")));
         let turn = Box::new(Message::user_text("turn", "blue"));
-        world.feed(Input::Turn { task: root, message: turn }).unwrap();
+        world.feed(Input::Turn { task: root, message: turn, push: None }).unwrap();
         world.fail(at, Failure::NeverSent("connection refused".to_owned()));
         assert!(world.tree.is_live(at), "the agent has the task, and its attempt goes on");
         assert_eq!(world.state(root), TaskState::Working);
@@ -323,4 +321,106 @@ fn a_poll_that_finds_nothing_new_says_nothing_also_while_a_question_from_below_i
             .unwrap();
     }
     assert_eq!(world.journal.len(), records);
+}
+
+#[test]
+fn an_agent_that_is_found_as_it_was_is_lost_no_longer() {
+    for was_unknown in [false, true] {
+        let mut world = World::new();
+        let root = world.delegate(None, "b").unwrap();
+        let state = |world: &World| world.tree.summary(root).unwrap().attempts[0].state;
+        world.say(first(root), update(first(root), TaskState::Working, None));
+        world.fail(first(root), Failure::Broken("reset".to_owned()));
+        if was_unknown {
+            world.fail(first(root), Failure::Unreachable("no answer".to_owned()));
+        }
+        assert_eq!(state(&world), if was_unknown { "unknown_outcome" } else { "lost" });
+        world.now = world.now.add_millis(1_000);
+        world.feed(world.found(first(root), snapshot(first(root), TaskState::Working, None))).unwrap();
+        assert_eq!(state(&world), "accepted");
+        let silent = world.now.add_millis(world.limits.silence_ms);
+        assert_eq!(world.tree.next_timer(&world.limits), Some(silent), "nobody has to decide anything");
+        if was_unknown {
+            let note = world.tree.task(root, None).unwrap().status.message.unwrap().joined_text();
+            assert!(note.contains("b answers again"), "{note}");
+        }
+        let records = world.journal.len();
+        world.feed(world.found(first(root), snapshot(first(root), TaskState::Working, None))).unwrap();
+        assert_eq!(world.journal.len(), records, "once");
+    }
+}
+
+#[test]
+fn a_task_that_waits_for_a_place_is_told_as_a_task_and_its_agents_one_message_as_its_end() {
+    let mut world = World::new();
+    let mut new = world.new_task(None, "a", RetryWish::default());
+    new.admitted = false;
+    let root = new.id;
+    world.feed(Input::Delegate(Box::new(new))).unwrap();
+    assert_eq!((world.state(root), world.tree.told(root)), (TaskState::Submitted, Told::Task));
+    world.crash();
+    world.feed(Input::Admitted { attempt: first(root) }).unwrap();
+    assert_eq!(world.tree.told(root), Told::Task, "what was told stays told");
+    world.say(first(root), StreamResponse::Message(Message::agent_text("x", "hi")));
+    assert_eq!((world.state(root), world.tree.told(root)), (TaskState::Completed, Told::Task));
+    assert!(world.tree.direct_answer(root).is_none());
+    assert_eq!(world.tree.task(root, None).unwrap().status.message.unwrap().joined_text(), "hi");
+}
+
+#[test]
+fn another_attempt_that_passes_through_the_queue_is_told_to_nobody() {
+    let mut world = World::new();
+    let root = world.delegate(None, "a").unwrap();
+    world.fail(first(root), Failure::NeverSent("connection refused".to_owned()));
+    world.now = world.tree.next_timer(&world.limits).unwrap();
+    world.feed(Input::Tick).unwrap();
+    assert_eq!(world.tree.told(root), Told::Nothing);
+    let second = AttemptId { task: root, number: 2 };
+    world.feed(Input::Admitted { attempt: second }).unwrap();
+    world.say(second, StreamResponse::Message(Message::agent_text("x", "hi")));
+    assert_eq!(world.tree.told(root), Told::Message, "it passes as exactly that");
+}
+
+/// The agent's task with one artifact of so many parts, or of one part that long.
+fn with_artifact(at: AttemptId, kilobytes: usize, grows_by_parts: bool) -> Task {
+    let mut found = snapshot(at, TaskState::Working, None);
+    let StreamResponse::ArtifactUpdate(mut update) = artifact(at, "report", false) else { return found };
+    let (parts, length) = if grows_by_parts { (kilobytes, 1) } else { (1, kilobytes) };
+    update.artifact.parts = vec![Part::text(&"x".repeat(length * 1_000)); parts];
+    found.artifacts.push(update.artifact);
+    found
+}
+
+#[test]
+fn an_artifact_that_grows_while_it_is_polled_counts_and_is_written_once() {
+    for grows_by_parts in [true, false] {
+        let mut world = World::new();
+        world.limits.max_task_bytes = 100_000;
+        let root = world.delegate(None, "a").unwrap();
+        for kilobytes in 1..=50 {
+            let found = with_artifact(first(root), kilobytes, grows_by_parts);
+            world.feed(world.found(first(root), found.clone())).unwrap();
+            assert_eq!(world.tree.task(root, None).unwrap().artifacts, found.artifacts);
+        }
+        assert_eq!(world.state(root), TaskState::Working, "it has 50 of 100 KB");
+        assert!((50_000..60_000).contains(&world.tree.bytes()), "{}", world.tree.bytes());
+        let written: usize = world.journal.iter().map(|record| record.encode().unwrap().len()).sum();
+        assert!(!grows_by_parts || written < 80_000, "{written}");
+        let grown = with_artifact(first(root), 101, grows_by_parts);
+        world.feed(world.found(first(root), grown)).unwrap();
+        assert_eq!(world.tree.summary(root).unwrap().attempts[0].state, "failed", "what is kept is bounded");
+    }
+}
+
+#[test]
+fn an_artifact_that_is_replaced_for_ever_comes_to_an_end() {
+    let mut world = World::new();
+    world.limits.max_task_bytes = 10_000;
+    let root = world.delegate(None, "a").unwrap();
+    for kilobytes in [5, 6].into_iter().cycle().take(200) {
+        world.feed(world.found(first(root), with_artifact(first(root), kilobytes, false))).unwrap();
+    }
+    assert_eq!(world.state(root), TaskState::Failed);
+    let written: usize = world.journal.iter().map(|record| record.encode().unwrap().len()).sum();
+    assert!(written < 200_000, "{written}");
 }

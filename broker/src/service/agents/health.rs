@@ -69,7 +69,12 @@ impl HealthBook {
             | Failure::Invalid(reason)
             | Failure::Broken(reason)
             | Failure::Unreachable(reason) => self.failed(name, reason, clock),
-            Failure::StreamEnded | Failure::Gone(_) | Failure::Absent { .. } | Failure::Silent { .. } => {}
+            // An agent that was not tried is known to be failing.
+            Failure::Down { .. }
+            | Failure::StreamEnded
+            | Failure::Gone(_)
+            | Failure::Absent { .. }
+            | Failure::Silent { .. } => {}
         }
     }
 

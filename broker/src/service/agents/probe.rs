@@ -287,7 +287,9 @@ fn request(endpoint: &Endpoint, id: &str, text: &str) -> SendMessageRequest {
 
 fn classify(failure: Failure) -> (Outcome, String) {
     match failure {
-        Failure::NeverSent(reason) | Failure::Unreachable(reason) => (Outcome::Unavailable, reason),
+        Failure::NeverSent(reason) | Failure::Down { reason, .. } | Failure::Unreachable(reason) => {
+            (Outcome::Unavailable, reason)
+        }
         Failure::Refused(reason) | Failure::Busy { reason, .. } => (Outcome::Refused, reason),
         Failure::Errored(reason) => (Outcome::Errored, reason),
         Failure::Invalid(reason) => (Outcome::Invalid, reason),

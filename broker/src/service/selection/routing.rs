@@ -7,7 +7,7 @@ use broker_core::delegation::BROKER_AGENT;
 use broker_core::delegation::action::Search;
 use broker_core::delegation::input::{Candidate, Input, NewTask};
 use broker_core::extension::Asked;
-use broker_core::journal::{Choice, Considered, Verdict};
+use broker_core::journal::{Choice, Considered, PushConfig, Verdict};
 use broker_core::{TaskId, Tree};
 use broker_selection::OutcomeKind;
 use protocol::{A2aError, ErrorKind, Message};
@@ -29,6 +29,17 @@ pub(in crate::service) enum Route {
     To(Arc<Agent>, Box<Choice>),
     /// Nobody yet, or nobody at all, as the choice says.
     Open(Box<Choice>),
+}
+
+/// An answer to a question for an agent.
+pub(in crate::service) struct Answer {
+    /// The task it was sent to.
+    pub(in crate::service) task: TaskId,
+    /// The task that asks.
+    pub(in crate::service) asks: TaskId,
+    pub(in crate::service) message: Message,
+    pub(in crate::service) push: Option<Box<PushConfig>>,
+    pub(in crate::service) claim: Claim,
 }
 
 /// A question for an agent, and what has been said to it.
@@ -88,9 +99,7 @@ impl Broker {
         self: &Arc<Self>,
         caller: &Caller,
         cell: &Arc<TreeCell>,
-        (task, asks): (TaskId, TaskId),
-        message: Message,
-        claim: Claim,
+        Answer { task, asks, message, push, claim }: Answer,
     ) -> Result<(), DriveError> {
         let failed = DriveError::Failed;
         let open = {
@@ -109,7 +118,7 @@ impl Broker {
                 (choice, None) => {
                     let (message, choice) = (Box::new(message), Box::new(choice));
                     let reserved = Reserved { claim: Some(claim), ..Reserved::default() };
-                    let input = Input::AskAgain { task, message, choice };
+                    let input = Input::AskAgain { task, message, push, choice };
                     return self.drive_cell(Arc::clone(cell), input, reserved).await;
                 }
             },
@@ -120,7 +129,7 @@ impl Broker {
         let to = to.ok_or_else(|| failed(error::agent_not_found(&agent.name)))?;
         let to = Box::new(Candidate { choice: Some(Box::new(choice)), ..to });
         let reserved = Reserved { claim: Some(claim), places: vec![place], ..Reserved::default() };
-        let input = Input::Choose { task, message: Box::new(message), to };
+        let input = Input::Choose { task, message: Box::new(message), push, to };
         self.drive_cell(Arc::clone(cell), input, reserved).await
     }
 
