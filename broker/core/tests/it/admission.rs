@@ -63,11 +63,32 @@ fn who_asks_for_much_fills_its_own_queue_and_nobody_elses() {
     for id in 1..=4 {
         assert_eq!(agent.enter(task(id), "greedy", at(0)), Entry::Waits);
         agent.wait(ticket(id, "greedy"));
+        agent.arrived("greedy");
     }
     assert_eq!(agent.enter(task(5), "greedy", at(0)), Entry::Full);
     assert_eq!(agent.enter(task(5), "modest", at(0)), Entry::Waits);
     agent.forget(task(2));
     assert_eq!(agent.enter(task(5), "greedy", at(0)), Entry::Waits, "who is gone waits no longer");
+}
+
+#[test]
+fn whoever_is_about_to_wait_counts_already() {
+    let mut agent = Admission::new(AdmissionLimits { at_once: Some(0), ..LIMITS });
+    for id in 1..=4 {
+        assert_eq!(agent.enter(task(id), "a", at(0)), Entry::Waits);
+    }
+    assert_eq!(agent.enter(task(5), "a", at(0)), Entry::Full, "four are on their way");
+    agent.arrived("a");
+    assert_eq!(agent.enter(task(5), "a", at(0)), Entry::Waits, "one of them never came to be");
+}
+
+#[test]
+fn failures_of_what_was_under_way_when_the_circuit_opened_keep_it_open_no_longer() {
+    let mut agent = Admission::new(LIMITS);
+    for _ in 0..30 {
+        agent.failed(at(0));
+    }
+    assert_eq!(agent.is_down(at(0)), Some(at(LIMITS.open_ms)));
 }
 
 #[test]
@@ -78,6 +99,7 @@ fn what_was_taken_ahead_and_what_the_tree_says_do_not_touch_each_other() {
     assert_eq!(agent.enter(task(1), "a", at(0)), Entry::Admitted);
     agent.release(task(1));
     assert_eq!((agent.busy(), agent.enter(task(2), "a", at(0))), (1, Entry::Waits), "it works all the same");
+    agent.arrived("a");
     agent.set_busy(task(1), false);
     // Two who ask for the same: one of them is refused before the other has begun.
     assert_eq!([3, 3].map(|id| agent.enter(task(id), "a", at(0))), [Entry::Admitted; 2]);
@@ -87,6 +109,7 @@ fn what_was_taken_ahead_and_what_the_tree_says_do_not_touch_each_other() {
         (1, Entry::Waits),
         "the other has its place"
     );
+    agent.arrived("a");
     agent.release(task(3));
     assert!(agent.is_idle());
 }
@@ -225,7 +248,9 @@ proptest! {
                         Entry::Waits => {
                             prop_assert!(of_owner < 4, "no principal has more that wait than may");
                             known.waits.entry(owner.clone()).or_default().push(id);
-                            agent.wait(Ticket { root: id, attempt: AttemptId { task: id, number: 1 }, owner });
+                            let attempt = AttemptId { task: id, number: 1 };
+                            agent.wait(Ticket { root: id, attempt, owner: owner.clone() });
+                            agent.arrived(&owner);
                         }
                         Entry::Full => prop_assert_eq!(of_owner, 4, "nobody is sent away for another's sake"),
                     }
