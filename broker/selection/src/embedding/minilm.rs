@@ -85,7 +85,7 @@ impl Embedder for MiniLm {
         // One vector a piece, or already their mean.
         let mut sum = vec![0.0; DIMENSIONS];
         let numbers = output.to_vec();
-        if numbers.is_empty() || numbers.len() % DIMENSIONS != 0 {
+        if numbers.is_empty() || !numbers.len().is_multiple_of(DIMENSIONS) {
             let given = output.shape().last().copied().unwrap_or_default();
             return Err(EmbedError::Dimensions { model: NAME.to_owned(), given, expected: DIMENSIONS });
         }

@@ -14,4 +14,6 @@ mod laws;
 mod learning;
 mod measures;
 mod parts;
+#[cfg(feature = "minilm")]
+mod quality;
 mod shared_data;
