@@ -60,7 +60,7 @@ fn live(seed: u64, totals: &Mutex<Totals>) -> (Vec<String>, String) {
 #[test]
 fn whichever_guard_is_taken_out_a_history_shows_it() {
     use broker_core::sabotage::{Guard, remove};
-    let next = AtomicU64::new(0);
+    let (next, most) = (AtomicU64::new(0), number("BAILIWICK_SIM_SEEDS").unwrap_or(SEEDS));
     let rows: Mutex<Vec<(u64, String)>> = Mutex::default();
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
     std::thread::scope(|scope| {
@@ -70,7 +70,7 @@ fn whichever_guard_is_taken_out_a_history_shows_it() {
                     let number = next.fetch_add(1, Ordering::Relaxed);
                     let Some(guard) = Guard::ALL.get(usize::try_from(number).unwrap()) else { return };
                     remove(Some(*guard));
-                    let found = (0..SEEDS).find_map(|seed| {
+                    let found = (0..most).find_map(|seed| {
                         let broken = live(seed, &Mutex::default()).0;
                         broken.first().map(|first| (seed, first.clone()))
                     });
@@ -92,8 +92,11 @@ fn whichever_guard_is_taken_out_a_history_shows_it() {
     assert!(rows.iter().all(|(_, row)| !row.contains("not seen")), "a guard can be taken out unnoticed");
 }
 
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
 fn seeds() -> std::ops::Range<u64> {
-    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     let is_long = std::env::var_os("BAILIWICK_LONG").is_some();
     let many = number("BAILIWICK_SIM_SEEDS").unwrap_or(if is_long { LONG_SEEDS } else { SEEDS });
     number("BAILIWICK_SIM_SEED").map_or(0..many, |seed| seed..seed + 1)
