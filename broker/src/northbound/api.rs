@@ -72,7 +72,7 @@ async fn answer(context: &Context, resource: Resource, incoming: Incoming<'_>) -
         Resource::Resolve(task) => tasks::resolve(&call, &task).await,
         Resource::Select => selection::select(&call).await,
         Resource::Advise => selection::advise(&call).await,
-        Resource::LintCards => selection::lint(&call),
+        Resource::LintCards => Ok(selection::lint(&call)),
         Resource::Audit => audit::page(&call).await,
         Resource::Keys => keys::list(&call),
         Resource::RotateKeys => keys::rotate(&call).await,

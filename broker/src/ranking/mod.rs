@@ -14,9 +14,9 @@ pub fn of(config: &SelectionConfig) -> Result<(Arc<dyn Embedder>, Weights), Stri
         Tier::Minilm => {
             let file = std::fs::read(&config.model).map_err(|error| {
                 format!(
-                    "selection.model {:?}: {error}; expected all-MiniLM-L6-v2 as int8 ONNX (docs/selection.md says how to \
+                    "selection.model {}: {error}; expected all-MiniLM-L6-v2 as int8 ONNX (docs/selection.md says how to \
                      get it)",
-                    config.model
+                    config.model.display()
                 )
             })?;
             Arc::new(MiniLm::load(file).map_err(|failure| failure.to_string())?)

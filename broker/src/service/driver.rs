@@ -245,7 +245,7 @@ fn prepare(
         .collect();
     let audit: Result<Vec<_>, _> = decision.audit.iter().map(|event| audit::entry(now, event)).collect();
     let audit = audit.map_err(DriveError::Failed)?;
-    let outbox = push::changes(&decision.records);
+    let outbox = push::changes(&decision.records, expected);
     Ok(Append { root, expected, at: now, records, claim, rows, open: decision.open, audit, outbox })
 }
 

@@ -15,7 +15,7 @@ fn key(task: u128, config: &str) -> OutboxKey {
 }
 
 fn set(task: u128, config: &str, set: u64) -> OutboxChange {
-    OutboxChange::Set { key: key(task, config), set }
+    OutboxChange::Set { key: key(task, config), set, next: set + 1 }
 }
 
 async fn rows(store: &impl Store) -> Vec<OutboxRow> {
@@ -30,14 +30,19 @@ async fn rows(store: &impl Store) -> Vec<OutboxRow> {
 }
 
 #[tokio::test]
-async fn a_push_begins_behind_its_own_append_and_a_new_setting_goes_on_where_it_is() {
+async fn a_push_begins_behind_its_setting_and_a_new_setting_goes_on_where_it_is() {
     let folder = TempDir::new().unwrap();
     {
         let store = open(&folder);
         let outbox = vec![set(1, "b", 2), set(1, "a", 3)];
         store.append(Append { outbox, ..append(1, 0, &["x", "y", "z"]) }).await.unwrap();
-        let row =
-            |config: &str, set| OutboxRow { key: key(1, config), root: id(1), set, next: 3, trouble: None };
+        let row = |config: &str, set| OutboxRow {
+            key: key(1, config),
+            root: id(1),
+            set,
+            next: set + 1,
+            trouble: None,
+        };
         assert_eq!(rows(&store).await, [row("a", 3), row("b", 2)]);
 
         let trouble = Trouble { since: Timestamp::from_millis(5), reason: "HTTP 500".to_owned(), dead: None };

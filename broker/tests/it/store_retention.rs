@@ -111,7 +111,7 @@ async fn what_is_open_or_was_changed_since_or_is_still_to_be_pushed_stays() {
     stays(1, 20, "it was changed then").await;
 
     let key = OutboxKey { task: id(101), config: "k".to_owned() };
-    let outbox = vec![OutboxChange::Set { key: key.clone(), set: 3 }];
+    let outbox = vec![OutboxChange::Set { key: key.clone(), set: 3, next: 2 }];
     store.append(Append { at: at(30), open: false, outbox, ..append(1, 2, &["pushed"]) }).await.unwrap();
     assert_eq!(store.over(at(99), None, 9).await.unwrap(), [Over { since: at(30), root: id(1) }]);
     stays(1, 99, "its push is on its way").await;

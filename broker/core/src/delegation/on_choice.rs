@@ -22,7 +22,7 @@ const SHOWN: usize = 3;
 
 /// The structured form of the question.
 #[derive(Serialize)]
-struct Question<'a> {
+struct WhichAgent<'a> {
     question: &'static str,
     confidence: f64,
     candidates: &'a [Considered],
@@ -31,7 +31,7 @@ struct Question<'a> {
 impl Draft<'_> {
     /// A task for which nobody is named, and which is to be asked about or refused, as the choice says.
     pub(super) fn on_ask(&mut self, new: NewTask) -> Result<(), Refused> {
-        self.judged(new, |draft, new, audit| draft.ask(new, audit))
+        self.judged(new, Self::ask)
     }
 
     fn ask(&mut self, mut new: NewTask, audit: &mut audit::Delegation) -> Result<(), Refusal> {
@@ -88,7 +88,7 @@ impl Draft<'_> {
     fn ask_whom(&mut self, task: TaskId, choice: Choice) {
         let mut message = self.note(task, &text_of(&choice));
         let shown = choice.candidates.get(..SHOWN).unwrap_or(&choice.candidates);
-        let question = Question { question: "agent", confidence: choice.confidence, candidates: shown };
+        let question = WhichAgent { question: "agent", confidence: choice.confidence, candidates: shown };
         let data = serde_json::to_value(&question).ok();
         message.parts.extend(data.filter(|_| !shown.is_empty()).map(|data| Part::data(&data)));
         let refuses = choice.verdict == Verdict::OutOfScope;

@@ -9,7 +9,7 @@ use protocol::{Message, TaskState};
 
 use super::world::{World, candidate, choice, update};
 
-fn weighed(verdict: Verdict) -> Box<Choice> {
+fn weighed(verdict: Verdict) -> Choice {
     let considered = |agent: &str| Considered {
         agent: agent.to_owned(),
         description: format!("{agent} works"),
@@ -17,13 +17,13 @@ fn weighed(verdict: Verdict) -> Box<Choice> {
         why: vec!["its name is in the request".to_owned()],
     };
     let candidates = ["a", "b", "c", "d"].map(considered).to_vec();
-    Box::new(Choice { candidates, ..*choice(verdict) })
+    Choice { candidates, ..choice(verdict) }
 }
 
 fn ask(world: &mut World, parent: Option<TaskId>, verdict: Verdict) -> TaskId {
     let new = world.new_task(parent, BROKER_AGENT, RetryWish::default());
     let id = new.id;
-    world.feed(Input::Ask(Box::new(NewTask { choice: Some(weighed(verdict)), ..new }))).unwrap();
+    world.feed(Input::Ask(Box::new(NewTask { choice: Some(Box::new(weighed(verdict))), ..new }))).unwrap();
     id
 }
 
@@ -32,7 +32,7 @@ fn say(text: &str) -> Box<Message> {
 }
 
 fn choose(world: &mut World, task: TaskId, text: &str, agent: &str, verdict: Verdict) -> Result<(), Refusal> {
-    let to = Box::new(Candidate { choice: Some(choice(verdict)), ..candidate(agent) });
+    let to = Box::new(Candidate { choice: Some(Box::new(choice(verdict))), ..candidate(agent) });
     world.feed(Input::Choose { task, message: say(text), push: None, to })
 }
 
@@ -77,7 +77,7 @@ fn what_is_said_meanwhile_about_the_work_goes_along() {
             task: root,
             message: say("in French"),
             push: None,
-            choice: weighed(Verdict::Unsure),
+            choice: Box::new(weighed(Verdict::Unsure)),
         })
         .unwrap();
     assert_eq!(world.state(root), TaskState::InputRequired);
@@ -95,7 +95,7 @@ fn what_is_for_nobody_is_refused_with_the_reason_and_sent_to_nobody() {
 
     let mut world = World::new();
     let root = ask(&mut world, None, Verdict::Unsure);
-    let choice = weighed(Verdict::OutOfScope);
+    let choice = Box::new(weighed(Verdict::OutOfScope));
     world.feed(Input::AskAgain { task: root, message: say("never mind"), push: None, choice }).unwrap();
     assert_eq!(world.state(root), TaskState::Rejected);
 }
@@ -106,7 +106,7 @@ fn the_delegate_gets_no_more_than_was_asked_and_a_refusal_leaves_the_question() 
     let new = world.new_task(None, BROKER_AGENT, RetryWish::default());
     let root = new.id;
     let asked = Some(Scope::parse(["a2a:skill/f/*"]).unwrap());
-    let new = NewTask { choice: Some(weighed(Verdict::Unsure)), asked, ..new };
+    let new = NewTask { choice: Some(Box::new(weighed(Verdict::Unsure))), asked, ..new };
     world.feed(Input::Ask(Box::new(new))).unwrap();
     let held = |world: &World| world.tree.summary(root).unwrap().scope;
     assert!(held(&world).is_empty(), "nobody holds anything before it is chosen");

@@ -260,23 +260,9 @@ fn input(world: &mut World, step: &Step) -> Option<Input> {
         }
         Step::Ask { parent, verdict } => {
             let new = world.new_task(pick(&tasks, *parent), BROKER_AGENT, RetryWish::default());
-            Input::Ask(Box::new(NewTask { choice: Some(choice(*verdict)), ..new }))
+            Input::Ask(Box::new(NewTask { choice: Some(Box::new(choice(*verdict))), ..new }))
         }
-        Step::Answer { task, agent, verdict } => {
-            let id = world.fresh();
-            let message = Box::new(Message::user_text(format!("turn{id}"), "that one"));
-            let asking = |task: &TaskId| world.tree.asks_for_agent(*task).is_some();
-            let asking: Vec<TaskId> = tasks.iter().copied().filter(asking).collect();
-            let task = pick(if asking.is_empty() { &tasks } else { &asking }, *task)?;
-            let choice = choice(*verdict);
-            match agent {
-                None => Input::AskAgain { task, message, push: None, choice },
-                Some(agent) => {
-                    let to = Candidate { choice: Some(choice), ..candidate(AGENTS[*agent]) };
-                    Input::Choose { task, message, push: None, to: Box::new(to) }
-                }
-            }
-        }
+        Step::Answer { task, agent, verdict } => return answer(world, *task, *agent, *verdict),
         Step::HandOff { task, agent, admitted } => Input::HandOff(Box::new(NewHandOff {
             task: pick(&tasks, *task)?,
             held: Scope::top(),
@@ -333,15 +319,7 @@ fn input(world: &mut World, step: &Step) -> Option<Input> {
             let history = lacks.then(|| Message::user_text("first", "do it")).into_iter().collect();
             world.found(attempt, Task { history, ..snapshot(attempt, STATES[*what], Some("found")) })
         }
-        Step::Turn { task } => {
-            let id = world.fresh();
-            let message = Box::new(Message::user_text(format!("turn{id}"), "blue"));
-            // Mostly what is asked is answered, and now and then what is not.
-            let asks = |task: &TaskId| world.state(*task).is_interrupted();
-            let asking: Vec<TaskId> = tasks.iter().copied().filter(asks).collect();
-            let among = if asking.is_empty() || task.is_multiple_of(8) { &tasks } else { &asking };
-            Input::Turn { task: pick(among, *task)?, message, push: None }
-        }
+        Step::Turn { task } => return turn(world, *task),
         Step::Revoke { task } => Input::Revoke { task: pick(&tasks, *task)?, by: "alice".to_owned() },
         Step::Cancel { task } => Input::Cancel { task: pick(&tasks, *task)?, by: "alice".to_owned() },
         Step::CancelAnswered { attempt, confirmed } => {
@@ -360,6 +338,34 @@ fn input(world: &mut World, step: &Step) -> Option<Input> {
             return None;
         }
     })
+}
+
+/// What a caller says to whom it is asked whom a task is for; or to one that asks nothing of the kind.
+fn answer(world: &mut World, task: usize, agent: Option<usize>, verdict: Verdict) -> Option<Input> {
+    let (id, tasks) = (world.fresh(), world.tasks());
+    let message = Box::new(Message::user_text(format!("turn{id}"), "that one"));
+    let asking = |task: &TaskId| world.tree.asks_for_agent(*task).is_some();
+    let asking: Vec<TaskId> = tasks.iter().copied().filter(asking).collect();
+    let task = pick(if asking.is_empty() { &tasks } else { &asking }, task)?;
+    let choice = Box::new(choice(verdict));
+    Some(match agent {
+        None => Input::AskAgain { task, message, push: None, choice },
+        Some(agent) => {
+            let to = Box::new(Candidate { choice: Some(choice), ..candidate(AGENTS[agent]) });
+            Input::Choose { task, message, push: None, to }
+        }
+    })
+}
+
+fn turn(world: &mut World, task: usize) -> Option<Input> {
+    let tasks = world.tasks();
+    let id = world.fresh();
+    let message = Box::new(Message::user_text(format!("turn{id}"), "blue"));
+    // Mostly what is asked is answered, and now and then what is not.
+    let asks = |task: &TaskId| world.state(*task).is_interrupted();
+    let asking: Vec<TaskId> = tasks.iter().copied().filter(asks).collect();
+    let among = if asking.is_empty() || task.is_multiple_of(8) { &tasks } else { &asking };
+    Some(Input::Turn { task: pick(among, task)?, message, push: None })
 }
 
 /// What many random steps would hardly ever come to.

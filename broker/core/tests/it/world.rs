@@ -71,9 +71,9 @@ pub(crate) fn candidate(agent: &str) -> Candidate {
 }
 
 /// What came of weighing, without anybody weighed.
-pub(crate) fn choice(verdict: Verdict) -> Box<Choice> {
+pub(crate) fn choice(verdict: Verdict) -> Choice {
     let (candidates, excluded) = Default::default();
-    Box::new(Choice { verdict, confidence: 0.5, threshold: 0.8, candidates, excluded, considered: 2 })
+    Choice { verdict, confidence: 0.5, threshold: 0.8, candidates, excluded, considered: 2 }
 }
 
 /// A wish to try again this often, and elsewhere if need be.

@@ -1,9 +1,11 @@
 //! Choosing delegates, without beginning anything.
 
+use http::Response;
 use serde::Deserialize;
 use serde_json::json;
 
 use super::{Answered, Call, ok};
+use crate::northbound::reply::Body;
 use crate::service::AdviceWanted;
 
 /// What is to be done.
@@ -24,6 +26,6 @@ pub(super) async fn advise(call: &Call<'_>) -> Answered {
     Ok(ok(&call.broker.advise(&call.caller, wanted).await?))
 }
 
-pub(super) fn lint(call: &Call<'_>) -> Answered {
-    Ok(ok(&json!({ "findings": call.broker.lint_cards(&call.caller) })))
+pub(super) fn lint(call: &Call<'_>) -> Response<Body> {
+    ok(&json!({ "findings": call.broker.lint_cards(&call.caller) }))
 }

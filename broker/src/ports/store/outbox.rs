@@ -46,12 +46,14 @@ pub struct Trouble {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OutboxChange {
     /// It was set. A push of the same key goes on where it is, its trouble forgotten; another begins with what follows
-    /// the change.
+    /// the setting, be it in the same change.
     Set {
         /// Which one.
         key: OutboxKey,
         /// Which setting.
         set: u64,
+        /// The number in the tree of the record that follows it.
+        next: u64,
     },
     /// It was deleted.
     Delete(OutboxKey),

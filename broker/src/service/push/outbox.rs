@@ -64,15 +64,17 @@ impl Outbox {
     }
 }
 
-/// What a tree's new records make of its pushes.
-pub(in crate::service) fn changes(records: &[Record]) -> Vec<OutboxChange> {
+/// What a tree's new records, the first of which has that number in it, make of its pushes.
+pub(in crate::service) fn changes(records: &[Record], first: u64) -> Vec<OutboxChange> {
     let key = |record: &Record, id: &str| OutboxKey { task: record.task, config: id.to_owned() };
-    let change = |record: &Record| match &record.fact {
-        Fact::PushSet(config) => Some(OutboxChange::Set { key: key(record, &config.id), set: record.seq }),
+    let change = |(number, record): (u64, &Record)| match &record.fact {
+        Fact::PushSet(config) => {
+            Some(OutboxChange::Set { key: key(record, &config.id), set: record.seq, next: number + 1 })
+        }
         Fact::PushDeleted { id } => Some(OutboxChange::Delete(key(record, id))),
         _ => None,
     };
-    records.iter().filter_map(change).collect()
+    (first..).zip(records).filter_map(change).collect()
 }
 
 impl Broker {
@@ -95,10 +97,10 @@ impl Broker {
     /// Keeps the lanes true to records that have just become durable, and lets the workers look. Called with the
     /// tree locked, after `apply`.
     pub(in crate::service) fn push_records(self: &Arc<Self>, tree: &Tree, records: &[Record]) {
-        for change in changes(records) {
+        for change in changes(records, tree.version() - records.len() as u64) {
             match change {
-                OutboxChange::Set { key, set } => {
-                    self.outbox.lanes.set(key.clone(), tree.root(), set, tree.version());
+                OutboxChange::Set { key, set, next } => {
+                    self.outbox.lanes.set(key.clone(), tree.root(), set, next);
                     self.wake_push(key);
                 }
                 OutboxChange::Delete(key) => self.outbox.lanes.remove(&key),

@@ -163,8 +163,8 @@ impl Broker {
         }
         let asked =
             Asked::of(message).map_err(|wrong| error::invalid("message.metadata", &wrong.to_string()))?.agent;
-        let parts = message.parts.iter();
-        let as_data = parts.filter_map(|part| serde_json::from_str::<Pick>(part.raw().get()).ok()).next();
+        let mut parts = message.parts.iter();
+        let as_data = parts.find_map(|part| serde_json::from_str::<Pick>(part.raw().get()).ok());
         if let Some(name) = asked.or_else(|| as_data.map(|pick| pick.data.agent)) {
             return self.registry.get(&name).map(Some).ok_or_else(|| error::agent_not_found(&name));
         }

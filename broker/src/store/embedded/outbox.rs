@@ -81,17 +81,17 @@ pub(super) fn advance(
     Ok(true)
 }
 
-/// What a change of a tree, which then holds `next` records, makes of its pushes. Read before anything is written, so
+/// What a change of a tree makes of its pushes. Read before anything is written, so
 /// that a refusal leaves no trace.
 pub(super) fn prepare(
     tables: &Tables,
     pending: &Pending,
-    (root, next): (TaskId, u64),
+    root: TaskId,
     changes: Vec<OutboxChange>,
 ) -> Result<Vec<(OutboxKey, Option<OutboxRow>)>, StoreError> {
     let prepare = |change| match change {
         OutboxChange::Delete(key) => Ok((key, None)),
-        OutboxChange::Set { key, set } => {
+        OutboxChange::Set { key, set, next } => {
             let known = row(tables, pending, &key)?;
             let next = known.map_or(next, |known| known.next);
             Ok((key.clone(), Some(OutboxRow { key, root, set, next, trouble: None })))

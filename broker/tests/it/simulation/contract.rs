@@ -98,8 +98,11 @@ async fn take(store: &EmbeddedStore, disk: &mut Disk, step: &Step, number: u64) 
         }
         Step::Push { root, config, delete } => {
             let key = key(root, config);
-            let push =
-                if delete { OutboxChange::Delete(key) } else { OutboxChange::Set { key, set: number % 4 } };
+            let push = if delete {
+                OutboxChange::Delete(key)
+            } else {
+                OutboxChange::Set { key, set: number % 4, next: number }
+            };
             let change = Append { at, outbox: vec![push], ..append(root, head(disk, root), &["p"]) };
             [text(store.append(change.clone()).await), text(disk.append(change))]
         }

@@ -45,7 +45,6 @@ impl Disk {
         }
         let journal = self.journals.entry(change.root).or_default();
         journal.extend(change.records);
-        let next = journal.len() as u64;
         self.rows.extend(change.rows.into_iter().map(|row| (row.task, row)));
         if !change.open || self.over.contains_key(&change.root) {
             self.over.insert(change.root, change.at);
@@ -58,7 +57,7 @@ impl Disk {
         for push in change.outbox {
             match push {
                 OutboxChange::Delete(key) => drop(self.outbox.remove(&key)),
-                OutboxChange::Set { key, set } => {
+                OutboxChange::Set { key, set, next } => {
                     let next = self.outbox.get(&key).map_or(next, |known| known.next);
                     let row = OutboxRow { key: key.clone(), root: change.root, set, next, trouble: None };
                     self.outbox.insert(key, row);

@@ -248,7 +248,9 @@ impl World {
             state.is_broken = false;
             std::mem::take(&mut state.hidden)
         };
-        hidden.into_iter().for_each(|show| show(self));
+        for show in hidden {
+            show(self);
+        }
         let mut state = self.lock();
         state.started = Some(Instant::now());
         state.lives += 1;

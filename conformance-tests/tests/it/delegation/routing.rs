@@ -73,7 +73,7 @@ fn told<'t>(task: &'t Value, member: &str) -> &'t Value {
     task.pointer(&format!("{EXTENSION}/{member}")).unwrap_or(&Value::Null)
 }
 
-fn answer(id: &str, task: &Value, part: Value) -> Value {
+fn answer(id: &str, task: &Value, part: &Value) -> Value {
     json!({ "message": { "messageId": id, "role": "ROLE_USER", "taskId": task["id"], "parts": [part] } })
 }
 
@@ -119,10 +119,10 @@ async fn a_caller_is_asked_where_it_is_not_clear_also_across_a_crash_and_the_pic
     fleet.broker.crash();
     let unknown = fleet
         .broker
-        .rpc("", "SendMessage", answer("a0", &task, json!({ "data": { "agent": "nobody" } })))
+        .rpc("", "SendMessage", answer("a0", &task, &json!({ "data": { "agent": "nobody" } })))
         .await;
     assert_eq!(unknown["error"]["code"], -31404, "{unknown}");
-    let done = fleet.send(answer("a1", &task, json!({ "data": { "agent": "interpreter" } }))).await;
+    let done = fleet.send(answer("a1", &task, &json!({ "data": { "agent": "interpreter" } }))).await;
     assert_eq!((state(&done), &done["id"]), ("TASK_STATE_COMPLETED", &task["id"]), "{done}");
     assert_eq!(
         (told(&done, "agent"), &told(&done, "choice")["verdict"]),
@@ -141,7 +141,7 @@ async fn an_answer_that_says_more_is_weighed_with_what_was_said_and_goes_along()
     let task = fleet.send(wire::message("m", "Please take care of this for me")).await;
     assert_eq!(state(&task), "TASK_STATE_INPUT_REQUIRED", "{task}");
     let more = json!({ "text": "Will it rain tomorrow in Paris? Tell me the weather forecast" });
-    let done = fleet.send(answer("a1", &task, more)).await;
+    let done = fleet.send(answer("a1", &task, &more)).await;
     assert_eq!((state(&done), told(&done, "agent")), ("TASK_STATE_COMPLETED", &json!("weather")), "{done}");
 }
 

@@ -113,7 +113,7 @@ impl<'t> Pending<'t> {
         let rows: Vec<Option<TaskRow>> =
             change.rows.iter().map(|row| self.row(row.task)).collect::<Result<_, _>>()?;
         let after = expected + change.records.len() as u64;
-        let pushes = outbox::prepare(self.tables, &self.outbox, (root, after), change.outbox)?;
+        let pushes = outbox::prepare(self.tables, &self.outbox, root, change.outbox)?;
 
         if let Some((key, claim)) = claim {
             self.batch.insert(&self.tables.claims, key.clone(), encode(&claim)?);
