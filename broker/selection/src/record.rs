@@ -13,6 +13,8 @@ const VERIFICATION_WEIGHT: f32 = -1.0;
 const LATENCY_WEIGHT: f32 = -0.1;
 /// How many results of middling success every agent is taken to begin with.
 const PRIOR: f32 = 2.0;
+/// How much the latest task counts in how long tasks take.
+const NEWS: f32 = 0.2;
 /// Latency beyond which slower makes no difference, in factors of ten over a second.
 const MAX_SLOWNESS: f32 = 3.0;
 
@@ -30,6 +32,15 @@ pub struct Record {
 }
 
 impl Record {
+    /// One more task that went well, and how long it took.
+    #[expect(clippy::cast_precision_loss, reason = "milliseconds")]
+    pub fn note_success(&mut self, took_ms: Option<i64>) {
+        self.successes = self.successes.saturating_add(1);
+        let Some(took) = took_ms.map(|took| took.max(0) as f32) else { return };
+        let before = self.latency_ms.unwrap_or(took);
+        self.latency_ms = Some(before + (took - before) * NEWS);
+    }
+
     /// The parts of a score it makes; none for an agent without a past.
     #[expect(clippy::cast_precision_loss, reason = "counts of tasks")]
     pub(crate) fn contributions(&self) -> Vec<Contribution> {
