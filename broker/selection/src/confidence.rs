@@ -2,11 +2,11 @@
 //! the first candidate is right, the other that any candidate is: below a threshold of the one it is better to ask, of
 //! the other to refuse.
 
-use crate::features::Examination;
+use crate::features::{Examination, FEATURES};
 use crate::layer::{Weights, softmax, weighed};
 
 /// How many signals there are, the constant included.
-pub const SIGNALS: usize = 14;
+pub const SIGNALS: usize = 18;
 
 /// Their names, in order.
 pub const SIGNAL_NAMES: [&str; SIGNALS] = [
@@ -23,6 +23,10 @@ pub const SIGNAL_NAMES: [&str; SIGNALS] = [
     "covered_words",
     "length",
     "bare",
+    "share",
+    "share_lead",
+    "explained",
+    "relative_lead",
     "constant",
 ];
 
@@ -37,7 +41,7 @@ pub fn confidence_signals(weights: &Weights, examination: &Examination) -> [f32;
     signals(examination, &scores, examination.best(weights).unwrap_or_default())
 }
 
-/// What is seen of a ranking as a whole. `scores` are those of the leading, the best first; `best` is the place of the
+/// What is seen of a ranking as a whole. `scores` are those of the leading, in their order; `best` is the place of the
 /// best among them.
 fn signals(examination: &Examination, scores: &[f32], best: usize) -> [f32; SIGNALS] {
     let mut sorted = scores.to_vec();
@@ -48,27 +52,34 @@ fn signals(examination: &Examination, scores: &[f32], best: usize) -> [f32; SIGN
     let second = sorted.get(1).copied().unwrap_or(first - MAX_LOG_ODDS);
     let entropy: f32 = shares.iter().filter(|share| **share > 0.0).map(|share| -share * share.ln()).sum();
     let features = examination.leading.get(best).map(|examined| examined.features).unwrap_or_default();
-    let [_, _, _, _, _, _, prototype, _, _, _, best_sample, _, _, _, _, _, covered, ..] = features;
-    let bare = if features.get(24).is_some_and(|has| *has > 0.0) { 0.0 } else { 1.0 };
-    let [raw, raw_sample, above_usual] = examination.raw.get(best).copied().unwrap_or_default();
-    let gate = examination.leading.get(best).map_or(0.0, |examined| examined.gate);
+    let [_, _, _, _, prototype, _, _, covered, ..] = features;
+    let bare = if features.get(FEATURES - 2).is_some_and(|has| *has > 0.0) { 0.0 } else { 1.0 };
+    let seen = examination.seen.get(best).copied().unwrap_or_default();
+    let own_share = seen.share;
+    let rivals = examination.seen.iter().enumerate().filter(|(at, _)| *at != best);
+    let rival = rivals.map(|(_, one)| one.share).fold(0.0, f32::max);
     let [mean, spread] = examination.level;
     #[expect(clippy::cast_precision_loss, reason = "a number of words")]
     let words = (examination.words as f32).min(LONG);
+    let tenth = sorted.get(9).or(sorted.last()).copied().unwrap_or(first);
     [
         (share / (1.0 - share)).ln().clamp(-MAX_LOG_ODDS, MAX_LOG_ODDS),
         (first - second).min(MAX_LOG_ODDS),
         (-entropy).exp(),
         prototype,
-        raw,
-        raw_sample,
-        above_usual,
-        best_sample,
-        if spread > 0.0 { (gate - mean) / spread } else { 0.0 },
+        seen.prototype,
+        seen.sample,
+        seen.above_usual,
+        seen.centred_sample,
+        if spread > 0.0 { (seen.gate - mean) / spread } else { 0.0 },
         examination.coverage,
         covered,
         (1.0 + words).ln(),
         bare,
+        own_share,
+        own_share - rival,
+        examination.explained,
+        (first - second) / (first - tenth).max(1e-3),
         1.0,
     ]
 }

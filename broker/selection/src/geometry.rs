@@ -4,13 +4,12 @@
 //! (`head`): that is linear discriminant analysis, or a ridge regression of agents on vectors, in closed form.
 
 use crate::algebra::Cholesky;
-use crate::embedding::normalise;
+use crate::embedding::{Quantised, normalise};
 
 /// Steps of the whole numbers summed, in a length of one.
 const STEPS: f32 = 1_024.0;
-/// How far the spread is pulled towards being the same in all directions, as a share of its mean: of the head, and of
-/// the sharp one, which trusts the registry more.
-const SHRINKAGE: [f64; 2] = [1.0, 0.1];
+/// How far the spread is pulled towards being the same in all directions, as a share of its mean.
+const SHRINKAGE: f64 = 1.0;
 
 /// Sums over the vectors of a registry.
 #[derive(Debug, Clone)]
@@ -52,7 +51,7 @@ impl Moments {
 #[derive(Debug, Clone)]
 pub(crate) struct Geometry {
     mean: Vec<f32>,
-    spreads: Vec<Option<Cholesky>>,
+    spread: Option<Cholesky>,
 }
 
 impl Geometry {
@@ -71,17 +70,12 @@ impl Geometry {
             .collect();
         #[expect(clippy::cast_precision_loss, reason = "a number of dimensions")]
         let level = spread.iter().filter_map(|row| row.last()).sum::<f64>() / mean.len().max(1) as f64;
-        let mut pulled = 0.0;
-        let spreads = SHRINKAGE.map(|shrinkage| {
-            for row in &mut spread {
-                if let Some(own) = row.last_mut() {
-                    *own += (shrinkage - pulled) * level.max(f64::EPSILON);
-                }
+        for row in &mut spread {
+            if let Some(own) = row.last_mut() {
+                *own += SHRINKAGE * level.max(f64::EPSILON);
             }
-            pulled = shrinkage;
-            Cholesky::new(&spread)
-        });
-        Self { mean: mean.iter().map(|&x| x as f32).collect(), spreads: spreads.into() }
+        }
+        Self { mean: mean.iter().map(|&x| x as f32).collect(), spread: Cholesky::new(&spread) }
     }
 
     /// A vector without what all share, of length one.
@@ -91,20 +85,21 @@ impl Geometry {
         centred
     }
 
-    /// A request's direction in which its agent stands out most, of length one.
-    pub(crate) fn head(&self, vector: &[f32]) -> Vec<f32> {
-        self.towards(vector, 0)
+    /// The product of a vector with the mean.
+    pub(crate) fn usual(&self, vector: &Quantised) -> f32 {
+        let products = vector.bytes.iter().zip(&self.mean).map(|(&byte, mean)| f32::from(byte) * mean);
+        products.sum::<f32>() * vector.scale
     }
 
-    /// The same, trusting what is known of the registry more.
-    pub(crate) fn sharp_head(&self, vector: &[f32]) -> Vec<f32> {
-        self.towards(vector, 1)
+    /// The product of the mean with itself.
+    pub(crate) fn usual_length(&self) -> f32 {
+        self.mean.iter().map(|mean| mean * mean).sum()
     }
 
+    /// A request's direction in which its agent stands out most, of length one, from the centred one.
     #[expect(clippy::cast_possible_truncation, reason = "scaled to length one just after")]
-    fn towards(&self, vector: &[f32], which: usize) -> Vec<f32> {
-        let centred = self.centred(vector);
-        let Some(Some(spread)) = self.spreads.get(which) else { return centred };
+    pub(crate) fn head(&self, centred: &[f32]) -> Vec<f32> {
+        let Some(spread) = &self.spread else { return centred.to_vec() };
         let wide: Vec<f64> = centred.iter().map(|&x| f64::from(x)).collect();
         let mut head: Vec<f32> = spread.solve(&wide).iter().map(|&x| x as f32).collect();
         normalise(&mut head);

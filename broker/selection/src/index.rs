@@ -8,7 +8,7 @@ mod matrix;
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
-pub(crate) use entry::{Entry, MAX_EXAMPLES};
+pub(crate) use entry::Entry;
 pub(crate) use matrix::Matrix;
 
 use crate::agent::Agent;

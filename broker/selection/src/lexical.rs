@@ -1,21 +1,24 @@
 //! BM25 over the fields of cards: how much of a request's words stands in an agent's name, description, skills, tags and
 //! examples. An agent is added, replaced or removed without touching what is kept of the others; only counts are shared.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+mod scores;
+
+use std::collections::{BTreeMap, HashMap};
+
+pub(crate) use scores::MEASURES;
 
 use crate::agent::Agent;
-use crate::index::MAX_EXAMPLES;
 use crate::text::words;
 
 /// The fields of a card.
-pub(crate) const FIELDS: usize = 5;
-/// How soon more of the same word stops counting.
-const SATURATION: f32 = 1.2;
-/// How much a long field's words count less.
-const LENGTH_WEIGHT: f32 = 0.5;
+const FIELDS: usize = 5;
+/// A word is common if more than one in so many agents has it, and more than [`COMMON_FROM`].
+const COMMON_SHARE: usize = 16;
+/// Agents up to which no word is common.
+const COMMON_FROM: usize = 1_024;
 
 /// A word's place in the index.
-pub(crate) type Term = u32;
+type Term = u32;
 
 /// How often a word stands in each field of one agent.
 #[derive(Debug, Clone, Copy)]
@@ -29,8 +32,6 @@ struct Posting {
 struct Document {
     terms: Vec<Term>,
     name: Vec<Term>,
-    /// The words of each example.
-    examples: Vec<Box<[Term]>>,
 }
 
 /// The words of all agents.
@@ -46,15 +47,26 @@ pub(crate) struct Lexical {
     count: usize,
 }
 
-/// The words of a request, each once, by their place in the index.
+/// A word of a request, its place (none if no card has it) and its weight.
+type Word = (String, Option<Term>, f32);
+
+/// The words of a request, each once, the rarest first.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Wanted {
-    /// The word, its place (none if no card has it) and its weight.
-    pub(crate) words: Vec<(String, Option<Term>, f32)>,
+    words: Vec<Word>,
+    /// How many of them are rare.
+    rare: usize,
     /// The weights of all, together.
-    pub(crate) weight: f32,
+    weight: f32,
     /// The share of that weight in words some card has.
     pub(crate) coverage: f32,
+}
+
+impl Wanted {
+    /// How many words there are.
+    pub(crate) fn count(&self) -> usize {
+        self.words.len()
+    }
 }
 
 impl Lexical {
@@ -79,11 +91,6 @@ impl Lexical {
                 *length = u16::try_from(words.len()).unwrap_or(u16::MAX);
                 *total += u64::from(*length);
             }
-        }
-        for example in agent.examples().take(MAX_EXAMPLES) {
-            // In the order of the words, not of their places, which depend on who came first.
-            let words: BTreeSet<String> = words(example).into_iter().collect();
-            document.examples.push(words.iter().map(|word| self.term(word)).collect());
         }
         for (&term, &counts) in &counts {
             document.terms.push(term);
@@ -125,12 +132,13 @@ impl Lexical {
     pub(crate) fn wanted(&self, request: &str) -> Wanted {
         let mut wanted = Wanted::default();
         let mut known = 0.0;
+        let common = COMMON_FROM.max(self.count / COMMON_SHARE);
         let mut words = words(request);
         words.sort_unstable();
         words.dedup();
         for word in words {
             let term = self.terms.get(word.as_str()).copied();
-            let agents = term.and_then(|term| self.postings.get(term as usize)).map_or(0, Vec::len);
+            let agents = self.agents_with(term);
             let weight = self.rarity(agents);
             wanted.weight += weight;
             if agents > 0 {
@@ -138,42 +146,12 @@ impl Lexical {
             }
             wanted.words.push((word, term.filter(|_| agents > 0), weight));
         }
+        wanted.words.sort_by(|a, b| b.2.total_cmp(&a.2).then_with(|| a.0.cmp(&b.0)));
         if wanted.weight > 0.0 {
             wanted.coverage = known / wanted.weight;
         }
+        wanted.rare = wanted.words.partition_point(|(_, term, _)| self.agents_with(*term) <= common);
         wanted
-    }
-
-    /// Adds to the score of each slot what the request's words are worth there, as a share of the request's weight:
-    /// the BM25 of each field, and of all fields as one, times its weight.
-    pub(crate) fn add_scores(&self, wanted: &Wanted, weights: &[f32; FIELDS + 1], scores: &mut [f32]) {
-        let means = self.mean_lengths();
-        for (_, term, rarity) in &wanted.words {
-            let Some(postings) = term.and_then(|term| self.postings.get(term as usize)) else { continue };
-            let share = rarity / wanted.weight;
-            for posting in postings {
-                let slot = posting.slot as usize;
-                if let (Some(score), Some(lengths)) = (scores.get_mut(slot), self.lengths.get(slot)) {
-                    *score += share * bm25(posting, lengths, &means, weights).iter().sum::<f32>();
-                }
-            }
-        }
-    }
-
-    /// The same for one slot, each field by itself.
-    pub(crate) fn fields(&self, wanted: &Wanted, slot: u32) -> [f32; FIELDS + 1] {
-        let means = self.mean_lengths();
-        let mut fields = [0.0; FIELDS + 1];
-        let Some(lengths) = self.lengths.get(slot as usize) else { return fields };
-        for (_, term, rarity) in &wanted.words {
-            let Some(postings) = term.and_then(|term| self.postings.get(term as usize)) else { continue };
-            let Ok(at) = postings.binary_search_by_key(&slot, |posting| posting.slot) else { continue };
-            let Some(posting) = postings.get(at) else { continue };
-            for (field, part) in fields.iter_mut().zip(bm25(posting, lengths, &means, &[1.0; FIELDS + 1])) {
-                *field += rarity / wanted.weight * part;
-            }
-        }
-        fields
     }
 
     /// The request's words that stand in an agent's card, the weightiest first, each with its share of the weight.
@@ -204,27 +182,6 @@ impl Lexical {
         if all > 0.0 { found / all } else { 0.0 }
     }
 
-    /// How like the request the likest example is, by its words: the cosine of their weights.
-    pub(crate) fn overlap(&self, wanted: &Wanted, slot: u32) -> f32 {
-        let Some(document) = self.documents.get(slot as usize) else { return 0.0 };
-        let own: f32 = wanted.words.iter().map(|(_, _, weight)| weight * weight).sum();
-        let mut best = 0_f32;
-        for example in &document.examples {
-            let (mut all, mut shared) = (0.0, 0.0);
-            for &term in example {
-                let weight = self.rarity(self.postings.get(term as usize).map_or(0, Vec::len));
-                all += weight * weight;
-                if wanted.words.iter().any(|(_, wanted, _)| *wanted == Some(term)) {
-                    shared += weight * weight;
-                }
-            }
-            if shared > 0.0 {
-                best = best.max(shared / (own * all).sqrt());
-            }
-        }
-        best
-    }
-
     /// Bytes kept, about.
     pub(crate) fn bytes(&self) -> usize {
         let words: usize = self.terms.keys().map(|word| word.len() + size_of::<(Box<str>, Term)>() + 1).sum();
@@ -249,46 +206,16 @@ impl Lexical {
         term
     }
 
+    fn agents_with(&self, term: Option<Term>) -> usize {
+        term.and_then(|term| self.postings.get(term as usize)).map_or(0, Vec::len)
+    }
+
     /// The weight of a word that this many agents have.
     #[expect(clippy::cast_precision_loss, reason = "counts of agents")]
     fn rarity(&self, agents: usize) -> f32 {
         let (all, agents) = (self.count as f32, agents as f32);
         (1.0 + (all - agents + 0.5) / (agents + 0.5)).ln()
     }
-
-    #[expect(clippy::cast_precision_loss, reason = "counts of words")]
-    fn mean_lengths(&self) -> [f32; FIELDS] {
-        self.totals.map(|total| (total as f32 / self.count.max(1) as f32).max(1.0))
-    }
-}
-
-/// What one word is worth in each field of an agent, and in all as one, times its weight, its rarity aside.
-fn bm25(
-    posting: &Posting,
-    lengths: &[u16; FIELDS],
-    means: &[f32; FIELDS],
-    weights: &[f32; FIELDS + 1],
-) -> [f32; FIELDS + 1] {
-    let mut parts = [0.0; FIELDS + 1];
-    let [fields @ .., whole] = &mut parts;
-    let [of_fields @ .., of_whole] = weights;
-    let (mut count, mut length, mut mean) = (0.0, 0.0, 0.0);
-    let all = fields.iter_mut().zip(&posting.counts).zip(lengths).zip(means).zip(of_fields);
-    for ((((part, &own), &words), &usual), &weight) in all {
-        length += f32::from(words);
-        mean += usual;
-        count += f32::from(own);
-        if own > 0 && weight != 0.0 {
-            *part = weight * saturated(f32::from(own), f32::from(words) / usual);
-        }
-    }
-    *whole = of_whole * saturated(count, length / mean);
-    parts
-}
-
-/// How much a word counts that stands so often in a field so many times as long as others.
-fn saturated(count: f32, length: f32) -> f32 {
-    count * (SATURATION + 1.0) / (count + SATURATION * (1.0 - LENGTH_WEIGHT + LENGTH_WEIGHT * length))
 }
 
 /// The texts of name, description, skills, tags and examples.

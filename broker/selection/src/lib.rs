@@ -12,11 +12,13 @@ mod features;
 mod geometry;
 mod index;
 mod layer;
+mod leading;
 mod lexical;
 pub mod lint;
 mod outcomes;
 mod ranking;
 mod record;
+mod rivals;
 pub mod text;
 
 pub use agent::{Agent, Skill};
@@ -24,9 +26,10 @@ pub use confidence::{SIGNAL_NAMES, SIGNALS, confidence_signals};
 #[cfg(feature = "minilm")]
 pub use embedding::MiniLm;
 pub use embedding::{EmbedError, Embedder, Quantised, Table, TableError, normalise};
-pub use features::{COMPLETE, Examination, Examined, FAILED_WEIGHT, FEATURES, LEADING, NAMES, Row};
+pub use features::{COMPLETE, Examination, Examined, FAILED_WEIGHT, FEATURES, NAMES, Row};
 pub use index::Index;
 pub use layer::{Weights, WeightsError};
+pub use leading::LEADING;
 pub use outcomes::{Learned, MAX_BAD, MAX_GOOD, Outcome, OutcomeError, OutcomeKind, Outcomes};
 pub use ranking::{Candidate, Contribution, Query, Ranking};
 pub use record::Record;

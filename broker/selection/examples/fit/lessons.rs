@@ -139,7 +139,7 @@ impl Lessons {
 
 /// A gate that is good enough to find the leading by.
 fn gate_weights() -> Weights {
-    Weights { gate: [0.0, 4.0, 4.0, 4.0, 0.0, 10.0, 10.0, 20.0], ..Weights::default() }
+    Weights { gate: [5.0, 5.0, 2.0, 5.0, 9.0, 10.0], ..Weights::default() }
 }
 
 fn look(index: &Index, weights: &Weights, text: &str, eligible: &dyn Fn(&str) -> bool) -> Examination {

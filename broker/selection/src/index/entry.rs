@@ -12,7 +12,7 @@ const LEARNED_WEIGHT: f32 = 1.0;
 /// What is taken for the nearness of samples to a prototype where there are none.
 const LONE_COHESION: f32 = 0.7;
 /// Most examples of one card that are kept as vectors.
-pub(crate) const MAX_EXAMPLES: usize = 64;
+const MAX_EXAMPLES: usize = 64;
 
 /// The vectors of one agent.
 #[derive(Debug, Clone)]
@@ -73,11 +73,6 @@ impl Entry {
     /// The mean of all.
     pub(crate) fn prototype(&self) -> &[f32] {
         &self.prototype
-    }
-
-    /// Whether the card has examples.
-    pub(crate) fn has_examples(&self) -> bool {
-        !self.examples.is_empty()
     }
 
     /// Requests the agent is known to be right for: the card's examples, then what was learned.

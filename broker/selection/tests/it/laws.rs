@@ -79,6 +79,29 @@ fn an_agent_removed_is_not_found_and_one_not_eligible_is_not_named() {
 }
 
 #[test]
+fn common_words_are_never_skipped_where_they_decide() {
+    // Enough agents that most words are common, each with its own mixture of few words.
+    let words = |number: usize| (0..6).map(move |at| WORDS[(number / 12_usize.pow(at) + number) % 12]);
+    let many: Vec<Agent> = (0..1_400)
+        .map(|number| agent(&format!("a{number}"), &words(number).collect::<Vec<_>>().join(" "), &[]))
+        .collect();
+    let index = index(&many);
+    let leading = |eligible: &dyn Fn(&str) -> bool| -> Vec<String> {
+        let query = Query { text: "pay the tax on the trip by bank", eligible, records: &BTreeMap::new() };
+        index.examine(&weights(), &query).unwrap().leading.into_iter().map(|one| one.id).collect()
+    };
+    let found = leading(&|_| true);
+    assert_eq!(found.len(), broker_selection::LEADING);
+    let last = found.last().unwrap();
+    // Of two agents alone all words are looked up: nobody left out may be before the last that was found.
+    for other in many.iter().step_by(9).filter(|other| !found.contains(&other.id)) {
+        assert_eq!(&leading(&|id| id == last || id == other.id)[0], last, "{}", other.id);
+    }
+    let rest = leading(&|id| id == last || !found.contains(&id.to_owned()));
+    assert_eq!(&rest[0], last);
+}
+
+#[test]
 fn nobody_to_choose_from_is_no_confidence() {
     let ranking = rank(&index(&[]), "will it rain");
     assert!(ranking.candidates.is_empty());
