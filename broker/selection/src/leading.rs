@@ -3,7 +3,8 @@
 use crate::index::Index;
 use crate::lexical::{Lexical, MEASURES, Wanted};
 
-/// How many agents all features are taken of.
+/// How many agents all features are taken of. Of the labelled sets' requests to learn from, the right agent is not among
+/// them in 2 of 100 of plugins, 2 of 1,000 of clinc150 and none of sealtools (`examples/measure`, `leading`).
 pub const LEADING: usize = 64;
 
 /// The eligible agents with the highest scores by the gate, ties by id. Exact, though common words are not looked up
