@@ -26,7 +26,8 @@ pub use self::tls::TlsConfig;
 pub use self::units::{ByteSize, Span};
 use crate::ports::agent_auth::AgentAuth;
 use crate::service::{
-    IssuerSettings, KeyOptions, NewAgent, Principals, PushOptions, Retention, is_agent_name, read_card_keys,
+    AcceptanceOptions, IssuerSettings, KeyOptions, NewAgent, Principals, PushOptions, Retention,
+    is_agent_name, read_card_keys,
 };
 use crate::{northbound, store};
 
@@ -47,6 +48,7 @@ pub struct Config {
     pub grants: GrantsConfig,
     pub cards: CardsConfig,
     pub audit: AuditConfig,
+    pub acceptance: AcceptanceConfig,
     pub push: PushConfig,
     pub log: LogConfig,
     pub principals: Vec<PrincipalConfig>,
@@ -138,6 +140,17 @@ section! { CardsConfig {
 section! { AuditConfig {
     refusal_window: Span = Span::seconds(10),
 }}
+
+section! { AcceptanceConfig {
+    timeout: Span = Span::seconds(2),
+}}
+
+impl AcceptanceConfig {
+    /// How results are checked.
+    pub fn options(&self) -> AcceptanceOptions {
+        AcceptanceOptions { timeout: self.timeout.0 }
+    }
+}
 
 section! { LogConfig {
     level: String = "info,fjall=warn,lsm_tree=warn".to_owned(),

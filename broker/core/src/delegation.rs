@@ -12,6 +12,7 @@ mod draft;
 pub mod input;
 mod on_agent;
 mod on_cancel;
+mod on_check;
 mod on_delegate;
 mod on_escalation;
 mod on_failed;
@@ -38,7 +39,7 @@ use self::draft::Draft;
 use self::input::Input;
 use self::purses::PurseId;
 use self::slots::Slots;
-use self::state::{Body, Node, Phase, Progress, Turn, bytes_of, status_bytes};
+use self::state::{Body, Checking, Node, Phase, Progress, Turn, bytes_of, status_bytes};
 use crate::TaskId;
 use crate::audit::Event;
 use crate::error::Refused;
@@ -142,6 +143,7 @@ impl Tree {
             Input::Agent { attempt, event } => draft.on_agent(attempt, *event),
             Input::Found { attempt, task, latest } => draft.on_found(attempt, *task, &latest),
             Input::Taken { attempt, latest } => draft.on_taken(attempt, &latest),
+            Input::Checked { attempt, verdict, judge } => draft.on_checked(attempt, verdict, judge),
             Input::Admitted { attempt } => draft.on_admitted(attempt),
             Input::Failed { attempt, failure, jitter } => draft.on_failed(attempt, &failure, jitter),
             Input::Reassign { attempt, to } => draft.on_reassign(attempt, *to)?,
@@ -224,9 +226,23 @@ impl Tree {
         self.lineage(task).all(Node::is_granted) && self.nodes.get(task).is_some()
     }
 
-    /// Whether `task` is `ancestor` or below it.
+    /// Whether `task` is `ancestor` or below it, for whoever works on that one: who judges its result is none of its
+    /// business.
     pub fn is_within(&self, task: TaskId, ancestor: TaskId) -> bool {
-        self.lineage(task).any(|node| node.id == ancestor)
+        self.reach(task).any(|node| node.id == ancestor)
+    }
+
+    /// The task and those above it whose agents have to do with it, nearest first.
+    fn reach(&self, task: TaskId) -> impl Iterator<Item = &Node> {
+        let above = |node: &&Node| self.nodes.get(node.submission.parent.filter(|_| !self.is_judge(node))?);
+        std::iter::successors(self.nodes.get(task), above)
+    }
+
+    /// Whether a task asks a judge: the broker delegated it, and not for a task of its own.
+    fn is_judge(&self, node: &Node) -> bool {
+        let parent = node.submission.parent.and_then(|parent| self.nodes.get(parent));
+        node.submission.caller == BROKER_AGENT
+            && parent.is_some_and(|parent| parent.submission.group.is_none())
     }
 
     /// The task and its ancestors, nearest first.
@@ -302,6 +318,14 @@ fn apply_to_node(node: &mut Node, record: &Record) {
     node.seq = record.seq;
     match &record.fact {
         Fact::Submitted(_) | Fact::Resolved { .. } => {}
+        // What was withheld is kept already.
+        Fact::Artifact(_) | Fact::Said(_) | Fact::Metadata(_) if node.submission.accept().is_some() => {}
+        Fact::Withheld(fact) => {
+            if let Fact::Artifact(_) = **fact {
+                node.regain_contact(record.at);
+            }
+            node.bytes += bytes_of(fact);
+        }
         Fact::Metadata(metadata) => node.bytes += bytes_of(metadata),
         Fact::AttemptScheduled { number, not_before } => {
             node.begin_attempt(*number, Progress::Scheduled { not_before: *not_before });
@@ -364,6 +388,23 @@ fn apply_to_node(node: &mut Node, record: &Record) {
             node.end_live_attempt();
             node.phase = Phase::Held(Arc::new((**outcome).clone()));
         }
+        Fact::Checking(outcome) => {
+            node.end_live_attempt();
+            let outcome = (**outcome).clone();
+            node.phase = Phase::Checking(Arc::new(Checking { outcome, judging: None }));
+        }
+        Fact::Judging { judge, verdict } => {
+            if let Phase::Checking(checking) = &node.phase {
+                let (outcome, judging) = (checking.outcome.clone(), Some((*judge, (**verdict).clone())));
+                node.phase = Phase::Checking(Arc::new(Checking { outcome, judging }));
+            }
+        }
+        Fact::Checked { verdict, .. } => {
+            node.verdict = Some(Arc::new((**verdict).clone()));
+            // Before anything was shown, the next attempt may still answer with one message.
+            let is_shown = node.state != TaskState::Submitted;
+            node.phase = if is_shown { Phase::Working } else { Phase::Submitted };
+        }
         Fact::Closing { outcome, give_up } => {
             let outcome = Arc::new((**outcome).clone());
             node.phase = Phase::Closing { outcome, give_up: *give_up };
@@ -394,7 +435,10 @@ fn apply_to_body(bodies: &mut Slots<Body>, record: &Record) {
     let Some(body) = bodies.get_mut(record.task) else { return };
     match &record.fact {
         Fact::Status(status) => body.set_status(status.message.as_ref()),
-        Fact::Ended(outcome) => body.set_status(outcome.message.as_ref()),
+        Fact::Ended(outcome) => {
+            body.set_status(outcome.message.as_ref());
+            body.drop_withheld();
+        }
         Fact::Bubbled(bubble) => body.set_status(bubble.message.as_ref()),
         Fact::Said(message) | Fact::Turn { message, .. } | Fact::PassedOn { message, .. } => {
             body.say(message);
@@ -403,6 +447,9 @@ fn apply_to_body(bodies: &mut Slots<Body>, record: &Record) {
             protocol::merge_artifact(&mut body.artifacts, &piece.artifact, piece.append);
         }
         Fact::Metadata(metadata) => body.metadata = (**metadata).clone(),
+        Fact::Withheld(fact) => body.withhold(fact),
+        // The one attempt is over, another one begins anew.
+        Fact::AttemptEnded { .. } => body.drop_withheld(),
         _ => {}
     }
 }

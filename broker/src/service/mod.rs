@@ -1,6 +1,7 @@
 //! The broker's operations: each asks the core what should happen and makes it happen through the ports.
 //! Northbound adapters call it; it knows nothing of HTTP, and of storage and agents only their ports.
 
+mod acceptance;
 mod accounts;
 mod admission;
 mod agents;
@@ -35,6 +36,8 @@ use broker_core::delegation::input::Input;
 use broker_core::sabotage::{Guard, removed};
 use broker_core::{Limits, Timestamp};
 
+pub use self::acceptance::AcceptanceOptions;
+use self::acceptance::Checks;
 pub use self::accounts::Accounts;
 pub use self::admission::AdmissionOptions;
 use self::admission::{Place, Places};
@@ -143,6 +146,8 @@ pub struct Settings {
     pub card_life: CardOptions,
     /// How agents are probed.
     pub probing: ProbeOptions,
+    /// How results are checked.
+    pub acceptance: AcceptanceOptions,
 }
 
 /// How agents that went quiet are asked.
@@ -200,6 +205,7 @@ pub struct Broker {
     open_tasks: OpenTasks,
     outbox: Outbox,
     hooks: Hooks,
+    checks: Checks,
 }
 
 impl Broker {
@@ -239,6 +245,7 @@ impl Broker {
             open_tasks: OpenTasks::new(settings.max_open_tasks),
             outbox: Outbox::new(settings.push, notifier),
             hooks: Hooks::default(),
+            checks: Checks::new(settings.acceptance),
             limits: settings.limits,
             recovery: settings.recovery,
             public_url: settings.public_url,

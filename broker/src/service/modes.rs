@@ -127,6 +127,7 @@ impl Begun {
             budget: Ceilings::default(),
             policy: self.policy.clone(),
             push: None,
+            specification: None,
         }
     }
 }

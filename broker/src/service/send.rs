@@ -380,6 +380,7 @@ impl Begun {
             budget: asked.budget,
             policy: self.policy,
             push: self.push,
+            specification: asked.specification,
         }
     }
 }

@@ -10,7 +10,7 @@ use protocol::{
 use super::action::Action;
 use super::draft::{Draft, agent_message_id};
 use super::input::{AttemptId, Failure};
-use super::state::{Node, Phase, Question, Turn, bytes_of, status_bytes};
+use super::state::{Body, Node, Phase, Question, Turn, bytes_of, status_bytes};
 use crate::TaskId;
 use crate::extension;
 use crate::journal::{ArtifactFact, AttemptOutcome, Fact, Origin, Outcome, StatusFact};
@@ -181,7 +181,11 @@ impl Draft<'_> {
         };
         let artifacts = match event {
             StreamResponse::Task(task) => task.artifacts.len(),
-            _ => self.tree.bodies.get(task).map_or(0, |body| body.artifacts.len()),
+            _ => self
+                .tree
+                .bodies
+                .get(task)
+                .map_or(0, |body| body.artifacts.len().max(body.withheld_artifacts.len())),
         };
         if artifacts > MAX_ARTIFACTS {
             return Some(format!("the agent's task has more than {MAX_ARTIFACTS} artifacts"));
@@ -215,7 +219,7 @@ impl Draft<'_> {
         let said: Vec<Message> = task.history.into_iter().filter(is_news).collect();
         for message in said {
             let message = self.northbound_message(id, message);
-            self.record(id, Fact::Said(Box::new(message)));
+            self.produce(id, Fact::Said(Box::new(message)));
         }
         for artifact in task.artifacts {
             if !self.has_artifact(id, &artifact) {
@@ -224,9 +228,8 @@ impl Draft<'_> {
             }
         }
         let metadata = extension::without_broker_data(task.metadata);
-        let known = self.tree.bodies.get(id).map(|body| &body.metadata);
-        if !metadata.is_empty() && known != Some(&metadata) {
-            self.record(id, Fact::Metadata(Box::new(metadata)));
+        if !metadata.is_empty() && !self.is_known_metadata(id, &metadata) {
+            self.produce(id, Fact::Metadata(Box::new(metadata)));
         }
         self.on_status(attempt, task.status, Metadata::default());
     }
@@ -240,7 +243,13 @@ impl Draft<'_> {
     /// The messages that the history or a status has shown.
     fn shown_messages(&self, task: TaskId) -> impl Iterator<Item = &Message> {
         let body = self.tree.bodies.get(task);
-        body.into_iter().flat_map(|body| body.status_message.iter().chain(&body.history))
+        body.into_iter().flat_map(|body| {
+            let withheld = body.withheld.iter().filter_map(|fact| match fact {
+                Fact::Said(message) => Some(&**message),
+                _ => None,
+            });
+            body.status_message.iter().chain(&body.history).chain(withheld)
+        })
     }
 
     /// Their ids, for whoever has many to look up.
@@ -250,7 +259,16 @@ impl Draft<'_> {
 
     fn has_artifact(&self, task: TaskId, artifact: &Artifact) -> bool {
         let northbound = extension::clean_artifact(artifact.clone());
-        self.tree.bodies.get(task).is_some_and(|body| body.artifacts.contains(&northbound))
+        let has = |body: &Body| {
+            body.artifacts.contains(&northbound) || body.withheld_artifacts.contains(&northbound)
+        };
+        self.tree.bodies.get(task).is_some_and(has)
+    }
+
+    fn is_known_metadata(&self, task: TaskId, metadata: &Metadata) -> bool {
+        let is_withheld = |fact: &Fact| matches!(fact, Fact::Metadata(withheld) if **withheld == *metadata);
+        let knows = |body: &Body| body.metadata == *metadata || body.withheld.iter().any(is_withheld);
+        self.tree.bodies.get(task).is_some_and(knows)
     }
 
     fn on_artifact(&mut self, task: TaskId, update: TaskArtifactUpdateEvent) {
@@ -265,7 +283,7 @@ impl Draft<'_> {
             last_chunk: update.last_chunk,
             metadata: extension::without_broker_data(update.metadata),
         };
-        self.record(task, Fact::Artifact(Box::new(piece)));
+        self.produce(task, Fact::Artifact(Box::new(piece)));
     }
 
     fn on_status(&mut self, attempt: AttemptId, status: TaskStatus, metadata: Metadata) {
@@ -291,8 +309,9 @@ impl Draft<'_> {
 
     /// An agent at work that says it used up more than the task has left is stopped.
     fn stop_overspending(&mut self, task: TaskId) {
-        let is_at_work =
-            |node: &Node| !matches!(node.phase, Phase::Held(_) | Phase::Closing { .. } | Phase::Ended);
+        let is_at_work = |node: &Node| {
+            !matches!(node.phase, Phase::Held(_) | Phase::Checking(_) | Phase::Closing { .. } | Phase::Ended)
+        };
         if self.node(task).is_some_and(is_at_work)
             && let Some(exhausted) = self.is_overspent(task)
         {
@@ -309,7 +328,7 @@ impl Draft<'_> {
         let open_children = self.node(task).map_or(0, |node| node.open_children);
         let open_children = if removed(Guard::HeldParents) { 0 } else { open_children };
         match (outcome.state, open_children) {
-            (_, 0) => self.end(task, outcome),
+            (_, 0) => self.complete(task, outcome),
             (TaskState::Completed, _) => self.record(task, Fact::Held(Box::new(outcome))),
             _ => {
                 let (number, reported) = (attempt.number, AttemptOutcome::Reported);
@@ -344,7 +363,7 @@ impl Draft<'_> {
         // What is shown may be the question of a task below.
         let stands = match &node.phase {
             Phase::Asking(asks) => *asks == status.state,
-            Phase::Working | Phase::Held(_) => status.state == TaskState::Working,
+            Phase::Working | Phase::Held(_) | Phase::Checking(_) => status.state == TaskState::Working,
             Phase::Submitted | Phase::Closing { .. } | Phase::Ended => false,
         };
         let same_message = status.message.as_deref().is_none_or(|message| !self.is_news(task, message));

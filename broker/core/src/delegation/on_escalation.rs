@@ -152,5 +152,6 @@ fn in_place(node: &Node, id: TaskId, holder: TaskId, asked: Scope, to: Candidate
         budget: submission.terms.purses.first().map(|purse| purse.ceilings).unwrap_or_default(),
         policy: to.policy,
         push: None,
+        specification: submission.specification.clone(),
     }
 }

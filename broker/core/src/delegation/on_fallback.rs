@@ -131,5 +131,6 @@ fn asked_anew(node: &Node, to: Candidate, ledger: &purses::Purses) -> NewTask {
         budget: node.left_of_budget(ledger),
         policy: to.policy,
         push: None,
+        specification: None,
     }
 }

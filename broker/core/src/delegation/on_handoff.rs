@@ -108,6 +108,7 @@ fn as_delegated(node: &Node, asked: NewHandOff, left: Ceilings) -> NewTask {
         budget,
         policy: asked.to.policy,
         push: None,
+        specification: None,
     }
 }
 

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use broker_acceptance::{Acceptance, Specification};
 use broker_core::delegation::BROKER_AGENT;
-use broker_core::delegation::action::{Action, Search};
+use broker_core::delegation::action::{Action, Check, Search};
 use broker_core::delegation::input::{AgentFacts, AttemptId, Candidate, Failure, Input, NewTask, RetryWish};
 use broker_core::journal::{Fallback, Record};
 use broker_core::{Decision, Limits, Refusal, TaskId, Timestamp, Tree};
@@ -29,8 +30,12 @@ pub(crate) struct World {
     pub(crate) queued: Vec<AttemptId>,
     /// Attempts another delegate is looked for.
     pub(crate) seeking: Vec<Search>,
+    /// Results to be checked.
+    pub(crate) checking: Vec<Check>,
     /// Every message sent to an agent, by its message id.
     pub(crate) sent: Vec<String>,
+    /// Those messages.
+    pub(crate) messages: Vec<Message>,
     /// The latest of them, task by task, as whoever listens knows it.
     latest: BTreeMap<TaskId, String>,
     next_id: u128,
@@ -62,6 +67,14 @@ pub(crate) fn candidate(agent: &str) -> Candidate {
     Candidate { agent: facts(agent), agent_context: format!("context-{agent}"), policy: None, admitted: true }
 }
 
+/// What is accepted where a test has something accepted.
+pub(crate) fn accepting(judged: bool) -> Option<Box<Specification>> {
+    let judge = if judged { r#", "judge": {"agent": "f", "rubric": "be kind"}"# } else { "" };
+    let accept = format!(r#"{{"max_bytes": 1000{judge}}}"#);
+    let accept: Acceptance = serde_json::from_str(&accept).unwrap();
+    Some(Box::new(Specification { accept: Some(accept), ..Specification::default() }))
+}
+
 /// A wish to try again this often, and elsewhere if need be.
 pub(crate) fn retries(max_attempts: u32, idempotent: bool, fallback: Fallback) -> RetryWish {
     RetryWish { max_attempts: Some(max_attempts), idempotent: Some(idempotent), fallback: Some(fallback) }
@@ -79,7 +92,9 @@ impl World {
             canceling: Vec::new(),
             queued: Vec::new(),
             seeking: Vec::new(),
+            checking: Vec::new(),
             sent: Vec::new(),
+            messages: Vec::new(),
             latest: BTreeMap::new(),
             next_id: 1,
         }
@@ -122,11 +137,13 @@ impl World {
         match action {
             Action::Send(dispatch) => {
                 self.sent.push(dispatch.message.message_id.clone());
+                self.messages.push(dispatch.message.clone());
                 self.latest.insert(dispatch.attempt.task, dispatch.message.message_id.clone());
                 self.listen(dispatch.attempt);
             }
             Action::Admit { attempt, .. } => self.queued.push(attempt),
             Action::Seek(search) => self.seeking.push(*search),
+            Action::Check(check) => self.checking.push(*check),
             Action::Recover { attempt, latest, .. } => {
                 self.latest.insert(attempt.task, latest);
                 self.listen(attempt);
@@ -163,6 +180,7 @@ impl World {
         self.canceling.clear();
         self.queued.clear();
         self.seeking.clear();
+        self.checking.clear();
         if !self.journal.is_empty() {
             self.feed(Input::Resume).expect("resuming is always possible");
         }
@@ -187,6 +205,7 @@ impl World {
             budget: Ceilings::default(),
             policy: None,
             push: None,
+            specification: None,
             message: Message::user_text(format!("m{id}"), "do it"),
             context_id: "context".to_owned(),
             agent_context: format!("context-{agent}"),
