@@ -141,6 +141,14 @@ impl<'s> Unfolding<'s> {
     fn member(&mut self, name: &str, member: &'s Value, depth: usize) -> Result<Extent, String> {
         match (name, member) {
             ("$ref", Value::String(reference)) => self.behind(reference, depth),
+            ("pattern", Value::String(pattern)) => {
+                check_pattern(pattern)?;
+                self.extent(member, depth + 1)
+            }
+            ("patternProperties", Value::Object(patterns)) => {
+                patterns.keys().try_for_each(|pattern| check_pattern(pattern))?;
+                self.extent(member, depth + 1)
+            }
             ("$id", Value::String(_)) if depth > 0 => {
                 Err("$id is supported at the top only; leave it out".to_owned())
             }
@@ -171,4 +179,10 @@ impl<'s> Unfolding<'s> {
         self.known.insert(reference, extent);
         Ok(extent)
     }
+}
+
+/// The validator makes its regular expressions when it first needs them, and not all of them are bounded then.
+fn check_pattern(pattern: &str) -> Result<(), String> {
+    let made = regex::RegexBuilder::new(pattern).size_limit(MAX_PATTERN_BYTES).build();
+    made.map(drop).map_err(|error| format!("pattern {pattern:?}: {error}"))
 }

@@ -62,9 +62,9 @@ fn what_could_grow_nest_or_run_away_is_refused() {
     for (hostile, expected) in [
         ("x".repeat(3_000), "bytes"),
         ("(".repeat(400), "brackets"),
-        (format!("{}true", "!".repeat(300)), ""),
-        (format!("text{}", ".a".repeat(200)), ""),
-        (format!("true{}", " && true".repeat(200)), ""),
+        (format!("text{} == 1", ".a".repeat(200)), ""),
+        (format!("{}true", "false ? true : ".repeat(100)), ""),
+        (format!("{}1 > 0", "-1 - -".repeat(100)), ""),
         ("text + text == ''".to_owned(), "+ adds numbers only"),
         ("data.map(d, d) == []".to_owned(), "map is not supported"),
         ("[[text, text], [text, text]] == []".to_owned(), "lists of constants"),
@@ -84,7 +84,7 @@ fn what_could_grow_nest_or_run_away_is_refused() {
 #[test]
 fn a_loop_that_takes_too_much_is_given_up() {
     let numbers: Vec<u32> = (0..3_000).collect();
-    let hostile = "data[0].all(a, data[0].all(b, a + b + 1 > 0))";
+    let hostile = "data[0].all(a, data[0].all(b, a + 1 > 0 && b + 1 > 0))";
     let verdict = verdict(&expression(hostile), &data(&json!(numbers)));
     assert_eq!(verdict.outcome, Unverified);
     assert!(verdict.reason().contains("too much work"), "{verdict:?}");
