@@ -16,8 +16,10 @@ use crate::schema;
 pub const MAX_ACCEPT_BYTES: usize = 256 * 1024;
 /// Most media types.
 const MAX_OUTPUT_MODES: usize = 32;
-/// Most wishes for artifacts, and the most that one can ask for.
-const MAX_ARTIFACTS: u64 = 64;
+/// Most wishes for artifacts.
+const MAX_ARTIFACTS: usize = 64;
+/// Most artifacts that one of them can ask for.
+const MAX_OF_ONE: u64 = 64;
 /// Longest name, id or media type.
 const MAX_NAME_BYTES: usize = 256;
 /// Hex digits of a SHA-256.
@@ -111,7 +113,7 @@ impl Acceptance {
         }
         bounded(".output_modes", self.output_modes.len(), MAX_OUTPUT_MODES)?;
         self.output_modes.iter().try_for_each(|mode| media_type(".output_modes", mode))?;
-        bounded(".artifacts", self.artifacts.len(), MAX_ARTIFACTS as usize)?;
+        bounded(".artifacts", self.artifacts.len(), MAX_ARTIFACTS)?;
         for (index, wish) in self.artifacts.iter().enumerate() {
             wish.check()
                 .map_err(|wrong| Wrong { member: format!(".artifacts[{index}]{}", wrong.member), ..wrong })?;
@@ -133,8 +135,8 @@ impl ArtifactWish {
             text.as_ref().map_or(Ok(()), |text| short(member, text))?;
         }
         self.media_type.as_ref().map_or(Ok(()), |text| media_type(".media_type", text))?;
-        if self.min.is_some_and(|min| min > MAX_ARTIFACTS) {
-            return Err(Wrong::new(".min", format!("expected at most {MAX_ARTIFACTS}")));
+        if self.min.is_some_and(|min| min > MAX_OF_ONE) {
+            return Err(Wrong::new(".min", format!("expected at most {MAX_OF_ONE}")));
         }
         match &self.sha256 {
             Some(hex) if hex.len() != SHA256_DIGITS || !hex.bytes().all(|byte| byte.is_ascii_hexdigit()) => {

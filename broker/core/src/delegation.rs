@@ -39,7 +39,7 @@ use self::draft::Draft;
 use self::input::Input;
 use self::purses::PurseId;
 use self::slots::Slots;
-use self::state::{Body, Checking, Node, Phase, Progress, Turn, bytes_of, status_bytes};
+use self::state::{Body, Node, Phase, Progress, Turn, bytes_of, status_bytes};
 use crate::TaskId;
 use crate::audit::Event;
 use crate::error::Refused;
@@ -321,9 +321,7 @@ fn apply_to_node(node: &mut Node, record: &Record) {
         // What was withheld is kept already.
         Fact::Artifact(_) | Fact::Said(_) | Fact::Metadata(_) if node.submission.accept().is_some() => {}
         Fact::Withheld(fact) => {
-            if let Fact::Artifact(_) = **fact {
-                node.regain_contact(record.at);
-            }
+            node.regain_contact(record.at);
             node.bytes += bytes_of(fact);
         }
         Fact::Metadata(metadata) => node.bytes += bytes_of(metadata),
@@ -388,22 +386,8 @@ fn apply_to_node(node: &mut Node, record: &Record) {
             node.end_live_attempt();
             node.phase = Phase::Held(Arc::new((**outcome).clone()));
         }
-        Fact::Checking(outcome) => {
-            node.end_live_attempt();
-            let outcome = (**outcome).clone();
-            node.phase = Phase::Checking(Arc::new(Checking { outcome, judging: None }));
-        }
-        Fact::Judging { judge, verdict } => {
-            if let Phase::Checking(checking) = &node.phase {
-                let (outcome, judging) = (checking.outcome.clone(), Some((*judge, (**verdict).clone())));
-                node.phase = Phase::Checking(Arc::new(Checking { outcome, judging }));
-            }
-        }
-        Fact::Checked { verdict, .. } => {
-            node.verdict = Some(Arc::new((**verdict).clone()));
-            // Before anything was shown, the next attempt may still answer with one message.
-            let is_shown = node.state != TaskState::Submitted;
-            node.phase = if is_shown { Phase::Working } else { Phase::Submitted };
+        Fact::Checking(_) | Fact::Judging { .. } | Fact::Checked { .. } => {
+            on_check::apply(node, &record.fact);
         }
         Fact::Closing { outcome, give_up } => {
             let outcome = Arc::new((**outcome).clone());

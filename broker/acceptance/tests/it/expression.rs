@@ -70,7 +70,7 @@ fn what_could_grow_nest_or_run_away_is_refused() {
         ("[[text, text], [text, text]] == []".to_owned(), "lists of constants"),
         ("{'a': text} == {}".to_owned(), "maps"),
         ("data.all(a, data.all(b, data.all(c, true)))".to_owned(), "within each other"),
-        (vec!["data.all(a, true)"; 9].join(" && "), "at most 8"),
+        (["data.all(a, true)"; 9].join(" && "), "at most 8"),
         ("text.matches(text)".to_owned(), "stands there"),
         ("text.matches('(a{1,1000}){1,1000}')".to_owned(), "matches"),
         ("text.replace('a', 'b') == ''".to_owned(), "not supported"),

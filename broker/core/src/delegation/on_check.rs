@@ -3,6 +3,8 @@
 //! below this one, which the broker delegates in the delegator's name and which holds nothing. What is not accepted is an
 //! attempt that failed; what cannot be decided is accepted as *unverified*.
 
+use std::sync::Arc;
+
 use broker_acceptance::{Check, Criterion, Judgement, Outcome as Found, Produced, Verdict};
 use capability::{Allowed, Scope};
 use protocol::{Part, TaskState};
@@ -12,7 +14,7 @@ use super::authority::Granted;
 use super::draft::Draft;
 use super::input::{AttemptId, Failure, NewTask};
 use super::on_delegate::Particulars;
-use super::state::{Node, Phase, Progress};
+use super::state::{Checking, Node, Phase, Progress};
 use crate::TaskId;
 use crate::attempts::{self, Next};
 use crate::audit::{self, Event};
@@ -53,7 +55,7 @@ impl Draft<'_> {
         let Some(attempt) = self.under_check(task) else { return };
         let Some(Phase::Checking(checking)) = self.node(task).map(|node| &node.phase) else { return };
         let message = checking.outcome.message.clone();
-        let submission = self.node(task).map(|node| std::sync::Arc::clone(&node.submission));
+        let submission = self.node(task).map(|node| Arc::clone(&node.submission));
         let mut artifacts = Vec::new();
         for fact in self.withheld(task) {
             if let Fact::Artifact(piece) = fact {
@@ -98,7 +100,7 @@ impl Draft<'_> {
             Some(reason) => verdict.with(unjudged(&reason)),
             None => verdict,
         };
-        self.settle(attempt, verdict);
+        self.settle(attempt, &verdict);
     }
 
     /// Delegates to the judge. Where it may not be, why not.
@@ -147,7 +149,7 @@ impl Draft<'_> {
         let Some(number) = node.attempts.last().map(|last| last.number) else { return };
         if asked == judge {
             let verdict = verdict.with(self.judgement(judge));
-            self.settle(AttemptId { task, number }, verdict);
+            self.settle(AttemptId { task, number }, &verdict);
         }
     }
 
@@ -167,18 +169,18 @@ impl Draft<'_> {
     }
 
     /// All checks are done.
-    fn settle(&mut self, attempt: AttemptId, verdict: Verdict) {
+    fn settle(&mut self, attempt: AttemptId, verdict: &Verdict) {
         let AttemptId { task, number } = attempt;
         let Some(node) = self.node(task) else { return };
         let Phase::Checking(checking) = &node.phase else { return };
         let (outcome, agent) = (checking.outcome.clone(), node.terms().agent.clone());
-        let said = audit::Checked::new(self.tree.root(), attempt, agent, &verdict);
+        let said = audit::Checked::new(self.tree.root(), attempt, agent, verdict);
         self.audit(Event::Checked(said));
         self.record(task, Fact::Checked { number, verdict: Box::new(verdict.clone()) });
         if verdict.outcome == Found::Failed && !removed(Guard::Acceptance) {
-            return self.refuse(attempt, &verdict);
+            return self.refuse(attempt, verdict);
         }
-        self.release(task, outcome, &verdict);
+        self.release(task, outcome, verdict);
     }
 
     /// What was produced is shown, and the task ends.
@@ -238,6 +240,28 @@ impl Draft<'_> {
             }
         }
         withheld
+    }
+}
+
+/// What a check makes of a task.
+pub(super) fn apply(node: &mut Node, fact: &Fact) {
+    match (fact, &node.phase) {
+        (Fact::Checking(outcome), _) => {
+            node.end_live_attempt();
+            let outcome = (**outcome).clone();
+            node.phase = Phase::Checking(Arc::new(Checking { outcome, judging: None }));
+        }
+        (Fact::Judging { judge, verdict }, Phase::Checking(checking)) => {
+            let (outcome, judging) = (checking.outcome.clone(), Some((*judge, (**verdict).clone())));
+            node.phase = Phase::Checking(Arc::new(Checking { outcome, judging }));
+        }
+        (Fact::Checked { verdict, .. }, _) => {
+            node.verdict = Some(Arc::new((**verdict).clone()));
+            // Before anything was shown, the next attempt may still answer with one message.
+            let is_shown = node.state != TaskState::Submitted;
+            node.phase = if is_shown { Phase::Working } else { Phase::Submitted };
+        }
+        _ => {}
     }
 }
 

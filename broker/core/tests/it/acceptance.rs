@@ -69,7 +69,7 @@ fn said(attempt: AttemptId, text: &str) -> StreamResponse {
 /// A task whose agent has produced something and says it is done.
 fn produced(retry: RetryWish, judged: bool) -> (World, AttemptId) {
     let mut world = World::new();
-    let new = NewTask { specification: accepting(judged), ..world.new_task(None, "a", retry) };
+    let new = NewTask { specification: Some(accepting(judged)), ..world.new_task(None, "a", retry) };
     let task = new.id;
     world.feed(Input::Delegate(Box::new(new))).unwrap();
     let attempt = AttemptId { task, number: 1 };
@@ -188,8 +188,10 @@ fn one_direct_message_is_shown_as_that_or_not_at_all() {
     };
     for accepted in [true, false] {
         let mut world = World::new();
-        let new =
-            NewTask { specification: accepting(false), ..world.new_task(None, "a", RetryWish::default()) };
+        let new = NewTask {
+            specification: Some(accepting(false)),
+            ..world.new_task(None, "a", RetryWish::default())
+        };
         let attempt = AttemptId { task: new.id, number: 1 };
         world.feed(Input::Delegate(Box::new(new))).unwrap();
         answer(&mut world, attempt);
@@ -264,8 +266,10 @@ fn an_agent_does_not_judge_itself_nor_anybody_its_delegator_may_not_ask() {
 
     let mut world = World::new();
     let root = world.delegate(None, "d").unwrap();
-    let new =
-        NewTask { specification: accepting(true), ..world.new_task(Some(root), "e", RetryWish::default()) };
+    let new = NewTask {
+        specification: Some(accepting(true)),
+        ..world.new_task(Some(root), "e", RetryWish::default())
+    };
     let attempt = AttemptId { task: new.id, number: 1 };
     world.feed(Input::Delegate(Box::new(new))).unwrap();
     produce(&mut world, attempt);

@@ -236,6 +236,15 @@ fn sought(world: &World, index: usize) -> Option<AttemptId> {
     pick(&sought, index)
 }
 
+/// Tasks whose outcome nobody knows.
+fn unknown(world: &World, tasks: &[TaskId]) -> Vec<TaskId> {
+    let is_unknown = |task: &TaskId| {
+        let attempts = world.tree.summary(*task).unwrap().attempts;
+        attempts.last().is_some_and(|last| last.state == "unknown_outcome")
+    };
+    tasks.iter().copied().filter(is_unknown).collect()
+}
+
 fn input(world: &mut World, step: &Step) -> Option<Input> {
     let tasks = world.tasks();
     Some(match step {
@@ -244,7 +253,7 @@ fn input(world: &mut World, step: &Step) -> Option<Input> {
             let [escalate, idempotent, elsewhere] = how.wishes;
             let fallback = if elsewhere { Fallback::Any } else { Fallback::None };
             let new = world.new_task(parent, AGENTS[*agent], retries(2, idempotent, fallback));
-            let specification = how.accepts.and_then(accepting);
+            let specification = how.accepts.map(accepting);
             let new = NewTask { budget: *budget, admitted: how.admitted, escalate, specification, ..new };
             Input::Delegate(Box::new(new))
         }
@@ -283,17 +292,11 @@ fn input(world: &mut World, step: &Step) -> Option<Input> {
         }
         Step::Resolve { task, how } => {
             let resolution = [Resolution::Ask, Resolution::Retry, Resolution::Fail][*how];
-            let is_unknown = |task: &TaskId| {
-                world
-                    .tree
-                    .summary(*task)
-                    .unwrap()
-                    .attempts
-                    .last()
-                    .is_some_and(|last| last.state == "unknown_outcome")
-            };
-            let unknown: Vec<TaskId> = tasks.iter().copied().filter(is_unknown).collect();
-            Input::Resolve { task: pick(&unknown, *task)?, resolution, by: "operator".to_owned() }
+            Input::Resolve {
+                task: pick(&unknown(world, &tasks), *task)?,
+                resolution,
+                by: "operator".to_owned(),
+            }
         }
         Step::Say { attempt: index, what, cost } => {
             let attempt = attempt(world, *index)?;

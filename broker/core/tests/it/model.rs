@@ -36,32 +36,45 @@ struct Seen {
 struct Checks {
     /// What is accepted was said.
     asked: bool,
-    checking: bool,
-    accepted: bool,
     /// Another task does it in this one's place, and is checked itself.
     elsewhere: bool,
+    stage: Stage,
+}
+
+#[derive(Default, PartialEq, Eq)]
+enum Stage {
+    #[default]
+    Unchecked,
+    Checking,
+    Accepted,
 }
 
 impl Checks {
+    fn may_be_shown(&self) -> bool {
+        !self.asked || self.elsewhere || self.stage == Stage::Accepted
+    }
+
     /// Nothing is shown, and nothing completes, before it is accepted; what failed is not.
     fn follow(&mut self, fact: &Fact) {
         match fact {
             Fact::Artifact(_) | Fact::Said(_) | Fact::Metadata(_) => {
-                assert!(!self.asked || self.accepted || self.elsewhere, "shown before it was accepted");
+                assert!(self.may_be_shown(), "shown before it was accepted");
             }
             Fact::Withheld(_) => assert!(self.asked, "withheld for nobody"),
             Fact::Checking(outcome) => {
                 assert!(self.asked && outcome.state == TaskState::Completed, "checked for nobody");
-                self.checking = true;
+                self.stage = Stage::Checking;
             }
-            Fact::Checked { verdict, .. } => self.accepted = verdict.outcome != Outcome::Failed,
-            Fact::AttemptStarted { .. } | Fact::Reassigned(_) => {
-                (self.checking, self.accepted) = (false, false)
+            Fact::Judging { .. } => assert!(self.stage == Stage::Checking, "judged before it was checked"),
+            Fact::Checked { verdict, .. } if verdict.outcome != Outcome::Failed => {
+                self.stage = Stage::Accepted;
             }
-            Fact::Judging { .. } => assert!(self.checking && !self.accepted, "judged before it was checked"),
+            Fact::Checked { .. } | Fact::AttemptStarted { .. } | Fact::Reassigned(_) => {
+                self.stage = Stage::Unchecked;
+            }
             Fact::Approved { .. } => self.elsewhere = true,
             Fact::Ended(outcome) if outcome.state == TaskState::Completed => {
-                assert!(!self.asked || self.accepted || self.elsewhere, "completed and not accepted");
+                assert!(self.may_be_shown(), "completed and not accepted");
             }
             _ => {}
         }

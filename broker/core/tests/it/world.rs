@@ -68,11 +68,11 @@ pub(crate) fn candidate(agent: &str) -> Candidate {
 }
 
 /// What is accepted where a test has something accepted.
-pub(crate) fn accepting(judged: bool) -> Option<Box<Specification>> {
+pub(crate) fn accepting(judged: bool) -> Box<Specification> {
     let judge = if judged { r#", "judge": {"agent": "f", "rubric": "be kind"}"# } else { "" };
     let accept = format!(r#"{{"max_bytes": 1000{judge}}}"#);
     let accept: Acceptance = serde_json::from_str(&accept).unwrap();
-    Some(Box::new(Specification { accept: Some(accept), ..Specification::default() }))
+    Box::new(Specification { accept: Some(accept), ..Specification::default() })
 }
 
 /// A wish to try again this often, and elsewhere if need be.
