@@ -123,6 +123,7 @@ impl App {
             accounts: config.accounts()?,
             grants: config.grant_options(),
             card_keys: config.card_options(),
+            acceptance: config.acceptance.options(),
             refusal_window: config.audit.refusal_window.0,
             push: config.push_options(),
             card_life: config.southbound.cards(),

@@ -27,7 +27,8 @@ pub use self::tls::TlsConfig;
 pub use self::units::{ByteSize, Span};
 use crate::ports::agent_auth::AgentAuth;
 use crate::service::{
-    IssuerSettings, KeyOptions, NewAgent, Principals, PushOptions, Retention, is_agent_name, read_card_keys,
+    AcceptanceOptions, IssuerSettings, KeyOptions, NewAgent, Principals, PushOptions, Retention,
+    is_agent_name, read_card_keys,
 };
 use crate::{northbound, store};
 
@@ -48,6 +49,7 @@ pub struct Config {
     pub grants: GrantsConfig,
     pub cards: CardsConfig,
     pub audit: AuditConfig,
+    pub acceptance: AcceptanceConfig,
     pub push: PushConfig,
     pub selection: SelectionConfig,
     pub log: LogConfig,
@@ -141,6 +143,17 @@ section! { CardsConfig {
 section! { AuditConfig {
     refusal_window: Span = Span::seconds(10),
 }}
+
+section! { AcceptanceConfig {
+    timeout: Span = Span::seconds(2),
+}}
+
+impl AcceptanceConfig {
+    /// How results are checked.
+    pub fn options(&self) -> AcceptanceOptions {
+        AcceptanceOptions { timeout: self.timeout.0 }
+    }
+}
 
 section! { LogConfig {
     level: String = "info,fjall=warn,lsm_tree=warn".to_owned(),

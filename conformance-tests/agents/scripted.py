@@ -8,7 +8,7 @@
                    "grpc": true,          over gRPC
                    "refused": true,       expect to be refused and go on
                    "detach": true}],      do not wait for it
-     "chunks": ["a", "b"],                then make an artifact in these pieces
+     "chunks": ["a", "b"],                then make an artifact in these pieces; {agent} stands for its name
      "many": [200, 16000],                and in this many more of this many bytes each
      "pace_ms": 20,                       with this much time before each
      "echo": true,                        then make an artifact of all parts of the message but its first
@@ -76,7 +76,7 @@ TERMINAL = {
     TaskState.TASK_STATE_REJECTED,
 }
 REFUSALS = ("-31403", "-31429", "PERMISSION_DENIED", "RESOURCE_EXHAUSTED")
-WISHES = ("skill", "scope", "deadline", "budget", "retry", "escalate", "mode", "subtasks", "quorum")
+WISHES = ("skill", "scope", "deadline", "budget", "retry", "escalate", "mode", "subtasks", "quorum", "accept")
 RETRY_SECONDS = 0.1
 RETRIES = 600
 
@@ -166,7 +166,7 @@ class Scripted(AgentExecutor):
         for index, chunk in enumerate(chunks):
             await asyncio.sleep(script.get("pace_ms", 0) / 1000)
             await updates.add_artifact(
-                [new_text_part(chunk)],
+                [new_text_part(chunk.replace("{agent}", self.name))],
                 artifact_id=artifact_id,
                 name="result",
                 append=index > 0,

@@ -6,6 +6,7 @@
 //! | refused | another delegate, else REJECTED |
 //! | refused, never got or too busy for a further message of a task it has | ask the agent; a refused one is not sent again |
 //! | failed, possibly with effects; not A2A | another attempt or delegate only if declared idempotent, else FAILED |
+//! | its result was not accepted | another attempt only if declared idempotent; then another delegate; else FAILED |
 //! | silent for too long | the same, and the agent is asked to stop |
 //! | contact broke | ask the agent; do not resend |
 //! | asked: certainly never arrived | send the same message again |
@@ -66,6 +67,10 @@ pub(crate) fn next(failure: &Failure, tried: Tried, retry: &Retry) -> Next {
             (false, true) => return Next::Fallback(AttemptOutcome::NeverSent),
             (false, false) => AttemptOutcome::NeverSent,
         },
+        Failure::Unaccepted(_) if elsewhere && !(retry.idempotent && again) => {
+            return Next::Fallback(AttemptOutcome::Unaccepted);
+        }
+        Failure::Unaccepted(_) => AttemptOutcome::Unaccepted,
         Failure::Errored(_) | Failure::Invalid(_) => AttemptOutcome::Failed,
         Failure::Silent { .. }
         | Failure::Gone(_)
@@ -92,6 +97,7 @@ pub(crate) fn describe(failure: &Failure, agent: &str) -> String {
         Failure::Refused(reason) => format!("{agent} refused the task: {reason}"),
         Failure::Errored(reason) => format!("{agent} answered with an error: {reason}"),
         Failure::Invalid(reason) => format!("{agent} broke the protocol: {reason}"),
+        Failure::Unaccepted(reason) => format!("{agent}'s result was not accepted: {reason}"),
         Failure::Broken(reason) => format!("contact with {agent} was lost: {reason}"),
         Failure::StreamEnded => format!("{agent} ended its event stream before its task"),
         Failure::Gone(reason) => {

@@ -5,12 +5,14 @@
 //! stored, and in which transaction, is the store's business. The form is described for users in `docs/audit.md`.
 
 mod chain;
+mod checked;
 mod event;
 mod judged;
 mod repeats;
 mod verify;
 
 pub use self::chain::{ENTRY_VERSION, Entry, Hash, Head, HeadError};
+pub use self::checked::Checked;
 pub use self::event::{
     Alike, Approval, AuthenticationFailed, By, CardChanged, CardOutcome, Delegation, Event, Forbidden, Grant,
     GrantAct, Granted, KeyFollows, Presented, Refused, Registered, Removed, Repeated, Resolved, Revoked,

@@ -14,6 +14,7 @@ pub mod input;
 mod on_agent;
 mod on_cancel;
 mod on_choice;
+mod on_check;
 mod on_delegate;
 mod on_escalation;
 mod on_failed;
@@ -156,6 +157,7 @@ impl Tree {
             Input::Agent { attempt, event } => draft.on_agent(attempt, *event),
             Input::Found { attempt, task, latest } => draft.on_found(attempt, *task, &latest),
             Input::Taken { attempt, latest } => draft.on_taken(attempt, &latest),
+            Input::Checked { attempt, verdict, judge } => draft.on_checked(attempt, verdict, judge),
             Input::Admitted { attempt } => draft.on_admitted(attempt),
             Input::Failed { attempt, failure, jitter } => draft.on_failed(attempt, &failure, jitter),
             Input::Reassign { attempt, to } => draft.on_reassign(attempt, *to)?,
@@ -245,9 +247,23 @@ impl Tree {
         self.lineage(task).all(Node::is_granted) && self.nodes.get(task).is_some()
     }
 
-    /// Whether `task` is `ancestor` or below it.
+    /// Whether `task` is `ancestor` or below it, for whoever works on that one: who judges its result is none of its
+    /// business.
     pub fn is_within(&self, task: TaskId, ancestor: TaskId) -> bool {
-        self.lineage(task).any(|node| node.id == ancestor)
+        self.reach(task).any(|node| node.id == ancestor)
+    }
+
+    /// The task and those above it whose agents have to do with it, nearest first.
+    fn reach(&self, task: TaskId) -> impl Iterator<Item = &Node> {
+        let above = |node: &&Node| self.nodes.get(node.submission.parent.filter(|_| !self.is_judge(node))?);
+        std::iter::successors(self.nodes.get(task), above)
+    }
+
+    /// Whether a task asks a judge: the broker delegated it, and not for a task of its own.
+    fn is_judge(&self, node: &Node) -> bool {
+        let parent = node.submission.parent.and_then(|parent| self.nodes.get(parent));
+        node.submission.caller == BROKER_AGENT
+            && parent.is_some_and(|parent| parent.submission.group.is_none())
     }
 
     /// The task and its ancestors, nearest first.
@@ -323,6 +339,12 @@ fn apply_to_node(node: &mut Node, record: &Record) {
     node.seq = record.seq;
     match &record.fact {
         Fact::Submitted(_) | Fact::Resolved { .. } => {}
+        // What was withheld is kept already.
+        Fact::Artifact(_) | Fact::Said(_) | Fact::Metadata(_) if node.submission.accept().is_some() => {}
+        Fact::Withheld(fact) => {
+            node.regain_contact(record.at);
+            node.bytes += bytes_of(fact);
+        }
         Fact::Metadata(metadata) => node.bytes += bytes_of(metadata),
         Fact::AttemptScheduled { number, not_before } => {
             node.begin_attempt(*number, Progress::Scheduled { not_before: *not_before });
@@ -393,6 +415,9 @@ fn apply_to_node(node: &mut Node, record: &Record) {
             node.end_live_attempt();
             node.phase = Phase::Held(Arc::new((**outcome).clone()));
         }
+        Fact::Checking(_) | Fact::Judging { .. } | Fact::Checked { .. } => {
+            on_check::apply(node, &record.fact);
+        }
         Fact::Closing { outcome, give_up } => {
             let outcome = Arc::new((**outcome).clone());
             node.phase = Phase::Closing { outcome, give_up: *give_up };
@@ -423,7 +448,10 @@ fn apply_to_body(bodies: &mut Slots<Body>, record: &Record) {
     let Some(body) = bodies.get_mut(record.task) else { return };
     match &record.fact {
         Fact::Status(status) => body.set_status(status.message.as_ref()),
-        Fact::Ended(outcome) => body.set_status(outcome.message.as_ref()),
+        Fact::Ended(outcome) => {
+            body.set_status(outcome.message.as_ref());
+            body.drop_withheld();
+        }
         Fact::Bubbled(bubble) => body.set_status(bubble.message.as_ref()),
         Fact::Said(message) | Fact::PassedOn { message, .. } => body.say(message),
         Fact::Turn { message, .. } => body.say_further(message),
@@ -433,6 +461,9 @@ fn apply_to_body(bodies: &mut Slots<Body>, record: &Record) {
             protocol::merge_artifact(&mut body.artifacts, &piece.artifact, piece.append);
         }
         Fact::Metadata(metadata) => body.metadata = (**metadata).clone(),
+        Fact::Withheld(fact) => body.withhold(fact),
+        // The one attempt is over, another one begins anew.
+        Fact::AttemptEnded { .. } => body.drop_withheld(),
         _ => {}
     }
 }

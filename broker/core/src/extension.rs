@@ -2,6 +2,7 @@
 //! metadata, what an agent is told in the message it gets, and what only the broker may state.
 //! The field reference for users is `docs/extension.md`.
 
+use broker_acceptance::{Acceptance, Expected, Specification, Verdict, Wrong, whole};
 use capability::Scope;
 use capability::ledger::Ceilings;
 use protocol::{Artifact, Message, Metadata, Part, StreamResponse, TaskStatus, Timestamp};
@@ -17,16 +18,10 @@ use crate::journal::{Cost, Fallback, Group, GroupMode};
 pub const URI: &str = "urn:bailiwick:ext:delegation:v1";
 
 /// Members only the broker may state; inbound copies are dropped.
-const BROKER_ONLY: [&str; 6] = ["task", "parent", "root", "depth", "grant", "broker"];
-
-/// Members defined for a later version: refused rather than ignored, so that nobody relies on them in vain.
-const RESERVED: [&str; 1] = ["accept"];
+const BROKER_ONLY: [&str; 7] = ["task", "parent", "root", "depth", "grant", "broker", "acceptance"];
 
 /// Longest name of a skill asked for: it is copied into refusals and the audit log.
 const MAX_SKILL_BYTES: usize = 256;
-
-/// Up to here every whole number has a floating one of its own: 2^53.
-const MAX_EXACT_FLOAT: f64 = 9_007_199_254_740_992.0;
 
 /// What a delegator may ask for. All members are optional.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -45,6 +40,11 @@ struct AskedWire {
     quorum: Option<u64>,
     #[serde(default)]
     escalate: bool,
+    goal: Option<String>,
+    #[serde(default)]
+    constraints: Vec<String>,
+    expected: Option<String>,
+    accept: Option<Box<RawValue>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -125,20 +125,6 @@ impl RetryWire {
     }
 }
 
-/// A whole number, also as `3.0`: SDKs on Protobuf keep metadata in a `Struct`, whose numbers are all floating.
-fn whole<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
-    let Some(number) = Option::<serde_json::Number>::deserialize(from)? else { return Ok(None) };
-    let of_float = || {
-        let (number, text) = (number.as_f64()?, number.to_string());
-        let digits = text.strip_suffix(".0").filter(|_| number <= MAX_EXACT_FLOAT)?;
-        digits.parse().ok()
-    };
-    let whole = number.as_u64().or_else(of_float);
-    whole
-        .map(Some)
-        .ok_or_else(|| serde::de::Error::custom(format!("expected a whole number, found {number}")))
-}
-
 /// A delegator's wishes, checked.
 #[derive(Debug, Clone, Default)]
 pub struct Asked {
@@ -158,6 +144,8 @@ pub struct Asked {
     pub escalate: bool,
     /// In which way.
     pub mode: Mode,
+    /// What is said of the task beside its message, and what is accepted of it.
+    pub specification: Option<Box<Specification>>,
     /// The task the caller says it works on. Only a claim: see `service` for who may make it.
     pub claimed_task: Option<String>,
 }
@@ -201,12 +189,13 @@ impl Asked {
     /// Reads the wishes out of a message's metadata.
     pub fn of(message: &Message) -> Result<Self, AskedError> {
         let Some(raw) = message.metadata.get(URI) else { return Ok(Self::default()) };
-        refuse_reserved(raw)?;
         let wire: AskedWire = serde_json::from_str(raw.get())
             .map_err(|error| AskedError { member: String::new(), problem: error.to_string() })?;
         let wrong = |member: &str, problem: String| AskedError { member: member.to_owned(), problem };
         check_skill(wire.skill.as_deref()).map_err(|problem| wrong(".skill", problem))?;
         let mode = read_mode(wire.mode, wire.subtasks, wire.quorum)?;
+        let said = (wire.goal, wire.constraints, wire.expected);
+        let specification = read_specification(said, wire.accept.as_deref(), &mode)?;
         let scope = wire.scope.map(Scope::parse).transpose();
         let scope = scope.map_err(|error| wrong(".scope", error.to_string()))?;
         let retry = wire.retry.map(RetryWire::read).unwrap_or_default();
@@ -219,6 +208,7 @@ impl Asked {
             deadline: wire.deadline,
             retry,
             mode,
+            specification,
             escalate: wire.escalate,
             claimed_task: wire.task,
         })
@@ -301,16 +291,25 @@ fn read_budget(raw: &RawValue) -> Result<Ceilings, AskedError> {
     amounts.read().ok_or_else(|| wrong(""))
 }
 
-fn refuse_reserved(raw: &RawValue) -> Result<(), AskedError> {
-    let members: std::collections::BTreeMap<String, &RawValue> = serde_json::from_str(raw.get())
-        .map_err(|_| AskedError { member: String::new(), problem: "expected an object".to_owned() })?;
-    match RESERVED.iter().find(|&&member| members.contains_key(member)) {
-        None => Ok(()),
-        Some(member) => Err(AskedError {
-            member: format!(".{member}"),
-            problem: "reserved, not supported by this version; leave it out".to_owned(),
-        }),
+/// What is said of the task beside its message. Of several sub-tasks each would need its own.
+fn read_specification(
+    (goal, constraints, expected): (Option<String>, Vec<String>, Option<String>),
+    accept: Option<&RawValue>,
+    mode: &Mode,
+) -> Result<Option<Box<Specification>>, AskedError> {
+    let within = |member: &str, wrong: Wrong| AskedError {
+        member: format!("{member}{}", wrong.member),
+        problem: wrong.problem,
+    };
+    let accept = accept.map(Acceptance::read).transpose().map_err(|wrong| within(".accept", wrong))?;
+    let said = Specification { goal, constraints, expected, accept };
+    said.check().map_err(|wrong| within("", wrong))?;
+    let said = said.said().map(Box::new);
+    if said.is_some() && !matches!(mode, Mode::Delegate) {
+        let problem = "goal, constraints, expected and accept go with mode \"delegate\"; leave them out";
+        return Err(AskedError { member: String::new(), problem: problem.to_owned() });
     }
+    Ok(said)
 }
 
 /// What the agent is told with a task.
@@ -332,6 +331,12 @@ struct ToldWire<'a> {
     broker: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     grant: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    goal: Option<&'a str>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    constraints: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expected: Option<Expected<'a>>,
 }
 
 /// Writes what the agent is told into the message it is sent, replacing what the delegator had put there.
@@ -342,6 +347,7 @@ pub fn tell(
     broker: &str,
     grant: Option<&str>,
 ) -> Result<(), serde_json::Error> {
+    let said = passport.specification.as_deref();
     let told = ToldWire {
         task: passport.task,
         parent: passport.parent,
@@ -354,6 +360,9 @@ pub fn tell(
         budget: (!passport.budget.is_unlimited()).then(|| AmountsWire::of(&passport.budget)),
         broker,
         grant,
+        goal: said.and_then(|said| said.goal.as_deref()),
+        constraints: said.map_or(&[], |said| &said.constraints),
+        expected: said.and_then(Expected::of),
     };
     message.metadata.set(URI, &told)
 }
@@ -403,4 +412,16 @@ pub fn without_broker_data(mut metadata: Metadata) -> Metadata {
 pub(crate) fn clean_artifact(mut artifact: Artifact) -> Artifact {
     artifact.metadata = without_broker_data(artifact.metadata);
     artifact
+}
+
+/// Metadata that also says what became of the checks.
+pub(crate) fn with_acceptance(mut metadata: Metadata, verdict: &Verdict) -> Metadata {
+    let own = metadata.get(URI).map(|raw| serde_json::from_str(raw.get()).unwrap_or_default());
+    let mut members: std::collections::BTreeMap<String, Box<RawValue>> = own.unwrap_or_default();
+    // A verdict is plain data; were it not serialisable, the end would still be worth showing.
+    if let Ok(verdict) = serde_json::value::to_raw_value(verdict) {
+        members.insert("acceptance".to_owned(), verdict);
+        let _ = metadata.set(URI, &members);
+    }
+    metadata
 }

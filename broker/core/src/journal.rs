@@ -7,6 +7,7 @@
 mod choice;
 mod submission;
 
+use broker_acceptance::Verdict;
 use capability::ledger::Ceilings;
 use protocol::{Artifact, Message, Metadata, Secret, TaskState, Timestamp, Version};
 use serde::{Deserialize, Serialize};
@@ -120,6 +121,24 @@ pub enum Fact {
     Status(Box<StatusFact>),
     /// An artifact, or a piece of one, arrived.
     Artifact(Box<ArtifactFact>),
+    /// Something the agent produced that is shown once it is accepted: then it becomes a record of its own.
+    Withheld(Box<Fact>),
+    /// The agent says COMPLETED: what it produced is being checked against what is accepted.
+    Checking(Box<Outcome>),
+    /// Nothing failed so far, and another task asks the judge.
+    Judging {
+        /// That task.
+        judge: TaskId,
+        /// What became of the checks so far.
+        verdict: Box<Verdict>,
+    },
+    /// What became of the checks. Where any failed, so did the attempt.
+    Checked {
+        /// Attempt number.
+        number: u32,
+        /// What became of them.
+        verdict: Box<Verdict>,
+    },
     /// The agent attached metadata to the task as a whole.
     Metadata(Box<Metadata>),
     /// A message of the conversation that was not a status (a caller's further turn, or history an agent reported).
@@ -357,6 +376,8 @@ pub enum AttemptOutcome {
     CancelUnconfirmed,
     /// The agent handed the task over to another.
     HandedOff,
+    /// What it produced was not accepted.
+    Unaccepted,
 }
 
 /// Why a record cannot be read.

@@ -39,6 +39,8 @@ pub enum Guard {
     HangUps,
     /// 10: lost contact is not failure.
     LostContact,
+    /// What failed its checks is not shown.
+    Acceptance,
     /// 2: what was open is taken up after a restart.
     Restarts,
 }

@@ -73,12 +73,32 @@ fn summary(task: &Value) -> String {
     let attempts = task.get("attempts").and_then(Value::as_array).map_or(0, Vec::len);
     let again = if attempts > 1 { format!("  {attempts} attempts") } else { String::new() };
     format!(
-        "{}{skill}  {}  {}  scope: {}{again}",
+        "{}{skill}  {}  {}  scope: {}{again}{}",
         text(task, "agent"),
         text(task, "state").trim_start_matches("TASK_STATE_"),
         text(task, "task"),
         if scope.is_empty() { "nothing".to_owned() } else { scope.join(" ") },
+        checks(task),
     )
+}
+
+/// What became of the checks of its result, and of those that came before.
+fn checks(task: &Value) -> String {
+    let attempts = task.get("attempts").and_then(Value::as_array).into_iter().flatten();
+    let unaccepted = attempts.filter(|attempt| text(attempt, "state") == "unaccepted");
+    let refused = unaccepted.map(|attempt| text(attempt, "reason").to_owned());
+    let verdict = match task.pointer("/acceptance/verdict").and_then(Value::as_str) {
+        _ if task.get("checking") == Some(&Value::Bool(true)) => Some("being checked".to_owned()),
+        Some("failed") | None => None,
+        Some(verdict) => {
+            let checks = task.pointer("/acceptance/checks").and_then(Value::as_array).into_iter().flatten();
+            let reasons: Vec<&str> =
+                checks.map(|check| text(check, "reason")).filter(|reason| !reason.is_empty()).collect();
+            let why = if reasons.is_empty() { String::new() } else { format!(" ({})", reasons.join("; ")) };
+            Some(format!("result {verdict}{why}"))
+        }
+    };
+    refused.chain(verdict).map(|said| format!("  {said}")).collect()
 }
 
 /// Agents, one a line.

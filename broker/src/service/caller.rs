@@ -228,6 +228,7 @@ mod tests {
                 budget: Ceilings::default(),
                 policy: None,
                 push: None,
+                specification: None,
                 message: Message::user_text("m", "do it"),
                 context_id: "c".to_owned(),
                 agent_context: "c".to_owned(),

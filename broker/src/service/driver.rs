@@ -205,6 +205,7 @@ impl Broker {
         match action {
             Action::Admit { attempt, agent, owner } => self.wait_for_place(root, attempt, &agent, owner),
             Action::Seek(search) => self.seek(root, *search),
+            Action::Check(check) => self.check(root, *check),
             Action::Send(dispatch) => conversation::start_send(self, root, *dispatch),
             Action::Recover { attempt, agent, agent_task, agent_context, message_id, latest } => {
                 let lost =

@@ -1,6 +1,7 @@
 //! The broker's operations: each asks the core what should happen and makes it happen through the ports.
 //! Northbound adapters call it; it knows nothing of HTTP, and of storage and agents only their ports.
 
+mod acceptance;
 mod accounts;
 mod admission;
 mod agents;
@@ -38,6 +39,8 @@ use broker_core::{Limits, Timestamp};
 use broker_selection::{Embedder, Weights};
 use futures_util::{FutureExt, StreamExt, stream as streams};
 
+pub use self::acceptance::AcceptanceOptions;
+use self::acceptance::Checks;
 pub use self::accounts::Accounts;
 pub use self::admission::AdmissionOptions;
 use self::admission::Places;
@@ -157,6 +160,8 @@ pub struct Settings {
     pub probing: ProbeOptions,
     /// How delegates are chosen.
     pub selection: SelectionOptions,
+    /// How results are checked.
+    pub acceptance: AcceptanceOptions,
 }
 
 /// How agents that went quiet are asked.
@@ -216,6 +221,7 @@ pub struct Broker {
     outbox: Outbox,
     hooks: Hooks,
     selection: Selection,
+    checks: Checks,
 }
 
 impl Broker {
@@ -257,6 +263,7 @@ impl Broker {
             outbox: Outbox::new(settings.push, notifier),
             hooks: Hooks::default(),
             selection: Selection::new(settings.selection, embedder, weights),
+            checks: Checks::new(settings.acceptance),
             limits: settings.limits,
             recovery: settings.recovery,
             public_url: settings.public_url,

@@ -129,6 +129,7 @@ impl Begun {
             policy: self.policy.clone(),
             push: None,
             choice: None,
+            specification: None,
         }
     }
 }

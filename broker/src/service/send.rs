@@ -420,6 +420,7 @@ impl Begun {
             policy: self.policy,
             push: self.push,
             choice: None,
+            specification: asked.specification,
         }
     }
 

@@ -113,7 +113,10 @@ impl Broker {
         query: &RowQuery,
     ) -> Result<(Vec<RowCursor>, Option<RowCursor>, u64), A2aError> {
         let cell = self.trees.load(root).await?.ok_or_else(error::task_not_found)?;
-        let mut below = cell.tree.lock().await.subtree(own);
+        let tree = cell.tree.lock().await;
+        let mut below = tree.subtree(own);
+        below.retain(|summary| tree.is_within(summary.task, own));
+        drop(tree);
         below.retain(|summary| {
             query.agent.as_ref().is_none_or(|agent| summary.agent == *agent)
                 && query.context_id.as_ref().is_none_or(|context| summary.context_id == *context)

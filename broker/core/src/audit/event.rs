@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::chain::Hash;
+use super::checked::Checked;
 use super::judged::Judged;
 use crate::TaskId;
 use crate::delegation::input::NewTask;
@@ -35,6 +36,8 @@ pub enum Event {
     Approval(Approval),
     /// An operator decided about a task whose outcome is unknown.
     Resolved(Resolved),
+    /// What an agent produced was checked.
+    Checked(Checked),
     /// A new key signs, at once or from a time on.
     KeyFollows(KeyFollows),
     /// An agent was registered, or its registration replaced.
@@ -388,6 +391,7 @@ impl Event {
             Self::Grant(_)
             | Self::Revoked(_)
             | Self::Approval(_)
+            | Self::Checked(_)
             | Self::Resolved(_)
             | Self::KeyFollows(_)
             | Self::AgentRegistered(_)

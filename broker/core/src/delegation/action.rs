@@ -1,12 +1,15 @@
 //! What the core wants done, as data. The driver performs actions after their records are durable.
 
+use std::sync::Arc;
+
+use broker_acceptance::{Produced, Specification};
 use capability::Scope;
 use capability::ledger::Ceilings;
 use protocol::{Message, Timestamp};
 
 use super::input::AttemptId;
 use crate::TaskId;
-use crate::journal::Fallback;
+use crate::journal::{Fallback, Submission};
 
 /// An effect to perform.
 #[derive(Debug, Clone)]
@@ -22,6 +25,8 @@ pub enum Action {
     },
     /// Find another delegate ([`super::input::Input::Reassign`], or [`super::input::Input::NoDelegate`]).
     Seek(Box<Search>),
+    /// Check a result against what is accepted ([`super::input::Input::Checked`]).
+    Check(Box<Check>),
     /// Send a message to the agent and listen to what it says.
     Send(Box<Dispatch>),
     /// Ask the agent what became of the attempt, then listen on.
@@ -71,6 +76,17 @@ pub struct Search {
     pub context_id: String,
 }
 
+/// A result to be checked.
+#[derive(Debug, Clone)]
+pub struct Check {
+    /// The attempt that produced it.
+    pub attempt: AttemptId,
+    /// What was asked for, and what is accepted.
+    pub submission: Arc<Submission>,
+    /// What was produced.
+    pub produced: Produced,
+}
+
 /// A message on its way to an agent.
 #[derive(Debug, Clone)]
 pub struct Dispatch {
@@ -115,4 +131,6 @@ pub struct Passport {
     pub deadline: Timestamp,
     /// What it may use up, its delegations included.
     pub budget: Ceilings,
+    /// What is said of it beside its message, and what is accepted of it.
+    pub specification: Option<Box<Specification>>,
 }

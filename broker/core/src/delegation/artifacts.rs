@@ -37,7 +37,7 @@ impl Draft<'_> {
             last_chunk: update.last_chunk,
             metadata: extension::without_broker_data(update.metadata),
         };
-        self.record(task, Fact::Artifact(Box::new(piece)));
+        self.produce(task, Fact::Artifact(Box::new(piece)));
     }
 
     /// What a found artifact adds to what is known of it: nothing, further parts, or itself in place of that.
@@ -74,7 +74,7 @@ impl Draft<'_> {
         };
         let artifacts = match event {
             StreamResponse::Task(task) => task.artifacts.len(),
-            _ => self.tree.bodies.get(task).map_or(0, |body| body.artifacts.len()),
+            _ => self.tree.bodies.get(task).map_or(0, |body| body.artifacts.len().max(body.withheld_artifacts.len())),
         };
         if artifacts > MAX_ARTIFACTS {
             return Some(format!("the agent's task has more than {MAX_ARTIFACTS} artifacts"));
@@ -113,8 +113,10 @@ impl Draft<'_> {
     /// The size of what a piece takes the place of, in bytes. Of two in one decision that say so, the first does.
     fn replaced_by(&self, task: TaskId, piece: &TaskArtifactUpdateEvent) -> u64 {
         let id = &piece.artifact.artifact_id;
-        let is_of_it =
-            |fact: &Fact| matches!(fact, Fact::Artifact(earlier) if earlier.artifact.artifact_id == *id);
+        let is_of_it = |fact: &Fact| {
+            let fact = if let Fact::Withheld(fact) = fact { fact } else { fact };
+            matches!(fact, Fact::Artifact(earlier) if earlier.artifact.artifact_id == *id)
+        };
         if piece.append || self.records().iter().any(|record| record.task == task && is_of_it(&record.fact)) {
             return 0;
         }
@@ -122,7 +124,8 @@ impl Draft<'_> {
     }
 
     fn known_artifact(&self, task: TaskId, id: &str) -> Option<&Artifact> {
-        self.tree.bodies.get(task)?.artifacts.iter().find(|known| known.artifact_id == id)
+        let body = self.tree.bodies.get(task)?;
+        body.artifacts.iter().chain(&body.withheld_artifacts).find(|known| known.artifact_id == id)
     }
 }
 

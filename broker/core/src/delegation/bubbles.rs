@@ -15,7 +15,8 @@ use crate::journal::{Bubble, Fact, Origin};
 impl Draft<'_> {
     /// Shows every question where it can be answered, and none that is no longer asked.
     pub(super) fn bubble(&mut self) {
-        let matters = |node: &Node| node.is_asking() || matches!(node.phase, Phase::Held(_));
+        let matters =
+            |node: &Node| node.is_asking() || matches!(node.phase, Phase::Held(_) | Phase::Checking(_));
         let may_have_changed =
             self.changed().any(|node| matters(node) || self.tree.nodes.get(node.id).is_some_and(matters));
         if !may_have_changed {
@@ -36,7 +37,8 @@ impl Draft<'_> {
 
     fn bubble_to(&mut self, target: TaskId, asks: Option<TaskId>) {
         let Some(node) = self.node(target) else { return };
-        let can_show = matches!(node.phase, Phase::Submitted | Phase::Working | Phase::Held(_));
+        let can_show =
+            matches!(node.phase, Phase::Submitted | Phase::Working | Phase::Held(_) | Phase::Checking(_));
         let shown = node.bubbled;
         let is_brokers = node.submission.group.is_some() || node.done_by.is_some();
         let is_target = target == self.tree.root() || is_brokers;
@@ -73,7 +75,7 @@ impl Draft<'_> {
         let parent = self.node(node.submission.parent?)?;
         match parent.phase {
             _ if parent.submission.group.is_some() => Some(parent.id),
-            Phase::Held(_) => Some(self.tree.root()),
+            Phase::Held(_) | Phase::Checking(_) => Some(self.tree.root()),
             _ => None,
         }
     }

@@ -9,6 +9,7 @@ use protocol::{Message, TaskState, Timestamp};
 
 use super::action::{Action, Dispatch, Passport};
 use super::input::AttemptId;
+use super::on_check::instruction;
 use super::purses::PurseId;
 use super::state::{Body, NOTE_PREFIX, Node, Phase};
 use super::{Changed, Decision, Nodes, Tree, apply_to_nodes};
@@ -134,8 +135,9 @@ impl<'t> Draft<'t> {
         match &node.phase {
             Phase::Held(held) if node.open_children == 0 => {
                 let outcome = (**held).clone();
-                self.end(parent, outcome);
+                self.complete(parent, outcome);
             }
+            Phase::Checking(_) => self.on_judged(parent, task),
             Phase::Closing { .. } => self.finish_closing(parent),
             _ if node.submission.group.is_some() => self.settle_group(parent),
             _ => self.look_for_delegate(parent),
@@ -149,7 +151,9 @@ impl<'t> Draft<'t> {
         let progress = node.child_note();
         let reports = self
             .node(parent)
-            .filter(|node| matches!(node.phase, Phase::Submitted | Phase::Working | Phase::Held(_)))
+            .filter(|node| {
+                matches!(node.phase, Phase::Submitted | Phase::Working | Phase::Held(_) | Phase::Checking(_))
+            })
             // A question that is shown stands until it is answered.
             .is_some_and(|node| node.bubbled.is_none_or(|asks| asks == child));
         if reports {
@@ -179,6 +183,9 @@ impl<'t> Draft<'t> {
         message.message_id = agent_message_id(&message.message_id, attempt);
         message.context_id = Some(node.terms().agent_context.clone());
         message.task_id = node.live(attempt.number).and_then(|live| live.agent_task.clone());
+        if turn.is_none() {
+            message.parts.extend(instruction(node, attempt.number));
+        }
         // The caller's references name the broker's tasks, which the agent does not know.
         message.reference_task_ids.clear();
         let dispatch = Dispatch {
@@ -224,6 +231,7 @@ impl<'t> Draft<'t> {
             scope: terms.scope.clone(),
             deadline: submission.deadline,
             budget: terms.purses.first().map(|purse| purse.ceilings).unwrap_or_default(),
+            specification: submission.specification.clone(),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use broker_acceptance::{Specification, Verdict};
 use capability::ledger::Ceilings;
 use capability::{Scope, SkillRequirement};
 use protocol::{Message, StreamResponse, Task, Timestamp};
@@ -64,6 +65,8 @@ pub struct NewTask {
     pub push: Option<PushConfig>,
     /// How its delegate was chosen, where nobody named one.
     pub choice: Option<Box<Choice>>,
+    /// What is said of it beside its message, and what is accepted of it.
+    pub specification: Option<Box<Specification>>,
 }
 
 /// What the registry knows of an agent, as far as deciding needs it.
@@ -250,6 +253,15 @@ pub enum Input {
         /// Southbound id of the message.
         latest: String,
     },
+    /// A result was checked against what is accepted.
+    Checked {
+        /// The attempt that produced it.
+        attempt: AttemptId,
+        /// What became of the checks.
+        verdict: Verdict,
+        /// The task that asks the judge, where one is to be asked and nothing failed; or why it cannot be asked.
+        judge: Option<Result<Box<NewTask>, String>>,
+    },
     /// The agent has a place for an attempt that waited for one.
     Admitted {
         /// The attempt.
@@ -364,6 +376,8 @@ pub enum Failure {
     Errored(String),
     /// The agent answered with something that is not A2A.
     Invalid(String),
+    /// The agent reported completion, and its result is not what is accepted.
+    Unaccepted(String),
     /// Nothing was heard of it for too long, though it may still be at it.
     Silent {
         /// How long, seconds.

@@ -8,7 +8,7 @@ use protocol::{Message, Metadata, Role, StreamResponse, Task, TaskState, TaskSta
 use super::action::Action;
 use super::draft::Draft;
 use super::input::{AttemptId, Failure};
-use super::state::{Node, Phase, Progress};
+use super::state::{Body, Node, Phase, Progress};
 use crate::TaskId;
 use crate::extension;
 use crate::journal::{AttemptOutcome, Fact, Origin, Outcome, StatusFact};
@@ -140,7 +140,7 @@ impl Draft<'_> {
         let said: Vec<Message> = task.history.into_iter().filter(is_news).collect();
         for message in said {
             let message = self.northbound_message(id, message);
-            self.record(id, Fact::Said(Box::new(message)));
+            self.produce(id, Fact::Said(Box::new(message)));
         }
         for artifact in &task.artifacts {
             if let Some(news) = self.news_in(id, artifact) {
@@ -148,9 +148,8 @@ impl Draft<'_> {
             }
         }
         let metadata = extension::without_broker_data(task.metadata);
-        let known = self.tree.bodies.get(id).map(|body| &body.metadata);
-        if !metadata.is_empty() && known != Some(&metadata) {
-            self.record(id, Fact::Metadata(Box::new(metadata)));
+        if !metadata.is_empty() && !self.is_known_metadata(id, &metadata) {
+            self.produce(id, Fact::Metadata(Box::new(metadata)));
         }
         self.on_status(attempt, task.status, Metadata::default());
     }
@@ -164,7 +163,13 @@ impl Draft<'_> {
     /// The messages that the history or a status has shown.
     fn shown_messages(&self, task: TaskId) -> impl Iterator<Item = &Message> {
         let body = self.tree.bodies.get(task);
-        body.into_iter().flat_map(|body| body.status_message.iter().chain(&body.history))
+        body.into_iter().flat_map(|body| {
+            let withheld = body.withheld.iter().filter_map(|fact| match fact {
+                Fact::Said(message) => Some(&**message),
+                _ => None,
+            });
+            body.status_message.iter().chain(&body.history).chain(withheld)
+        })
     }
 
     /// The messages of a whole task that are news, its status among them.
@@ -177,6 +182,12 @@ impl Draft<'_> {
     /// Their ids, for whoever has many to look up.
     fn known_messages(&self, task: TaskId) -> HashSet<&str> {
         self.shown_messages(task).map(|message| message.message_id.as_str()).collect()
+    }
+
+    fn is_known_metadata(&self, task: TaskId, metadata: &Metadata) -> bool {
+        let is_withheld = |fact: &Fact| matches!(fact, Fact::Metadata(withheld) if **withheld == *metadata);
+        let knows = |body: &Body| body.metadata == *metadata || body.withheld.iter().any(is_withheld);
+        self.tree.bodies.get(task).is_some_and(knows)
     }
 
     fn on_status(&mut self, attempt: AttemptId, status: TaskStatus, metadata: Metadata) {
@@ -221,8 +232,9 @@ impl Draft<'_> {
 
     /// An agent at work that says it used up more than the task has left is stopped.
     fn stop_overspending(&mut self, task: TaskId) {
-        let is_at_work =
-            |node: &Node| !matches!(node.phase, Phase::Held(_) | Phase::Closing { .. } | Phase::Ended);
+        let is_at_work = |node: &Node| {
+            !matches!(node.phase, Phase::Held(_) | Phase::Checking(_) | Phase::Closing { .. } | Phase::Ended)
+        };
         if self.node(task).is_some_and(is_at_work)
             && let Some(exhausted) = self.is_overspent(task)
         {
@@ -239,7 +251,7 @@ impl Draft<'_> {
         let open_children = self.node(task).map_or(0, |node| node.open_children);
         let open_children = if removed(Guard::HeldParents) { 0 } else { open_children };
         match (outcome.state, open_children) {
-            (_, 0) => self.end(task, outcome),
+            (_, 0) => self.complete(task, outcome),
             (TaskState::Completed, _) => self.record(task, Fact::Held(Box::new(outcome))),
             _ => {
                 let (number, reported) = (attempt.number, AttemptOutcome::Reported);
@@ -268,7 +280,7 @@ impl Draft<'_> {
         // What is shown may be the question of a task below.
         let stands = match &node.phase {
             Phase::Asking(asks) => *asks == status.state,
-            Phase::Working | Phase::Held(_) => status.state == TaskState::Working,
+            Phase::Working | Phase::Held(_) | Phase::Checking(_) => status.state == TaskState::Working,
             Phase::Submitted | Phase::Closing { .. } | Phase::Ended => false,
         };
         let same_message = status.message.as_deref().is_none_or(|message| !self.is_news(task, message));

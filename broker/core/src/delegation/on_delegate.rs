@@ -95,7 +95,8 @@ impl Draft<'_> {
         let retry = self.retry(&new);
         let Particulars { group, escalation, seeks_choice } = particulars;
         // What was asked for matters again where other terms may have to be worked out.
-        let is_kept = !retry.fallback.is_none() || escalation.is_some() || seeks_choice;
+        let judge = new.specification.as_deref().and_then(|said| said.accept.as_ref()?.judge.as_ref());
+        let is_kept = !retry.fallback.is_none() || escalation.is_some() || judge.is_some() || seeks_choice;
         let wish = is_kept.then(|| Box::new(Wish::of(new.held, new.asked)));
         let submission = Submission {
             parent: new.parent,
@@ -113,6 +114,7 @@ impl Draft<'_> {
             wish,
             group,
             escalation: escalation.map(Box::new),
+            specification: new.specification,
         };
         self.record(new.id, Fact::Submitted(Box::new(submission)));
         if let Some(push) = new.push {
@@ -171,11 +173,16 @@ impl Draft<'_> {
         if !is_brokers && !node.live_attempt().is_some_and(Attempt::was_sent) {
             return Err(Refusal::NotPossible(format!("nobody works on task {parent} now")));
         }
-        Ok(Place {
+        Ok(self.place_below(node))
+    }
+
+    /// Where a child of a task will stand, whoever delegates.
+    pub(super) fn place_below(&self, node: &Node) -> Place {
+        Place {
             depth: node.submission.depth + 1,
             owner: node.submission.owner.clone(),
             deadline_limit: Some(self.shorter(node.submission.deadline)),
-        })
+        }
     }
 
     /// A deadline a little before another, so that whoever waits for a delegate can still say what came of it.
@@ -230,7 +237,7 @@ impl Draft<'_> {
 pub(super) fn may_delegate(node: &Node) -> Result<(), Refusal> {
     match node.phase {
         Phase::Submitted | Phase::Working | Phase::Asking(_) => Ok(()),
-        Phase::Held(_) => Err(Refusal::NotPossible(format!(
+        Phase::Held(_) | Phase::Checking(_) => Err(Refusal::NotPossible(format!(
             "task {} has reported completion; it can delegate no more",
             node.id
         ))),

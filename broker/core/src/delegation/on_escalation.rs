@@ -153,5 +153,6 @@ fn in_place(node: &Node, id: TaskId, holder: TaskId, asked: Scope, to: Candidate
         policy: to.policy,
         push: None,
         choice: None,
+        specification: submission.specification.clone(),
     }
 }

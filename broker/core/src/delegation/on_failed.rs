@@ -54,18 +54,10 @@ impl Draft<'_> {
             let id_known = live.agent_task.is_some();
             return self.on_failed_while_closing(attempt, failure, id_known);
         }
-        let tried = self.tried(node, attempt.number);
         let reason = attempts::describe(failure, &node.terms().agent);
         let asking = live.progress == Progress::Lost;
         let wait = self.limits.backoff(attempt.number + 1, jitter).max(asked_wait(failure));
-        let next = match attempts::next(failure, tried, node.retry()) {
-            // It would be too late for this delegate by then.
-            Next::Retry(_) if self.now.add_millis(wait) >= node.submission.deadline => {
-                attempts::next(failure, Tried { here: u32::MAX, ..tried }, node.retry())
-            }
-            next => next,
-        };
-        match next {
+        match self.follows(node, attempt, failure, wait) {
             Next::Recover => {
                 if !asking {
                     self.record(attempt.task, Fact::AttemptLost { number: attempt.number, reason });
@@ -82,6 +74,18 @@ impl Draft<'_> {
             Next::Unknown => self.hold_unknown(attempt, reason),
             Next::Stop => self.fail(attempt.task, &reason),
             Next::End(state, outcome) => self.give_up(attempt, state, outcome, reason),
+        }
+    }
+
+    /// What follows from a failure, another attempt no sooner than after so many milliseconds.
+    pub(super) fn follows(&self, node: &Node, attempt: AttemptId, failure: &Failure, wait: i64) -> Next {
+        let tried = self.tried(node, attempt.number);
+        match attempts::next(failure, tried, node.retry()) {
+            // It would be too late for this delegate by then.
+            Next::Retry(_) if self.now.add_millis(wait) >= node.submission.deadline => {
+                attempts::next(failure, Tried { here: u32::MAX, ..tried }, node.retry())
+            }
+            next => next,
         }
     }
 

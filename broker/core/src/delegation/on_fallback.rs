@@ -160,5 +160,6 @@ fn asked_anew(node: &Node, to: Candidate, ledger: &purses::Purses) -> NewTask {
         policy: to.policy,
         push: None,
         choice: None,
+        specification: None,
     }
 }

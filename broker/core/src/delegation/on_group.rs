@@ -139,14 +139,19 @@ impl Draft<'_> {
         self.last_words(node.id)
     }
 
-    /// The message a task ended with.
+    /// What a task said at its end.
     pub(super) fn last_words(&self, task: TaskId) -> Option<String> {
+        self.closing_message(task).as_ref().map(Message::joined_text)
+    }
+
+    /// The message a task ended with.
+    pub(super) fn closing_message(&self, task: TaskId) -> Option<Message> {
         let now = self.records().iter().rev().find_map(|record| match &record.fact {
             Fact::Ended(outcome) if record.task == task => Some(outcome.message.as_ref()),
             _ => None,
         });
         let before = || self.tree.bodies.get(task).and_then(|body| body.status_message.as_ref());
-        now.unwrap_or_else(before).map(Message::joined_text)
+        now.unwrap_or_else(before).cloned()
     }
 }
 

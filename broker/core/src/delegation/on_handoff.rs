@@ -109,6 +109,7 @@ fn as_delegated(node: &Node, asked: NewHandOff, left: Ceilings) -> NewTask {
         policy: asked.to.policy,
         push: None,
         choice: None,
+        specification: None,
     }
 }
 

@@ -61,7 +61,7 @@ fn due<'n>(
 fn delegator_is_done<'n>(node: &'n Node, find: impl Fn(TaskId) -> Option<&'n Node>) -> bool {
     let above = std::iter::successors(Some(node), |node| find(node.submission.parent?)).skip(1);
     let mut delegators = above.skip_while(|node| node.submission.group.is_some());
-    delegators.next().is_some_and(|delegator| matches!(delegator.phase, Phase::Held(_)))
+    delegators.next().is_some_and(|delegator| matches!(delegator.phase, Phase::Held(_) | Phase::Checking(_)))
 }
 
 /// When time next matters to a task.
@@ -101,10 +101,11 @@ impl Draft<'_> {
     fn on_deadline(&mut self, task: TaskId, deadline: Timestamp) {
         let held = self.node(task).and_then(|node| match &node.phase {
             Phase::Held(outcome) => Some((**outcome).clone()),
+            Phase::Checking(checking) => Some(checking.outcome.clone()),
             _ => None,
         });
         match held {
-            Some(outcome) => self.close(task, outcome),
+            Some(outcome) => self.release_unchecked(task, outcome),
             None => self.fail(task, &format!("the deadline {deadline} has passed")),
         }
     }
@@ -132,12 +133,13 @@ impl Draft<'_> {
     pub(super) fn on_resume(&mut self) {
         for task in self.tasks() {
             let Some(node) = self.node(task).filter(|node| node.is_open()) else { continue };
-            let Some(attempt) = node.live_attempt() else { continue };
+            let (phase, is_quiet) = (node.phase.clone(), node.is_quiet());
+            self.check_again(task);
+            let Some(attempt) = self.node(task).and_then(Node::live_attempt) else { continue };
             let (number, progress) = (attempt.number, attempt.progress);
             let id_known = attempt.agent_task.is_some();
             let attempt = AttemptId { task, number };
-            let is_quiet = node.is_quiet();
-            match (progress, &node.phase) {
+            match (progress, &phase) {
                 (Progress::Queued, _) => self.ask_for_place(attempt),
                 (Progress::Seeking, _) => self.look_for_delegate(task),
                 (Progress::Unknown { .. }, _) => self.go_on_asking(attempt),

@@ -26,7 +26,9 @@ impl Draft<'_> {
             }
             Phase::Working | Phase::Asking(_) => None,
             Phase::Submitted => Some("has not reached its agent yet; wait until it is working"),
-            Phase::Held(_) | Phase::Closing { .. } => Some("is finishing and can take no further message"),
+            Phase::Held(_) | Phase::Checking(_) | Phase::Closing { .. } => {
+                Some("is finishing and can take no further message")
+            }
             Phase::Ended => Some("is over and can take no further message; start a new one"),
         };
         let attempt = node.live_attempt().filter(|attempt| attempt.agent_task.is_some());

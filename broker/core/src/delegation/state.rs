@@ -10,7 +10,8 @@
 //!             │         │ │ └──agent asks────▶ Asking
 //!             │         │ │                     │
 //!             │         │ └─COMPLETED, children open─▶ Held
-//!             │         │                       │       │ last child settles
+//!             │         │                       │       │ last child settles (first Checking, where something
+//!             │         │                       │       │   has to be accepted; not accepted: Working, next attempt)
 //!   failed,   ▼         ▼                       ▼       ▼
 //!   refused,  Closing ◀─(from any open state)────────▶ Ended
 //!   cancelled,   │   revoked; children and agent are being cancelled   ▲
@@ -22,6 +23,7 @@
 
 use std::sync::Arc;
 
+use broker_acceptance::Verdict;
 use capability::ledger::Unit;
 use protocol::{Artifact, Message, Metadata, TaskState, Timestamp};
 use serde::Serialize;
@@ -30,7 +32,7 @@ use super::on_push::Push;
 use super::on_turn::{Question, Turn};
 use crate::TaskId;
 use crate::journal::{
-    AttemptOutcome, ChildNote, Choice, Cost, Origin, Outcome, Reassignment, Retry, StatusFact, Submission,
+    AttemptOutcome, ChildNote, Choice, Cost, Fact, Origin, Outcome, Reassignment, Retry, StatusFact, Submission,
     Terms,
 };
 use crate::sabotage::{Guard, removed};
@@ -46,6 +48,8 @@ pub(super) enum Phase {
     Asking(TaskState),
     /// The agent has completed; open children keep the task WORKING.
     Held(Arc<Outcome>),
+    /// The agent has completed, and so have its children; what it produced is being checked, and not shown until then.
+    Checking(Arc<Checking>),
     /// Revoked and being cancelled; it will end like this.
     Closing {
         /// The end to come.
@@ -55,6 +59,15 @@ pub(super) enum Phase {
     },
     /// Over.
     Ended,
+}
+
+/// A check under way.
+#[derive(Debug, Clone)]
+pub(super) struct Checking {
+    /// The end to come if it is accepted.
+    pub(super) outcome: Outcome,
+    /// The task that asks the judge, and what became of the other checks.
+    pub(super) judging: Option<(TaskId, Verdict)>,
 }
 
 /// One dispatch of the task to its agent.
@@ -179,6 +192,8 @@ pub(super) struct Node {
     pub(super) choice: Option<Arc<Choice>>,
     /// Where its events are pushed, by id.
     pub(super) pushes: Vec<Arc<Push>>,
+    /// What became of the last checks, until there is another attempt.
+    pub(super) verdict: Option<Arc<Verdict>>,
 }
 
 /// A delegate a task was with.
@@ -220,6 +235,7 @@ impl Node {
             question: None,
             choice: None,
             pushes: Vec::new(),
+            verdict: None,
         }
     }
 
@@ -296,6 +312,7 @@ impl Node {
 
     /// Its message goes out, perhaps again.
     pub(super) fn start_attempt(&mut self, number: u32) {
+        self.verdict = None;
         self.begin_attempt(number, Progress::Started);
         if let Some(attempt) = self.attempt_mut(number) {
             attempt.starts += 1;
@@ -370,7 +387,7 @@ impl Node {
         self.phase = match (status.state.is_interrupted(), &self.phase) {
             (true, _) => Phase::Asking(status.state),
             // A held task stays held, whatever its children report.
-            (false, held @ Phase::Held(_)) => held.clone(),
+            (false, held @ (Phase::Held(_) | Phase::Checking(_))) => held.clone(),
             (false, _) => Phase::Working,
         };
         self.show(status.state, at);
@@ -396,9 +413,25 @@ pub(super) struct Body {
     pub(super) artifacts: Vec<Artifact>,
     pub(super) metadata: Metadata,
     pub(super) status_message: Option<Message>,
+    /// What is not shown until it is accepted, in order, and the artifacts it makes.
+    pub(super) withheld: Vec<Fact>,
+    pub(super) withheld_artifacts: Vec<Artifact>,
 }
 
 impl Body {
+    pub(super) fn withhold(&mut self, fact: &Fact) {
+        if let Fact::Artifact(piece) = fact {
+            protocol::merge_artifact(&mut self.withheld_artifacts, &piece.artifact, piece.append);
+        }
+        self.withheld.push(fact.clone());
+    }
+
+    /// It is shown by now, or never will be.
+    pub(super) fn drop_withheld(&mut self) {
+        self.withheld.clear();
+        self.withheld_artifacts.clear();
+    }
+
     pub(super) fn say(&mut self, message: &Message) {
         self.history.push(message.clone());
     }

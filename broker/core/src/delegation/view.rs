@@ -1,5 +1,6 @@
 //! What is shown of a task: the A2A task, its events, and the summary people and tools read.
 
+use broker_acceptance::Verdict;
 use capability::Scope;
 use capability::ledger::Ceilings;
 use protocol::{
@@ -66,6 +67,12 @@ pub struct TaskSummary {
     /// The agent is done; open children keep the task WORKING.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub held: bool,
+    /// The agent is done, and what it produced is being checked.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub checking: bool,
+    /// What became of the last checks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub acceptance: Option<Verdict>,
     /// What it lacks and waits for approval of, as canonical scope tokens.
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     pub missing: Vec<String>,
@@ -162,6 +169,8 @@ impl Tree {
         match node.phase {
             Phase::Ended if node.direct && !node.queued => Told::Message,
             Phase::Submitted if !accepted && !node.queued => Told::Nothing,
+            // One message, which is shown as that or not at all.
+            Phase::Checking(_) if node.state == TaskState::Submitted => Told::Nothing,
             _ => Told::Task,
         }
     }
@@ -246,7 +255,8 @@ impl Tree {
     /// The agent a task keeps busy: sent, not over, and not waiting for its children, its caller or somebody's decision.
     pub fn busy_agent(&self, task: TaskId) -> Option<&str> {
         let node = self.nodes.get(task).filter(|node| node.open_children == 0)?;
-        let is_idle = matches!(node.phase, Phase::Asking(_) | Phase::Held(_) | Phase::Ended);
+        let is_idle =
+            matches!(node.phase, Phase::Asking(_) | Phase::Held(_) | Phase::Checking(_) | Phase::Ended);
         let attempt = node.live_attempt().filter(|attempt| !is_idle && !attempt.progress.is_waiting());
         attempt.map(|_| node.terms().agent.as_str())
     }
@@ -271,7 +281,7 @@ impl Tree {
 
     /// Whether an agent works, with its grant alive, on the task or on one above it.
     pub fn is_below_agent(&self, task: TaskId, agent: &str) -> bool {
-        self.lineage(task).any(|node| node.terms().agent == agent && self.is_granted(node.id))
+        self.reach(task).any(|node| node.terms().agent == agent && self.is_granted(node.id))
     }
 
     /// The owner and the northbound context of a task.
@@ -343,6 +353,8 @@ impl Tree {
             context_id: submission.context_id.clone(),
             state: node.state,
             held: matches!(node.phase, Phase::Held(_)),
+            checking: matches!(node.phase, Phase::Checking(_)),
+            acceptance: node.verdict.as_deref().cloned(),
             missing: missing(node),
             mode: submission.group.map(|group| group.mode.name()),
             choice: node.choice.as_deref().cloned().map(Box::new),
@@ -398,6 +410,7 @@ fn summarize_attempt(attempt: &Attempt) -> AttemptSummary {
         Progress::Ended(AttemptOutcome::Canceled) => "canceled",
         Progress::Ended(AttemptOutcome::CancelUnconfirmed) => "cancel_unconfirmed",
         Progress::Ended(AttemptOutcome::HandedOff) => "handed_off",
+        Progress::Ended(AttemptOutcome::Unaccepted) => "unaccepted",
     };
     let agent = attempt.former.as_deref().map(ToOwned::to_owned);
     AttemptSummary { number: attempt.number, agent, state, reason: attempt.reason.clone() }

@@ -1,5 +1,6 @@
 //! What is fixed when a task is accepted, and the terms on which an agent has it.
 
+use broker_acceptance::{Acceptance, Specification};
 use capability::Scope;
 use capability::ledger::Ceilings;
 use protocol::{Message, Timestamp};
@@ -48,6 +49,16 @@ pub struct Submission {
     /// The delegating task lacks what it needs, and a task further up holds it: it waits for approval.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub escalation: Option<Box<Escalation>>,
+    /// What was said of it beside its message, and what is accepted of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub specification: Option<Box<Specification>>,
+}
+
+impl Submission {
+    /// What is accepted of it, if that is checked.
+    pub fn accept(&self) -> Option<&Acceptance> {
+        self.specification.as_deref()?.accept.as_ref()
+    }
 }
 
 /// What a task waits for before it may be done.

@@ -18,8 +18,8 @@ use proptest::test_runner::TestRunner;
 use protocol::{Message, StreamResponse, Task, TaskState};
 use serde_json::json;
 
-use super::model;
-use super::world::{AGENTS, World, artifact, candidate, choice, retries, snapshot, update};
+use super::world::{AGENTS, World, accepting, artifact, candidate, choice, retries, snapshot, update};
+use super::{acceptance, model};
 
 #[derive(Debug, Clone)]
 enum Step {
@@ -60,6 +60,15 @@ enum Step {
     },
     NoDelegate {
         attempt: usize,
+    },
+    Check {
+        result: usize,
+        what: usize,
+    },
+    /// An agent says what a judge does, judge or not.
+    Judge {
+        attempt: usize,
+        accepts: bool,
     },
     Decide {
         task: usize,
@@ -128,10 +137,17 @@ struct How {
     /// Whether it escalates, is idempotent, and may be done elsewhere.
     wishes: [bool; 3],
     admitted: bool,
+    /// Whether what is accepted is said, and a judge named.
+    accepts: Option<bool>,
 }
 
 fn how() -> impl Strategy<Value = How> {
-    (any::<[bool; 3]>(), prop::bool::weighted(0.8)).prop_map(|(wishes, admitted)| How { wishes, admitted })
+    let accepts = prop::option::weighted(0.4, any::<bool>());
+    (any::<[bool; 3]>(), prop::bool::weighted(0.8), accepts).prop_map(|(wishes, admitted, accepts)| How {
+        wishes,
+        admitted,
+        accepts,
+    })
 }
 
 fn simple_step() -> impl Strategy<Value = Step> {
@@ -157,6 +173,7 @@ fn simple_step() -> impl Strategy<Value = Step> {
         6 => (some.clone(), 0_usize..13).prop_map(|(attempt, how)| Step::Fail { attempt, how }),
         2 => (some.clone(), 0_usize..8, any::<bool>())
             .prop_map(|(attempt, what, lacks)| Step::Found { attempt, what, lacks }),
+        6 => (some.clone(), 0_usize..5).prop_map(|(result, what)| Step::Check { result, what }),
         2 => (some.clone(), any::<bool>()).prop_map(|(attempt, taken)| Step::SayMore { attempt, taken }),
         4 => some.clone().prop_map(|task| Step::Turn { task }),
         1 => some.clone().prop_map(|task| Step::Cancel { task }),
@@ -180,6 +197,7 @@ fn step() -> impl Strategy<Value = Step> {
         20 => simple_step(),
         1 => (0_usize..64, 0..AGENTS.len(), any::<bool>())
             .prop_map(|(parent, agent, answers)| Step::AskBelow { parent, agent, answers }),
+        2 => (0_usize..64, any::<bool>()).prop_map(|(attempt, accepts)| Step::Judge { attempt, accepts }),
         1 => (0_usize..64).prop_map(|parent| Step::EscalateBelow { parent }),
         1 => Just(Step::Crash),
         2 => (simple_step(), any::<bool>())
@@ -240,6 +258,15 @@ fn sought(world: &World, index: usize) -> Option<AttemptId> {
     pick(&sought, index)
 }
 
+/// Tasks whose outcome nobody knows.
+fn unknown(world: &World, tasks: &[TaskId]) -> Vec<TaskId> {
+    let is_unknown = |task: &TaskId| {
+        let attempts = world.tree.summary(*task).unwrap().attempts;
+        attempts.last().is_some_and(|last| last.state == "unknown_outcome")
+    };
+    tasks.iter().copied().filter(is_unknown).collect()
+}
+
 fn input(world: &mut World, step: &Step) -> Option<Input> {
     let tasks = world.tasks();
     Some(match step {
@@ -248,7 +275,9 @@ fn input(world: &mut World, step: &Step) -> Option<Input> {
             let [escalate, idempotent, elsewhere] = how.wishes;
             let fallback = if elsewhere { Fallback::Any } else { Fallback::None };
             let new = world.new_task(parent, AGENTS[*agent], retries(2, idempotent, fallback));
-            Input::Delegate(Box::new(NewTask { budget: *budget, admitted: how.admitted, escalate, ..new }))
+            let specification = how.accepts.map(accepting);
+            let new = NewTask { budget: *budget, admitted: how.admitted, escalate, specification, ..new };
+            Input::Delegate(Box::new(new))
         }
         Step::Group { parent, agents, race } => {
             let task = world.new_task(pick(&tasks, *parent), BROKER_AGENT, RetryWish::default());
@@ -271,6 +300,7 @@ fn input(world: &mut World, step: &Step) -> Option<Input> {
             asked: None,
             message: Message::user_text(format!("over{}", world.journal.len()), "you do it"),
         })),
+        Step::Check { result, what } => acceptance::checked(world, *result, *what)?,
         Step::Admit { attempt } => Input::Admitted { attempt: pick(&world.queued, *attempt)? },
         Step::Reassign { attempt, agent, admitted } => {
             let attempt = sought(world, *attempt)?;
@@ -289,17 +319,11 @@ fn input(world: &mut World, step: &Step) -> Option<Input> {
         }
         Step::Resolve { task, how } => {
             let resolution = [Resolution::Ask, Resolution::Retry, Resolution::Fail][*how];
-            let is_unknown = |task: &TaskId| {
-                world
-                    .tree
-                    .summary(*task)
-                    .unwrap()
-                    .attempts
-                    .last()
-                    .is_some_and(|last| last.state == "unknown_outcome")
-            };
-            let unknown: Vec<TaskId> = tasks.iter().copied().filter(is_unknown).collect();
-            Input::Resolve { task: pick(&unknown, *task)?, resolution, by: "operator".to_owned() }
+            Input::Resolve {
+                task: pick(&unknown(world, &tasks), *task)?,
+                resolution,
+                by: "operator".to_owned(),
+            }
         }
         Step::Say { attempt: index, what, cost } => {
             let attempt = attempt(world, *index)?;
@@ -332,6 +356,7 @@ fn input(world: &mut World, step: &Step) -> Option<Input> {
         }
         Step::SayMore { .. }
         | Step::AskBelow { .. }
+        | Step::Judge { .. }
         | Step::EscalateBelow { .. }
         | Step::Crash
         | Step::CrashDuring { .. } => {
@@ -408,6 +433,7 @@ fn take(world: &mut World, step: &Step) {
         Step::EscalateBelow { parent } => escalate_below(world, *parent),
         Step::AskBelow { parent, agent, answers } => ask_below(world, *parent, *agent, *answers),
         Step::SayMore { attempt, taken } => say_more(world, *attempt, *taken),
+        Step::Judge { attempt, accepts } => acceptance::judge(world, *attempt, *accepts),
         Step::Crash => world.crash(),
         Step::CrashDuring { step, durable } => {
             if let Some(input) = input(world, step) {
@@ -441,7 +467,7 @@ fn left_alone_it_ends(world: &mut World) {
 }
 
 /// Every kind of fact, so that what the histories never reach is noticed.
-const FACTS: [&str; 33] = [
+const FACTS: [&str; 37] = [
     "approved",
     "artifact",
     "attempt_accepted",
@@ -452,11 +478,14 @@ const FACTS: [&str; 33] = [
     "attempt_started",
     "bubbled",
     "cancel_requested",
+    "checked",
+    "checking",
     "closing",
     "cost",
     "delegate_sought",
     "ended",
     "held",
+    "judging",
     "late",
     "metadata",
     "outcome_unknown",
@@ -475,6 +504,7 @@ const FACTS: [&str; 33] = [
     "turn_resent",
     "turn_taken",
     "weighed",
+    "withheld",
 ];
 /// Those that other tests are about.
 const ELSEWHERE: [&str; 4] = ["metadata", "push_deleted", "push_set", "said"];

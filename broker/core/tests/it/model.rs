@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use broker_acceptance::Outcome;
 use broker_core::TaskId;
 use broker_core::journal::{Allotment, Fact, Record};
 use capability::Scope;
@@ -27,6 +28,57 @@ struct Seen {
     ended: bool,
     records: u64,
     started: Vec<u32>,
+    checks: Checks,
+}
+
+/// How it stands with what is accepted of a task.
+#[derive(Default)]
+struct Checks {
+    /// What is accepted was said.
+    asked: bool,
+    /// Another task does it in this one's place, and is checked itself.
+    elsewhere: bool,
+    stage: Stage,
+}
+
+#[derive(Default, PartialEq, Eq)]
+enum Stage {
+    #[default]
+    Unchecked,
+    Checking,
+    Accepted,
+}
+
+impl Checks {
+    fn may_be_shown(&self) -> bool {
+        !self.asked || self.elsewhere || self.stage == Stage::Accepted
+    }
+
+    /// Nothing is shown, and nothing completes, before it is accepted; what failed is not.
+    fn follow(&mut self, fact: &Fact) {
+        match fact {
+            Fact::Artifact(_) | Fact::Said(_) | Fact::Metadata(_) => {
+                assert!(self.may_be_shown(), "shown before it was accepted");
+            }
+            Fact::Withheld(_) => assert!(self.asked, "withheld for nobody"),
+            Fact::Checking(outcome) => {
+                assert!(self.asked && outcome.state == TaskState::Completed, "checked for nobody");
+                self.stage = Stage::Checking;
+            }
+            Fact::Judging { .. } => assert!(self.stage == Stage::Checking, "judged before it was checked"),
+            Fact::Checked { verdict, .. } if verdict.outcome != Outcome::Failed => {
+                self.stage = Stage::Accepted;
+            }
+            Fact::Checked { .. } | Fact::AttemptStarted { .. } | Fact::Reassigned(_) => {
+                self.stage = Stage::Unchecked;
+            }
+            Fact::Approved { .. } => self.elsewhere = true,
+            Fact::Ended(outcome) if outcome.state == TaskState::Completed => {
+                assert!(self.may_be_shown(), "completed and not accepted");
+            }
+            _ => {}
+        }
+    }
 }
 
 /// Checks design §4, invariants 1 to 4 and the order of attempts, record by record.
@@ -46,6 +98,7 @@ pub(crate) fn check(journal: &[Record]) {
             let state = TaskState::Submitted;
             let (parent, records, started) = (submission.parent, 0, Vec::new());
             let (purses, revoked, calls, said) = (submission.terms.purses.clone(), false, 0, BTreeMap::new());
+            let checks = Checks { asked: submission.accept().is_some(), ..Checks::default() };
             let under = submission.parent.map_or(0, |parent| tasks[&parent].former.len());
             tasks.insert(
                 record.task,
@@ -62,6 +115,7 @@ pub(crate) fn check(journal: &[Record]) {
                     ended: false,
                     records,
                     started,
+                    checks,
                 },
             );
             nothing_is_overspent(&tasks);
@@ -86,6 +140,7 @@ pub(crate) fn check(journal: &[Record]) {
         let seen = tasks.get_mut(&record.task).expect("records are about submitted tasks");
         seen.records += 1;
         assert_eq!(seen.records, record.seq, "records of a task are numbered without hole");
+        seen.checks.follow(&record.fact);
         match &record.fact {
             Fact::Late { .. } | Fact::PushSet(_) | Fact::PushDeleted { .. } => {}
             fact => assert!(!seen.ended, "nothing that is shown follows the end: {fact:?}"),

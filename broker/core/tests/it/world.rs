@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use broker_acceptance::{Acceptance, Specification};
 use broker_core::delegation::BROKER_AGENT;
-use broker_core::delegation::action::{Action, Dispatch, Search};
+use broker_core::delegation::action::{Action, Check, Dispatch, Search};
 use broker_core::delegation::input::{AgentFacts, AttemptId, Candidate, Failure, Input, NewTask, RetryWish};
 use broker_core::journal::{Choice, Fallback, Record, Verdict};
 use broker_core::{Decision, Limits, Refusal, TaskId, Timestamp, Tree};
@@ -29,6 +30,8 @@ pub(crate) struct World {
     pub(crate) queued: Vec<AttemptId>,
     /// Attempts another delegate is looked for.
     pub(crate) seeking: Vec<Search>,
+    /// Results to be checked.
+    pub(crate) checking: Vec<Check>,
     /// Every message sent to an agent, by its message id.
     pub(crate) sent: Vec<String>,
     /// All that was sent.
@@ -76,6 +79,14 @@ pub(crate) fn choice(verdict: Verdict) -> Choice {
     Choice { verdict, confidence: 0.5, threshold: 0.8, candidates, excluded, considered: 2 }
 }
 
+/// What is accepted where a test has something accepted.
+pub(crate) fn accepting(judged: bool) -> Box<Specification> {
+    let judge = if judged { r#", "judge": {"agent": "f", "rubric": "be kind"}"# } else { "" };
+    let accept = format!(r#"{{"max_bytes": 1000{judge}}}"#);
+    let accept: Acceptance = serde_json::from_str(&accept).unwrap();
+    Box::new(Specification { accept: Some(accept), ..Specification::default() })
+}
+
 /// A wish to try again this often, and elsewhere if need be.
 pub(crate) fn retries(max_attempts: u32, idempotent: bool, fallback: Fallback) -> RetryWish {
     RetryWish { max_attempts: Some(max_attempts), idempotent: Some(idempotent), fallback: Some(fallback) }
@@ -93,6 +104,7 @@ impl World {
             canceling: Vec::new(),
             queued: Vec::new(),
             seeking: Vec::new(),
+            checking: Vec::new(),
             sent: Vec::new(),
             dispatches: Vec::new(),
             latest: BTreeMap::new(),
@@ -143,6 +155,7 @@ impl World {
             }
             Action::Admit { attempt, .. } => self.queued.push(attempt),
             Action::Seek(search) => self.seeking.push(*search),
+            Action::Check(check) => self.checking.push(*check),
             Action::Recover { attempt, latest, .. } => {
                 self.latest.insert(attempt.task, latest);
                 self.listen(attempt);
@@ -179,6 +192,7 @@ impl World {
         self.canceling.clear();
         self.queued.clear();
         self.seeking.clear();
+        self.checking.clear();
         if !self.journal.is_empty() {
             self.feed(Input::Resume).expect("resuming is always possible");
         }
@@ -203,6 +217,7 @@ impl World {
             budget: Ceilings::default(),
             policy: None,
             push: None,
+            specification: None,
             message: Message::user_text(format!("m{id}"), "do it"),
             context_id: "context".to_owned(),
             agent_context: format!("context-{agent}"),

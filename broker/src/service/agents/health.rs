@@ -63,7 +63,7 @@ impl HealthBook {
     /// What a failed message says of an agent. That a stream ended early or a task is gone says nothing.
     pub(in crate::service) fn judge(&self, name: &str, failure: &Failure, clock: &dyn Clock) {
         match failure {
-            Failure::Refused(_) | Failure::Busy { .. } => self.answered(name, clock),
+            Failure::Refused(_) | Failure::Busy { .. } | Failure::Unaccepted(_) => self.answered(name, clock),
             Failure::NeverSent(reason)
             | Failure::Errored(reason)
             | Failure::Invalid(reason)

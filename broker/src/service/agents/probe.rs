@@ -292,7 +292,7 @@ fn classify(failure: Failure) -> (Outcome, String) {
         }
         Failure::Refused(reason) | Failure::Busy { reason, .. } => (Outcome::Refused, reason),
         Failure::Errored(reason) => (Outcome::Errored, reason),
-        Failure::Invalid(reason) => (Outcome::Invalid, reason),
+        Failure::Invalid(reason) | Failure::Unaccepted(reason) => (Outcome::Invalid, reason),
         Failure::Broken(reason) | Failure::Gone(reason) => (Outcome::Broken, reason),
         Failure::StreamEnded | Failure::Silent { .. } | Failure::Absent { .. } => {
             (Outcome::Invalid, "it ended its answer before it said anything".to_owned())

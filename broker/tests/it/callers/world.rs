@@ -220,6 +220,7 @@ impl World {
             secret_dir: None,
             grants: broker::config::Config::default().grant_options(),
             card_keys: broker::config::Config::default().card_options(),
+            acceptance: broker::service::AcceptanceOptions::default(),
             refusal_window: Duration::from_secs(10),
             push: broker::config::Config::default().push_options(),
             card_life: CardOptions::default(),

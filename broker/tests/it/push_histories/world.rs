@@ -264,6 +264,7 @@ impl World {
             secret_dir: None,
             grants: Config::default().grant_options(),
             card_keys: Config::default().card_options(),
+            acceptance: broker::service::AcceptanceOptions::default(),
             refusal_window: Duration::from_secs(10),
             card_life: CardOptions::default(),
             probing: ProbeOptions::default(),

@@ -161,6 +161,7 @@ async fn start(world: &Arc<World>) -> Option<Arc<Broker>> {
         secret_dir: None,
         grants: Config::default().grant_options(),
         card_keys: Config::default().card_options(),
+        acceptance: broker::service::AcceptanceOptions::default(),
         refusal_window: Duration::from_secs(10),
         push: PushOptions { give_up: Duration::from_secs(5), ..Config::default().push_options() },
         card_life: CardOptions::default(),

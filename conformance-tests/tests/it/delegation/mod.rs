@@ -1,5 +1,6 @@
 //! What Bailiwick promises beyond A2A.
 
+mod acceptance;
 mod audit;
 mod authority;
 mod budgets;
