@@ -186,7 +186,7 @@ impl Broker {
         let asks = cell.tree.lock().await.asks_for_agent(task);
         if let Some(asks) = asks {
             let answer = Answer { task, asks, message: *message, push, claim };
-            self.answer_choice(caller, &cell, answer).await?;
+            self.answer_choice(&cell, answer).await?;
             return Ok(Accepted::new(cell, task));
         }
         let reserved = Reserved { claim: Some(claim), ..Reserved::default() };

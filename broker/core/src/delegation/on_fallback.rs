@@ -118,6 +118,24 @@ impl Draft<'_> {
 }
 
 impl super::Tree {
+    /// Whether a task that looks for a delegate could be given to an agent now: the rule of [`Input::Reassign`], without
+    /// its effects.
+    ///
+    /// [`Input::Reassign`]: super::input::Input::Reassign
+    pub fn would_give(
+        &self,
+        task: TaskId,
+        agent: AgentFacts,
+        policy: Option<Scope>,
+        now: protocol::Timestamp,
+        limits: &crate::Limits,
+    ) -> Result<(), Refusal> {
+        let attempt = self.nodes.get(task).and_then(seeking).ok_or(Refusal::NotFound)?;
+        let to = Candidate { agent, agent_context: String::new(), policy, admitted: true, choice: None };
+        let given = Draft::new(self, now, limits).give_to(attempt, to, None);
+        given.map_err(|refused| refused.refusal)
+    }
+
     /// What was asked for, put to an agent, to ask what would become of it.
     pub fn asked_anew(&self, task: TaskId, agent: AgentFacts, policy: Option<Scope>) -> Option<NewTask> {
         let node = self.nodes.get(task)?;

@@ -34,8 +34,8 @@ impl Broker {
         }
         let (broker, new) = (Arc::clone(self), self.bare_task(caller, self.clock.new_task_id()));
         let advised = tokio::task::spawn_blocking(move || {
-            let (sent, not) = Default::default();
-            broker.advise_now(&Sought { tree: None, new, text: goal, sent, not }, &samples)
+            let (owner, sent, not) = (new.caller.clone(), Vec::new(), Vec::new());
+            broker.advise_now(&Sought { tree: None, new, text: goal, owner, sent, not }, &samples)
         });
         advised.await.unwrap_or_else(|_| Err(error::internal()))
     }

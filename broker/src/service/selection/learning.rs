@@ -54,7 +54,11 @@ impl Selection {
         for record in records {
             let kind = match &record.fact {
                 Fact::Ended(outcome) if outcome.state == TaskState::Completed => OutcomeKind::Accepted,
-                Fact::Ended(outcome) if matches!(outcome.state, TaskState::Failed | TaskState::Rejected) => {
+                // What the broker ends is not the agent's failure, or is counted as its attempt's.
+                Fact::Ended(outcome)
+                    if matches!(outcome.state, TaskState::Failed | TaskState::Rejected)
+                        && tree.is_reported(outcome) =>
+                {
                     OutcomeKind::Failed
                 }
                 Fact::AttemptEnded { outcome: AttemptOutcome::Failed | AttemptOutcome::Refused, .. } => {

@@ -57,6 +57,20 @@ struct Open {
     context: String,
 }
 
+impl Open {
+    /// The same, to be weighed.
+    fn sought(&self, cell: &Arc<TreeCell>) -> Sought {
+        Sought {
+            tree: Some(Arc::clone(cell)),
+            new: self.new.clone(),
+            text: self.text.clone(),
+            owner: self.owner.clone(),
+            sent: self.sent.clone(),
+            not: Vec::new(),
+        }
+    }
+}
+
 impl Broker {
     /// Finds out whom a task is for that is about to begin.
     pub(in crate::service) async fn route(
@@ -68,11 +82,14 @@ impl Broker {
             tree: begun.parent.as_ref().map(|parent| Arc::clone(&parent.cell)),
             new: begun.preview(asked, own_facts()),
             text: cards::request_text([&begun.message]),
+            owner: begun.owner.clone(),
             sent: cards::media_types(&begun.message),
             not: Vec::new(),
         };
-        let Weighed { choice, first } = self.weigh(sought).await?;
-        match (choice.verdict, first) {
+        let Weighed { choice, first, refused } = self.weigh(sought).await?;
+        match (choice.verdict, first.or(refused)) {
+            // Whom it may not be delegated to refuses it as always: with what is missing, or by asking for it.
+            (_, Some(agent)) if choice.candidates.is_empty() => Ok(Route::To(agent, Box::new(choice))),
             (_, None) => Err(nobody(&choice)),
             (Verdict::Unsure | Verdict::OutOfScope, _) => Ok(Route::Open(Box::new(choice))),
             (_, Some(agent)) => Ok(Route::To(agent, Box::new(choice))),
@@ -97,20 +114,24 @@ impl Broker {
     /// The answer to a question for an agent.
     pub(in crate::service) async fn answer_choice(
         self: &Arc<Self>,
-        caller: &Caller,
         cell: &Arc<TreeCell>,
         Answer { task, asks, message, push, claim }: Answer,
     ) -> Result<(), DriveError> {
         let failed = DriveError::Failed;
         let open = {
             let tree = cell.tree.lock().await;
-            self.open_question(caller, &tree, asks, &message)
+            self.open_question(&tree, asks, &message)
         };
         let open = open.ok_or_else(|| failed(error::task_not_found()))?;
         let (owner, context) = (open.owner.clone(), open.context.clone());
+        let mut picks = None;
         let (choice, agent) = match self.picked(&message, &open.shown).map_err(failed)? {
             Some(agent) => {
-                self.learn_pick(&open, &agent);
+                self.fits(&open.sought(cell), &agent.name).map_err(|reason| {
+                    let problem = format!("names {}, which cannot have it: {reason}", agent.name);
+                    failed(error::invalid("message.parts", &problem))
+                })?;
+                picks = Some((open.asked.clone(), open.shown.clone()));
                 (picked(open.shown, &agent.name), agent)
             }
             None => match self.weigh_again(cell, open).await.map_err(failed)? {
@@ -130,7 +151,11 @@ impl Broker {
         let to = Box::new(Candidate { choice: Some(Box::new(choice)), ..to });
         let reserved = Reserved { claim: Some(claim), places: vec![place], ..Reserved::default() };
         let input = Input::Choose { task, message: Box::new(message), push, to };
-        self.drive_cell(Arc::clone(cell), input, reserved).await
+        self.drive_cell(Arc::clone(cell), input, reserved).await?;
+        if let Some((asked, shown)) = picks {
+            self.learn_pick(&asked, &shown, &agent);
+        }
+        Ok(())
     }
 
     /// Weighs what has been said by now; the agent, if that is clear.
@@ -139,9 +164,12 @@ impl Broker {
         cell: &Arc<TreeCell>,
         open: Open,
     ) -> Result<(Choice, Option<Arc<Agent>>), A2aError> {
-        let Open { new, text, sent, questions, .. } = open;
-        let sought = Sought { tree: Some(Arc::clone(cell)), new, text, sent, not: Vec::new() };
-        let Weighed { mut choice, first } = self.weigh(sought).await?;
+        let questions = open.questions;
+        let Weighed { mut choice, first, .. } = self.weigh(open.sought(cell)).await?;
+        if choice.candidates.is_empty() {
+            // Nobody may have it just now, which is no reason to end it.
+            return Err(nobody(&choice));
+        }
         if matches!(choice.verdict, Verdict::Confident | Verdict::Only) {
             return Ok((choice, first));
         }
@@ -177,21 +205,17 @@ impl Broker {
 
     /// The caller has picked: that is one more example of what the agent is for, and where another stood first, of what that
     /// one is not for.
-    fn learn_pick(&self, open: &Open, agent: &Agent) {
-        self.selection.note(&agent.name, &open.asked, OutcomeKind::Chosen);
-        if let Some(first) = open.shown.candidates.first().filter(|first| first.agent != agent.name) {
-            self.selection.note(&first.agent, &open.asked, OutcomeKind::Corrected);
+    fn learn_pick(&self, asked: &str, shown: &Choice, agent: &Agent) {
+        self.selection.note(&agent.name, asked, OutcomeKind::Chosen);
+        if let Some(first) = shown.candidates.first().filter(|first| first.agent != agent.name) {
+            self.selection.note(&first.agent, asked, OutcomeKind::Corrected);
         }
     }
 
-    fn open_question(&self, caller: &Caller, tree: &Tree, task: TaskId, answer: &Message) -> Option<Open> {
-        let (summary, said) = (tree.summary(task)?, tree.said_by_caller(task));
+    fn open_question(&self, tree: &Tree, task: TaskId, answer: &Message) -> Option<Open> {
+        let said = tree.said_by_caller(task);
         let (owner, context) = tree.owner_and_context(task)?;
-        let mut new = self.bare_task(caller, task);
-        if summary.parent.is_some() {
-            new.held = capability::Scope::top();
-        }
-        (new.parent, new.skill) = (summary.parent, summary.skill);
+        let new = tree.asked_anew(task, own_facts(), self.accounts.policy_of(owner).cloned())?;
         let all = said.iter().copied().chain([answer]);
         Some(Open {
             shown: tree.choice(task)?.clone(),
@@ -225,6 +249,7 @@ impl Broker {
                 tree: Some(Arc::clone(&cell)),
                 new,
                 text: cards::request_text(said.iter().copied()),
+                owner: search.owner.clone(),
                 sent: said.iter().flat_map(|message| cards::media_types(message)).collect(),
                 not: search.not.clone(),
             }

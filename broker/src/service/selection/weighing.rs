@@ -34,6 +34,8 @@ pub(in crate::service) struct Sought {
     pub(in crate::service) new: NewTask,
     /// What is to be done, in words.
     pub(in crate::service) text: String,
+    /// The principal that owns the tree.
+    pub(in crate::service) owner: String,
     /// Media types of what else is sent.
     pub(in crate::service) sent: Vec<String>,
     /// Agents that are out of the question.
@@ -45,6 +47,8 @@ pub(in crate::service) struct Weighed {
     pub(in crate::service) choice: Choice,
     /// The likeliest, if there is any.
     pub(in crate::service) first: Option<Arc<Agent>>,
+    /// The likeliest of those that fit, and to whom it may not be delegated.
+    pub(in crate::service) refused: Option<Arc<Agent>>,
 }
 
 /// An answer to somebody who asks whom a request is for.
@@ -61,9 +65,9 @@ impl Broker {
     /// Says whom a request is for, and begins nothing.
     pub async fn select(self: &Arc<Self>, caller: &Caller, text: String) -> Result<Selected, A2aError> {
         let new = self.bare_task(caller, self.clock.new_task_id());
-        let (sent, not) = Default::default();
+        let (owner, sent, not) = (new.caller.clone(), Vec::new(), Vec::new());
         let (Weighed { choice, .. }, ranking) =
-            self.weigh_apart(Sought { tree: None, new, text, sent, not }).await?;
+            self.weigh_apart(Sought { tree: None, new, text, owner, sent, not }).await?;
         Ok(Selected { choice, explanation: ranking.explain(KEPT) })
     }
 
@@ -89,7 +93,7 @@ impl Broker {
         self.selection.follow(&self.registry);
         let known = self.selection.known.read().unwrap_or_else(PoisonError::into_inner);
         let mut out: BTreeSet<String> = sought.not.iter().cloned().collect();
-        let (mut excluded, mut judged) = (Vec::new(), BTreeSet::new());
+        let (mut excluded, mut judged, mut refused) = (Vec::new(), BTreeSet::new(), None);
         for agent in self.registry.all().iter().filter(|agent| agent.resolved.is_none()) {
             excluded.push(Excluded { agent: agent.name.clone(), reason: Ineligible::NoCard.to_string() });
         }
@@ -103,11 +107,16 @@ impl Broker {
             rounds += 1;
             let before = out.len();
             for candidate in &ranking.candidates {
-                if judged.insert(candidate.agent.clone())
-                    && let Err(reason) = self.may_have(tree, sought, &candidate.agent)
-                {
-                    out.insert(candidate.agent.clone());
-                    excluded.push(Excluded { agent: candidate.agent.clone(), reason });
+                let name = &candidate.agent;
+                if !judged.insert(name.clone()) {
+                    continue;
+                }
+                let fits = self.fits(sought, name);
+                let is_fit = fits.is_ok();
+                if let Err(reason) = fits.and_then(|()| self.may_be_given(tree, sought, name)) {
+                    refused = refused.or_else(|| self.registry.get(name).filter(|_| is_fit));
+                    out.insert(name.clone());
+                    excluded.push(Excluded { agent: name.clone(), reason });
                 }
             }
             if out.len() == before || rounds >= MAX_ROUNDS {
@@ -117,7 +126,7 @@ impl Broker {
         let considered = u32::try_from(known.index.len()).unwrap_or(u32::MAX);
         drop(known);
         let weighed = self.conclude(&ranking, excluded, considered, &out);
-        Ok((weighed, ranking))
+        Ok((Weighed { refused, ..weighed }, ranking))
     }
 
     /// What follows from a ranking of those who may have the task.
@@ -153,11 +162,16 @@ impl Broker {
             excluded,
             considered,
         };
-        Weighed { choice, first }
+        Weighed { choice, first, refused: None }
     }
 
     /// Whether an agent may have a task, or why not.
     pub(super) fn may_have(&self, tree: &Tree, sought: &Sought, name: &str) -> Result<(), String> {
+        self.fits(sought, name).and_then(|()| self.may_be_given(tree, sought, name))
+    }
+
+    /// Whether it offers what is wanted and can be sent anything now, or why not.
+    pub(super) fn fits(&self, sought: &Sought, name: &str) -> Result<(), String> {
         let agent = self.registry.get(name).ok_or_else(|| Ineligible::NoCard.to_string())?;
         let resolved = agent.resolved.as_ref().ok_or_else(|| Ineligible::NoCard.to_string())?;
         let new = &sought.new;
@@ -172,12 +186,22 @@ impl Broker {
             input_modes: &resolved.card.default_input_modes,
             output_modes: &resolved.card.default_output_modes,
             down_until: self.load_of(name).down_until,
-            is_full: self.is_full(name, &new.caller),
+            is_full: self.is_full(name, &sought.owner),
             missing_extension: resolved.missing_extension(&new.extensions),
         };
-        selection::judge(&wanted, &facts).map_err(|reason| reason.to_string())?;
-        let new = NewTask { agent: resolved.facts.clone(), ..new.clone() };
-        let judged = tree.would_take(&new, self.clock.now(), &self.limits);
+        selection::judge(&wanted, &facts).map_err(|reason| reason.to_string())
+    }
+
+    /// Whether the task may be delegated to it, or why not.
+    fn may_be_given(&self, tree: &Tree, sought: &Sought, name: &str) -> Result<(), String> {
+        let agent = self.registry.get(name).ok_or_else(|| Ineligible::NoCard.to_string())?;
+        let resolved = agent.resolved.as_ref().ok_or_else(|| Ineligible::NoCard.to_string())?;
+        let (agent, new, now) = (resolved.facts.clone(), &sought.new, self.clock.now());
+        let judged = if tree.state(new.id).is_some() {
+            tree.would_give(new.id, agent, new.policy.clone(), now, &self.limits)
+        } else {
+            tree.would_take(&NewTask { agent, ..new.clone() }, now, &self.limits)
+        };
         judged.map_err(|refusal| refusal.to_string())
     }
 
