@@ -154,8 +154,8 @@ fn what_was_said_meanwhile_is_for_the_next_delegate_too() {
     world.fail(attempt, Failure::Refused("not today".to_owned()));
     let search = world.seeking.pop().expect("another delegate is looked for");
     let now = world.now;
-    let would = |agent: &str| world.tree.would_give(root, facts(agent), None, now, &world.limits);
-    assert_eq!((would("b").is_ok(), would("a").is_ok()), (true, false), "{:?}", would("b"));
+    let may_have = |agent: &str| world.tree.would_give(root, facts(agent), None, now, &world.limits);
+    assert_eq!((may_have("b").is_ok(), may_have("a").is_ok()), (true, false), "{:?}", may_have("b"));
     world.feed(Input::Reassign { attempt: search.attempt, to: Box::new(candidate("b")) }).unwrap();
     assert_eq!(parts_sent(&world, root), ["do it", "in French"]);
 }
