@@ -14,9 +14,10 @@ use protocol::{A2aError, ErrorKind, Message};
 use serde::Deserialize;
 
 use super::super::agents::Agent;
+use super::super::begun::Begun;
 use super::super::driver::{DriveError, Reserved};
 use super::super::modes::own_facts;
-use super::super::send::{Accepted, Begun};
+use super::super::send::Accepted;
 use super::super::trees::TreeCell;
 use super::super::{Broker, Caller, error};
 use super::cards;
