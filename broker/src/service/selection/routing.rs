@@ -46,30 +46,13 @@ pub(in crate::service) struct Answer {
 /// A question for an agent, and what has been said to it.
 struct Open {
     shown: Choice,
-    new: NewTask,
     /// What was said before the answer.
     asked: String,
-    /// All that was said.
-    text: String,
-    sent: Vec<String>,
     /// How often the caller was asked.
     questions: usize,
-    owner: String,
     context: String,
-}
-
-impl Open {
-    /// The same, to be weighed.
-    fn sought(&self, cell: &Arc<TreeCell>) -> Sought {
-        Sought {
-            tree: Some(Arc::clone(cell)),
-            new: self.new.clone(),
-            text: self.text.clone(),
-            owner: self.owner.clone(),
-            sent: self.sent.clone(),
-            not: Vec::new(),
-        }
-    }
+    /// The task with all that was said.
+    sought: Sought,
 }
 
 impl Broker {
@@ -119,23 +102,21 @@ impl Broker {
         Answer { task, asks, message, push, claim }: Answer,
     ) -> Result<(), DriveError> {
         let failed = DriveError::Failed;
-        let open = {
-            let tree = cell.tree.lock().await;
-            self.open_question(&tree, asks, &message)
-        };
-        let open = open.ok_or_else(|| failed(error::task_not_found()))?;
-        let (owner, context) = (open.owner.clone(), open.context.clone());
-        let mut picks = None;
-        let (choice, agent) = match self.picked(&message, &open.shown).map_err(failed)? {
+        let open = self.open_question(cell, asks, &message).await;
+        let Open { shown, asked, questions, context, sought } =
+            open.ok_or_else(|| failed(error::task_not_found()))?;
+        let owner = sought.owner.clone();
+        let mut before = None;
+        let (choice, agent) = match self.picked(&message, &shown).map_err(failed)? {
             Some(agent) => {
-                self.fits(&open.sought(cell), &agent.name).map_err(|reason| {
+                self.fits(&sought, &agent.name).map_err(|reason| {
                     let problem = format!("names {}, which cannot have it: {reason}", agent.name);
                     failed(error::invalid("message.parts", &problem))
                 })?;
-                picks = Some((open.asked.clone(), open.shown.clone()));
-                (picked(open.shown, &agent.name), agent)
+                before = Some(shown.candidates.first().map(|first| first.agent.clone()));
+                (picked(shown, &agent.name), agent)
             }
-            None => match self.weigh_again(cell, open).await.map_err(failed)? {
+            None => match self.weigh_again(sought, questions).await.map_err(failed)? {
                 (choice, Some(agent)) => (choice, agent),
                 (choice, None) => {
                     let (message, choice) = (Box::new(message), Box::new(choice));
@@ -153,8 +134,8 @@ impl Broker {
         let reserved = Reserved { claim: Some(claim), places: vec![place], ..Reserved::default() };
         let input = Input::Choose { task, message: Box::new(message), push, to };
         self.drive_cell(Arc::clone(cell), input, reserved).await?;
-        if let Some((asked, shown)) = picks {
-            self.learn_pick(&asked, &shown, &agent);
+        if let Some(before) = before {
+            self.learn_pick(&asked, before.as_deref(), &agent.name);
         }
         Ok(())
     }
@@ -162,11 +143,10 @@ impl Broker {
     /// Weighs what has been said by now; the agent, if that is clear.
     async fn weigh_again(
         self: &Arc<Self>,
-        cell: &Arc<TreeCell>,
-        open: Open,
+        sought: Sought,
+        questions: usize,
     ) -> Result<(Choice, Option<Arc<Agent>>), A2aError> {
-        let questions = open.questions;
-        let Weighed { mut choice, first, .. } = self.weigh(open.sought(cell)).await?;
+        let Weighed { mut choice, first, .. } = self.weigh(sought).await?;
         if choice.candidates.is_empty() {
             // Nobody may have it just now, which is no reason to end it.
             return Err(nobody(&choice));
@@ -206,27 +186,22 @@ impl Broker {
 
     /// The caller has picked: that is one more example of what the agent is for, and where another stood first, of what that
     /// one is not for.
-    fn learn_pick(&self, asked: &str, shown: &Choice, agent: &Agent) {
-        self.selection.note(&agent.name, asked, OutcomeKind::Chosen);
-        if let Some(first) = shown.candidates.first().filter(|first| first.agent != agent.name) {
-            self.selection.note(&first.agent, asked, OutcomeKind::Corrected);
+    fn learn_pick(&self, asked: &str, first: Option<&str>, agent: &str) {
+        self.selection.note(agent, asked, OutcomeKind::Chosen);
+        if let Some(first) = first.filter(|first| *first != agent) {
+            self.selection.note(first, asked, OutcomeKind::Corrected);
         }
     }
 
-    fn open_question(&self, tree: &Tree, task: TaskId, answer: &Message) -> Option<Open> {
-        let said = tree.said_by_caller(task);
-        let (owner, context) = tree.owner_and_context(task)?;
-        let new = tree.asked_anew(task, own_facts(), self.accounts.policy_of(owner).cloned())?;
-        let all = said.iter().copied().chain([answer]);
+    async fn open_question(&self, cell: &Arc<TreeCell>, task: TaskId, answer: &Message) -> Option<Open> {
+        let tree = cell.tree.lock().await;
+        let (said, (_, context)) = (tree.said_by_caller(task), tree.owner_and_context(task)?);
         Some(Open {
             shown: tree.choice(task)?.clone(),
-            new,
             asked: cards::request_text(said.iter().copied()),
-            text: cards::request_text(all.clone()),
-            sent: all.flat_map(cards::media_types).collect(),
             questions: said.len(),
-            owner: owner.to_owned(),
             context: context.to_owned(),
+            sought: self.sought_again(cell, &tree, task, Some(answer))?,
         })
     }
 
@@ -238,30 +213,45 @@ impl Broker {
     ) -> Result<Option<(Choice, bool)>, A2aError> {
         let task = search.attempt.task;
         let Some(cell) = self.trees.load(root).await? else { return Ok(None) };
-        let sought = {
+        let (sought, was_chosen) = {
             let tree = cell.tree.lock().await;
-            let said = tree.said_by_caller(task);
-            let Some(new) =
-                tree.asked_anew(task, own_facts(), self.accounts.policy_of(&search.owner).cloned())
-            else {
-                return Ok(None);
-            };
-            Sought {
-                tree: Some(Arc::clone(&cell)),
-                new,
-                text: cards::request_text(said.iter().copied()),
-                owner: search.owner.clone(),
-                sent: said.iter().flat_map(|message| cards::media_types(message)).collect(),
-                not: search.not.clone(),
-            }
+            (self.sought_again(&cell, &tree, task, None), tree.choice(task).is_some())
         };
-        let was_chosen = cell.tree.lock().await.choice(task).is_some();
-        let Weighed { choice, .. } = self.weigh(sought).await?;
+        let Some(sought) = sought else { return Ok(None) };
+        let Weighed { choice, .. } = self.weigh(Sought { not: search.not.clone(), ..sought }).await?;
         Ok(Some((choice, was_chosen)))
     }
 
+    /// A task that is there already, to be weighed again with all that its caller has said, and says now.
+    fn sought_again(
+        &self,
+        cell: &Arc<TreeCell>,
+        tree: &Tree,
+        task: TaskId,
+        now: Option<&Message>,
+    ) -> Option<Sought> {
+        let (owner, _) = tree.owner_and_context(task)?;
+        let said = tree.said_by_caller(task);
+        let all = said.iter().copied().chain(now);
+        Some(Sought {
+            tree: Some(Arc::clone(cell)),
+            new: tree.asked_anew(task, own_facts(), self.accounts.policy_of(owner).cloned())?,
+            text: cards::request_text(all.clone()),
+            owner: owner.to_owned(),
+            sent: all.flat_map(cards::media_types).collect(),
+            not: Vec::new(),
+        })
+    }
+
+    /// A request of a caller's, of which nothing comes.
+    pub(super) fn sought_by(&self, caller: &Caller, text: String) -> Sought {
+        let new = self.bare_task(caller, self.clock.new_task_id());
+        let (owner, sent, not) = (new.caller.clone(), Vec::new(), Vec::new());
+        Sought { tree: None, new, text, owner, sent, not }
+    }
+
     /// A root task of a caller that says nothing.
-    pub(super) fn bare_task(&self, caller: &Caller, id: TaskId) -> NewTask {
+    fn bare_task(&self, caller: &Caller, id: TaskId) -> NewTask {
         let owner = caller.display_name();
         NewTask {
             id,

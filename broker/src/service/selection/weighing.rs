@@ -2,17 +2,18 @@
 //! sure one can be. Nobody is left out before scoring.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use broker_core::Tree;
 use broker_core::delegation::input::NewTask;
 use broker_core::journal::{Choice, Considered, Excluded, Verdict};
 use broker_core::selection::{self, Facts, Ineligible, Wanted};
-use broker_selection::{Query, Ranking};
+use broker_selection::{Candidate, Query, Ranking};
 use protocol::{A2aError, ErrorKind};
 use serde::Serialize;
 
 use super::super::agents::Agent;
+use super::super::resolution::Resolved;
 use super::super::trees::TreeCell;
 use super::super::{Broker, Caller, error};
 
@@ -64,10 +65,7 @@ pub struct Selected {
 impl Broker {
     /// Says whom a request is for, and begins nothing.
     pub async fn select(self: &Arc<Self>, caller: &Caller, text: String) -> Result<Selected, A2aError> {
-        let new = self.bare_task(caller, self.clock.new_task_id());
-        let (owner, sent, not) = (new.caller.clone(), Vec::new(), Vec::new());
-        let (Weighed { choice, .. }, ranking) =
-            self.weigh_apart(Sought { tree: None, new, text, owner, sent, not }).await?;
+        let (Weighed { choice, .. }, ranking) = self.weigh_apart(self.sought_by(caller, text)).await?;
         Ok(Selected { choice, explanation: ranking.explain(KEPT) })
     }
 
@@ -91,7 +89,7 @@ impl Broker {
 
     fn weigh_in(&self, tree: &Tree, sought: &Sought) -> Result<(Weighed, Ranking), A2aError> {
         self.selection.follow(&self.registry);
-        let known = self.selection.known.read().unwrap_or_else(PoisonError::into_inner);
+        let known = self.selection.known();
         let mut out: BTreeSet<String> = sought.not.iter().cloned().collect();
         let (mut excluded, mut judged, mut refused) = (Vec::new(), BTreeSet::new(), None);
         for agent in self.registry.all().iter().filter(|agent| agent.resolved.is_none()) {
@@ -125,22 +123,22 @@ impl Broker {
         };
         let considered = u32::try_from(known.index.len()).unwrap_or(u32::MAX);
         drop(known);
-        let weighed = self.conclude(&ranking, excluded, considered, &out);
-        Ok((Weighed { refused, ..weighed }, ranking))
+        let left: Vec<&Candidate> =
+            ranking.candidates.iter().filter(|candidate| !out.contains(&candidate.agent)).collect();
+        let first = left.first().and_then(|candidate| self.registry.get(&candidate.agent));
+        let choice = self.conclude(&ranking, &left, excluded, considered);
+        Ok((Weighed { choice, first, refused }, ranking))
     }
 
-    /// What follows from a ranking of those who may have the task.
+    /// What follows from a ranking, of which these are left that may have the task.
     fn conclude(
         &self,
         ranking: &Ranking,
+        left: &[&Candidate],
         mut excluded: Vec<Excluded>,
         considered: u32,
-        out: &BTreeSet<String>,
-    ) -> Weighed {
+    ) -> Choice {
         let options = self.selection.options;
-        let left: Vec<_> =
-            ranking.candidates.iter().filter(|candidate| !out.contains(&candidate.agent)).collect();
-        let first = left.first().and_then(|candidate| self.registry.get(&candidate.agent));
         let verdict = match left.len() {
             1 => Verdict::Only,
             _ if ranking.in_scope < options.scope => Verdict::OutOfScope,
@@ -148,21 +146,20 @@ impl Broker {
             _ => Verdict::Confident,
         };
         excluded.truncate(KEPT_EXCLUDED);
-        let candidates = left.into_iter().take(KEPT).map(|candidate| Considered {
+        let candidates = left.iter().take(KEPT).map(|candidate| Considered {
             agent: candidate.agent.clone(),
             description: self.description_of(&candidate.agent),
             probability: rounded(candidate.probability),
             why: vec![candidate.explain()],
         });
-        let choice = Choice {
+        Choice {
             verdict,
             confidence: rounded(ranking.confidence),
             threshold: rounded(options.threshold),
             candidates: candidates.collect(),
             excluded,
             considered,
-        };
-        Weighed { choice, first, refused: None }
+        }
     }
 
     /// Whether an agent may have a task, or why not.
@@ -172,8 +169,8 @@ impl Broker {
 
     /// Whether it offers what is wanted and can be sent anything now, or why not.
     pub(super) fn fits(&self, sought: &Sought, name: &str) -> Result<(), String> {
-        let agent = self.registry.get(name).ok_or_else(|| Ineligible::NoCard.to_string())?;
-        let resolved = agent.resolved.as_ref().ok_or_else(|| Ineligible::NoCard.to_string())?;
+        let agent = self.registry.get(name);
+        let resolved = card_of(agent.as_ref())?;
         let new = &sought.new;
         let wanted = Wanted {
             skill: new.skill.as_deref(),
@@ -194,9 +191,8 @@ impl Broker {
 
     /// Whether the task may be delegated to it, or why not.
     fn may_be_given(&self, tree: &Tree, sought: &Sought, name: &str) -> Result<(), String> {
-        let agent = self.registry.get(name).ok_or_else(|| Ineligible::NoCard.to_string())?;
-        let resolved = agent.resolved.as_ref().ok_or_else(|| Ineligible::NoCard.to_string())?;
-        let (agent, new, now) = (resolved.facts.clone(), &sought.new, self.clock.now());
+        let agent = self.registry.get(name);
+        let (agent, new, now) = (card_of(agent.as_ref())?.facts.clone(), &sought.new, self.clock.now());
         let judged = if tree.state(new.id).is_some() {
             tree.would_give(new.id, agent, new.policy.clone(), now, &self.limits)
         } else {
@@ -207,9 +203,16 @@ impl Broker {
 
     fn description_of(&self, name: &str) -> String {
         let agent = self.registry.get(name);
-        let card = agent.as_ref().and_then(|agent| agent.resolved.as_ref()).map(|resolved| &resolved.card);
-        card.map(|card| card.description.chars().take(MAX_DESCRIPTION).collect()).unwrap_or_default()
+        let description =
+            |resolved: &Resolved| resolved.card.description.chars().take(MAX_DESCRIPTION).collect();
+        card_of(agent.as_ref()).map(description).unwrap_or_default()
     }
+}
+
+/// What follows from an agent's card, if that is known.
+fn card_of(agent: Option<&Arc<Agent>>) -> Result<&Resolved, String> {
+    let resolved = agent.and_then(|agent| agent.resolved.as_ref());
+    resolved.ok_or_else(|| Ineligible::NoCard.to_string())
 }
 
 /// As many digits as mean something.
