@@ -55,16 +55,15 @@ impl Draft<'_> {
     pub(super) fn give_to(
         &mut self,
         attempt: AttemptId,
-        mut to: Candidate,
+        to: Candidate,
         message: Option<Message>,
     ) -> Result<(), Refused> {
         let node = self.node(attempt.task).ok_or(Refusal::NotFound)?;
         if seeking(node) != Some(attempt) || node.open_children > 0 || !self.is_granted(attempt.task) {
             return Err(Refusal::NotPossible(format!("task {} seeks no delegate now", attempt.task)).into());
         }
-        let (admitted, choice) = (to.admitted, to.choice.take());
+        let admitted = to.admitted;
         let new = asked_anew(node, to, self.ledger());
-        let new = NewTask { choice, ..new };
         self.judged(new, |draft, new, audit| draft.reassign(attempt, new, admitted, message, audit))
     }
 
@@ -177,6 +176,6 @@ fn asked_anew(node: &Node, to: Candidate, ledger: &purses::Purses) -> NewTask {
         budget: node.left_of_budget(ledger),
         policy: to.policy,
         push: None,
-        choice: None,
+        choice: to.choice,
     }
 }
