@@ -36,6 +36,9 @@ use crate::{northbound, store};
 pub const DEFAULT_TOML: &str = include_str!("../config.default.toml");
 /// Environment variables that override a key begin so: `BAILIWICK_SERVER_LISTEN` is `server.listen`.
 const ENV_PREFIX: &str = "BAILIWICK_";
+/// Sections whose keys they override.
+const SECTIONS: [&str; 10] =
+    ["server", "store", "limits", "southbound", "grants", "cards", "audit", "push", "selection", "log"];
 
 /// The whole configuration.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
@@ -240,9 +243,7 @@ impl Config {
         let Some(rest) = name.strip_prefix(ENV_PREFIX) else { return Ok(self) };
         let lower = rest.to_lowercase();
         let Some((section, key)) = lower.split_once('_') else { return Ok(self) };
-        if !["server", "store", "limits", "southbound", "grants", "cards", "audit", "push", "log"]
-            .contains(&section)
-        {
+        if !SECTIONS.contains(&section) {
             return Ok(self);
         }
         let wrong = |problem: String| ConfigError::Wrong { origin: name.to_owned(), problem };
@@ -254,6 +255,7 @@ impl Config {
             .ok_or_else(|| wrong(format!("there is no key {section}.{key}")))?;
         let typed = match keys.get(key) {
             Some(toml::Value::Integer(_)) => value.parse().map(toml::Value::Integer).ok(),
+            Some(toml::Value::Float(_)) => value.parse().map(toml::Value::Float).ok(),
             Some(toml::Value::Boolean(_)) => value.parse().map(toml::Value::Boolean).ok(),
             _ => None,
         };

@@ -91,11 +91,6 @@ impl Outcomes {
         Ok(())
     }
 
-    /// Forgets an agent.
-    pub fn forget(&mut self, agent: &str) {
-        self.agents.remove(agent);
-    }
-
     /// What was learned of an agent.
     pub fn of(&self, agent: &str) -> Option<&Learned> {
         self.agents.get(agent)

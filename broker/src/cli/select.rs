@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use broker_selection::evaluation::{Set, report};
 use broker_selection::{Embedder, Weights};
-use clap::{Args, ValueEnum};
+use clap::Args;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -33,20 +33,14 @@ pub(super) struct Select {
     #[arg(long, value_name = "FOLDER")]
     eval: Option<PathBuf>,
     /// Which vectors: the table that is part of the program, or a MiniLM model.
-    #[arg(long, value_enum, default_value_t = TierArgument::Static, requires = "eval")]
-    tier: TierArgument,
+    #[arg(long, value_enum, default_value_t = Tier::Static, requires = "eval")]
+    tier: Tier,
     /// File of the model (ONNX, int8) for `--tier minilm`.
     #[arg(long, value_name = "FILE", requires = "eval")]
     model: Option<PathBuf>,
     /// Also how it gets better with outcomes: a learning curve.
     #[arg(long, requires = "eval")]
     outcomes: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum TierArgument {
-    Static,
-    Minilm,
 }
 
 #[derive(Debug, Args)]
@@ -85,12 +79,8 @@ fn read_sample(sample: &str) -> Value {
 }
 
 fn evaluate(session: &Session, folder: &Path, arguments: &Select) -> Result<(), String> {
-    let tier = match arguments.tier {
-        TierArgument::Static => Tier::Static,
-        TierArgument::Minilm => Tier::Minilm,
-    };
     let config = SelectionConfig {
-        tier,
+        tier: arguments.tier,
         model: arguments.model.clone().unwrap_or_default(),
         ..SelectionConfig::default()
     };

@@ -8,9 +8,10 @@ use broker_core::delegation::action::Search;
 use broker_core::delegation::input::{Candidate, Input};
 use broker_core::journal::{Choice, Fallback};
 
+use super::Broker;
 use super::agents::Agent;
+use super::begun::agent_context;
 use super::driver::DriveError;
-use super::{Broker, send};
 
 impl Broker {
     /// Looks for another delegate; what comes of it returns as an input.
@@ -64,7 +65,7 @@ impl Broker {
         };
         let likely: Vec<&str> = choice.candidates.iter().map(|one| one.agent.as_str()).collect();
         let place = |name: &String| likely.iter().position(|known| known == name).unwrap_or(usize::MAX);
-        let mut ranked = names.clone();
+        let mut ranked = names;
         ranked.sort_by_key(place);
         let as_chosen = |name: String| {
             let is_likely = was_chosen && place(&name) != usize::MAX;
@@ -111,7 +112,7 @@ impl Broker {
     ) -> Option<Candidate> {
         Some(Candidate {
             agent: agent.resolved.as_ref()?.facts.clone(),
-            agent_context: send::agent_context(owner, context_id, &agent.name),
+            agent_context: agent_context(owner, context_id, &agent.name),
             policy: self.accounts.policy_of(owner).cloned(),
             admitted,
             choice: None,

@@ -13,9 +13,10 @@ use protocol::Message;
 
 use super::admission::Place;
 use super::agents::Agent;
+use super::begun::{Begun, Parent, agent_context};
 use super::caller::Caller;
 use super::driver::{DriveError, Reserved};
-use super::send::{self, Accepted, Begun, Parent};
+use super::send::Accepted;
 use super::{Broker, error};
 
 /// A sub-task, and the agent that is to have it.
@@ -113,7 +114,7 @@ impl Begun {
             parent: Some(self.id),
             caller: BROKER_AGENT.to_owned(),
             held: Scope::top(),
-            agent_context: send::agent_context(&self.owner, &self.context_id, &agent.name),
+            agent_context: agent_context(&self.owner, &self.context_id, &agent.name),
             agent,
             skill: subtask.skill,
             asked: subtask.scope,

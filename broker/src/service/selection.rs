@@ -10,7 +10,7 @@ mod routing;
 mod weighing;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use broker_selection::{Embedder, Index, Record, Weights};
 use bytes::Bytes;
@@ -30,12 +30,6 @@ pub struct SelectionOptions {
     pub scope: f32,
     /// How often a caller is asked about one task.
     pub questions: usize,
-}
-
-impl Default for SelectionOptions {
-    fn default() -> Self {
-        Self { threshold: 0.6, scope: 0.3, questions: 3 }
-    }
 }
 
 /// The ranker and what it knows.
@@ -64,10 +58,14 @@ impl Selection {
         Self { options, weights, known, learning: learning::Learning::default() }
     }
 
+    fn known(&self) -> RwLockReadGuard<'_, Known> {
+        self.known.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Brings the index up to the registry: only cards that are new are read.
     fn follow(&self, registry: &Registry) {
         let version = registry.version();
-        if self.known.read().unwrap_or_else(PoisonError::into_inner).version == Some(version) {
+        if self.known().version == Some(version) {
             return;
         }
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use broker_core::delegation::input::{AgentFacts, Input, NewTask};
+use broker_core::delegation::input::{Input, NewTask};
 use broker_core::extension::{self, Asked, Mode};
 use broker_core::journal::{Choice, PushConfig};
 use broker_core::sabotage::{Guard, removed};
@@ -11,12 +11,11 @@ use broker_core::{TaskId, Tree};
 use protocol::{
     A2aError, Message, SendMessageRequest, SendMessageResponse, Task, TaskPushNotificationConfig, Version,
 };
-use sha2::{Digest, Sha256};
 
 use super::agents::Agent;
+use super::begun::{Begun, Key, Parent, digest};
 use super::caller::{Caller, Identity, Role};
 use super::driver::{DriveError, Reserved};
-use super::open_tasks::Reservation;
 use super::selection::{Answer, Route};
 use super::stream::TaskStream;
 use super::trees::TreeCell;
@@ -170,7 +169,7 @@ impl Broker {
         let failed = DriveError::Failed;
         let named = message.task_id.clone().unwrap_or_default();
         let (cell, task) = self.find_readable(caller, target, &named).await.map_err(failed)?;
-        {
+        let (root, asks) = {
             let tree = cell.tree.lock().await;
             if !caller.may_steer(&tree, task) {
                 return Err(failed(error::task_not_found()));
@@ -180,13 +179,13 @@ impl Broker {
                 let problem = "names another context than the task's; leave it out to continue the task";
                 return Err(failed(error::invalid("message.contextId", problem)));
             }
-        }
-        let claim = key.claim(&message, task, cell.tree.lock().await.root());
+            (tree.root(), tree.asks_for_agent(task))
+        };
+        let claim = key.claim(&message, task, root);
         let (message, push) = (Box::new(without_broker_data(message)), push.map(Box::new));
-        let asks = cell.tree.lock().await.asks_for_agent(task);
         if let Some(asks) = asks {
             let answer = Answer { task, asks, message: *message, push, claim };
-            self.answer_choice(caller, &cell, answer).await?;
+            self.answer_choice(&cell, answer).await?;
             return Ok(Accepted::new(cell, task));
         }
         let reserved = Reserved { claim: Some(claim), ..Reserved::default() };
@@ -353,143 +352,12 @@ impl Broker {
     }
 }
 
-/// The verified delegating task.
-#[derive(Clone)]
-pub(super) struct Parent {
-    pub(super) cell: Arc<TreeCell>,
-    root: TaskId,
-    pub(super) task: TaskId,
-    pub(super) owner: String,
-    agent: String,
-}
-
-/// A task that is about to begin: who asks, where it will stand, and what was said.
-pub(super) struct Begun {
-    pub(super) id: TaskId,
-    pub(super) parent: Option<Parent>,
-    pub(super) owner: String,
-    caller: String,
-    held: capability::Scope,
-    pub(super) context_id: String,
-    pub(super) policy: Option<capability::Scope>,
-    key: Key,
-    pub(super) message: Message,
-    pub(super) accepted_output_modes: Vec<String>,
-    pub(super) extensions: Vec<String>,
-    push: Option<PushConfig>,
-    /// The tasks it will have open.
-    pub(super) opens: Option<Reservation>,
-}
-
-impl Begun {
-    /// The tree it belongs to, a new one if it is a root.
-    pub(super) fn cell(&self, broker: &Broker) -> Arc<TreeCell> {
-        let cell = self.parent.as_ref().map(|parent| Arc::clone(&parent.cell));
-        cell.unwrap_or_else(|| broker.trees.begin(self.id))
-    }
-
-    pub(super) fn claim(&self) -> Claim {
-        self.claim_for(self.id)
-    }
-
-    /// The message id, reserved for a task.
-    pub(super) fn claim_for(&self, task: TaskId) -> Claim {
-        let root = self.parent.as_ref().map_or(task, |parent| parent.root);
-        self.key.claim(&self.message, task, root)
-    }
-
-    pub(super) fn into_task(self, asked: Asked, agent: AgentFacts, admitted: bool) -> NewTask {
-        NewTask {
-            id: self.id,
-            parent: self.parent.map(|parent| parent.task),
-            caller: self.caller,
-            held: self.held,
-            agent_context: agent_context(&self.owner, &self.context_id, &agent.name),
-            agent,
-            skill: asked.skill,
-            asked: asked.scope,
-            message: self.message,
-            context_id: self.context_id,
-            accepted_output_modes: self.accepted_output_modes,
-            extensions: self.extensions,
-            deadline: asked.deadline,
-            retry: asked.retry,
-            admitted,
-            escalate: asked.escalate,
-            budget: asked.budget,
-            policy: self.policy,
-            push: self.push,
-            choice: None,
-            specification: asked.specification,
-        }
-    }
-
-    /// The same without what it says, to ask what would become of it.
-    pub(super) fn preview(&self, asked: &Asked, agent: AgentFacts) -> NewTask {
-        let begun = Self {
-            id: self.id,
-            parent: self.parent.clone(),
-            owner: self.owner.clone(),
-            caller: self.caller.clone(),
-            held: self.held.clone(),
-            context_id: self.context_id.clone(),
-            policy: self.policy.clone(),
-            key: self.key.clone(),
-            message: Message::user_text(self.message.message_id.as_str(), ""),
-            accepted_output_modes: self.accepted_output_modes.clone(),
-            extensions: self.extensions.clone(),
-            push: None,
-            opens: None,
-        };
-        begun.into_task(asked.clone(), agent, true)
-    }
-}
-
-/// Under what a message is remembered.
-#[derive(Clone)]
-struct Key {
-    principal: String,
-    digest: [u8; 32],
-}
-
-impl Key {
-    fn claim(&self, message: &Message, task: TaskId, root: TaskId) -> Claim {
-        let (principal, message_id) = (self.principal.clone(), message.message_id.clone());
-        Claim { principal, message_id, digest: self.digest, task, root }
-    }
-}
-
-/// What a message says, and to whom.
-fn digest(target: &Target, message: &Message) -> Result<[u8; 32], A2aError> {
-    let mut hash = Sha256::new();
-    if let Target::Agent(name) = target {
-        hash.update(name.as_bytes());
-    }
-    hash.update([0]);
-    hash.update(serde_json::to_vec(message).map_err(|_| error::internal())?);
-    Ok(hash.finalize().into())
-}
-
 /// How a task stands, without what was said and made in it.
 pub(super) fn standing(tree: &Tree, task: TaskId) -> Option<Task> {
     let mut shown = tree.task(task, Some(0))?;
     shown.artifacts.clear();
     shown.status.message = None;
     Some(shown)
-}
-
-/// The context an agent sees: one per owner, context and agent, so that agents cannot tell callers' contexts.
-pub(super) fn agent_context(owner: &str, context_id: &str, agent: &str) -> String {
-    let digest = Sha256::new()
-        .chain_update(owner)
-        .chain_update([0])
-        .chain_update(context_id)
-        .chain_update([0])
-        .chain_update(agent)
-        .finalize();
-    let mut id = [0; 16];
-    id.iter_mut().zip(digest).for_each(|(to, from)| *to = from);
-    uuid::Builder::from_custom_bytes(id).into_uuid().to_string()
 }
 
 fn without_broker_data(mut message: Message) -> Message {

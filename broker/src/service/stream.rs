@@ -7,7 +7,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
-use async_stream::stream;
+use async_stream::{stream, try_stream};
 use broker_core::journal::Record;
 use broker_core::sabotage::{Guard, removed};
 use broker_core::{TaskId, Told, Tree};
@@ -156,10 +156,10 @@ impl Broker {
         until: Until,
     ) -> TaskStream {
         let broker = Arc::clone(self);
-        Box::pin(stream! {
+        Box::pin(try_stream! {
             let resumes = first.is_none();
             if let Some(first) = first {
-                yield Ok(first);
+                yield first;
             }
             if over {
                 return;
@@ -175,14 +175,8 @@ impl Broker {
                         }
                     }
                     if behind {
-                        match broker.missed(&cell, task, &mut listener).await {
-                            Ok(page) => for item in page {
-                                yield Ok(item);
-                            },
-                            Err(failure) => {
-                                yield Err(failure);
-                                return;
-                            }
+                        for item in broker.missed(&cell, task, &mut listener).await? {
+                            yield item;
                         }
                     }
                 }
@@ -191,7 +185,7 @@ impl Broker {
                     Ok(TaskEvent { seq, json, state }) => {
                         listener.seen = seq;
                         if let Some(json) = json {
-                            yield Ok(StreamItem { id: Some(seq), json });
+                            yield StreamItem { id: Some(seq), json };
                         }
                         if state.is_terminal() || (until == Until::Answer && state.is_interrupted()) {
                             return;
@@ -200,16 +194,9 @@ impl Broker {
                     Err(RecvError::Lagged(_)) => behind = true,
                     // This copy was given up; the one that counts has all that was shown, and goes on.
                     Err(RecvError::Closed) => {
-                        match broker.trees.current(&cell).await {
-                            Ok(current) => {
-                                listener.events = current.subscribe(task);
-                                (cell, behind) = (current, true);
-                            }
-                            Err(failure) => {
-                                yield Err(failure);
-                                return;
-                            }
-                        }
+                        let current = broker.trees.current(&cell).await?;
+                        listener.events = current.subscribe(task);
+                        (cell, behind) = (current, true);
                     }
                 }
             }

@@ -168,6 +168,7 @@ fn flags_win_over_the_environment_and_that_over_the_file() {
         ("BAILIWICK_SERVER_LISTEN", "127.0.0.1:2"),
         ("BAILIWICK_STORE_FSYNC", "false"),
         ("BAILIWICK_LIMITS_SILENCE", "5s"),
+        ("BAILIWICK_SELECTION_THRESHOLD", "0.75"),
         ("BAILIWICK_KEY", "x"),
         ("PATH", "y"),
     ];
@@ -175,11 +176,14 @@ fn flags_win_over_the_environment_and_that_over_the_file() {
     assert_eq!(config.server.listen.port(), 2);
     assert!(!config.store.fsync);
     assert_eq!(config.limits().silence_ms, 5_000);
+    assert!((config.selection.threshold - 0.75).abs() < f32::EPSILON);
     let overrides = Overrides { listen: Some("127.0.0.1:3".parse().unwrap()), data: None };
     let env = env.map(|(name, value)| (name.to_owned(), value.to_owned()));
     assert_eq!(Config::load(None, env, overrides).unwrap().server.listen.port(), 3);
     let problem = load("", &[("BAILIWICK_LIMITS_SILENCE", "soon")]).unwrap_err();
     assert!(problem.contains("BAILIWICK_LIMITS_SILENCE") && problem.contains("soon"), "{problem}");
+    let problem = load("", &[("BAILIWICK_SELECTION_THRESHOLD", "7")]).unwrap_err();
+    assert!(problem.contains("selection.threshold: expected a number from 0 to 1"), "{problem}");
     let problem = load("", &[("BAILIWICK_LIMITS_SILENSE", "5s")]).unwrap_err();
     assert!(problem.contains("no key limits.silense"), "{problem}");
 }

@@ -83,13 +83,13 @@ impl Draft<'_> {
         let written = node.bytes.saturating_add(change.added);
         if written.saturating_sub(change.replaced) > limit {
             return Some(format!(
-                "the agent's messages and artifacts exceed {limit} bytes (limits.max_task_bytes)"
+                "the agent's messages and artifacts exceed {limit} bytes (limits.max_task_size)"
             ));
         }
         (written.saturating_add(node.replaced) > limit.saturating_mul(MAX_REWRITES)).then(|| {
             format!(
                 "the agent's messages and artifacts, with what it replaced of them, exceed {MAX_REWRITES} times {limit} \
-                 bytes (limits.max_task_bytes)"
+                 bytes (limits.max_task_size)"
             )
         })
     }

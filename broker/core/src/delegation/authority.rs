@@ -6,6 +6,7 @@ use protocol::Timestamp;
 
 use super::draft::Draft;
 use super::input::{AgentFacts, NewTask};
+use super::on_group::BROKER_AGENT;
 use super::purses;
 use super::state::{Delegated, Node};
 use crate::TaskId;
@@ -120,7 +121,8 @@ fn invocations(node: &Node) -> impl Iterator<Item = Invocation<'_>> {
         let Delegated { agent, skill, at } = former;
         Invocation { agent, skill: skill.as_deref(), at: seconds(*at) }
     });
-    former.chain(std::iter::once(now))
+    // The broker asking whom a task is for is no delegation yet.
+    former.chain(std::iter::once(now)).filter(|one| one.agent != BROKER_AGENT)
 }
 
 /// A refusal for good says what is missing. If it is missing only because it is used up, it may come back.

@@ -117,11 +117,15 @@ impl<'t> Draft<'t> {
         }
     }
 
-    /// Shows a status of the broker's making.
+    /// Shows that work goes on.
     pub(super) fn show_working(&mut self, task: TaskId, message: Option<Message>, origin: Origin) {
+        self.show(task, TaskState::Working, message, origin);
+    }
+
+    /// Shows a status of the broker's making.
+    pub(super) fn show(&mut self, task: TaskId, state: TaskState, message: Option<Message>, origin: Origin) {
         let metadata = protocol::Metadata::default();
-        let status = StatusFact { state: TaskState::Working, message, metadata, origin };
-        self.record(task, Fact::Status(Box::new(status)));
+        self.record(task, Fact::Status(Box::new(StatusFact { state, message, metadata, origin })));
     }
 
     /// Ends a task, tells its parent, and lets a parent that waited for it go on.

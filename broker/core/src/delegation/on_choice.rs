@@ -2,11 +2,10 @@
 //! now, and asks its caller (INPUT_REQUIRED, with the candidates as data). The answer gives it to a delegate, whose terms
 //! are worked out then as for any other. What belongs to none of the agents is refused, with the same explanation.
 
-use capability::{Allowed, Scope};
-use protocol::{Message, Metadata, Part, TaskState};
+use capability::Scope;
+use protocol::{Message, Part, TaskState};
 use serde::Serialize;
 
-use super::authority::Granted;
 use super::draft::Draft;
 use super::input::{AttemptId, Candidate, NewTask};
 use super::on_delegate::Particulars;
@@ -15,7 +14,7 @@ use super::state::{Node, Phase, Progress};
 use crate::TaskId;
 use crate::audit;
 use crate::error::{Refusal, Refused};
-use crate::journal::{Choice, Considered, Fact, Origin, Outcome, StatusFact, Verdict};
+use crate::journal::{Choice, Considered, Fact, Origin, Outcome, Verdict};
 
 /// Candidates a caller is shown.
 const SHOWN: usize = 3;
@@ -41,14 +40,11 @@ impl Draft<'_> {
         let place = self.place(&new)?;
         audit.owner = Some(place.owner.clone());
         self.guard(&new, &place)?;
-        let parent = new.parent.and_then(|parent| self.node(parent));
-        // Nothing is passed on until there is somebody to pass it on to.
-        let nothing = Allowed { effective: Scope::empty(), skills: Vec::new(), under: Vec::new() };
-        let purses = self.allot(&new, parent, &nothing)?;
-        let granted = Granted { scope: nothing.effective, skills: nothing.skills, purses };
         let task = new.id;
         new.agent.identity = format!("{BROKER_AGENT}:{task}");
-        self.submit(new, place, granted, Particulars { seeks_choice: true, ..Particulars::default() })?;
+        let particulars = Particulars { seeks_choice: true, ..Particulars::default() };
+        // Nothing is passed on until there is somebody to pass it on to.
+        self.submit_undelegated(new, place, Scope::empty(), particulars)?;
         self.report_to_parent(task);
         self.record(task, Fact::DelegateSought { number: 1 });
         self.ask_whom(task, *choice);
@@ -96,9 +92,7 @@ impl Draft<'_> {
         if refuses {
             return self.close(task, Outcome::new(TaskState::Rejected, Some(message)));
         }
-        let (state, metadata, origin) = (TaskState::InputRequired, Metadata::default(), Origin::Broker);
-        let status = StatusFact { state, message: Some(message), metadata, origin };
-        self.record(task, Fact::Status(Box::new(status)));
+        self.show(task, TaskState::InputRequired, Some(message), Origin::Broker);
         self.report_to_parent(task);
     }
 

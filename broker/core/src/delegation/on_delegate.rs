@@ -1,5 +1,7 @@
 //! A task is asked for: authority first, then the guards, then it exists.
 
+use capability::{Allowed, Scope};
+
 use super::action::Action;
 use super::authority::Granted;
 use super::draft::Draft;
@@ -121,6 +123,21 @@ impl Draft<'_> {
             self.record(new.id, Fact::PushSet(Box::new(push)));
         }
         Ok(())
+    }
+
+    /// A task that is with no delegate yet, or with none at all: what it holds is all that follows from authority.
+    pub(super) fn submit_undelegated(
+        &mut self,
+        new: NewTask,
+        place: Place,
+        holds: Scope,
+        particulars: Particulars,
+    ) -> Result<(), Refusal> {
+        let parent = new.parent.and_then(|parent| self.node(parent));
+        let allowed = Allowed { effective: holds, skills: Vec::new(), under: Vec::new() };
+        let purses = self.allot(&new, parent, &allowed)?;
+        let granted = Granted { scope: allowed.effective, skills: allowed.skills, purses };
+        self.submit(new, place, granted, particulars)
     }
 
     /// What holds about trying again with an agent: what the caller says, or else its operator.

@@ -2,10 +2,9 @@
 //! shown as AUTH_REQUIRED, and nothing of it is sent. What is granted is granted to another task, below the one that holds
 //! it, so that no task ever gets more than its delegator has; that task does it in the first one's place.
 
-use capability::{Allowed, Scope};
-use protocol::{Metadata, TaskState};
+use capability::Scope;
+use protocol::TaskState;
 
-use super::authority::Granted;
 use super::draft::Draft;
 use super::input::{Candidate, NewGrant, NewTask};
 use super::on_delegate::{Particulars, Place};
@@ -13,7 +12,7 @@ use super::state::{Node, Phase};
 use crate::TaskId;
 use crate::audit::{self, Event};
 use crate::error::{Refusal, Refused};
-use crate::journal::{Escalation, Fact, Origin, Outcome, StatusFact};
+use crate::journal::{Escalation, Fact, Origin, Outcome};
 
 impl Draft<'_> {
     /// Lets a task wait for what it lacks, if a task further up holds that; else it is refused as always.
@@ -29,18 +28,14 @@ impl Draft<'_> {
             return Err(Refusal::CapabilityExceeded { missing, explanation });
         };
         self.guard(&new, &place)?;
-        let parent = new.parent.and_then(|parent| self.node(parent));
-        let nothing = Allowed { effective: Scope::empty(), skills: Vec::new(), under: Vec::new() };
-        let purses = self.allot(&new, parent, &nothing)?;
-        let granted = Granted { scope: nothing.effective, skills: nothing.skills, purses };
         let task = new.id;
         let text = format!("{explanation}; waiting for approval (`bailiwick task approve {task}`)");
         let escalation = Some(Escalation { holder, missing });
-        self.submit(new, place, granted, Particulars { escalation, ..Particulars::default() })?;
+        let particulars = Particulars { escalation, ..Particulars::default() };
+        self.submit_undelegated(new, place, Scope::empty(), particulars)?;
         self.report_to_parent(task);
         let message = Some(self.note(task, &text));
-        let (state, metadata, origin) = (TaskState::AuthRequired, Metadata::default(), Origin::Broker);
-        self.record(task, Fact::Status(Box::new(StatusFact { state, message, metadata, origin })));
+        self.show(task, TaskState::AuthRequired, message, Origin::Broker);
         self.report_to_parent(task);
         Ok(())
     }

@@ -55,16 +55,15 @@ impl Draft<'_> {
     pub(super) fn give_to(
         &mut self,
         attempt: AttemptId,
-        mut to: Candidate,
+        to: Candidate,
         message: Option<Message>,
     ) -> Result<(), Refused> {
         let node = self.node(attempt.task).ok_or(Refusal::NotFound)?;
         if seeking(node) != Some(attempt) || node.open_children > 0 || !self.is_granted(attempt.task) {
             return Err(Refusal::NotPossible(format!("task {} seeks no delegate now", attempt.task)).into());
         }
-        let (admitted, choice) = (to.admitted, to.choice.take());
+        let admitted = to.admitted;
         let new = asked_anew(node, to, self.ledger());
-        let new = NewTask { choice, ..new };
         self.judged(new, |draft, new, audit| draft.reassign(attempt, new, admitted, message, audit))
     }
 
@@ -118,6 +117,24 @@ impl Draft<'_> {
 }
 
 impl super::Tree {
+    /// Whether a task that looks for a delegate could be given to an agent now: the rule of [`Input::Reassign`], without
+    /// its effects.
+    ///
+    /// [`Input::Reassign`]: super::input::Input::Reassign
+    pub fn would_give(
+        &self,
+        task: TaskId,
+        agent: AgentFacts,
+        policy: Option<Scope>,
+        now: protocol::Timestamp,
+        limits: &crate::Limits,
+    ) -> Result<(), Refusal> {
+        let attempt = self.nodes.get(task).and_then(seeking).ok_or(Refusal::NotFound)?;
+        let to = Candidate { agent, agent_context: String::new(), policy, admitted: true, choice: None };
+        let given = Draft::new(self, now, limits).give_to(attempt, to, None);
+        given.map_err(|refused| refused.refusal)
+    }
+
     /// What was asked for, put to an agent, to ask what would become of it.
     pub fn asked_anew(&self, task: TaskId, agent: AgentFacts, policy: Option<Scope>) -> Option<NewTask> {
         let node = self.nodes.get(task)?;
@@ -159,7 +176,7 @@ fn asked_anew(node: &Node, to: Candidate, ledger: &purses::Purses) -> NewTask {
         budget: node.left_of_budget(ledger),
         policy: to.policy,
         push: None,
-        choice: None,
+        choice: to.choice,
         specification: None,
     }
 }

@@ -1,10 +1,8 @@
 //! Several sub-tasks as one: a task of the broker's own, whose children are delegated at once, and which is done when
 //! enough of them are. What each achieved is kept, whatever becomes of the others.
 
-use capability::Allowed;
 use protocol::{Artifact, Message, Part, TaskState};
 
-use super::authority::Granted;
 use super::draft::Draft;
 use super::input::{NewGroup, NewTask};
 use super::on_delegate::Particulars;
@@ -45,11 +43,9 @@ impl Draft<'_> {
         self.guard(&new, &place)?;
         let parent = new.parent.and_then(|parent| self.node(parent));
         let scope = self.hold(parent, &new)?;
-        let allowed = Allowed { effective: scope, skills: Vec::new(), under: Vec::new() };
-        let purses = self.allot(&new, parent, &allowed)?;
-        let granted = Granted { scope: allowed.effective, skills: allowed.skills, purses };
         new.agent.identity = format!("{BROKER_AGENT}:{}", new.id);
-        self.submit(new, place, granted, Particulars { group: Some(group), ..Particulars::default() })
+        let particulars = Particulars { group: Some(group), ..Particulars::default() };
+        self.submit_undelegated(new, place, scope, particulars)
     }
 
     /// A sub-task has ended: takes over what it achieved, and ends the group once that is decided.

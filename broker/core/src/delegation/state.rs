@@ -348,7 +348,10 @@ impl Node {
         for attempt in self.attempts.iter_mut().filter(|attempt| attempt.number < to.number) {
             attempt.former.get_or_insert_with(|| Arc::clone(&former));
         }
-        self.reassigned = Some(Arc::new(to.clone()));
+        // What the one before was to do beside the first message is for the next one too, unless it is told otherwise.
+        let before = self.reassigned.as_deref().and_then(|before| before.message.clone());
+        let message = to.message.clone().or(before);
+        self.reassigned = Some(Arc::new(Reassignment { message, ..to.clone() }));
         self.heard = at;
         self.begin_attempt(to.number, Progress::Queued);
     }
@@ -471,7 +474,7 @@ impl Body {
 /// Marks the broker's own progress notes among status messages.
 pub(super) const NOTE_PREFIX: &str = "note.";
 
-fn is_note(message: &Message) -> bool {
+pub(super) fn is_note(message: &Message) -> bool {
     message.message_id.starts_with(NOTE_PREFIX)
 }
 

@@ -12,10 +12,10 @@ use serde::Serialize;
 use super::Tree;
 use super::input::AttemptId;
 use super::purses::{self, PurseId};
-use super::state::{Attempt, Node, Phase, Progress, bytes_of};
+use super::state::{Attempt, Node, Phase, Progress, bytes_of, is_note};
 use crate::TaskId;
 use crate::extension::{self, AmountsWire};
-use crate::journal::{AttemptOutcome, ChildNote, Choice, Fact, Origin, Record};
+use crate::journal::{AttemptOutcome, ChildNote, Choice, Fact, Origin, Outcome, Record};
 
 /// What a caller who waits for a task's first word has been told so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -213,6 +213,11 @@ impl Tree {
         let node = self.nodes.get(task).filter(|node| node.attempts.iter().any(Attempt::was_sent))?;
         let took_ms = at.as_millis().saturating_sub(node.delegated.as_millis());
         Some(Work { agent: &node.terms().agent, message: node.first_message(), took_ms })
+    }
+
+    /// Whether it was the agent itself that brought a task to this end, and not the broker.
+    pub fn is_reported(&self, end: &Outcome) -> bool {
+        end.message.as_ref().is_none_or(|message| !is_note(message))
     }
 
     /// The agent an open task was dispatched to.

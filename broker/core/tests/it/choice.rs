@@ -1,13 +1,13 @@
 //! Nobody said who is to do a task: the caller is asked, and the answer gives it to a delegate.
 
 use broker_core::delegation::BROKER_AGENT;
-use broker_core::delegation::input::{AttemptId, Candidate, Input, NewTask, RetryWish};
-use broker_core::journal::{Choice, Considered, Verdict};
+use broker_core::delegation::input::{AttemptId, Candidate, Failure, Input, NewTask, RetryWish};
+use broker_core::journal::{Choice, Considered, Fallback, Verdict};
 use broker_core::{Refusal, TaskId};
 use capability::Scope;
 use protocol::{Message, TaskState};
 
-use super::world::{World, candidate, choice, update};
+use super::world::{World, candidate, choice, facts, retries, update};
 
 fn weighed(verdict: Verdict) -> Choice {
     let considered = |agent: &str| Considered {
@@ -139,4 +139,23 @@ fn a_question_below_is_shown_above_where_its_delegator_is_done_and_its_answer_fi
     choose(&mut world, root, "b", "b", Verdict::Picked).unwrap();
     assert_eq!((world.state(root), world.state(child)), (TaskState::Working, TaskState::Working));
     assert_eq!(world.tree.agent(child), Some("b"));
+}
+
+#[test]
+fn what_was_said_meanwhile_is_for_the_next_delegate_too() {
+    let mut world = World::new();
+    let new = world.new_task(None, BROKER_AGENT, retries(1, true, Fallback::Any));
+    let root = new.id;
+    world
+        .feed(Input::Ask(Box::new(NewTask { choice: Some(Box::new(weighed(Verdict::Unsure))), ..new })))
+        .unwrap();
+    choose(&mut world, root, "in French", "a", Verdict::Confident).unwrap();
+    let attempt = AttemptId { task: root, number: 1 };
+    world.fail(attempt, Failure::Refused("not today".to_owned()));
+    let search = world.seeking.pop().expect("another delegate is looked for");
+    let now = world.now;
+    let may_have = |agent: &str| world.tree.would_give(root, facts(agent), None, now, &world.limits);
+    assert_eq!((may_have("b").is_ok(), may_have("a").is_ok()), (true, false), "{:?}", may_have("b"));
+    world.feed(Input::Reassign { attempt: search.attempt, to: Box::new(candidate("b")) }).unwrap();
+    assert_eq!(parts_sent(&world, root), ["do it", "in French"]);
 }

@@ -10,7 +10,7 @@ use crate::cards::weights;
 
 fn folder() -> PathBuf {
     let beside = || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/selection");
-    std::env::var_os("BAILIWICK_SELECTION_DATA").map_or_else(beside, PathBuf::from)
+    std::env::var_os("BAILIWICK_LABELLED_SETS").map_or_else(beside, PathBuf::from)
 }
 
 #[test]
@@ -19,7 +19,7 @@ fn the_static_tier_keeps_its_accuracy() {
     let read = |file: &str| std::fs::read_to_string(folder.join(file));
     let (Ok(agents), Ok(requests)) = (read("agents.jsonl"), read("requests.jsonl")) else {
         println!(
-            "not tried: no labelled set at {}; name its parent in BAILIWICK_SELECTION_DATA",
+            "not tried: no labelled set at {}; name its parent in BAILIWICK_LABELLED_SETS",
             folder.display()
         );
         return;

@@ -2,7 +2,7 @@
 //! the cards of agents lack to be found well.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use broker_selection::disagreement::{self, Advice, MAX_SAMPLES, Sample};
 use broker_selection::lint::{Finding, lint};
@@ -32,17 +32,14 @@ impl Broker {
                 format!("expected 1 to {MAX_SAMPLES} of {{text, mean_logprob}}, found {}", samples.len());
             return Err(error::invalid("samples", &problem));
         }
-        let (broker, new) = (Arc::clone(self), self.bare_task(caller, self.clock.new_task_id()));
-        let advised = tokio::task::spawn_blocking(move || {
-            let (sent, not) = Default::default();
-            broker.advise_now(&Sought { tree: None, new, text: goal, sent, not }, &samples)
-        });
+        let (broker, sought) = (Arc::clone(self), self.sought_by(caller, goal));
+        let advised = tokio::task::spawn_blocking(move || broker.advise_now(&sought, &samples));
         advised.await.unwrap_or_else(|_| Err(error::internal()))
     }
 
     fn advise_now(&self, sought: &Sought, samples: &[Sample]) -> Result<Advice, A2aError> {
         self.selection.follow(&self.registry);
-        let known = self.selection.known.read().unwrap_or_else(PoisonError::into_inner);
+        let known = self.selection.known();
         let tree = broker_core::Tree::new(sought.new.id);
         let may_have: BTreeMap<&str, bool> =
             known.index.ids().map(|name| (name, self.may_have(&tree, sought, name).is_ok())).collect();

@@ -1,7 +1,8 @@
 //! What is learned of agents, online: whom callers picked, whose results stood, who failed, and how long each took. Noted by
 //! the driver in passing, worked in and kept by a task of its own; what is lost in a crash is a few examples, and no work.
 
-use std::collections::VecDeque;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
@@ -38,9 +39,9 @@ struct Noted {
 
 /// What was learned, as it is stored.
 #[derive(Serialize, Deserialize)]
-struct Document {
-    outcomes: Outcomes,
-    records: std::collections::BTreeMap<String, broker_selection::Record>,
+struct Document<'k> {
+    outcomes: Cow<'k, Outcomes>,
+    records: Cow<'k, BTreeMap<String, broker_selection::Record>>,
 }
 
 impl Selection {
@@ -54,7 +55,11 @@ impl Selection {
         for record in records {
             let kind = match &record.fact {
                 Fact::Ended(outcome) if outcome.state == TaskState::Completed => OutcomeKind::Accepted,
-                Fact::Ended(outcome) if matches!(outcome.state, TaskState::Failed | TaskState::Rejected) => {
+                // What the broker ends is not the agent's failure, or is counted as its attempt's.
+                Fact::Ended(outcome)
+                    if matches!(outcome.state, TaskState::Failed | TaskState::Rejected)
+                        && tree.is_reported(outcome) =>
+                {
                     OutcomeKind::Failed
                 }
                 Fact::AttemptEnded { outcome: AttemptOutcome::Failed | AttemptOutcome::Refused, .. } => {
@@ -69,22 +74,25 @@ impl Selection {
         }
     }
 
-    /// Works in what was noted; whether there was anything.
-    fn work_in(&self) -> bool {
+    /// Works in what was noted, if there was anything; what is known then, to be kept.
+    fn work_in(&self) -> Option<Vec<u8>> {
         let noted = std::mem::take(&mut *self.learning.lock());
         if noted.is_empty() {
-            return false;
+            return None;
         }
+        // A model takes its time over a text; nobody who chooses waits for it.
+        let known = self.known();
+        let vectors: Vec<_> = noted.iter().map(|noted| known.index.embed(&noted.text)).collect();
+        drop(known);
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        for Noted { agent, text, kind, took_ms } in noted {
+        for (Noted { agent, kind, took_ms, .. }, vector) in noted.into_iter().zip(vectors) {
             let record = known.records.entry(agent.clone()).or_default();
             match kind {
                 OutcomeKind::Accepted => record.note_success(took_ms),
                 OutcomeKind::Failed => record.failures = record.failures.saturating_add(1),
                 OutcomeKind::Chosen | OutcomeKind::Corrected => {}
             }
-            let learned = known.index.embed(&text).map_err(|failure| failure.to_string());
-            let learned = learned.and_then(|vector| {
+            let learned = vector.map_err(|failure| failure.to_string()).and_then(|vector| {
                 known.index.learn(Outcome { agent, vector, kind }).map_err(|failure| failure.to_string())
             });
             if let Err(failure) = learned {
@@ -92,7 +100,10 @@ impl Selection {
             }
         }
         known.index.settle();
-        true
+        drop(known);
+        let known = self.known();
+        let (outcomes, records) = (Cow::Borrowed(known.index.outcomes()), Cow::Borrowed(&known.records));
+        serde_json::to_vec(&Document { outcomes, records }).ok()
     }
 }
 
@@ -118,28 +129,14 @@ impl Broker {
         let stored = self.store.document(DOCUMENT).await.map_err(|failure| error::store(&failure))?;
         let Some(stored) = stored else { return Ok(()) };
         let document =
-            serde_json::from_slice::<Document>(&stored).map_err(|damage| error::damaged(&damage))?;
+            serde_json::from_slice::<Document<'_>>(&stored).map_err(|damage| error::damaged(&damage))?;
         let mut known = self.selection.known.write().unwrap_or_else(PoisonError::into_inner);
-        known.records = document.records;
-        if let Err(foreign) = known.index.restore(document.outcomes) {
+        known.records = document.records.into_owned();
+        if let Err(foreign) = known.index.restore(document.outcomes.into_owned()) {
             // Another tier was chosen since: what was learned with the other is of no use to this one.
             tracing::warn!(%foreign, "what was learned from outcomes is left aside");
         }
         Ok(())
-    }
-
-    async fn keep_learned(&self) {
-        let document = {
-            let known = self.selection.known.read().unwrap_or_else(PoisonError::into_inner);
-            serde_json::to_vec(&Document {
-                outcomes: known.index.outcomes().clone(),
-                records: known.records.clone(),
-            })
-        };
-        let Ok(document) = document else { return };
-        if let Err(failure) = self.store.put_document(DOCUMENT, document.into(), None).await {
-            tracing::warn!(%failure, "what was learned of agents is not stored");
-        }
     }
 }
 
@@ -150,8 +147,9 @@ pub(in crate::service) async fn tend(broker: Weak<Broker>) {
         let Some(broker) = broker.upgrade() else { return };
         let learning = Arc::clone(&broker);
         let learned = tokio::task::spawn_blocking(move || learning.selection.work_in()).await;
-        if learned.unwrap_or(false) {
-            broker.keep_learned().await;
+        let Ok(Some(document)) = learned else { continue };
+        if let Err(failure) = broker.store.put_document(DOCUMENT, document.into(), None).await {
+            tracing::warn!(%failure, "what was learned of agents is not stored");
         }
     }
 }

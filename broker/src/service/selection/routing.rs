@@ -14,9 +14,10 @@ use protocol::{A2aError, ErrorKind, Message};
 use serde::Deserialize;
 
 use super::super::agents::Agent;
+use super::super::begun::Begun;
 use super::super::driver::{DriveError, Reserved};
 use super::super::modes::own_facts;
-use super::super::send::{Accepted, Begun};
+use super::super::send::Accepted;
 use super::super::trees::TreeCell;
 use super::super::{Broker, Caller, error};
 use super::cards;
@@ -45,16 +46,13 @@ pub(in crate::service) struct Answer {
 /// A question for an agent, and what has been said to it.
 struct Open {
     shown: Choice,
-    new: NewTask,
     /// What was said before the answer.
     asked: String,
-    /// All that was said.
-    text: String,
-    sent: Vec<String>,
     /// How often the caller was asked.
     questions: usize,
-    owner: String,
     context: String,
+    /// The task with all that was said.
+    sought: Sought,
 }
 
 impl Broker {
@@ -68,11 +66,14 @@ impl Broker {
             tree: begun.parent.as_ref().map(|parent| Arc::clone(&parent.cell)),
             new: begun.preview(asked, own_facts()),
             text: cards::request_text([&begun.message]),
+            owner: begun.owner.clone(),
             sent: cards::media_types(&begun.message),
             not: Vec::new(),
         };
-        let Weighed { choice, first } = self.weigh(sought).await?;
-        match (choice.verdict, first) {
+        let Weighed { choice, first, refused } = self.weigh(sought).await?;
+        match (choice.verdict, first.or(refused)) {
+            // Whom it may not be delegated to refuses it as always: with what is missing, or by asking for it.
+            (_, Some(agent)) if choice.candidates.is_empty() => Ok(Route::To(agent, Box::new(choice))),
             (_, None) => Err(nobody(&choice)),
             (Verdict::Unsure | Verdict::OutOfScope, _) => Ok(Route::Open(Box::new(choice))),
             (_, Some(agent)) => Ok(Route::To(agent, Box::new(choice))),
@@ -97,23 +98,25 @@ impl Broker {
     /// The answer to a question for an agent.
     pub(in crate::service) async fn answer_choice(
         self: &Arc<Self>,
-        caller: &Caller,
         cell: &Arc<TreeCell>,
         Answer { task, asks, message, push, claim }: Answer,
     ) -> Result<(), DriveError> {
         let failed = DriveError::Failed;
-        let open = {
-            let tree = cell.tree.lock().await;
-            self.open_question(caller, &tree, asks, &message)
-        };
-        let open = open.ok_or_else(|| failed(error::task_not_found()))?;
-        let (owner, context) = (open.owner.clone(), open.context.clone());
-        let (choice, agent) = match self.picked(&message, &open.shown).map_err(failed)? {
+        let open = self.open_question(cell, asks, &message).await;
+        let Open { shown, asked, questions, context, sought } =
+            open.ok_or_else(|| failed(error::task_not_found()))?;
+        let owner = sought.owner.clone();
+        let mut before = None;
+        let (choice, agent) = match self.picked(&message, &shown).map_err(failed)? {
             Some(agent) => {
-                self.learn_pick(&open, &agent);
-                (picked(open.shown, &agent.name), agent)
+                self.fits(&sought, &agent.name).map_err(|reason| {
+                    let problem = format!("names {}, which cannot have it: {reason}", agent.name);
+                    failed(error::invalid("message.parts", &problem))
+                })?;
+                before = Some(shown.candidates.first().map(|first| first.agent.clone()));
+                (picked(shown, &agent.name), agent)
             }
-            None => match self.weigh_again(cell, open).await.map_err(failed)? {
+            None => match self.weigh_again(sought, questions).await.map_err(failed)? {
                 (choice, Some(agent)) => (choice, agent),
                 (choice, None) => {
                     let (message, choice) = (Box::new(message), Box::new(choice));
@@ -130,18 +133,24 @@ impl Broker {
         let to = Box::new(Candidate { choice: Some(Box::new(choice)), ..to });
         let reserved = Reserved { claim: Some(claim), places: vec![place], ..Reserved::default() };
         let input = Input::Choose { task, message: Box::new(message), push, to };
-        self.drive_cell(Arc::clone(cell), input, reserved).await
+        self.drive_cell(Arc::clone(cell), input, reserved).await?;
+        if let Some(before) = before {
+            self.learn_pick(&asked, before.as_deref(), &agent.name);
+        }
+        Ok(())
     }
 
     /// Weighs what has been said by now; the agent, if that is clear.
     async fn weigh_again(
         self: &Arc<Self>,
-        cell: &Arc<TreeCell>,
-        open: Open,
+        sought: Sought,
+        questions: usize,
     ) -> Result<(Choice, Option<Arc<Agent>>), A2aError> {
-        let Open { new, text, sent, questions, .. } = open;
-        let sought = Sought { tree: Some(Arc::clone(cell)), new, text, sent, not: Vec::new() };
-        let Weighed { mut choice, first } = self.weigh(sought).await?;
+        let Weighed { mut choice, first, .. } = self.weigh(sought).await?;
+        if choice.candidates.is_empty() {
+            // Nobody may have it just now, which is no reason to end it.
+            return Err(nobody(&choice));
+        }
         if matches!(choice.verdict, Verdict::Confident | Verdict::Only) {
             return Ok((choice, first));
         }
@@ -177,31 +186,22 @@ impl Broker {
 
     /// The caller has picked: that is one more example of what the agent is for, and where another stood first, of what that
     /// one is not for.
-    fn learn_pick(&self, open: &Open, agent: &Agent) {
-        self.selection.note(&agent.name, &open.asked, OutcomeKind::Chosen);
-        if let Some(first) = open.shown.candidates.first().filter(|first| first.agent != agent.name) {
-            self.selection.note(&first.agent, &open.asked, OutcomeKind::Corrected);
+    fn learn_pick(&self, asked: &str, first: Option<&str>, agent: &str) {
+        self.selection.note(agent, asked, OutcomeKind::Chosen);
+        if let Some(first) = first.filter(|first| *first != agent) {
+            self.selection.note(first, asked, OutcomeKind::Corrected);
         }
     }
 
-    fn open_question(&self, caller: &Caller, tree: &Tree, task: TaskId, answer: &Message) -> Option<Open> {
-        let (summary, said) = (tree.summary(task)?, tree.said_by_caller(task));
-        let (owner, context) = tree.owner_and_context(task)?;
-        let mut new = self.bare_task(caller, task);
-        if summary.parent.is_some() {
-            new.held = capability::Scope::top();
-        }
-        (new.parent, new.skill) = (summary.parent, summary.skill);
-        let all = said.iter().copied().chain([answer]);
+    async fn open_question(&self, cell: &Arc<TreeCell>, task: TaskId, answer: &Message) -> Option<Open> {
+        let tree = cell.tree.lock().await;
+        let (said, (_, context)) = (tree.said_by_caller(task), tree.owner_and_context(task)?);
         Some(Open {
             shown: tree.choice(task)?.clone(),
-            new,
             asked: cards::request_text(said.iter().copied()),
-            text: cards::request_text(all.clone()),
-            sent: all.flat_map(cards::media_types).collect(),
             questions: said.len(),
-            owner: owner.to_owned(),
             context: context.to_owned(),
+            sought: self.sought_again(cell, &tree, task, Some(answer))?,
         })
     }
 
@@ -213,29 +213,45 @@ impl Broker {
     ) -> Result<Option<(Choice, bool)>, A2aError> {
         let task = search.attempt.task;
         let Some(cell) = self.trees.load(root).await? else { return Ok(None) };
-        let sought = {
+        let (sought, was_chosen) = {
             let tree = cell.tree.lock().await;
-            let said = tree.said_by_caller(task);
-            let Some(new) =
-                tree.asked_anew(task, own_facts(), self.accounts.policy_of(&search.owner).cloned())
-            else {
-                return Ok(None);
-            };
-            Sought {
-                tree: Some(Arc::clone(&cell)),
-                new,
-                text: cards::request_text(said.iter().copied()),
-                sent: said.iter().flat_map(|message| cards::media_types(message)).collect(),
-                not: search.not.clone(),
-            }
+            (self.sought_again(&cell, &tree, task, None), tree.choice(task).is_some())
         };
-        let was_chosen = cell.tree.lock().await.choice(task).is_some();
-        let Weighed { choice, .. } = self.weigh(sought).await?;
+        let Some(sought) = sought else { return Ok(None) };
+        let Weighed { choice, .. } = self.weigh(Sought { not: search.not.clone(), ..sought }).await?;
         Ok(Some((choice, was_chosen)))
     }
 
+    /// A task that is there already, to be weighed again with all that its caller has said, and says now.
+    fn sought_again(
+        &self,
+        cell: &Arc<TreeCell>,
+        tree: &Tree,
+        task: TaskId,
+        now: Option<&Message>,
+    ) -> Option<Sought> {
+        let (owner, _) = tree.owner_and_context(task)?;
+        let said = tree.said_by_caller(task);
+        let all = said.iter().copied().chain(now);
+        Some(Sought {
+            tree: Some(Arc::clone(cell)),
+            new: tree.asked_anew(task, own_facts(), self.accounts.policy_of(owner).cloned())?,
+            text: cards::request_text(all.clone()),
+            owner: owner.to_owned(),
+            sent: all.flat_map(cards::media_types).collect(),
+            not: Vec::new(),
+        })
+    }
+
+    /// A request of a caller's, of which nothing comes.
+    pub(super) fn sought_by(&self, caller: &Caller, text: String) -> Sought {
+        let new = self.bare_task(caller, self.clock.new_task_id());
+        let (owner, sent, not) = (new.caller.clone(), Vec::new(), Vec::new());
+        Sought { tree: None, new, text, owner, sent, not }
+    }
+
     /// A root task of a caller that says nothing.
-    pub(super) fn bare_task(&self, caller: &Caller, id: TaskId) -> NewTask {
+    fn bare_task(&self, caller: &Caller, id: TaskId) -> NewTask {
         let owner = caller.display_name();
         NewTask {
             id,

@@ -2,17 +2,18 @@
 //! sure one can be. Nobody is left out before scoring.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use broker_core::Tree;
 use broker_core::delegation::input::NewTask;
 use broker_core::journal::{Choice, Considered, Excluded, Verdict};
 use broker_core::selection::{self, Facts, Ineligible, Wanted};
-use broker_selection::{Query, Ranking};
+use broker_selection::{Candidate, Query, Ranking};
 use protocol::{A2aError, ErrorKind};
 use serde::Serialize;
 
 use super::super::agents::Agent;
+use super::super::resolution::Resolved;
 use super::super::trees::TreeCell;
 use super::super::{Broker, Caller, error};
 
@@ -34,6 +35,8 @@ pub(in crate::service) struct Sought {
     pub(in crate::service) new: NewTask,
     /// What is to be done, in words.
     pub(in crate::service) text: String,
+    /// The principal that owns the tree.
+    pub(in crate::service) owner: String,
     /// Media types of what else is sent.
     pub(in crate::service) sent: Vec<String>,
     /// Agents that are out of the question.
@@ -45,6 +48,8 @@ pub(in crate::service) struct Weighed {
     pub(in crate::service) choice: Choice,
     /// The likeliest, if there is any.
     pub(in crate::service) first: Option<Arc<Agent>>,
+    /// The likeliest of those that fit, and to whom it may not be delegated.
+    pub(in crate::service) refused: Option<Arc<Agent>>,
 }
 
 /// An answer to somebody who asks whom a request is for.
@@ -60,10 +65,7 @@ pub struct Selected {
 impl Broker {
     /// Says whom a request is for, and begins nothing.
     pub async fn select(self: &Arc<Self>, caller: &Caller, text: String) -> Result<Selected, A2aError> {
-        let new = self.bare_task(caller, self.clock.new_task_id());
-        let (sent, not) = Default::default();
-        let (Weighed { choice, .. }, ranking) =
-            self.weigh_apart(Sought { tree: None, new, text, sent, not }).await?;
+        let (Weighed { choice, .. }, ranking) = self.weigh_apart(self.sought_by(caller, text)).await?;
         Ok(Selected { choice, explanation: ranking.explain(KEPT) })
     }
 
@@ -87,9 +89,9 @@ impl Broker {
 
     fn weigh_in(&self, tree: &Tree, sought: &Sought) -> Result<(Weighed, Ranking), A2aError> {
         self.selection.follow(&self.registry);
-        let known = self.selection.known.read().unwrap_or_else(PoisonError::into_inner);
+        let known = self.selection.known();
         let mut out: BTreeSet<String> = sought.not.iter().cloned().collect();
-        let (mut excluded, mut judged) = (Vec::new(), BTreeSet::new());
+        let (mut excluded, mut judged, mut refused) = (Vec::new(), BTreeSet::new(), None);
         for agent in self.registry.all().iter().filter(|agent| agent.resolved.is_none()) {
             excluded.push(Excluded { agent: agent.name.clone(), reason: Ineligible::NoCard.to_string() });
         }
@@ -103,11 +105,16 @@ impl Broker {
             rounds += 1;
             let before = out.len();
             for candidate in &ranking.candidates {
-                if judged.insert(candidate.agent.clone())
-                    && let Err(reason) = self.may_have(tree, sought, &candidate.agent)
-                {
-                    out.insert(candidate.agent.clone());
-                    excluded.push(Excluded { agent: candidate.agent.clone(), reason });
+                let name = &candidate.agent;
+                if !judged.insert(name.clone()) {
+                    continue;
+                }
+                let fits = self.fits(sought, name);
+                let is_fit = fits.is_ok();
+                if let Err(reason) = fits.and_then(|()| self.may_be_given(tree, sought, name)) {
+                    refused = refused.or_else(|| self.registry.get(name).filter(|_| is_fit));
+                    out.insert(name.clone());
+                    excluded.push(Excluded { agent: name.clone(), reason });
                 }
             }
             if out.len() == before || rounds >= MAX_ROUNDS {
@@ -116,22 +123,22 @@ impl Broker {
         };
         let considered = u32::try_from(known.index.len()).unwrap_or(u32::MAX);
         drop(known);
-        let weighed = self.conclude(&ranking, excluded, considered, &out);
-        Ok((weighed, ranking))
+        let left: Vec<&Candidate> =
+            ranking.candidates.iter().filter(|candidate| !out.contains(&candidate.agent)).collect();
+        let first = left.first().and_then(|candidate| self.registry.get(&candidate.agent));
+        let choice = self.conclude(&ranking, &left, excluded, considered);
+        Ok((Weighed { choice, first, refused }, ranking))
     }
 
-    /// What follows from a ranking of those who may have the task.
+    /// What follows from a ranking, of which these are left that may have the task.
     fn conclude(
         &self,
         ranking: &Ranking,
+        left: &[&Candidate],
         mut excluded: Vec<Excluded>,
         considered: u32,
-        out: &BTreeSet<String>,
-    ) -> Weighed {
+    ) -> Choice {
         let options = self.selection.options;
-        let left: Vec<_> =
-            ranking.candidates.iter().filter(|candidate| !out.contains(&candidate.agent)).collect();
-        let first = left.first().and_then(|candidate| self.registry.get(&candidate.agent));
         let verdict = match left.len() {
             1 => Verdict::Only,
             _ if ranking.in_scope < options.scope => Verdict::OutOfScope,
@@ -139,27 +146,31 @@ impl Broker {
             _ => Verdict::Confident,
         };
         excluded.truncate(KEPT_EXCLUDED);
-        let candidates = left.into_iter().take(KEPT).map(|candidate| Considered {
+        let candidates = left.iter().take(KEPT).map(|candidate| Considered {
             agent: candidate.agent.clone(),
             description: self.description_of(&candidate.agent),
             probability: rounded(candidate.probability),
             why: vec![candidate.explain()],
         });
-        let choice = Choice {
+        Choice {
             verdict,
             confidence: rounded(ranking.confidence),
             threshold: rounded(options.threshold),
             candidates: candidates.collect(),
             excluded,
             considered,
-        };
-        Weighed { choice, first }
+        }
     }
 
     /// Whether an agent may have a task, or why not.
     pub(super) fn may_have(&self, tree: &Tree, sought: &Sought, name: &str) -> Result<(), String> {
-        let agent = self.registry.get(name).ok_or_else(|| Ineligible::NoCard.to_string())?;
-        let resolved = agent.resolved.as_ref().ok_or_else(|| Ineligible::NoCard.to_string())?;
+        self.fits(sought, name).and_then(|()| self.may_be_given(tree, sought, name))
+    }
+
+    /// Whether it offers what is wanted and can be sent anything now, or why not.
+    pub(super) fn fits(&self, sought: &Sought, name: &str) -> Result<(), String> {
+        let agent = self.registry.get(name);
+        let resolved = card_of(agent.as_ref())?;
         let new = &sought.new;
         let wanted = Wanted {
             skill: new.skill.as_deref(),
@@ -172,20 +183,36 @@ impl Broker {
             input_modes: &resolved.card.default_input_modes,
             output_modes: &resolved.card.default_output_modes,
             down_until: self.load_of(name).down_until,
-            is_full: self.is_full(name, &new.caller),
+            is_full: self.is_full(name, &sought.owner),
             missing_extension: resolved.missing_extension(&new.extensions),
         };
-        selection::judge(&wanted, &facts).map_err(|reason| reason.to_string())?;
-        let new = NewTask { agent: resolved.facts.clone(), ..new.clone() };
-        let judged = tree.would_take(&new, self.clock.now(), &self.limits);
+        selection::judge(&wanted, &facts).map_err(|reason| reason.to_string())
+    }
+
+    /// Whether the task may be delegated to it, or why not.
+    fn may_be_given(&self, tree: &Tree, sought: &Sought, name: &str) -> Result<(), String> {
+        let agent = self.registry.get(name);
+        let (agent, new, now) = (card_of(agent.as_ref())?.facts.clone(), &sought.new, self.clock.now());
+        let judged = if tree.state(new.id).is_some() {
+            tree.would_give(new.id, agent, new.policy.clone(), now, &self.limits)
+        } else {
+            tree.would_take(&NewTask { agent, ..new.clone() }, now, &self.limits)
+        };
         judged.map_err(|refusal| refusal.to_string())
     }
 
     fn description_of(&self, name: &str) -> String {
         let agent = self.registry.get(name);
-        let card = agent.as_ref().and_then(|agent| agent.resolved.as_ref()).map(|resolved| &resolved.card);
-        card.map(|card| card.description.chars().take(MAX_DESCRIPTION).collect()).unwrap_or_default()
+        let description =
+            |resolved: &Resolved| resolved.card.description.chars().take(MAX_DESCRIPTION).collect();
+        card_of(agent.as_ref()).map(description).unwrap_or_default()
     }
+}
+
+/// What follows from an agent's card, if that is known.
+fn card_of(agent: Option<&Arc<Agent>>) -> Result<&Resolved, String> {
+    let resolved = agent.and_then(|agent| agent.resolved.as_ref());
+    resolved.ok_or_else(|| Ineligible::NoCard.to_string())
 }
 
 /// As many digits as mean something.

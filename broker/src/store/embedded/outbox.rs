@@ -81,8 +81,7 @@ pub(super) fn advance(
     Ok(true)
 }
 
-/// What a change of a tree makes of its pushes. Read before anything is written, so
-/// that a refusal leaves no trace.
+/// What a change of a tree makes of its pushes. Read before anything is written, so that a refusal leaves no trace.
 pub(super) fn prepare(
     tables: &Tables,
     pending: &Pending,

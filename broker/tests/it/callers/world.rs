@@ -225,7 +225,7 @@ impl World {
             push: broker::config::Config::default().push_options(),
             card_life: CardOptions::default(),
             probing: ProbeOptions::default(),
-            selection: broker::service::SelectionOptions::default(),
+            selection: broker::config::Config::default().selection.options(),
         };
         Self { broker: Broker::new(parts, settings), web, clock, _folder: folder }
     }

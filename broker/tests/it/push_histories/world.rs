@@ -268,7 +268,7 @@ impl World {
             refusal_window: Duration::from_secs(10),
             card_life: CardOptions::default(),
             probing: ProbeOptions::default(),
-            selection: broker::service::SelectionOptions::default(),
+            selection: broker::config::Config::default().selection.options(),
             push: PushOptions {
                 backoff: Duration::from_micros(200),
                 max_backoff: Duration::from_millis(2),

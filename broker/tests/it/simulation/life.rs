@@ -166,7 +166,7 @@ async fn start(world: &Arc<World>) -> Option<Arc<Broker>> {
         push: PushOptions { give_up: Duration::from_secs(5), ..Config::default().push_options() },
         card_life: CardOptions::default(),
         probing: ProbeOptions::default(),
-        selection: broker::service::SelectionOptions::default(),
+        selection: broker::config::Config::default().selection.options(),
     };
     let broker = Broker::new(parts, settings);
     let agent = |name: &str| -> NewAgent {
