@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::TaskId;
 
-pub use self::choice::{Choice, Considered, Excluded, Verdict};
+pub use self::choice::{Choice, ChoiceVerdict, Considered, Excluded};
 pub use self::submission::{
     Allotment, Escalation, Fallback, Group, GroupMode, Reassignment, Retry, Submission, Terms, Wish,
 };

@@ -98,7 +98,7 @@ fn checks(task: &Value) -> String {
             Some(format!("result {verdict}{why}"))
         }
     };
-    refused.chain(verdict).map(|said| format!("  {said}")).collect()
+    refused.chain(verdict).flat_map(|said| ["  ".to_owned(), said]).collect()
 }
 
 /// Agents, one a line.

@@ -15,8 +15,9 @@ use capability::ledger::Ceilings;
 use protocol::Message;
 use tokio::sync::Semaphore;
 
+use super::Broker;
 use super::admission::Place;
-use super::{Broker, send};
+use super::begun::agent_context;
 
 /// Results checked at a time; one that takes too long keeps its place until it is done.
 const CHECKS_AT_ONCE: usize = 4;
@@ -112,7 +113,7 @@ impl Broker {
             parent: Some(attempt.task),
             caller: BROKER_AGENT.to_owned(),
             held: Scope::top(),
-            agent_context: send::agent_context(owner, &submission.context_id, &agent.name),
+            agent_context: agent_context(owner, &submission.context_id, &agent.name),
             agent: facts,
             skill: judge.skill.clone(),
             asked: Some(Scope::empty()),
@@ -127,6 +128,7 @@ impl Broker {
             budget: Ceilings::default(),
             policy: self.accounts.policy_of(owner).cloned(),
             push: None,
+            choice: None,
             specification: None,
         };
         Ok((new, place))

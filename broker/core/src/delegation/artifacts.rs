@@ -74,7 +74,11 @@ impl Draft<'_> {
         };
         let artifacts = match event {
             StreamResponse::Task(task) => task.artifacts.len(),
-            _ => self.tree.bodies.get(task).map_or(0, |body| body.artifacts.len().max(body.withheld_artifacts.len())),
+            _ => self
+                .tree
+                .bodies
+                .get(task)
+                .map_or(0, |body| body.artifacts.len().max(body.withheld_artifacts.len())),
         };
         if artifacts > MAX_ARTIFACTS {
             return Some(format!("the agent's task has more than {MAX_ARTIFACTS} artifacts"));

@@ -14,7 +14,7 @@ use super::state::{Node, Phase, Progress};
 use crate::TaskId;
 use crate::audit;
 use crate::error::{Refusal, Refused};
-use crate::journal::{Choice, Considered, Fact, Origin, Outcome, Verdict};
+use crate::journal::{Choice, ChoiceVerdict, Considered, Fact, Origin, Outcome};
 
 /// Candidates a caller is shown.
 const SHOWN: usize = 3;
@@ -87,7 +87,7 @@ impl Draft<'_> {
         let question = WhichAgent { question: "agent", confidence: choice.confidence, candidates: shown };
         let data = serde_json::to_value(&question).ok();
         message.parts.extend(data.filter(|_| !shown.is_empty()).map(|data| Part::data(&data)));
-        let refuses = choice.verdict == Verdict::OutOfScope;
+        let refuses = choice.verdict == ChoiceVerdict::OutOfScope;
         self.record(task, Fact::Weighed(Box::new(choice)));
         if refuses {
             return self.close(task, Outcome::new(TaskState::Rejected, Some(message)));
@@ -148,7 +148,7 @@ impl Node {
 /// The first message with what was said since about what is to be done; an answer that picks an agent says no more.
 fn with_more(said: &[&Message], answer: &Message, choice: Option<&Choice>) -> Option<Message> {
     let (first, since) = said.split_first()?;
-    let picks = choice.is_some_and(|choice| choice.verdict == Verdict::Picked);
+    let picks = choice.is_some_and(|choice| choice.verdict == ChoiceVerdict::Picked);
     let answer = Some(answer).filter(|_| !picks);
     let mut message = Message::clone(first);
     for more in since.iter().copied().chain(answer) {
@@ -158,7 +158,7 @@ fn with_more(said: &[&Message], answer: &Message, choice: Option<&Choice>) -> Op
 }
 
 fn text_of(choice: &Choice) -> String {
-    if choice.verdict == Verdict::OutOfScope {
+    if choice.verdict == ChoiceVerdict::OutOfScope {
         return "none of the agents is for this; name one (/agents/NAME) if you know better".to_owned();
     }
     let names: Vec<&str> =

@@ -177,6 +177,6 @@ fn asked_anew(node: &Node, to: Candidate, ledger: &purses::Purses) -> NewTask {
         policy: to.policy,
         push: None,
         choice: to.choice,
-        specification: None,
+        specification: submission.specification.clone(),
     }
 }

@@ -32,8 +32,8 @@ use super::on_push::Push;
 use super::on_turn::{Question, Turn};
 use crate::TaskId;
 use crate::journal::{
-    AttemptOutcome, ChildNote, Choice, Cost, Fact, Origin, Outcome, Reassignment, Retry, StatusFact, Submission,
-    Terms,
+    AttemptOutcome, ChildNote, Choice, Cost, Fact, Origin, Outcome, Reassignment, Retry, StatusFact,
+    Submission, Terms,
 };
 use crate::sabotage::{Guard, removed};
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Choice {
     /// What came of it.
-    pub verdict: Verdict,
+    pub verdict: ChoiceVerdict,
     /// The probability that the first candidate is the right one, from 0 to 1.
     pub confidence: f64,
     /// The confidence from which the broker chooses by itself.
@@ -24,7 +24,7 @@ pub struct Choice {
 /// What comes of weighing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Verdict {
+pub enum ChoiceVerdict {
     /// The first candidate is likely enough.
     Confident,
     /// Only one could have it.
@@ -45,7 +45,7 @@ impl Choice {
     pub fn next(&self, agent: &str) -> Self {
         let mut candidates = self.candidates.clone();
         candidates.sort_by_key(|one| one.agent != agent);
-        Self { verdict: Verdict::Next, candidates, ..self.clone() }
+        Self { verdict: ChoiceVerdict::Next, candidates, ..self.clone() }
     }
 }
 

@@ -10,7 +10,7 @@ use broker_core::delegation::input::{
     AttemptId, Candidate, Failure, Input, NewGrant, NewGroup, NewHandOff, NewTask, RetryWish,
 };
 use broker_core::extension;
-use broker_core::journal::{Fact, Fallback, Group, GroupMode, Resolution, Verdict};
+use broker_core::journal::{ChoiceVerdict, Fact, Fallback, Group, GroupMode, Resolution};
 use capability::Scope;
 use capability::ledger::Ceilings;
 use proptest::prelude::*;
@@ -37,13 +37,13 @@ enum Step {
     /// Nobody is named: the caller is asked, or told that it is hopeless.
     Ask {
         parent: usize,
-        verdict: Verdict,
+        verdict: ChoiceVerdict,
     },
     /// The answer: an agent, or nothing that helps.
     Answer {
         task: usize,
         agent: Option<usize>,
-        verdict: Verdict,
+        verdict: ChoiceVerdict,
     },
     HandOff {
         task: usize,
@@ -183,8 +183,8 @@ fn simple_step() -> impl Strategy<Value = Step> {
     ]
 }
 
-fn verdict() -> impl Strategy<Value = Verdict> {
-    prop_oneof![4 => Just(Verdict::Unsure), 1 => Just(Verdict::OutOfScope), 1 => Just(Verdict::Picked)]
+fn verdict() -> impl Strategy<Value = ChoiceVerdict> {
+    prop_oneof![4 => Just(ChoiceVerdict::Unsure), 1 => Just(ChoiceVerdict::OutOfScope), 1 => Just(ChoiceVerdict::Picked)]
 }
 
 fn budget() -> impl Strategy<Value = Ceilings> {
@@ -366,7 +366,7 @@ fn input(world: &mut World, step: &Step) -> Option<Input> {
 }
 
 /// What a caller says to whom it is asked whom a task is for; or to one that asks nothing of the kind.
-fn answer(world: &mut World, task: usize, agent: Option<usize>, verdict: Verdict) -> Option<Input> {
+fn answer(world: &mut World, task: usize, agent: Option<usize>, verdict: ChoiceVerdict) -> Option<Input> {
     let (id, tasks) = (world.fresh(), world.tasks());
     let message = Box::new(Message::user_text(format!("turn{id}"), "that one"));
     let asking = |task: &TaskId| world.tree.asks_for_agent(*task).is_some();

@@ -6,7 +6,7 @@ use broker_acceptance::{Acceptance, Specification};
 use broker_core::delegation::BROKER_AGENT;
 use broker_core::delegation::action::{Action, Check, Dispatch, Search};
 use broker_core::delegation::input::{AgentFacts, AttemptId, Candidate, Failure, Input, NewTask, RetryWish};
-use broker_core::journal::{Choice, Fallback, Record, Verdict};
+use broker_core::journal::{Choice, ChoiceVerdict, Fallback, Record};
 use broker_core::{Decision, Limits, Refusal, TaskId, Timestamp, Tree};
 use capability::Scope;
 use capability::ledger::Ceilings;
@@ -74,7 +74,7 @@ pub(crate) fn candidate(agent: &str) -> Candidate {
 }
 
 /// What came of weighing, without anybody weighed.
-pub(crate) fn choice(verdict: Verdict) -> Choice {
+pub(crate) fn choice(verdict: ChoiceVerdict) -> Choice {
     let (candidates, excluded) = Default::default();
     Choice { verdict, confidence: 0.5, threshold: 0.8, candidates, excluded, considered: 2 }
 }

@@ -7,7 +7,7 @@ use broker_core::delegation::BROKER_AGENT;
 use broker_core::delegation::action::Search;
 use broker_core::delegation::input::{Candidate, Input, NewTask};
 use broker_core::extension::Asked;
-use broker_core::journal::{Choice, Considered, PushConfig, Verdict};
+use broker_core::journal::{Choice, ChoiceVerdict, Considered, PushConfig};
 use broker_core::{TaskId, Tree};
 use broker_selection::OutcomeKind;
 use protocol::{A2aError, ErrorKind, Message};
@@ -75,7 +75,7 @@ impl Broker {
             // Whom it may not be delegated to refuses it as always: with what is missing, or by asking for it.
             (_, Some(agent)) if choice.candidates.is_empty() => Ok(Route::To(agent, Box::new(choice))),
             (_, None) => Err(nobody(&choice)),
-            (Verdict::Unsure | Verdict::OutOfScope, _) => Ok(Route::Open(Box::new(choice))),
+            (ChoiceVerdict::Unsure | ChoiceVerdict::OutOfScope, _) => Ok(Route::Open(Box::new(choice))),
             (_, Some(agent)) => Ok(Route::To(agent, Box::new(choice))),
         }
     }
@@ -151,11 +151,11 @@ impl Broker {
             // Nobody may have it just now, which is no reason to end it.
             return Err(nobody(&choice));
         }
-        if matches!(choice.verdict, Verdict::Confident | Verdict::Only) {
+        if matches!(choice.verdict, ChoiceVerdict::Confident | ChoiceVerdict::Only) {
             return Ok((choice, first));
         }
         if questions >= self.selection.options.questions {
-            choice.verdict = Verdict::OutOfScope;
+            choice.verdict = ChoiceVerdict::OutOfScope;
         }
         Ok((choice, None))
     }
@@ -274,6 +274,7 @@ impl Broker {
             budget: capability::ledger::Ceilings::default(),
             push: None,
             choice: None,
+            specification: None,
         }
     }
 }
@@ -287,7 +288,7 @@ fn picked(shown: Choice, agent: &str) -> Choice {
         let (description, why) = Default::default();
         candidates.insert(0, Considered { agent: agent.to_owned(), description, probability: 0.0, why });
     }
-    Choice { verdict: Verdict::Picked, candidates, ..shown }
+    Choice { verdict: ChoiceVerdict::Picked, candidates, ..shown }
 }
 
 /// Nobody may have it.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use broker_core::Tree;
 use broker_core::delegation::input::NewTask;
-use broker_core::journal::{Choice, Considered, Excluded, Verdict};
+use broker_core::journal::{Choice, ChoiceVerdict, Considered, Excluded};
 use broker_core::selection::{self, Facts, Ineligible, Wanted};
 use broker_selection::{Candidate, Query, Ranking};
 use protocol::{A2aError, ErrorKind};
@@ -140,10 +140,10 @@ impl Broker {
     ) -> Choice {
         let options = self.selection.options;
         let verdict = match left.len() {
-            1 => Verdict::Only,
-            _ if ranking.in_scope < options.scope => Verdict::OutOfScope,
-            _ if ranking.confidence < options.threshold => Verdict::Unsure,
-            _ => Verdict::Confident,
+            1 => ChoiceVerdict::Only,
+            _ if ranking.in_scope < options.scope => ChoiceVerdict::OutOfScope,
+            _ if ranking.confidence < options.threshold => ChoiceVerdict::Unsure,
+            _ => ChoiceVerdict::Confident,
         };
         excluded.truncate(KEPT_EXCLUDED);
         let candidates = left.iter().take(KEPT).map(|candidate| Considered {
