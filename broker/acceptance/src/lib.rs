@@ -25,5 +25,5 @@ pub use self::judge::{Judge, Judgement};
 pub use self::judgement::judge;
 pub use self::numbers::whole;
 pub use self::produced::Produced;
-pub use self::specification::Specification;
+pub use self::specification::{Reference, Specification};
 pub use self::verdict::{Check, Criterion, Outcome, Verdict};

@@ -1,5 +1,5 @@
-//! What a delegator says of a task beside its message: what is wanted, within which bounds, what is expected and what is
-//! accepted. Explicit members, so that a delegate need not find them in prose.
+//! What a delegator says of a task beside its message: what is wanted, within which bounds, what is expected, what is
+//! accepted, and which artifacts go along. Explicit members, so that a delegate need not find them in prose.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,6 +9,8 @@ use crate::criteria::{Acceptance, Wrong, bounded, sized};
 const MAX_TEXT_BYTES: usize = 4 * 1024;
 /// Most constraints.
 const MAX_CONSTRAINTS: usize = 32;
+/// Most artifacts that go along.
+const MAX_REFERENCES: usize = 64;
 
 /// What is said of a task beside its message.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -25,6 +27,19 @@ pub struct Specification {
     /// What is accepted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accept: Option<Acceptance>,
+    /// Artifacts that go along with the message.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub context: Vec<Reference>,
+}
+
+/// An artifact, by reference.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reference {
+    /// The task that made it.
+    pub task: String,
+    /// Its id there.
+    pub artifact_id: String,
 }
 
 impl Specification {
@@ -38,6 +53,7 @@ impl Specification {
         for (member, text) in [(".goal", &self.goal), (".expected", &self.expected)] {
             text.as_ref().map_or(Ok(()), |text| sized(member, text, MAX_TEXT_BYTES))?;
         }
+        bounded(".context", self.context.len(), MAX_REFERENCES)?;
         bounded(".constraints", self.constraints.len(), MAX_CONSTRAINTS)?;
         self.constraints.iter().try_for_each(|text| sized(".constraints", text, MAX_TEXT_BYTES))
     }

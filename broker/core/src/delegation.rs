@@ -9,6 +9,7 @@ pub mod action;
 mod artifacts;
 mod authority;
 mod bubbles;
+pub mod context;
 mod draft;
 pub mod input;
 mod on_agent;

@@ -64,6 +64,16 @@ pub enum Refusal {
         /// The deadline.
         deadline: protocol::Timestamp,
     },
+    /// What was to be given along is not there, or not the delegator's to give.
+    #[error("the artifact {artifact_id} of task {task} cannot be given along: {why}")]
+    NotToGive {
+        /// The task, as it was named.
+        task: String,
+        /// The artifact, as it was named.
+        artifact_id: String,
+        /// Why not, and what was expected.
+        why: String,
+    },
     /// The task is over, or too far gone to take this.
     #[error("{0}")]
     NotPossible(String),
@@ -90,6 +100,7 @@ impl Refusal {
             Self::FanoutExceeded { .. } => "FANOUT_EXCEEDED",
             Self::TreeTooLarge { .. } => "TREE_TOO_LARGE",
             Self::DeadlinePassed { .. } => "DEADLINE_PASSED",
+            Self::NotToGive { .. } => "NOT_TO_GIVE",
             Self::NotPossible(_) => "NOT_POSSIBLE",
             Self::NotCancelable { .. } => "NOT_CANCELABLE",
         }

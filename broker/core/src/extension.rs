@@ -2,7 +2,7 @@
 //! metadata, what an agent is told in the message it gets, and what only the broker may state.
 //! The field reference for users is `docs/extension.md`.
 
-use broker_acceptance::{Acceptance, Expected, Specification, Verdict, Wrong, whole};
+use broker_acceptance::{Acceptance, Expected, Reference, Specification, Verdict, Wrong, whole};
 use capability::Scope;
 use capability::ledger::Ceilings;
 use protocol::{Artifact, Message, Metadata, Part, StreamResponse, TaskStatus, Timestamp};
@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 
 use crate::TaskId;
 use crate::delegation::action::Passport;
+use crate::delegation::context::Given;
 use crate::delegation::input::RetryWish;
 use crate::journal::{Cost, Fallback, Group, GroupMode};
 
@@ -45,6 +46,8 @@ struct AskedWire {
     constraints: Vec<String>,
     expected: Option<String>,
     accept: Option<Box<RawValue>>,
+    #[serde(default)]
+    context: Vec<Reference>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -194,7 +197,13 @@ impl Asked {
         let wrong = |member: &str, problem: String| AskedError { member: member.to_owned(), problem };
         check_skill(wire.skill.as_deref()).map_err(|problem| wrong(".skill", problem))?;
         let mode = read_mode(wire.mode, wire.subtasks, wire.quorum)?;
-        let said = (wire.goal, wire.constraints, wire.expected);
+        let said = Specification {
+            goal: wire.goal,
+            constraints: wire.constraints,
+            expected: wire.expected,
+            accept: None,
+            context: wire.context,
+        };
         let specification = read_specification(said, wire.accept.as_deref(), &mode)?;
         let scope = wire.scope.map(Scope::parse).transpose();
         let scope = scope.map_err(|error| wrong(".scope", error.to_string()))?;
@@ -293,7 +302,7 @@ fn read_budget(raw: &RawValue) -> Result<Ceilings, AskedError> {
 
 /// What is said of the task beside its message. Of several sub-tasks each would need its own.
 fn read_specification(
-    (goal, constraints, expected): (Option<String>, Vec<String>, Option<String>),
+    said: Specification,
     accept: Option<&RawValue>,
     mode: &Mode,
 ) -> Result<Option<Box<Specification>>, AskedError> {
@@ -302,11 +311,12 @@ fn read_specification(
         problem: wrong.problem,
     };
     let accept = accept.map(Acceptance::read).transpose().map_err(|wrong| within(".accept", wrong))?;
-    let said = Specification { goal, constraints, expected, accept };
+    let said = Specification { accept, ..said };
     said.check().map_err(|wrong| within("", wrong))?;
     let said = said.said().map(Box::new);
     if said.is_some() && !matches!(mode, Mode::Delegate) {
-        let problem = "goal, constraints, expected and accept go with mode \"delegate\"; leave them out";
+        let problem =
+            "goal, constraints, expected, accept and context go with mode \"delegate\"; leave them out";
         return Err(AskedError { member: String::new(), problem: problem.to_owned() });
     }
     Ok(said)
@@ -337,6 +347,8 @@ struct ToldWire<'a> {
     constraints: &'a [String],
     #[serde(skip_serializing_if = "Option::is_none")]
     expected: Option<Expected<'a>>,
+    #[serde(skip_serializing_if = "<[Given]>::is_empty")]
+    context: &'a [Given],
 }
 
 /// Writes what the agent is told into the message it is sent, replacing what the delegator had put there.
@@ -363,6 +375,7 @@ pub fn tell(
         goal: said.and_then(|said| said.goal.as_deref()),
         constraints: said.map_or(&[], |said| &said.constraints),
         expected: said.and_then(Expected::of),
+        context: &passport.context,
     };
     message.metadata.set(URI, &told)
 }

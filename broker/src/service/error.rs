@@ -44,6 +44,9 @@ pub(super) fn refusal(refusal: &Refusal) -> A2aError {
         Refusal::DeadlinePassed { .. } => {
             invalid(&format!("message.metadata[{}].deadline", extension::URI), &message)
         }
+        Refusal::NotToGive { .. } => {
+            invalid(&format!("message.metadata[{}].context", extension::URI), &message)
+        }
         Refusal::NotPossible(_) => A2aError::new(ErrorKind::UnsupportedOperation, message),
         Refusal::NotCancelable { .. } => A2aError::new(ErrorKind::TaskNotCancelable, message),
     }

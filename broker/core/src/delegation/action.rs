@@ -7,6 +7,7 @@ use capability::Scope;
 use capability::ledger::Ceilings;
 use protocol::{Message, Timestamp};
 
+use super::context::Given;
 use super::input::AttemptId;
 use crate::TaskId;
 use crate::journal::{Fallback, Submission};
@@ -133,4 +134,6 @@ pub struct Passport {
     pub budget: Ceilings,
     /// What is said of it beside its message, and what is accepted of it.
     pub specification: Option<Box<Specification>>,
+    /// Which parts of its message are artifacts that were given along.
+    pub context: Vec<Given>,
 }

@@ -93,6 +93,7 @@ impl Draft<'_> {
         granted: Granted,
         particulars: Particulars,
     ) -> Result<(), Refusal> {
+        self.check_context(&new)?;
         let deadline = self.deadline(&new, &place)?;
         let retry = self.retry(&new);
         let Particulars { group, escalation, seeks_choice } = particulars;

@@ -15,6 +15,7 @@ mod attempts;
 mod audit;
 mod budgets;
 mod choice;
+mod context;
 mod escalation;
 mod histories;
 mod model;

@@ -34,6 +34,8 @@ struct Noted {
     agent: String,
     text: String,
     kind: OutcomeKind,
+    /// It did the work, and the result did not pass its checks.
+    is_unaccepted: bool,
     took_ms: Option<i64>,
 }
 
@@ -47,7 +49,8 @@ struct Document<'k> {
 impl Selection {
     /// Notes what became of a request with an agent.
     pub(super) fn note(&self, agent: &str, text: &str, kind: OutcomeKind) {
-        self.learning.push(Noted { agent: agent.to_owned(), text: text.to_owned(), kind, took_ms: None });
+        let (agent, text) = (agent.to_owned(), text.to_owned());
+        self.learning.push(Noted { agent, text, kind, is_unaccepted: false, took_ms: None });
     }
 
     /// Notes what records say of agents' work.
@@ -62,15 +65,18 @@ impl Selection {
                 {
                     OutcomeKind::Failed
                 }
-                Fact::AttemptEnded { outcome: AttemptOutcome::Failed | AttemptOutcome::Refused, .. } => {
-                    OutcomeKind::Failed
-                }
+                Fact::AttemptEnded {
+                    outcome: AttemptOutcome::Failed | AttemptOutcome::Refused | AttemptOutcome::Unaccepted,
+                    ..
+                } => OutcomeKind::Failed,
                 _ => continue,
             };
             let Some(work) = tree.work_of(record.task, record.at) else { continue };
             let text = cards::request_text([work.message]);
-            let agent = work.agent.to_owned();
-            self.learning.push(Noted { agent, text, kind, took_ms: Some(work.took_ms) });
+            let (agent, took_ms) = (work.agent.to_owned(), Some(work.took_ms));
+            let is_unaccepted =
+                matches!(record.fact, Fact::AttemptEnded { outcome: AttemptOutcome::Unaccepted, .. });
+            self.learning.push(Noted { agent, text, kind, is_unaccepted, took_ms });
         }
     }
 
@@ -85,10 +91,13 @@ impl Selection {
         let vectors: Vec<_> = noted.iter().map(|noted| known.index.embed(&noted.text)).collect();
         drop(known);
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        for (Noted { agent, kind, took_ms, .. }, vector) in noted.into_iter().zip(vectors) {
+        for (Noted { agent, kind, is_unaccepted, took_ms, .. }, vector) in noted.into_iter().zip(vectors) {
             let record = known.records.entry(agent.clone()).or_default();
             match kind {
                 OutcomeKind::Accepted => record.note_success(took_ms),
+                OutcomeKind::Failed if is_unaccepted => {
+                    record.verification_failures = record.verification_failures.saturating_add(1);
+                }
                 OutcomeKind::Failed => record.failures = record.failures.saturating_add(1),
                 OutcomeKind::Chosen | OutcomeKind::Corrected => {}
             }

@@ -4,6 +4,7 @@ mod acceptance;
 mod audit;
 mod authority;
 mod budgets;
+mod context;
 mod crash;
 mod credentials;
 mod every_append;

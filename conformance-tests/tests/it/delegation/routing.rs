@@ -1,7 +1,7 @@
 //! Messages to `/` that name no agent: whom they go to, when the caller is asked, what is refused, and how much of that a
 //! reader of the task can see.
 
-use conformance_tests::{Agent, Broker, wire};
+use conformance_tests::{Agent, Broker, until, wire};
 use serde_json::{Value, json};
 
 const EXTENSION: &str = "/metadata/urn:bailiwick:ext:delegation:v1";
@@ -187,4 +187,36 @@ async fn another_agent_of_the_trade_does_it_where_the_first_one_refuses() {
     assert_eq!(told(&task, "choice")["verdict"], "next", "{task}");
     let attempts = told(&task, "attempts").to_string();
     assert!(attempts.contains("translator") && attempts.contains("refused"), "{attempts}");
+}
+
+/// The whole story in one task: nobody was named, the caller was asked and picked, the pick did not do well, another did.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pick_that_fails_its_checks_gives_way_to_the_next_and_the_task_tells_all_of_it() {
+    let fleet = Fleet::start("[selection]\nthreshold = 1.0\nscope = 0.0\n", false).await;
+    let mut params = wire::message("m", "Translate this letter into Polish, says {agent}");
+    params["message"]["metadata"] = json!({ "urn:bailiwick:ext:delegation:v1": {
+        "accept": { "expression": "text.contains('says interpreter')" }, "retry": { "fallback": true } } });
+    let task = fleet.send(params).await;
+    assert_eq!(state(&task), "TASK_STATE_INPUT_REQUIRED", "{task}");
+    let done = fleet.send(answer("a", &task, &json!({ "text": "translator" }))).await;
+    assert_eq!((state(&done), &done["id"]), ("TASK_STATE_COMPLETED", &task["id"]), "{done}");
+    assert_eq!(
+        (told(&done, "agent"), &told(&done, "choice")["verdict"]),
+        (&json!("interpreter"), &json!("next")),
+        "{done}"
+    );
+    let first = &told(&done, "attempts")[0];
+    assert_eq!((&first["agent"], &first["state"]), (&json!("translator"), &json!("unaccepted")), "{done}");
+    assert!(first["reason"].as_str().unwrap().contains("it is not so that"), "{first}");
+    assert_eq!(told(&done, "acceptance")["verdict"], "passed", "{done}");
+    assert!(!done["artifacts"].to_string().contains("says translator"), "{done}");
+
+    // It counts against whoever did it badly, and that can be seen.
+    let asked = json!({ "text": "Translate this letter into Polish" });
+    let url = format!("{}/api/v1/select", fleet.broker.url());
+    until("the failed check is known to the ranker", async || {
+        let selected = wire::post(&url, &asked, None).await.json();
+        selected["explanation"].as_str().unwrap().contains("verification_failures")
+    })
+    .await;
 }
