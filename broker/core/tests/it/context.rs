@@ -34,7 +34,7 @@ fn giving(
     let context =
         what.iter().map(|(task, id)| Reference { task: task.to_string(), artifact_id: (*id).to_owned() });
     let said = Specification { context: context.collect(), ..Specification::default() };
-    let new = NewTask { specification: Some(Box::new(said)), ..world.new_task(parent, "c", retry) };
+    let new = NewTask { specification: Some(Box::new(said)), ..world.new_task(parent, "e", retry) };
     let task = new.id;
     world.feed(Input::Delegate(Box::new(new)))?;
     Ok(task)
