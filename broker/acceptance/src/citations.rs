@@ -88,7 +88,7 @@ pub(crate) fn check(wanted: &Citations, view: &View) -> Check {
     let check = Criterion::Citations;
     let sources: BTreeMap<&str, &Source> =
         wanted.sources.iter().map(|source| (source.id.as_str(), source)).collect();
-    let mut cited = markers(&view.text(), &sources);
+    let mut cited = markers(&without_code(&view.prose()), &sources);
     cited.extend(view.json().iter().flat_map(entries));
     if cited.len() > MAX_CITATIONS {
         return Check::unverified(check, &format!("it has more than {MAX_CITATIONS} citations"));
@@ -136,18 +136,36 @@ fn normalised(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// What stands in brackets and is a source, or looks like one: the same with other digits.
+/// Text without what stands between backticks, where brackets mean something else.
+fn without_code(text: &str) -> String {
+    let (mut left, mut rest) = (String::new(), text);
+    while let Some(start) = rest.find('`') {
+        let (before, code) = rest.split_at(start);
+        let fence: String = code.chars().take_while(|&character| character == '`').collect();
+        let after = code.strip_prefix(&fence).unwrap_or_default();
+        left.push_str(before);
+        // A fence that is never closed is a backtick.
+        rest = after.split_once(&fence).map_or(after, |(_, after)| after);
+    }
+    left.push_str(rest);
+    left
+}
+
+/// What stands in brackets and is a source, or looks like one: the same with other digits, and no longer. One pair of brackets
+/// may hold several.
 fn markers(text: &str, sources: &BTreeMap<&str, &Source>) -> Vec<Cited> {
     let shapes: BTreeSet<String> = sources.keys().filter_map(|id| shape(id)).collect();
+    let longest = sources.keys().map(|id| id.len()).max().unwrap_or_default();
+    let looks_like_one =
+        |id: &str| id.len() <= longest + 1 && shape(id).is_some_and(|shape| shapes.contains(&shape));
     let mut found = Vec::new();
     for after in text.split('[').skip(1) {
-        let Some((id, rest)) = after.split_once(']') else { continue };
+        let Some((inside, rest)) = after.split_once(']') else { continue };
         let is_link = rest.starts_with('(');
-        let is_source = sources.contains_key(id);
-        let looks_like_one =
-            id.len() <= MAX_ID_BYTES && shape(id).is_some_and(|shape| shapes.contains(&shape));
-        if is_source || (looks_like_one && !is_link) {
-            found.push(Cited { source: id.to_owned(), quote: None });
+        let ids = inside.split([',', ';']).map(str::trim);
+        let is_marker = |id: &str| sources.contains_key(id) || (looks_like_one(id) && !is_link);
+        if ids.clone().all(is_marker) {
+            found.extend(ids.map(|id| Cited { source: id.to_owned(), quote: None }));
         }
         if found.len() > MAX_CITATIONS {
             break;

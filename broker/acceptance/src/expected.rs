@@ -7,11 +7,9 @@ use serde_json::Value;
 use crate::criteria::{Acceptance, ArtifactWish};
 use crate::specification::Specification;
 
-/// What is expected of a result.
+/// What a result is checked against.
 #[derive(Debug, Serialize)]
-pub struct Expected<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    text: Option<&'a str>,
+pub struct Criteria<'a> {
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     output_modes: &'a [String],
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -33,31 +31,25 @@ struct Cited<'a> {
     min: u64,
 }
 
-impl<'a> Expected<'a> {
+impl<'a> Criteria<'a> {
     /// What a specification says about the result, if it says anything a delegate can see to.
     pub fn of(specification: &'a Specification) -> Option<Self> {
-        let (text, accept) = (specification.expected.as_deref(), specification.accept.as_ref());
-        let nothing = Acceptance::default();
-        if text.is_none() && accept.is_none_or(|accept| is_only_judged(accept, &nothing)) {
-            return None;
-        }
-        let cited = |accept: &'a Acceptance| {
-            let citations = accept.citations.as_ref()?;
-            let sources = citations.sources.iter().map(|source| source.id.as_str()).collect();
-            Some(Cited { sources, min: citations.least() })
-        };
+        let accept = specification.accept.as_ref().filter(|accept| !is_only_judged(accept))?;
+        let citations = accept.citations.as_ref().map(|citations| Cited {
+            sources: citations.sources.iter().map(|source| source.id.as_str()).collect(),
+            min: citations.least(),
+        });
         Some(Self {
-            text,
-            output_modes: accept.map_or(&[], |accept| &accept.output_modes),
-            max_bytes: accept.and_then(|accept| accept.max_bytes),
-            artifacts: accept.map_or(&[], |accept| &accept.artifacts),
-            schema: accept.and_then(|accept| accept.schema.as_ref()),
-            citations: accept.and_then(cited),
-            expression: accept.and_then(|accept| accept.expression.as_deref()),
+            output_modes: &accept.output_modes,
+            max_bytes: accept.max_bytes,
+            artifacts: &accept.artifacts,
+            schema: accept.schema.as_ref(),
+            citations,
+            expression: accept.expression.as_deref(),
         })
     }
 }
 
-fn is_only_judged(accept: &Acceptance, nothing: &Acceptance) -> bool {
-    Acceptance { judge: None, ..accept.clone() } == *nothing
+fn is_only_judged(accept: &Acceptance) -> bool {
+    Acceptance { judge: None, ..accept.clone() } == Acceptance::default()
 }

@@ -24,6 +24,8 @@ const MAX_RESULT_BYTES: u64 = 4 * 1024 * 1024;
 /// it may look at all of it.
 const MAX_WORK: u64 = 4_000_000;
 const BYTES_PER_WORK: u64 = 1_024;
+/// The same where a regular expression is tried on them.
+const MATCHED_BYTES_PER_WORK: u64 = 64;
 /// What a regular expression costs beside: it is made anew each time.
 const WORK_OF_A_PATTERN: u64 = 500;
 /// Pays for a turn of a loop. No expression can name it.
@@ -69,8 +71,12 @@ fn evaluate(expression: &IdedExpr, view: &View) -> Result<Value, String> {
     context.add_variable_from_value("text", Value::String(Arc::new(view.text())));
     context.add_variable_from_value("artifacts", values::artifacts(view)?);
     context.add_variable_from_value("data", values::data(view.json())?);
-    let patterns = if shape::has_patterns(expression) { WORK_OF_A_PATTERN } else { 0 };
-    let (left, price) = (AtomicU64::new(MAX_WORK), 1 + patterns + view.bytes() / BYTES_PER_WORK);
+    let bytes = view.bytes();
+    let of_patterns = shape::patterns(expression) * (WORK_OF_A_PATTERN + bytes / MATCHED_BYTES_PER_WORK);
+    let price = 1 + bytes / BYTES_PER_WORK + of_patterns;
+    // All of it is evaluated once, loops or not.
+    let left = MAX_WORK.checked_sub(price).ok_or("it takes too much work")?;
+    let left = AtomicU64::new(left);
     let pay = move || -> Result<bool, ExecutionError> {
         let paid = left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(price));
         paid.map(|_| true).map_err(|_| ExecutionError::function_error("loop", "it takes too much work"))

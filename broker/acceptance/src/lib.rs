@@ -20,7 +20,7 @@ mod verdict;
 
 pub use self::citations::{Citations, Source};
 pub use self::criteria::{Acceptance, ArtifactWish, MAX_ACCEPT_BYTES, Wrong};
-pub use self::expected::Expected;
+pub use self::expected::Criteria;
 pub use self::judge::{Judge, Judgement};
 pub use self::judgement::judge;
 pub use self::numbers::whole;

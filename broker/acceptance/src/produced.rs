@@ -1,4 +1,5 @@
-//! What a delegate produced, as checks read it: its artifacts and its closing message, part by part.
+//! What a delegate produced, as checks read it: its artifacts, part by part. Where it made none, its message is the
+//! result; beside artifacts a message is talk.
 
 use base64::Engine;
 use base64::alphabet;
@@ -31,12 +32,12 @@ impl Produced {
     }
 }
 
-/// The same, taken apart.
+/// What of it is the result, taken apart: its artifacts; where there are none, its message.
 pub(crate) struct View {
     pub(crate) pieces: Vec<Piece>,
 }
 
-/// An artifact, or the closing message.
+/// An artifact, or the message.
 pub(crate) struct Piece {
     /// Absent for the message.
     pub(crate) artifact_id: Option<String>,
@@ -77,12 +78,16 @@ impl View {
             name: artifact.name.clone(),
             parts: artifact.parts.iter().map(Content::of).collect(),
         });
+        let pieces: Vec<Piece> = artifacts.filter(|piece| !piece.parts.is_empty()).collect();
+        if !pieces.is_empty() {
+            return Self { pieces };
+        }
         let message = produced.message.iter().map(|message| Piece {
             artifact_id: None,
             name: None,
             parts: message.parts.iter().map(Content::of).collect(),
         });
-        Self { pieces: artifacts.chain(message).filter(|piece| !piece.parts.is_empty()).collect() }
+        Self { pieces: message.filter(|piece| !piece.parts.is_empty()).collect() }
     }
 
     pub(crate) fn contents(&self) -> impl Iterator<Item = &Content> {
@@ -101,6 +106,13 @@ impl View {
     pub(crate) fn text(&self) -> String {
         let texts = self.pieces.iter().map(Piece::text).filter(|text| !text.is_empty());
         texts.collect::<Vec<_>>().join("\n")
+    }
+
+    /// The same without text that is JSON.
+    pub(crate) fn prose(&self) -> String {
+        let prose =
+            self.pieces.iter().map(Piece::text).filter(|text| !text.is_empty() && as_json(text).is_none());
+        prose.collect::<Vec<_>>().join("\n")
     }
 
     /// All its JSON, in order.
@@ -129,10 +141,7 @@ impl Piece {
         if !stated.is_empty() {
             return stated;
         }
-        let text = self.text();
-        let looks_like_it = text.trim_start().starts_with(['{', '[']);
-        let read = || serde_json::from_str(text.trim()).ok().map(Json::Read);
-        looks_like_it.then(read).flatten().into_iter().collect()
+        as_json(&self.text()).map(Json::Read).into_iter().collect()
     }
 }
 
@@ -152,7 +161,7 @@ impl Content {
         let stated = wire.media_type.as_deref().map(essence).filter(|stated| !stated.is_empty());
         let (kind, usual) = match wire {
             Wire { text: Some(text), .. } => (Kind::Text(text), Some("text/plain")),
-            Wire { raw: Some(raw), .. } => (Kind::Bytes(decoded(&raw)), None),
+            Wire { raw: Some(raw), .. } => (bytes_or_text(decoded(&raw), stated.as_deref()), None),
             Wire { url: Some(url), .. } => (Kind::Url(url), None),
             // `data: null` is data, and so is what is absent because it says null.
             Wire { data, .. } => {
@@ -181,12 +190,26 @@ impl Content {
     }
 }
 
+/// Text that is one object or list and nothing else.
+fn as_json(text: &str) -> Option<Value> {
+    let looks_like_it = text.trim_start().starts_with(['{', '[']);
+    looks_like_it.then(|| serde_json::from_str(text.trim()).ok()).flatten()
+}
+
 fn read(json: &[u8]) -> Json {
     match serde_json::from_slice(json) {
         Ok(value) => Json::Read(value),
         Err(error) if error.to_string().starts_with("recursion limit") => Json::TooDeep,
         Err(error) => Json::Broken(error.to_string()),
     }
+}
+
+/// Bytes that say they are text are read as that.
+fn bytes_or_text(bytes: Vec<u8>, stated: Option<&str>) -> Kind {
+    if !stated.is_some_and(|stated| stated.starts_with("text/")) {
+        return Kind::Bytes(bytes);
+    }
+    String::from_utf8(bytes).map_or_else(|no_text| Kind::Bytes(no_text.into_bytes()), Kind::Text)
 }
 
 /// A part's base64 was judged when it came in.

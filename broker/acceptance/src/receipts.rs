@@ -54,23 +54,25 @@ fn size(most: u64, view: &View) -> Check {
 /// As many as are asked for, each as asked for: others of the same name do not count.
 fn artifact(wish: &ArtifactWish, view: &View) -> Check {
     let check = Criterion::Artifact;
-    let wanted: Vec<&Piece> = view.artifacts().filter(|piece| wish.means(piece)).collect();
     let least = wish.min.unwrap_or(1);
-    if (wanted.len() as u64) < least {
-        let reason = format!("expected {least} of {}, found {}", wish.words(), wanted.len());
-        return Check::failed(check, &reason);
-    }
-    let mut undecided = None;
-    for piece in wanted {
+    let (mut fitting, mut perhaps, mut undecided, mut unfit) = (0, 0, None, None);
+    for piece in view.artifacts().filter(|piece| wish.means(piece)) {
         match fits(wish, piece) {
-            Ok(None) => {}
-            Ok(Some(reason)) => undecided = Some(reason),
-            Err(reason) => return Check::failed(check, &format!("{}: {reason}", wish.words())),
+            Ok(None) => fitting += 1,
+            Ok(Some(reason)) => (perhaps, undecided) = (perhaps + 1, Some(reason)),
+            Err(reason) => unfit = Some(reason),
         }
     }
-    match undecided {
-        Some(reason) => Check::unverified(check, &format!("{}: {reason}", wish.words())),
-        None => Check::passed(check),
+    match (undecided, unfit) {
+        _ if fitting >= least => Check::passed(check),
+        (Some(reason), _) if fitting + perhaps >= least => {
+            Check::unverified(check, &format!("{}: {reason}", wish.words()))
+        }
+        (_, unfit) => {
+            let why = unfit.map(|reason| format!("; of another: {reason}")).unwrap_or_default();
+            let reason = format!("expected {least} of {}, found {fitting}{why}", wish.words());
+            Check::failed(check, &reason)
+        }
     }
 }
 

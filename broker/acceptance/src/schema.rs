@@ -17,6 +17,17 @@ const MAX_SCHEMA_BYTES: usize = 32 * 1024;
 const MAX_DEPTH: usize = 48;
 /// Most values of a schema, references followed: each is tried on each value of the result at most.
 const MAX_UNFOLDED: u64 = 4_000;
+/// What a pattern counts for among them: it is made, and tried on every letter.
+const VALUES_OF_A_PATTERN: u64 = 100;
+/// Most work of one validation: values of the schema times bytes of the result.
+const MAX_WORK: u64 = 500_000_000;
+/// The dialects in which a reference means what is read here.
+const DIALECTS: [&str; 4] = [
+    "https://json-schema.org/draft/2020-12/schema",
+    "https://json-schema.org/draft/2019-09/schema",
+    "http://json-schema.org/draft-07/schema",
+    "http://json-schema.org/draft-06/schema",
+];
 /// Most bytes a regular expression may take up.
 const MAX_PATTERN_BYTES: usize = 256 * 1024;
 /// Most bytes of JSON that are validated.
@@ -25,7 +36,14 @@ const MAX_JSON_BYTES: u64 = 4 * 1024 * 1024;
 const UNSUPPORTED: [&str; 4] = ["$dynamicRef", "$recursiveRef", "$dynamicAnchor", "$recursiveAnchor"];
 
 /// A schema ready to be applied.
-pub(crate) fn compile(schema: &Value) -> Result<Validator, String> {
+pub(crate) struct Compiled {
+    validator: Validator,
+    /// Its values, references followed.
+    values: u64,
+}
+
+/// Reads a schema.
+pub(crate) fn compile(schema: &Value) -> Result<Compiled, String> {
     let length = schema.to_string().len();
     if length > MAX_SCHEMA_BYTES {
         return Err(format!("expected at most {MAX_SCHEMA_BYTES} bytes, found {length}"));
@@ -34,23 +52,28 @@ pub(crate) fn compile(schema: &Value) -> Result<Validator, String> {
         return Err("expected a JSON Schema: an object, true or false".to_owned());
     }
     let mut unfolding = Unfolding { schema, known: HashMap::new(), open: Vec::new() };
-    if unfolding.extent(schema, 0)?.values > MAX_UNFOLDED {
-        return Err(format!("with its references followed it has more than {MAX_UNFOLDED} values"));
+    let values = unfolding.extent(schema, 0)?.values;
+    if values > MAX_UNFOLDED {
+        return Err(format!(
+            "with its references followed it has more than {MAX_UNFOLDED} values, a pattern counting for {VALUES_OF_A_PATTERN}"
+        ));
     }
     let patterns = PatternOptions::regex().size_limit(MAX_PATTERN_BYTES).dfa_size_limit(MAX_PATTERN_BYTES);
     let options = jsonschema::options().with_pattern_options(patterns).with_retriever(Nothing);
-    options.build(schema).map_err(|error| format!("not a JSON Schema: {error}"))
+    let validator = options.build(schema).map_err(|error| format!("not a JSON Schema: {error}"))?;
+    Ok(Compiled { validator, values })
 }
 
 /// All JSON in the result is as the schema says.
 pub(crate) fn check(schema: &Value, view: &View) -> Check {
     let check = Criterion::Schema;
-    let validator = match compile(schema) {
-        Ok(validator) => validator,
+    let Compiled { validator, values } = match compile(schema) {
+        Ok(compiled) => compiled,
         Err(problem) => return Check::unverified(check, &format!("the schema cannot be applied: {problem}")),
     };
-    if view.bytes() > MAX_JSON_BYTES {
-        let reason = format!("the result has more than {MAX_JSON_BYTES} bytes, too many to be validated");
+    if view.bytes() > MAX_JSON_BYTES || view.bytes().saturating_mul(values) > MAX_WORK {
+        let reason =
+            format!("the result has {} bytes, too many to be validated by this schema", view.bytes());
         return Check::unverified(check, &reason);
     }
     let found = view.json();
@@ -143,14 +166,19 @@ impl<'s> Unfolding<'s> {
             ("$ref", Value::String(reference)) => self.behind(reference, depth),
             ("pattern", Value::String(pattern)) => {
                 check_pattern(pattern)?;
-                self.extent(member, depth + 1)
+                Ok(Extent { values: VALUES_OF_A_PATTERN, levels: 0 })
             }
             ("patternProperties", Value::Object(patterns)) => {
                 patterns.keys().try_for_each(|pattern| check_pattern(pattern))?;
-                self.extent(member, depth + 1)
+                let extent = self.extent(member, depth + 1)?;
+                let of_patterns = VALUES_OF_A_PATTERN.saturating_mul(patterns.len() as u64);
+                Ok(Extent { values: extent.values.saturating_add(of_patterns), ..extent })
             }
-            ("$id", Value::String(_)) if depth > 0 => {
-                Err("$id is supported at the top only; leave it out".to_owned())
+            ("$id" | "$schema", Value::String(_)) if depth > 0 => {
+                Err(format!("{name} is supported at the top only; leave it out"))
+            }
+            ("$schema", Value::String(dialect)) if !DIALECTS.contains(&dialect.trim_end_matches('#')) => {
+                Err(format!("expected $schema to be one of {}, found {dialect:?}", DIALECTS.join(", ")))
             }
             (name, _) if UNSUPPORTED.contains(&name) => {
                 Err(format!("{name} is not supported; use $ref into $defs"))
@@ -166,7 +194,9 @@ impl<'s> Unfolding<'s> {
         if self.open.contains(&reference) || reference == "#" {
             return Err(format!("{reference} refers to itself, which is not supported"));
         }
-        let pointer = reference.strip_prefix('#').filter(|pointer| pointer.starts_with('/'));
+        // The validator would decode %XX, and find something else.
+        let is_plain = |pointer: &&str| pointer.starts_with('/') && !pointer.contains('%');
+        let pointer = reference.strip_prefix('#').filter(is_plain);
         let Some(pointer) = pointer else {
             let expected = "expected references into the schema such as #/$defs/name";
             return Err(format!("{expected}, found {reference:?}"));

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::criteria::{Acceptance, Wrong, bounded, sized};
+use crate::criteria::{Acceptance, Wrong, bounded, short, sized};
 
 /// Longest goal, constraint, or description of what is expected; bytes.
 const MAX_TEXT_BYTES: usize = 4 * 1024;
@@ -54,6 +54,10 @@ impl Specification {
             text.as_ref().map_or(Ok(()), |text| sized(member, text, MAX_TEXT_BYTES))?;
         }
         bounded(".context", self.context.len(), MAX_REFERENCES)?;
+        for Reference { task, artifact_id } in &self.context {
+            short(".context.task", task)?;
+            short(".context.artifact_id", artifact_id)?;
+        }
         bounded(".constraints", self.constraints.len(), MAX_CONSTRAINTS)?;
         self.constraints.iter().try_for_each(|text| sized(".constraints", text, MAX_TEXT_BYTES))
     }

@@ -256,7 +256,11 @@ impl Tree {
 
     /// The task and those above it whose agents have to do with it, nearest first.
     fn reach(&self, task: TaskId) -> impl Iterator<Item = &Node> {
-        let above = |node: &&Node| self.nodes.get(node.submission.parent.filter(|_| !self.is_judge(node))?);
+        let above = |node: &&Node| {
+            let parent = self.nodes.get(node.submission.parent?)?;
+            // It judges for whoever delegated what is judged.
+            if self.is_judge(node) { self.nodes.get(parent.submission.parent?) } else { Some(parent) }
+        };
         std::iter::successors(self.nodes.get(task), above)
     }
 
@@ -324,6 +328,11 @@ fn apply_to_nodes(nodes: &mut impl Nodes, record: &Record) {
     }
     let Some(node) = nodes.node_mut(record.task) else { return };
     apply_to_node(node, record);
+    if let Fact::AttemptEnded { .. } = &record.fact
+        && record.fact.drops_withheld()
+    {
+        node.drop_withheld();
+    }
     if was_open && !node.is_open() {
         let (parent, terms) = (node.submission.parent, node.terms().clone());
         *nodes.open_mut() -= 1;
@@ -344,7 +353,7 @@ fn apply_to_node(node: &mut Node, record: &Record) {
         Fact::Artifact(_) | Fact::Said(_) | Fact::Metadata(_) if node.submission.accept().is_some() => {}
         Fact::Withheld(fact) => {
             node.regain_contact(record.at);
-            node.bytes += bytes_of(fact);
+            node.withhold(fact);
         }
         Fact::Metadata(metadata) => node.bytes += bytes_of(metadata),
         Fact::AttemptScheduled { number, not_before } => {
@@ -449,10 +458,7 @@ fn apply_to_body(bodies: &mut Slots<Body>, record: &Record) {
     let Some(body) = bodies.get_mut(record.task) else { return };
     match &record.fact {
         Fact::Status(status) => body.set_status(status.message.as_ref()),
-        Fact::Ended(outcome) => {
-            body.set_status(outcome.message.as_ref());
-            body.drop_withheld();
-        }
+        Fact::Ended(outcome) => body.set_status(outcome.message.as_ref()),
         Fact::Bubbled(bubble) => body.set_status(bubble.message.as_ref()),
         Fact::Said(message) | Fact::PassedOn { message, .. } => body.say(message),
         Fact::Turn { message, .. } => body.say_further(message),
@@ -463,9 +469,10 @@ fn apply_to_body(bodies: &mut Slots<Body>, record: &Record) {
         }
         Fact::Metadata(metadata) => body.metadata = (**metadata).clone(),
         Fact::Withheld(fact) => body.withhold(fact),
-        // The one attempt is over, another one begins anew.
-        Fact::AttemptEnded { .. } => body.drop_withheld(),
         _ => {}
+    }
+    if record.fact.drops_withheld() {
+        body.drop_withheld();
     }
 }
 

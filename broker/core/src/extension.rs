@@ -2,7 +2,7 @@
 //! metadata, what an agent is told in the message it gets, and what only the broker may state.
 //! The field reference for users is `docs/extension.md`.
 
-use broker_acceptance::{Acceptance, Expected, Reference, Specification, Verdict, Wrong, whole};
+use broker_acceptance::{Acceptance, Criteria, Reference, Specification, Verdict, Wrong, whole};
 use capability::Scope;
 use capability::ledger::Ceilings;
 use protocol::{Artifact, Message, Metadata, Part, StreamResponse, TaskStatus, Timestamp};
@@ -346,9 +346,11 @@ struct ToldWire<'a> {
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     constraints: &'a [String],
     #[serde(skip_serializing_if = "Option::is_none")]
-    expected: Option<Expected<'a>>,
+    expected: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    criteria: Option<Criteria<'a>>,
     #[serde(skip_serializing_if = "<[Given]>::is_empty")]
-    context: &'a [Given],
+    given: &'a [Given],
 }
 
 /// Writes what the agent is told into the message it is sent, replacing what the delegator had put there.
@@ -374,8 +376,9 @@ pub fn tell(
         grant,
         goal: said.and_then(|said| said.goal.as_deref()),
         constraints: said.map_or(&[], |said| &said.constraints),
-        expected: said.and_then(Expected::of),
-        context: &passport.context,
+        expected: said.and_then(|said| said.expected.as_deref()),
+        criteria: said.and_then(Criteria::of),
+        given: &passport.given,
     };
     message.metadata.set(URI, &told)
 }
@@ -416,6 +419,27 @@ pub fn without_broker_data(mut metadata: Metadata) -> Metadata {
     members.retain(|member, _| !BROKER_ONLY.contains(&member.as_str()));
     let unwritten = members.len() < before && metadata.set(URI, &members).is_err();
     if members.is_empty() || unwritten {
+        metadata.remove(URI);
+    }
+    metadata
+}
+
+/// Metadata without who judges and by what, which is none of the judged one's business.
+pub fn without_judge(mut metadata: Metadata) -> Metadata {
+    type Members = std::collections::BTreeMap<String, Box<RawValue>>;
+    let members = |raw: &RawValue| serde_json::from_str::<Members>(raw.get()).ok();
+    let Some(mut said) = metadata.get(URI).and_then(members) else { return metadata };
+    let Some(mut accept) = said.get("accept").and_then(|raw| members(raw)) else { return metadata };
+    if accept.remove("judge").is_none() {
+        return metadata;
+    }
+    said.remove("accept");
+    if let Ok(rest) = serde_json::value::to_raw_value(&accept)
+        && !accept.is_empty()
+    {
+        said.insert("accept".to_owned(), rest);
+    }
+    if metadata.set(URI, &said).is_err() {
         metadata.remove(URI);
     }
     metadata

@@ -223,6 +223,18 @@ pub enum Fact {
     },
 }
 
+impl Fact {
+    /// Whether nothing comes any more of what is withheld: it is shown, or the next attempt begins anew. Whoever hands a task
+    /// over leaves what it made.
+    pub(crate) fn drops_withheld(&self) -> bool {
+        match self {
+            Self::Ended(_) => true,
+            Self::AttemptEnded { outcome, .. } => *outcome != AttemptOutcome::HandedOff,
+            _ => false,
+        }
+    }
+}
+
 /// A question shown where it can be answered.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Bubble {

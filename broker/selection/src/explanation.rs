@@ -2,7 +2,8 @@
 
 use std::fmt::Write;
 
-use crate::ranking::{Candidate, Ranking};
+use crate::ranking::{Candidate, Contribution, Ranking};
+use crate::record::is_of_past;
 
 /// Most parts of a score that are told.
 const TOLD: usize = 5;
@@ -25,9 +26,11 @@ impl Ranking {
 }
 
 impl Candidate {
-    /// Share, the largest parts of the score, and the words that matched.
+    /// Share, the largest parts of the score and what past work made of it, and the words that matched.
     pub fn explain(&self) -> String {
-        let parts = self.contributions.iter().take(TOLD).map(|part| {
+        let is_told = |(place, part): &(usize, &Contribution)| *place < TOLD || is_of_past(&part.feature);
+        let told = self.contributions.iter().enumerate().filter(is_told);
+        let parts = told.map(|(_, part)| {
             format!(
                 "{} {:.2} × {:.2} = {:+.2}",
                 part.feature,

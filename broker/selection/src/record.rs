@@ -5,6 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::ranking::Contribution;
 
+/// The parts of a score that a record makes.
+const PARTS: [&str; 3] = ["success_rate", "verification_failures", "latency"];
 /// Weight of the success rate, which goes from -1/2 to 1/2.
 const SUCCESS_WEIGHT: f32 = 1.0;
 /// Weight of the share of results that failed their checks.
@@ -48,13 +50,18 @@ impl Record {
             (self.successes as f32, self.failures as f32, self.verification_failures as f32);
         let all = good + bad + PRIOR;
         let slowness = self.latency_ms.map_or(0.0, |ms| (ms / 1_000.0).max(1.0).log10().min(MAX_SLOWNESS));
-        let parts = [
-            ("success_rate", (good + PRIOR / 2.0) / all - 0.5, SUCCESS_WEIGHT),
-            ("verification_failures", unverified / (all + unverified), VERIFICATION_WEIGHT),
-            ("latency", slowness, LATENCY_WEIGHT),
+        let values = [
+            ((good + PRIOR / 2.0) / all - 0.5, SUCCESS_WEIGHT),
+            (unverified / (all + unverified), VERIFICATION_WEIGHT),
+            (slowness, LATENCY_WEIGHT),
         ];
-        let seen = parts.into_iter().filter(|(_, value, _)| *value != 0.0);
-        seen.map(|(feature, value, weight)| Contribution { feature: feature.to_owned(), value, weight })
+        let seen = PARTS.into_iter().zip(values).filter(|(_, (value, _))| *value != 0.0);
+        seen.map(|(feature, (value, weight))| Contribution { feature: feature.to_owned(), value, weight })
             .collect()
     }
+}
+
+/// Whether a part of a score is made of past work.
+pub(crate) fn is_of_past(feature: &str) -> bool {
+    PARTS.contains(&feature)
 }

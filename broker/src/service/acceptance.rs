@@ -12,6 +12,7 @@ use broker_core::delegation::input::{AttemptId, Input, NewTask, RetryWish};
 use broker_core::journal::Submission;
 use capability::Scope;
 use capability::ledger::Ceilings;
+use dashmap::DashMap;
 use protocol::Message;
 use tokio::sync::Semaphore;
 
@@ -21,6 +22,8 @@ use super::begun::agent_context;
 
 /// Results checked at a time; one that takes too long keeps its place until it is done.
 const CHECKS_AT_ONCE: usize = 4;
+/// Of these, of one owner.
+const CHECKS_OF_ONE: usize = 2;
 
 /// How results are checked.
 #[derive(Debug, Clone, Copy)]
@@ -39,24 +42,31 @@ impl Default for AcceptanceOptions {
 pub(super) struct Checks {
     options: AcceptanceOptions,
     places: Arc<Semaphore>,
+    of_one: DashMap<String, Arc<Semaphore>>,
 }
 
 impl Checks {
     pub(super) fn new(options: AcceptanceOptions) -> Self {
-        Self { options, places: Arc::new(Semaphore::new(CHECKS_AT_ONCE)) }
+        Self { options, places: Arc::new(Semaphore::new(CHECKS_AT_ONCE)), of_one: DashMap::new() }
     }
 
     /// What becomes of the checks, as far as there is time.
     async fn make(&self, submission: &Arc<Submission>, produced: &Arc<Produced>) -> Verdict {
         let (submission, produced) = (Arc::clone(submission), Arc::clone(produced));
-        // The semaphore is never closed.
-        let place = Arc::clone(&self.places).acquire_owned().await.ok();
+        let owner = submission.owner.clone();
+        let own = self.of_one.entry(owner.clone());
+        let own = Arc::clone(&own.or_insert_with(|| Arc::new(Semaphore::new(CHECKS_OF_ONE))));
+        // Neither is ever closed.
+        let own = own.acquire_owned().await.ok();
+        let place = (own, Arc::clone(&self.places).acquire_owned().await.ok());
         let work = tokio::task::spawn_blocking(move || {
             let _place = place;
             submission.accept().map(|accept| broker_acceptance::judge(accept, &produced))
         });
         let undecided = |reason: &str| Verdict::out_of_time(reason);
-        match tokio::time::timeout(self.options.timeout, work).await {
+        let made = tokio::time::timeout(self.options.timeout, work).await;
+        self.of_one.remove_if(&owner, |_, places| Arc::strong_count(places) == 1);
+        match made {
             Ok(Ok(verdict)) => verdict.unwrap_or_else(|| Verdict::of(Vec::new())),
             Ok(Err(_)) => undecided("the checks broke off; the log says why"),
             Err(_) => {

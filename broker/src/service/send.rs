@@ -220,7 +220,7 @@ impl Broker {
             context_id: message.context_id.clone().unwrap_or_else(|| self.clock.new_task_id().to_string()),
             policy: self.accounts.policy_of(&owner).cloned(),
             key: key.clone(),
-            message: without_broker_data(message),
+            message: as_kept(message),
             accepted_output_modes,
             extensions,
             push,
@@ -358,6 +358,12 @@ pub(super) fn standing(tree: &Tree, task: TaskId) -> Option<Task> {
     shown.artifacts.clear();
     shown.status.message = None;
     Some(shown)
+}
+
+/// A first message as it is kept, and as whoever does it can read it.
+fn as_kept(mut message: Message) -> Message {
+    message.metadata = extension::without_judge(message.metadata);
+    without_broker_data(message)
 }
 
 fn without_broker_data(mut message: Message) -> Message {

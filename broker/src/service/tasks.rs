@@ -170,7 +170,11 @@ impl Broker {
     /// The tree below a task, parents before children.
     pub async fn tree(&self, caller: &Caller, id: &str) -> Result<Vec<TaskSummary>, A2aError> {
         let (cell, task) = self.find_readable(caller, &Target::Any, id).await?;
-        Ok(cell.tree.lock().await.subtree(task))
+        let tree = cell.tree.lock().await;
+        let mut below = tree.subtree(task);
+        // Who judges its work is none of an agent's business.
+        below.retain(|summary| caller.may_read(&tree, summary.task));
+        Ok(below)
     }
 
     /// The task a caller names, if there is one that it may see here.

@@ -149,17 +149,16 @@ fn check_pattern(pattern: Option<&IdedExpr>) -> Result<(), String> {
 }
 
 /// Whether it holds regular expressions.
-pub(super) fn has_patterns(expression: &IdedExpr) -> bool {
-    let within = |expression: &IdedExpr| has_patterns(expression);
-    match &expression.expr {
-        Expr::Call(call) if call.func_name == MATCHES => true,
+pub(super) fn patterns(expression: &IdedExpr) -> u64 {
+    let own = matches!(&expression.expr, Expr::Call(call) if call.func_name == MATCHES);
+    let within: u64 = match &expression.expr {
         Expr::Comprehension(comprehension) => {
-            [&comprehension.iter_range, &comprehension.loop_step, &comprehension.loop_cond]
-                .into_iter()
-                .any(within)
+            let parts = [&comprehension.iter_range, &comprehension.loop_step, &comprehension.loop_cond];
+            parts.into_iter().map(patterns).sum()
         }
-        expr => children(expr).into_iter().any(within),
-    }
+        expr => children(expr).into_iter().map(patterns).sum(),
+    };
+    u64::from(own) + within
 }
 
 fn is_number(expr: &Expr) -> bool {

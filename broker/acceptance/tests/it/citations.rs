@@ -20,6 +20,21 @@ fn markers_in_the_text_name_sources() {
     assert_eq!(outcome(&sources(), &text("It is blue [s1], and [sic] a [link](http://x.test).")), Passed);
     assert_eq!(outcome(&sources(), &text("It is blue [s1] [s3].")), Failed, "there is no s3");
     assert_eq!(outcome(&sources(), &text("[[s1]")), Passed);
+    assert_eq!(outcome(&sources(), &text("It is blue [s1, s2].")), Passed, "several at once");
+    assert_eq!(outcome(&sources(), &text("It is blue [s1; s7].")), Failed);
+    assert_eq!(outcome(&sources(), &text("It is blue [s1], in `list[s3]` and ```\nx = [s4]\n```.")), Passed);
+    assert_eq!(
+        outcome(&sources(), &text("It is blue [s1] since [s2024].")),
+        Passed,
+        "a longer word is another"
+    );
+    assert_eq!(
+        outcome(&sources(), &text("{\"at\": [\"s3\"], \"is\": \"[s3]\"}")),
+        Failed,
+        "JSON cites by its list"
+    );
+    let raw = parts(&json!([{ "raw": "Qmx1ZSBbczFd", "mediaType": "text/markdown" }]));
+    assert_eq!(outcome(&sources(), &raw), Passed, "text is text however it is sent");
     let mut both = sources();
     both["citations"]["min"] = json!(2);
     assert_eq!(outcome(&both, &text("[s1] [s1]")), Failed, "different ones are counted");

@@ -1,6 +1,6 @@
 //! Criteria are read strictly, bounded, and come back from the journal as they were.
 
-use broker_acceptance::{Acceptance, Expected, MAX_ACCEPT_BYTES, Specification};
+use broker_acceptance::{Acceptance, Criteria, MAX_ACCEPT_BYTES, Specification};
 use serde_json::{Value, json};
 
 use super::results::read;
@@ -58,15 +58,15 @@ fn criteria_come_back_from_the_journal_as_they_were() {
 #[test]
 fn a_delegate_is_told_what_it_can_see_to_and_nothing_of_the_judge() {
     let accept = Some(read(&all()).unwrap());
-    let said = Specification { accept, expected: Some("a poem".to_owned()), ..Specification::default() };
-    let told = serde_json::to_value(Expected::of(&said)).unwrap();
+    let said = Specification { accept, ..Specification::default() };
+    let told = serde_json::to_value(Criteria::of(&said)).unwrap();
     let members: Vec<&str> = told.as_object().unwrap().keys().map(String::as_str).collect();
-    let all = ["artifacts", "citations", "expression", "max_bytes", "output_modes", "schema", "text"];
+    let all = ["artifacts", "citations", "expression", "max_bytes", "output_modes", "schema"];
     assert_eq!(members, all);
     assert_eq!(told["citations"], json!({ "sources": ["s1"], "min": 1 }), "not what the sources say");
     let only_judged = read(&json!({ "judge": { "agent": "j", "rubric": "be kind" } })).unwrap();
     let said = Specification { accept: Some(only_judged), ..Specification::default() };
-    assert!(Expected::of(&said).is_none());
+    assert!(Criteria::of(&said).is_none());
 }
 
 fn all() -> Value {

@@ -53,6 +53,15 @@ fn required_artifacts_are_there_as_often_and_as_they_should_be() {
         "data has no digest"
     );
     assert_eq!(outcome(&wish(json!({})), &message("abc")), Failed, "a message is no artifact");
+    // Whatever else there is does not count.
+    let mixed = artifacts(&json!([
+        { "artifactId": "a", "parts": [{ "text": "abc" }] },
+        { "artifactId": "b", "parts": [{ "raw": "AAEC", "mediaType": "image/png" }] },
+    ]));
+    let both =
+        json!({ "artifacts": [{ "media_type": "image/png" }, { "media_type": "text/*", "sha256": ABC }] });
+    assert_eq!(outcome(&both, &mixed), Passed);
+    assert_eq!(outcome(&wish(json!({ "media_type": "image/png", "min": 2 })), &mixed), Failed);
 }
 
 #[test]

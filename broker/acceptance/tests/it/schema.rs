@@ -59,6 +59,14 @@ fn no_schema_asks_for_more_work_than_it_may() {
         (json!({ "pattern": "(\\w{1,1000}){1,1000}" }), "pattern"),
         (json!({ "patternProperties": { "(a{1,1000}){1,1000}": {} } }), "pattern"),
         (json!({ "$dynamicRef": "#x" }), "$dynamicRef"),
+        // What the validator would read as another reference than we do.
+        (json!({ "$defs": { "%6c00": {}, "l00": {} }, "$ref": "#/$defs/%6c00" }), "expected references"),
+        (json!({ "$schema": "http://json-schema.org/draft-04/schema#", "type": "object" }), "$schema"),
+        (
+            json!({ "properties": { "a": { "$schema": "http://json-schema.org/draft-04/schema#" } } }),
+            "$schema",
+        ),
+        (json!({ "allOf": vec![json!({ "pattern": "\\w{3}" }); 41] }), "pattern counting for 100"),
     ];
     for (hostile, expected) in table {
         let refused = read(&schema(&hostile)).expect_err(expected);
@@ -92,4 +100,7 @@ fn hostile_results_are_no_trouble_either() {
     let declared = json!([{ "text": deep, "mediaType": "application/json" }]);
     assert_eq!(outcome(&wants, &parts(&declared)), Unverified);
     assert_eq!(outcome(&wants, &text(&format!("[{}", "0,".repeat(3_000_000)))), Unverified, "too large");
+    let laborious = schema(&json!({ "items": { "enum": (0..3_000).collect::<Vec<_>>() } }));
+    let long = data(&json!(vec![5_000; 100_000]));
+    assert_eq!(outcome(&laborious, &long), Unverified, "too much for so large a schema");
 }

@@ -135,5 +135,5 @@ pub struct Passport {
     /// What is said of it beside its message, and what is accepted of it.
     pub specification: Option<Box<Specification>>,
     /// Which parts of its message are artifacts that were given along.
-    pub context: Vec<Given>,
+    pub given: Vec<Given>,
 }

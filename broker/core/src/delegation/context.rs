@@ -71,6 +71,14 @@ impl Draft<'_> {
             let task = reference.task.parse().ok()?;
             Some((task, self.artifact(task, &reference.artifact_id)?))
         });
+        // What has grown since it was looked at is not too large for want of looking.
+        let mut room = self.limits.max_task_bytes;
+        let mut found = found;
+        let found = std::iter::from_fn(move || {
+            let (task, artifact) = found.next()?;
+            room = room.checked_sub(bytes_of(artifact))?;
+            Some((task, artifact))
+        });
         let give = |(task, artifact): (TaskId, &Artifact)| {
             let first_part = message.parts.len();
             message.parts.extend(artifact.parts.iter().cloned());

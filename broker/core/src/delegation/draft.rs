@@ -184,7 +184,7 @@ impl<'t> Draft<'t> {
     pub(super) fn send(&mut self, attempt: AttemptId, turn: Option<&Message>) {
         let Some(node) = self.node(attempt.task) else { return };
         let mut message = turn.cloned().unwrap_or_else(|| self.opening(node));
-        let context = if turn.is_none() { self.give_along(node, &mut message) } else { Vec::new() };
+        let given = if turn.is_none() { self.give_along(node, &mut message) } else { Vec::new() };
         message.message_id = agent_message_id(&message.message_id, attempt);
         message.context_id = Some(node.terms().agent_context.clone());
         message.task_id = node.live(attempt.number).and_then(|live| live.agent_task.clone());
@@ -199,7 +199,7 @@ impl<'t> Draft<'t> {
             message,
             accepted_output_modes: node.submission.accepted_output_modes.clone(),
             extensions: node.submission.extensions.clone(),
-            passport: Passport { context, ..self.passport(node) },
+            passport: Passport { given, ..self.passport(node) },
         };
         self.act(Action::Send(Box::new(dispatch)));
     }
@@ -237,7 +237,7 @@ impl<'t> Draft<'t> {
             deadline: submission.deadline,
             budget: terms.purses.first().map(|purse| purse.ceilings).unwrap_or_default(),
             specification: submission.specification.clone(),
-            context: Vec::new(),
+            given: Vec::new(),
         }
     }
 

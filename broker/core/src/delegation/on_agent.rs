@@ -8,7 +8,7 @@ use protocol::{Message, Metadata, Role, StreamResponse, Task, TaskState, TaskSta
 use super::action::Action;
 use super::draft::Draft;
 use super::input::{AttemptId, Failure};
-use super::state::{Body, Node, Phase, Progress};
+use super::state::{Node, Phase, Progress};
 use crate::TaskId;
 use crate::extension;
 use crate::journal::{AttemptOutcome, Fact, Origin, Outcome, StatusFact};
@@ -185,9 +185,12 @@ impl Draft<'_> {
     }
 
     fn is_known_metadata(&self, task: TaskId, metadata: &Metadata) -> bool {
-        let is_withheld = |fact: &Fact| matches!(fact, Fact::Metadata(withheld) if **withheld == *metadata);
-        let knows = |body: &Body| body.metadata == *metadata || body.withheld.iter().any(is_withheld);
-        self.tree.bodies.get(task).is_some_and(knows)
+        let Some(body) = self.tree.bodies.get(task) else { return false };
+        let latest = body.withheld.iter().rev().find_map(|fact| match fact {
+            Fact::Metadata(withheld) => Some(&**withheld),
+            _ => None,
+        });
+        latest.unwrap_or(&body.metadata) == metadata
     }
 
     fn on_status(&mut self, attempt: AttemptId, status: TaskStatus, metadata: Metadata) {

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use broker_acceptance::{Check, Criterion, Judgement, Outcome as Found, Produced, Verdict};
+use capability::ledger::Unit;
 use capability::{Allowed, Scope};
 use protocol::{Part, TaskState};
 
@@ -129,6 +130,12 @@ impl Draft<'_> {
         let of_delegator = NewTask { parent: submission.parent, held, ..new.clone() };
         let skills = self.authorize(&of_delegator, audit)?.skills;
         let place = self.place_below(node);
+        // The checked agent's own cost is known and not settled yet: it is no longer there to be given.
+        let mut budget = node.left_to_hand_over(self.ledger());
+        for unit in Unit::ALL {
+            budget.set(unit, budget.get(unit).map(|left| self.limits.share_of(left)));
+        }
+        let new = NewTask { budget, ..new };
         self.guard(&new, &place)?;
         let nothing = Allowed { effective: Scope::empty(), skills: Vec::new(), under: Vec::new() };
         let purses = self.allot(&new, Some(node), &nothing)?;
@@ -200,7 +207,13 @@ impl Draft<'_> {
             return self.close(task, outcome);
         };
         let attempt = AttemptId { task, number: last.number };
-        let (agent, verdict) = (node.terms().agent.clone(), Verdict::out_of_time(TOO_LATE));
+        let before = match &node.phase {
+            Phase::Checking(checking) => checking.judging.clone().map(|(_, verdict)| verdict),
+            _ => None,
+        };
+        let verdict = before.unwrap_or_else(|| Verdict::of(Vec::new()));
+        let verdict = verdict.with(Check::unverified(Criterion::Time, TOO_LATE));
+        let agent = node.terms().agent.clone();
         self.audit(Event::Checked(audit::Checked::new(self.tree.root(), attempt, agent, &verdict)));
         let number = attempt.number;
         self.record(task, Fact::Checked { number, verdict: Box::new(verdict.clone()) });
@@ -235,7 +248,7 @@ impl Draft<'_> {
         for record in self.records().iter().filter(|record| record.task == task) {
             match &record.fact {
                 Fact::Withheld(fact) => withheld.push((**fact).clone()),
-                Fact::AttemptEnded { .. } | Fact::Ended(_) => withheld.clear(),
+                fact if fact.drops_withheld() => withheld.clear(),
                 _ => {}
             }
         }
@@ -267,7 +280,8 @@ pub(super) fn apply(node: &mut Node, fact: &Fact) {
 
 /// What an agent is told that is to do it again: why its last result was not accepted.
 pub(super) fn instruction(node: &Node, number: u32) -> Option<Part> {
-    let last = node.attempts.iter().find(|attempt| attempt.number + 1 == number)?;
+    let mut before = node.attempts.iter().rev().filter(|attempt| attempt.number < number);
+    let last = before.find(|attempt| attempt.was_sent())?;
     let is_its_own = last.former.is_none() && last.progress == Progress::Ended(AttemptOutcome::Unaccepted);
     let reason = last.reason.as_deref().filter(|_| is_its_own)?;
     Some(Part::text(&format!("{reason}. Do it again, so that the result is what is expected.")))

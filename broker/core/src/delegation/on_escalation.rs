@@ -12,6 +12,7 @@ use super::state::{Node, Phase};
 use crate::TaskId;
 use crate::audit::{self, Event};
 use crate::error::{Refusal, Refused};
+use crate::extension;
 use crate::journal::{Escalation, Fact, Origin, Outcome};
 
 impl Draft<'_> {
@@ -113,7 +114,13 @@ impl Draft<'_> {
             self.record_artifact(stands_for, artifact);
         }
         let message = self.last_words(task).map(|words| self.note(stands_for, &words));
-        self.close(stands_for, Outcome::new(state, message));
+        let outcome = Outcome::new(state, message);
+        let verdict = self.node(task).and_then(|node| node.verdict.clone());
+        let metadata = match verdict {
+            Some(verdict) => extension::with_acceptance(outcome.metadata.clone(), &verdict),
+            None => outcome.metadata.clone(),
+        };
+        self.close(stands_for, Outcome { metadata, ..outcome });
     }
 
     /// What is done in a task's place is not wanted any more.

@@ -35,12 +35,14 @@ impl Draft<'_> {
         let Some(attempt) = seeking(node) else { return };
         let former = node.attempts.iter().filter_map(|attempt| attempt.former.as_deref());
         let above = self.lineage(task).map(|node| node.terms().agent.as_str());
+        // Whoever did it could not judge it any more.
+        let judge = node.submission.accept().and_then(|accept| Some(accept.judge.as_ref()?.agent.as_str()));
         let search = Search {
             attempt,
             among: node.retry().fallback.clone(),
             skill: node.terms().skill.clone(),
             skills: node.terms().skills.clone(),
-            not: former.chain(above).map(ToOwned::to_owned).collect(),
+            not: former.chain(above).chain(judge).map(ToOwned::to_owned).collect(),
             owner: node.submission.owner.clone(),
             context_id: node.submission.context_id.clone(),
         };

@@ -163,6 +163,8 @@ pub(super) struct Node {
     pub(super) heard: Timestamp,
     /// Bytes of messages and artifacts kept.
     pub(super) bytes: u64,
+    /// Of these, bytes that are not shown until they are accepted.
+    pub(super) withheld: u64,
     /// Bytes of artifacts that others have taken the place of: kept in the journal alone.
     pub(super) replaced: u64,
     pub(super) late: u32,
@@ -220,6 +222,7 @@ impl Node {
             updated: at,
             heard: at,
             bytes,
+            withheld: 0,
             replaced: 0,
             late: 0,
             delegated: at,
@@ -354,6 +357,22 @@ impl Node {
         self.reassigned = Some(Arc::new(Reassignment { message, ..to.clone() }));
         self.heard = at;
         self.begin_attempt(to.number, Progress::Queued);
+    }
+
+    /// Something is kept back.
+    pub(super) fn withhold(&mut self, fact: &Fact) {
+        let replaced = if let Fact::Artifact(piece) = fact { piece.replaces } else { 0 };
+        let added = bytes_of(fact);
+        self.bytes = self.bytes.saturating_add(added).saturating_sub(replaced);
+        self.withheld = self.withheld.saturating_add(added).saturating_sub(replaced);
+        self.replaced = self.replaced.saturating_add(replaced);
+    }
+
+    /// Of what was kept back nothing is any more, but for the journal.
+    pub(super) fn drop_withheld(&mut self) {
+        self.bytes = self.bytes.saturating_sub(self.withheld);
+        self.replaced = self.replaced.saturating_add(self.withheld);
+        self.withheld = 0;
     }
 
     /// The agent is heard of again.

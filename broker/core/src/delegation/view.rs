@@ -208,9 +208,11 @@ impl Tree {
         found
     }
 
-    /// What an agent was to do with a task it has worked on, and for how long it had it by then.
+    /// What an agent was to do with a task it has worked on, and for how long it had it by then. Not what a judge was asked:
+    /// that is another's work.
     pub fn work_of(&self, task: TaskId, at: Timestamp) -> Option<Work<'_>> {
-        let node = self.nodes.get(task).filter(|node| node.attempts.iter().any(Attempt::was_sent))?;
+        let node = self.nodes.get(task).filter(|node| !self.is_judge(node))?;
+        node.attempts.iter().find(|attempt| attempt.was_sent())?;
         let took_ms = at.as_millis().saturating_sub(node.delegated.as_millis());
         Some(Work { agent: &node.terms().agent, message: node.first_message(), took_ms })
     }

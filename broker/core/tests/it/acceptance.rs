@@ -3,10 +3,11 @@
 
 use broker_acceptance::{Check, Criterion, Verdict};
 use broker_core::delegation::BROKER_AGENT;
-use broker_core::delegation::input::{AttemptId, Failure, Input, NewTask, RetryWish};
+use broker_core::delegation::input::{AttemptId, Failure, Input, NewHandOff, NewTask, RetryWish};
 use broker_core::journal::{Fact, Fallback, Record};
 use broker_core::{TaskId, Told, extension};
 use capability::Scope;
+use capability::ledger::Ceilings;
 use protocol::{
     Artifact, Fields, Message, Metadata, Part, StreamResponse, TaskArtifactUpdateEvent, TaskState,
 };
@@ -298,6 +299,97 @@ fn a_deadline_releases_it_unverified_and_a_cancellation_takes_it_down() {
     assert!(!shown(&world, attempt.task).contains(r#""artifactId":"x""#));
 }
 
+#[test]
+fn the_judge_answers_to_the_delegator_and_never_does_what_it_judges() {
+    let mut world = World::new();
+    let root = world.delegate(None, "a").unwrap();
+    let retry = retries(1, false, Fallback::Any);
+    let new = NewTask { specification: Some(accepting(true)), ..world.new_task(Some(root), "b", retry) };
+    let attempt = AttemptId { task: new.id, number: 1 };
+    world.feed(Input::Delegate(Box::new(new))).unwrap();
+    produce(&mut world, attempt);
+    let new = asking(&mut world, attempt.task);
+    let judges = AttemptId { task: new.id, number: 1 };
+    world.feed(Input::Checked { attempt, verdict: passed(), judge: Some(Ok(Box::new(new))) }).unwrap();
+    assert!(world.tree.is_within(judges.task, root), "who named it and pays for it can see it");
+    assert!(!world.tree.is_within(judges.task, attempt.task));
+    assert!(world.tree.work_of(judges.task, world.now).is_none(), "that is no work to learn from");
+    world.say(judges, said(judges, r#"{"verdict": "fail", "reasons": ["no"]}"#));
+    world.say(judges, update(judges, TaskState::Completed, None));
+    assert!(world.seeking[0].not.contains(&"f".to_owned()), "{:?}", world.seeking[0]);
+}
+
+#[test]
+fn a_task_handed_over_keeps_what_was_made_and_a_new_attempt_does_not() {
+    let (mut world, attempt) = {
+        let mut world = World::new();
+        let new = NewTask {
+            specification: Some(accepting(false)),
+            ..world.new_task(None, "a", RetryWish::default())
+        };
+        let task = new.id;
+        world.feed(Input::Delegate(Box::new(new))).unwrap();
+        (world, AttemptId { task, number: 1 })
+    };
+    world.say(attempt, artifact(attempt, "x", false));
+    let message = Message::user_text("over", "you do the rest");
+    world
+        .feed(Input::HandOff(Box::new(NewHandOff {
+            task: attempt.task,
+            to: candidate("b"),
+            skill: None,
+            message,
+            held: Scope::top(),
+            asked: None,
+        })))
+        .unwrap();
+    let second = AttemptId { number: 2, ..attempt };
+    world.say(second, artifact(second, "y", false));
+    world.say(second, update(second, TaskState::Completed, None));
+    let ids = |world: &World| -> Vec<String> {
+        let artifacts = &world.checking.last().unwrap().produced.artifacts;
+        artifacts.iter().map(|artifact| artifact.artifact_id.clone()).collect()
+    };
+    assert_eq!(ids(&world), ["x", "y"]);
+    world.crash();
+    assert_eq!(ids(&world), ["x", "y"], "also after a crash");
+}
+
+#[test]
+fn what_was_not_accepted_takes_up_no_room_in_the_next_attempt() {
+    let (mut world, attempt) = produced(retries(3, true, Fallback::None), false);
+    world.limits.max_task_bytes = 2_000;
+    let large = |world: &mut World, attempt| world.say(attempt, large(attempt, 1_100));
+    for number in 1..=2 {
+        let attempt = AttemptId { number, ..attempt };
+        if number == 2 {
+            world.now = world.now.add_millis(60_000);
+            world.feed(Input::Tick).unwrap();
+            world.feed(Input::Admitted { attempt }).unwrap();
+            large(&mut world, attempt);
+            world.say(attempt, update(attempt, TaskState::Completed, None));
+        }
+        check(&mut world, attempt, failed());
+    }
+    world.now = world.now.add_millis(60_000);
+    world.feed(Input::Tick).unwrap();
+    let third = AttemptId { number: 3, ..attempt };
+    world.feed(Input::Admitted { attempt: third }).unwrap();
+    large(&mut world, third);
+    world.say(third, update(third, TaskState::Completed, None));
+    check(&mut world, third, passed());
+    assert_eq!(world.state(attempt.task), TaskState::Completed);
+}
+
+/// An artifact of about so many bytes.
+fn large(attempt: AttemptId, bytes: usize) -> StreamResponse {
+    let mut event = artifact(attempt, "x", false);
+    if let StreamResponse::ArtifactUpdate(update) = &mut event {
+        update.artifact.parts = vec![Part::text(&"x".repeat(bytes))];
+    }
+    event
+}
+
 /// The reference notices a broker that shows what failed.
 #[cfg(feature = "sabotage")]
 #[test]
@@ -316,4 +408,24 @@ fn showing_what_failed_would_be_noticed() {
         record.seq = seq;
     }
     super::model::check(&world.journal);
+}
+
+#[test]
+fn a_judge_is_paid_for_by_what_the_judged_one_has_not_used_up() {
+    let mut world = World::new();
+    let budget = Ceilings { calls: Some(12), fanout: Some(9), ..Ceilings::default() };
+    let new = NewTask {
+        specification: Some(accepting(true)),
+        budget,
+        ..world.new_task(None, "a", RetryWish::default())
+    };
+    let attempt = AttemptId { task: new.id, number: 1 };
+    world.feed(Input::Delegate(Box::new(new))).unwrap();
+    produce(&mut world, attempt);
+    let new = asking(&mut world, attempt.task);
+    let judges = new.id;
+    world.feed(Input::Checked { attempt, verdict: passed(), judge: Some(Ok(Box::new(new))) }).unwrap();
+    assert!(world.tree.state(judges).is_some(), "{}", shown(&world, attempt.task));
+    let given = &world.dispatches.last().unwrap().passport.budget;
+    assert_eq!((given.calls, given.fanout), (Some(6), Some(4)));
 }

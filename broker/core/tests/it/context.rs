@@ -45,7 +45,7 @@ fn a_delegate_gets_what_was_named_behind_the_message_and_is_told_which_parts_tha
     let (mut world, root, child) = made();
     let task = giving(&mut world, Some(root), RetryWish::default(), &[(child, "x")]).unwrap();
     let sent = world.dispatches.last().unwrap();
-    let [given] = &sent.passport.context[..] else { panic!("{:?}", sent.passport.context) };
+    let [given] = &sent.passport.given[..] else { panic!("{:?}", sent.passport.given) };
     assert_eq!((given.task, given.artifact_id.as_str()), (child, "x"));
     let own = world.dispatches[0].message.parts.len();
     assert_eq!((given.first_part, given.parts, sent.message.parts.len()), (own, 2, own + 2));
@@ -54,7 +54,7 @@ fn a_delegate_gets_what_was_named_behind_the_message_and_is_told_which_parts_tha
     assert_eq!(raw(&sent.message.parts[own..]), raw(made));
     let said = &world.tree.task(task, None).unwrap().history[0];
     assert_eq!(said.parts.len(), own, "its delegator said no more than that");
-    assert!(world.dispatches[1].passport.context.is_empty(), "nobody else gets anything");
+    assert!(world.dispatches[1].passport.given.is_empty(), "nobody else gets anything");
 }
 
 #[test]
@@ -69,7 +69,7 @@ fn another_attempt_gets_it_as_it_is_by_then_also_after_a_crash() {
     world.feed(Input::Tick).unwrap();
     world.feed(Input::Admitted { attempt: AttemptId { task, number: 2 } }).unwrap();
     let sent = world.dispatches.last().unwrap();
-    assert_eq!((sent.attempt.number, sent.passport.context[0].parts), (2, 3));
+    assert_eq!((sent.attempt.number, sent.passport.given[0].parts), (2, 3));
 }
 
 #[test]

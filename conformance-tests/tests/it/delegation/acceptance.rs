@@ -143,9 +143,9 @@ async fn a_delegate_is_told_what_is_expected_and_nothing_of_the_judge() {
     assert_eq!((state(&task), &acceptance(&task)["verdict"]), ("COMPLETED", &json!("passed")), "{task}");
     let told = &worker.logged("received")[0]["told"];
     assert_eq!((&told["goal"], &told["constraints"]), (&json!("know it"), &json!(["be brief"])));
-    let expected = json!({ "text": "a line", "expression": "text != ''",
-        "citations": { "sources": ["s1"], "min": 1.0 } });
-    assert_eq!(told["expected"], expected);
+    let criteria = json!({ "expression": "text != ''", "citations": { "sources": ["s1"], "min": 1.0 } });
+    assert_eq!((&told["expected"], &told["criteria"]), (&json!("a line"), &criteria));
+    assert!(!task["history"].to_string().contains("rubric"), "nor can it read that in its history: {task}");
     assert!(!told.to_string().contains("judge"), "{told}");
     let asked = &judge.logged("received")[0];
     assert!(asked["told"]["scope"].as_array().is_none_or(Vec::is_empty), "{asked}");

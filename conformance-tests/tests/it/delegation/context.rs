@@ -35,7 +35,7 @@ async fn an_artifact_given_along_by_reference_reaches_the_delegate_and_stays_in_
     assert_eq!(texts, ["forty-", "two"], "{done}");
     let told = &fleet.agents["right"].logged("received")[0]["told"];
     assert_eq!(told["goal"], "double it");
-    let given = &told["context"][0];
+    let given = &told["given"][0];
     assert_eq!((&given["task"], &given["artifact_id"]), (&made["id"], artifact), "{told}");
     assert_eq!((&given["first_part"], &given["parts"]), (&json!(1.0), &json!(2.0)), "{told}");
     assert_eq!(done["history"][0]["parts"].as_array().map(Vec::len), Some(1), "{done}");
