@@ -12,7 +12,7 @@ impl Ranking {
     /// The first few candidates and why, as text of one line each and one for the whole.
     pub fn explain(&self, candidates: usize) -> String {
         let mut text = format!(
-            "confidence {:.0} %, in scope {:.0} %, tier {}\n",
+            "{:.0} % sure that the first is a right one, {:.0} % that anybody is, tier {}\n",
             100.0 * self.confidence,
             100.0 * self.in_scope,
             self.tier

@@ -3,11 +3,13 @@
 //! function of request, agent and registry alone, so the order of agents cannot matter.
 
 use crate::embedding::Quantised;
+use crate::geometry::Placed;
 use crate::index::{Entry, Index};
 use crate::layer::Weights;
 use crate::leading::lead;
 use crate::lexical::{MEASURES, Wanted};
 use crate::rivals;
+use crate::text::sentences;
 
 /// How many features there are.
 pub const FEATURES: usize = 16;
@@ -67,8 +69,12 @@ pub struct Examination {
     pub(crate) level: [f32; 2],
     /// What confidence looks at in each of the leading.
     pub(crate) seen: Vec<Seen>,
+    /// The cards of the leading, to be compared with each other.
+    pub(crate) cards: Vec<Placed>,
     /// How much of the request all samples explain together.
     pub(crate) explained: f32,
+    /// Sentences in the request.
+    pub(crate) sentences: usize,
 }
 
 /// What confidence looks at in one agent: its nearness as such, not compared with others.
@@ -140,14 +146,17 @@ pub(crate) fn examine(
     let explained = shares.iter().sum();
     let mut seen = Vec::with_capacity(slots.len());
     let mut leading = Vec::with_capacity(slots.len());
+    let mut cards = Vec::with_capacity(slots.len());
     for ((&slot, entry), share) in slots.iter().zip(&entries).zip(shares) {
         let Some(entry) = entry else { continue };
         let (features, looks) = features(index, &of, &wanted, (slot, entry, share));
         seen.push(Seen { gate: index.prototypes.product(slot, &gate), ..looks });
+        cards.push(geometry.placed(&entry.card));
         leading.push(Examined { slot, id: entry.id.clone(), features });
     }
     let (coverage, words) = (wanted.coverage, wanted.count());
-    Examination { leading, wanted, vector, coverage, words, level, seen, explained }
+    let sentences = sentences(request);
+    Examination { leading, wanted, vector, coverage, words, level, seen, cards, explained, sentences }
 }
 
 fn features(

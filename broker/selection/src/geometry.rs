@@ -47,6 +47,25 @@ impl Moments {
     }
 }
 
+/// A vector as it is kept, with what it takes to compare it with others without what all share.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Placed {
+    pub(crate) vector: Quantised,
+    /// Its product with the mean, and that of the mean with itself.
+    towards: f32,
+    usual: f32,
+    /// Its length without the mean.
+    pub(crate) length: f32,
+}
+
+impl Placed {
+    /// The cosine of two of one registry, without what all share.
+    pub(crate) fn cosine(&self, other: &Self) -> f32 {
+        let product = self.vector.dot(&other.vector) - self.towards - other.towards + self.usual;
+        product / (self.length * other.length)
+    }
+}
+
 /// Mean and spread, ready for use.
 #[derive(Debug, Clone)]
 pub(crate) struct Geometry {
@@ -85,6 +104,13 @@ impl Geometry {
         centred
     }
 
+    /// A kept vector, to be compared without what all share.
+    pub(crate) fn placed(&self, vector: &Quantised) -> Placed {
+        let (towards, usual) = (self.usual(vector), self.usual_length());
+        let length = (vector.dot(vector) - 2.0 * towards + usual).max(1e-6).sqrt();
+        Placed { vector: vector.clone(), towards, usual, length }
+    }
+
     /// The product of a vector with the mean.
     pub(crate) fn usual(&self, vector: &Quantised) -> f32 {
         let products = vector.bytes.iter().zip(&self.mean).map(|(&byte, mean)| f32::from(byte) * mean);
@@ -92,7 +118,7 @@ impl Geometry {
     }
 
     /// The product of the mean with itself.
-    pub(crate) fn usual_length(&self) -> f32 {
+    fn usual_length(&self) -> f32 {
         self.mean.iter().map(|mean| mean * mean).sum()
     }
 

@@ -26,7 +26,7 @@ pub struct Query<'a> {
 pub struct Ranking {
     /// The leading candidates, the best first; ties by id.
     pub candidates: Vec<Candidate>,
-    /// The probability that the first is right.
+    /// The probability that the first is a right one; others may be as well.
     pub confidence: f32,
     /// The probability that any agent is right for the request.
     pub in_scope: f32,

@@ -6,7 +6,7 @@
 
 use crate::algebra::Cholesky;
 use crate::embedding::Quantised;
-use crate::geometry::Geometry;
+use crate::geometry::{Geometry, Placed};
 use crate::index::Entry;
 
 /// How many samples are heard.
@@ -55,29 +55,21 @@ fn number(wide: f64) -> f32 {
 
 /// How like the samples are to each other (the lower half), and to the request.
 fn kernels(samples: &[Sample<'_>], request: &Quantised, geometry: &Geometry) -> (Vec<Vec<f64>>, Vec<f64>) {
-    // Cosines as they are once what all share has been taken away, from products of the vectors as they are kept.
-    let (own, usual) = (geometry.usual(request), geometry.usual_length());
-    let towards: Vec<f32> = samples.iter().map(|sample| geometry.usual(sample.vector)).collect();
-    let lengths: Vec<f32> = samples
-        .iter()
-        .zip(&towards)
-        .map(|(sample, mean)| (sample.vector.dot(sample.vector) - 2.0 * mean + usual).max(1e-6).sqrt())
-        .collect();
-    let heard = || samples.iter().zip(&towards).zip(&lengths);
+    let own = geometry.usual(request);
+    let placed: Vec<Placed> = samples.iter().map(|sample| geometry.placed(sample.vector)).collect();
     let kernel = |cosine: f32| (SHARPNESS * (f64::from(cosine) - 1.0)).exp();
-    let rows: Vec<Vec<f64>> = heard()
+    let rows: Vec<Vec<f64>> = placed
+        .iter()
         .enumerate()
-        .map(|(at, ((a, a_mean), a_length))| {
-            let before = heard().take(at).map(|((b, b_mean), b_length)| {
-                kernel((a.vector.dot(b.vector) - a_mean - b_mean + usual) / (a_length * b_length))
-            });
+        .map(|(at, a)| {
+            let before = placed.iter().take(at).map(|b| kernel(a.cosine(b)));
             before.chain(std::iter::once(1.0 + DOUBT)).collect()
         })
         .collect();
     let asked: Vec<f64> = samples
         .iter()
-        .zip(&lengths)
-        .map(|(sample, length)| kernel((sample.likeness - own) / length))
+        .zip(&placed)
+        .map(|(sample, placed)| kernel((sample.likeness - own) / placed.length))
         .collect();
     (rows, asked)
 }

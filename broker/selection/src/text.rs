@@ -1,10 +1,12 @@
 //! Text as the ranker sees it: words for the lexical index, word-pieces for the embedders. All text is cut at one bound
 //! before anything is done with it.
 
+mod sentences;
 mod stem;
 mod wordpiece;
 mod words;
 
+pub use sentences::sentences;
 pub use stem::stem;
 pub use wordpiece::Vocabulary;
 pub use words::words;

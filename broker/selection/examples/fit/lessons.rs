@@ -5,10 +5,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use broker_selection::evaluation::metrics::ece;
 use broker_selection::evaluation::{Request, Set, Split, index_of, teach};
 use broker_selection::{
     Agent, Embedder, Examination, Index, Query, Row, SIGNALS, Weights, confidence_signals,
 };
+
+use crate::joined::joined;
 
 /// Most requests of one kind.
 const MOST: usize = 500;
@@ -24,9 +27,21 @@ pub(crate) struct Lesson {
 
 /// One request looked at, for the confidence.
 pub(crate) struct Sighting {
+    kind: &'static str,
     examination: Examination,
     expected: Vec<String>,
-    pub(crate) in_scope: bool,
+    pub(crate) scope: Scope,
+}
+
+/// How many agents are right.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scope {
+    /// None.
+    Out,
+    /// One.
+    One,
+    /// One for each of the things asked.
+    Several,
 }
 
 /// All lessons of one set, with their weights.
@@ -68,11 +83,30 @@ impl Lessons {
         kinds.into_iter().map(|(kind, [n, a, b, l])| (kind, 100.0 * a / n, 100.0 * b / n, l / n)).collect()
     }
 
+    /// How well calibrated the confidence is on these lessons, by kind of those in scope: how many, the calibration
+    /// error, the mean confidence and the share that is right.
+    pub(crate) fn calibration(&self, weights: &Weights) -> Vec<(&'static str, usize, f64, f64, f64)> {
+        let mut kinds: BTreeMap<&'static str, Vec<(f64, bool)>> = BTreeMap::new();
+        for (one, _) in self.sightings.iter().filter(|(one, _)| one.scope != Scope::Out) {
+            let sum: f32 = one.signals(weights).iter().zip(weights.right).map(|(x, w)| x * w).sum();
+            let confidence = 1.0 / (1.0 + f64::from(-sum).exp());
+            kinds.entry(one.kind).or_default().push((confidence, one.first(weights)));
+        }
+        let told = |(kind, judged): (_, Vec<(f64, bool)>)| {
+            let count = judged.len() as f64;
+            let mean = judged.iter().map(|(confidence, _)| confidence).sum::<f64>() / count;
+            let right = judged.iter().filter(|(_, right)| *right).count() as f64 / count;
+            (kind, judged.len(), ece(&judged), mean, right)
+        };
+        kinds.into_iter().map(told).collect()
+    }
+
     pub(crate) fn of(set: &Set, sets: &[Set], embedder: &Arc<dyn Embedder>) -> Self {
         let mut lessons = Self { choices: Vec::new(), sightings: Vec::new() };
         let taught: Vec<Request> = spread(set.lessons().cloned().collect(), MOST);
         let full = index_of(set, Arc::clone(embedder)).expect("vectors");
         lessons.add("full", &full, &taught, 1.0, true);
+        lessons.add("joined", &full, &spread(joined(&taught), MOST / 2), 1.0, false);
         // Requests of other sets, of which few could be meant for an agent of this one.
         let foreign = sets.iter().filter(|other| other.name != set.name);
         let foreign: Vec<Request> = foreign
@@ -85,6 +119,9 @@ impl Lessons {
             let (agents, requests) = hold_out(&set.agents, fold);
             let held = Set { agents, ..set.clone() };
             let index = index_of(&held, Arc::clone(embedder)).expect("vectors");
+            if fold == 0 {
+                lessons.add("joined", &index, &spread(joined(&requests), MOST / 2), 1.0, false);
+            }
             lessons.add("held out", &index, &spread(requests, MOST / most), 1.0, true);
         }
         if most > 0 {
@@ -120,18 +157,24 @@ impl Lessons {
         for (at, request) in requests.iter().enumerate() {
             let seen = look(index, &weights, &request.text, &|_| true);
             let right = seen.leading.iter().position(|one| request.expected.contains(&one.id));
-            if let Some(right) = right {
+            // Which of several is first is not to be learned.
+            if let Some(right) = right.filter(|_| request.expected.len() == 1) {
                 let rows = seen.leading.iter().map(|one| one.features).collect();
                 self.choices.push((Lesson { kind, rows, right }, weight));
             }
-            let in_scope = !request.expected.is_empty();
-            self.sightings
-                .push((Sighting { examination: seen, expected: request.expected.clone(), in_scope }, weight));
-            if scope && in_scope && at % 6 == 0 {
+            let expected = request.expected.clone();
+            let of = match expected.len() {
+                0 => Scope::Out,
+                1 => Scope::One,
+                _ => Scope::Several,
+            };
+            self.sightings.push((Sighting { kind, examination: seen, expected, scope: of }, weight));
+            if scope && of == Scope::One && at % 6 == 0 {
                 let seen =
                     look(index, &weights, &request.text, &|id| !request.expected.iter().any(|e| e == id));
+                let expected = Vec::new();
                 self.sightings
-                    .push((Sighting { examination: seen, expected: Vec::new(), in_scope: false }, weight));
+                    .push((Sighting { kind, examination: seen, expected, scope: Scope::Out }, weight));
             }
         }
     }

@@ -5,10 +5,12 @@
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
     reason = "a program for developers, run by hand"
 )]
 
 mod cached;
+mod joined;
 mod lessons;
 mod newton;
 
@@ -17,14 +19,16 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use broker_selection::evaluation::{Set, SetReport, evaluate, index_of, teach};
-use broker_selection::{COMPLETE, Embedder, FAILED_WEIGHT, FEATURES, SIGNALS, Table, Weights};
+use broker_selection::{COMPLETE, Embedder, FAILED_WEIGHT, FEATURES, SIGNAL_NAMES, SIGNALS, Table, Weights};
 
-use lessons::{Lesson, Lessons, Sighting};
+use lessons::{Lesson, Lessons, Scope, Sighting};
 
 /// The sets learned from.
 const SETS: [&str; 4] = ["clinc150", "plugins", "sealtools", "subagents"];
 /// The share of requests that no agent is right for, as confidence expects it.
 const STRAY: f64 = 0.08;
+/// The share of the others that ask for several things.
+const SEVERAL: f64 = 0.3;
 /// Outcomes an agent in the learning curve.
 const CURVE: [usize; 2] = [0, 14];
 
@@ -71,6 +75,12 @@ fn fit_tier(sets: &[Set], embedder: &Arc<dyn Embedder>) -> Weights {
         for (kind, top1, top3, loss) in lessons[at].score(&left_out) {
             println!("  lessons of {:10} {kind:8} top1 {top1:.2} top3 {top3:.2} loss {loss:.4}", set.name);
         }
+        for (kind, count, error, mean, right) in lessons[at].calibration(&left_out) {
+            println!(
+                "  confidence of {:10} {kind:8} n {count:4} ece {error:.3} mean {mean:.3} right {right:.3}",
+                set.name
+            );
+        }
         for (name, weights) in [("shipped", &shipped), ("left out", &left_out)] {
             for outcomes in CURVE {
                 if outcomes > 0 && !matches!(set.name.as_str(), "clinc150" | "plugins") {
@@ -95,37 +105,44 @@ fn fit(lessons: &[&Lessons]) -> Weights {
         *failed = FAILED_WEIGHT;
     }
     weights.gate.copy_from_slice(&newton::choice(&choices, COMPLETE));
-    weights.right = judge(lessons, &weights, STRAY, &RIGHT, Sighting::first);
-    weights.in_scope = judge(lessons, &weights, 0.5, &[true; SIGNALS], |sighting, _| sighting.in_scope);
+    let right = |name: &str| RIGHT.contains(&name);
+    weights.right = judge(lessons, &weights, [STRAY, SEVERAL], &right, Sighting::first);
+    let in_scope = |name: &str| !RIGHT_ONLY.contains(&name);
+    weights.in_scope = judge(lessons, &weights, [0.5, 0.0], &in_scope, |one, _| one.scope != Scope::Out);
     weights
 }
 
 /// Signals that say the same of the first candidate in any set; the others tell sets apart more than right from wrong.
-const RIGHT: [bool; SIGNALS] = [
-    true, true, true, false, false, false, true, false, true, false, false, false, false, true, true, true,
-    true, true,
-];
+const RIGHT: [&str; 6] = ["pooled_log_odds", "prototype", "name_match", "likeness", "several", "constant"];
+/// Signals that say nothing of whether there is a right one at all.
+const RIGHT_ONLY: [&str; 4] = ["pooled_log_odds", "name_match", "likeness", "several"];
 
-/// Weights of the signals, in each set as large a share of requests out of scope.
+/// Weights of the signals; in each set the same shares of requests that are out of scope, and, of the others, of those
+/// that ask for several things.
 fn judge(
     lessons: &[&Lessons],
     weights: &Weights,
-    stray: f64,
-    kept: &[bool; SIGNALS],
+    [stray, several]: [f64; 2],
+    kept: &dyn Fn(&str) -> bool,
     holds: impl Fn(&Sighting, &Weights) -> bool,
 ) -> [f32; SIGNALS] {
     let mut seen = Vec::new();
     for one in lessons {
-        let sum = |inside: bool| -> f64 {
-            one.sightings.iter().filter(|(s, _)| s.in_scope == inside).map(|(_, w)| w).sum()
+        let sum = |scope: Scope| -> f64 {
+            one.sightings.iter().filter(|(s, _)| s.scope == scope).map(|(_, w)| w).sum()
         };
-        let shares = [stray / sum(false), (1.0 - stray) / sum(true)];
-        seen.extend(one.sightings.iter().map(|(sighting, weight)| {
-            let share = shares[usize::from(sighting.in_scope)];
-            (sighting.signals(weights), holds(sighting, weights), weight * share)
-        }));
+        for (scope, share) in [
+            (Scope::Out, stray),
+            (Scope::One, (1.0 - stray) * (1.0 - several)),
+            (Scope::Several, (1.0 - stray) * several),
+        ] {
+            let each = share / sum(scope);
+            seen.extend(one.sightings.iter().filter(|(s, _)| s.scope == scope && share > 0.0).map(
+                |(sighting, weight)| (sighting.signals(weights), holds(sighting, weights), weight * each),
+            ));
+        }
     }
-    newton::logistic(&seen, kept)
+    newton::logistic(&seen, &SIGNAL_NAMES.map(kept))
 }
 
 /// Each set counts the same, however many lessons it has.

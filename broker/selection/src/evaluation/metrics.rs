@@ -17,17 +17,30 @@ pub fn places(places: &[Option<usize>]) -> (f64, f64, f64) {
 /// the share that was right, weighed by the bins' sizes.
 #[expect(clippy::cast_precision_loss, reason = "counts of requests")]
 pub fn ece(judged: &[(f64, bool)]) -> f64 {
+    over_bins(judged, |bin| {
+        let confidence: f64 = bin.iter().map(|(confidence, _)| confidence).sum();
+        let right = bin.iter().filter(|(_, right)| *right).count() as f64;
+        (confidence - right).abs()
+    })
+}
+
+/// The calibration error that the same confidences would show by chance if each were exactly true: the fewer the
+/// requests, the more. What is above it is the confidence's own fault.
+pub fn ece_by_chance(judged: &[(f64, bool)]) -> f64 {
+    over_bins(judged, |bin| {
+        let variance: f64 = bin.iter().map(|(confidence, _)| confidence * (1.0 - confidence)).sum();
+        (variance * std::f64::consts::FRAC_2_PI).sqrt()
+    })
+}
+
+/// The sum of an error over bins of equally many, by rising confidence, for each one judged.
+#[expect(clippy::cast_precision_loss, reason = "counts of requests")]
+fn over_bins(judged: &[(f64, bool)], error: impl Fn(&[(f64, bool)]) -> f64) -> f64 {
     let mut sorted = judged.to_vec();
     sorted.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
     let count = sorted.len();
-    let mut error = 0.0;
-    for bin in 0..ECE_BINS {
-        let bin = sorted.get(bin * count / ECE_BINS..(bin + 1) * count / ECE_BINS).unwrap_or_default();
-        let confidence: f64 = bin.iter().map(|(confidence, _)| confidence).sum();
-        let right = bin.iter().filter(|(_, right)| *right).count() as f64;
-        error += (confidence - right).abs();
-    }
-    error / count.max(1) as f64
+    let bin = |at: usize| sorted.get(at * count / ECE_BINS..(at + 1) * count / ECE_BINS).unwrap_or_default();
+    (0..ECE_BINS).map(|at| error(bin(at))).sum::<f64>() / count.max(1) as f64
 }
 
 /// Area under the receiver operating curve: the probability that one of `high` is above one of `low`, ties counting

@@ -56,7 +56,7 @@ impl Report {
     /// The report as lines of text.
     pub fn table(&self) -> String {
         let mut text = format!(
-            "{:<12}{:>8}{:>9}{:>8}{:>8}{:>7}{:>7}{:>8}{:>10}{:>10}{:>9}",
+            "{:<12}{:>8}{:>9}{:>8}{:>8}{:>7}{:>7}{:>8}{:>8}{:>10}{:>10}{:>9}",
             "set",
             "agents",
             "outcomes",
@@ -64,6 +64,7 @@ impl Report {
             "top-3",
             "MRR",
             "ECE",
+            "chance",
             "AUROC",
             "p50 µs",
             "p99 µs",
@@ -77,7 +78,7 @@ impl Report {
             let auroc = set.oos_auroc.map_or_else(|| "–".to_owned(), |auroc| format!("{auroc:.3}"));
             let _ = write!(
                 text,
-                "{:<12}{:>8}{:>9}{:>8.1}{:>8.1}{:>7.3}{:>7.3}{:>8}{:>10.0}{:>10.0}{:>9}",
+                "{:<12}{:>8}{:>9}{:>8.1}{:>8.1}{:>7.3}{:>7.3}{:>8.3}{:>8}{:>10.0}{:>10.0}{:>9}",
                 set.set,
                 set.agents,
                 set.outcomes,
@@ -85,6 +86,7 @@ impl Report {
                 set.top3,
                 set.mrr,
                 set.ece,
+                set.ece_by_chance,
                 auroc,
                 set.p50_us,
                 set.p99_us,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::metrics::{auroc, ece, places, quantile};
+use super::metrics::{auroc, ece, ece_by_chance, places, quantile};
 use super::sets::{Request, Set};
 use crate::embedding::{EmbedError, Embedder};
 use crate::index::Index;
@@ -32,6 +32,8 @@ pub struct SetReport {
     pub mrr: f64,
     /// Expected calibration error of the confidence over all requests, where one that is out of scope has no right first.
     pub ece: f64,
+    /// What it would be by chance were the confidence exactly true.
+    pub ece_by_chance: f64,
     /// The same over requests that have a right answer only.
     pub ece_in_scope: f64,
     /// The same of the first candidate's share of the softmax.
@@ -119,6 +121,7 @@ pub fn evaluate(
         top3,
         mrr,
         ece: ece(&judged),
+        ece_by_chance: ece_by_chance(&judged),
         ece_in_scope: ece(&judged_in),
         ece_softmax: ece(&shares),
         oos_auroc: auroc(&inside, &outside),

@@ -102,6 +102,26 @@ fn common_words_are_never_skipped_where_they_decide() {
 }
 
 #[test]
+fn a_twin_is_no_rival() {
+    let text = "will it rain in Oslo";
+    let alone = rank(&index(&three()), text);
+    let mut agents = three();
+    agents.push(Agent { id: "second-weather".to_owned(), ..three()[0].clone() });
+    let beside = rank(&index(&agents), text);
+    assert!(beside.candidates[0].probability < 0.6, "the twins share the softmax");
+    assert!(beside.confidence > alone.confidence - 0.1, "{} {}", beside.confidence, alone.confidence);
+}
+
+#[test]
+fn two_things_asked_are_no_doubt_of_the_first() {
+    let index = index(&three());
+    let (one, two) = ("translate this letter what do I owe", "translate this letter. what do I owe");
+    let [one, two] = [one, two].map(|text| rank(&index, text));
+    assert_eq!(one.candidates, two.candidates);
+    assert!(two.confidence > one.confidence, "{} {}", two.confidence, one.confidence);
+}
+
+#[test]
 fn nobody_to_choose_from_is_no_confidence() {
     let ranking = rank(&index(&[]), "will it rain");
     assert!(ranking.candidates.is_empty());

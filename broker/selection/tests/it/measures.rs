@@ -1,7 +1,7 @@
 //! The metrics against values worked out by hand.
 
 use broker_selection::evaluation::Set;
-use broker_selection::evaluation::metrics::{auroc, ece, places, quantile};
+use broker_selection::evaluation::metrics::{auroc, ece, ece_by_chance, places, quantile};
 
 fn near(a: f64, b: f64) {
     assert!((a - b).abs() < 1e-9, "{a} is not {b}");
@@ -24,6 +24,15 @@ fn calibration_error_is_weighed_distance_over_bins() {
     near(ece(&[(1.0, true), (0.0, false)]), 0.0);
     near(ece(&[(1.0, false)]), 1.0);
     near(ece(&[]), 0.0);
+}
+
+#[test]
+fn calibration_error_by_chance_is_that_of_the_binomial() {
+    // Bins of 400 with a confidence of one half: a standard deviation of ten, of which the mean distance is √(2/π).
+    let judged = vec![(0.5, true); 15 * 400];
+    near(ece_by_chance(&judged), 10.0 * (2.0 / std::f64::consts::PI).sqrt() / 400.0);
+    near(ece_by_chance(&[(1.0, false), (0.0, true)]), 0.0);
+    near(ece_by_chance(&[]), 0.0);
 }
 
 #[test]

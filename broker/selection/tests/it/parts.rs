@@ -1,6 +1,6 @@
 //! The parts by themselves: words, word-pieces, the table's file, the weights' file.
 
-use broker_selection::text::{Vocabulary, stem, words};
+use broker_selection::text::{Vocabulary, sentences, stem, words};
 use broker_selection::{Embedder, NAMES, Table, TableError, Weights, WeightsError};
 
 /// A table of three pieces and two dimensions.
@@ -16,6 +16,20 @@ fn table() -> Vec<u8> {
     }
     file.extend([2_i8, 0, 0, 1, 0, -10].map(i8::cast_unsigned));
     file
+}
+
+#[test]
+fn sentences_end_with_a_mark_and_white_space_or_with_the_line() {
+    for (text, count) in [
+        ("", 0),
+        (" ... ! ", 0),
+        ("version 1.2 of it", 1),
+        ("Is it? Yes; it is.", 3),
+        ("one line\nand another", 2),
+        ("Book a room. Then call Ann", 2),
+    ] {
+        assert_eq!(sentences(text), count, "{text:?}");
+    }
 }
 
 #[test]
