@@ -29,6 +29,7 @@ mod on_time;
 mod on_turn;
 mod purses;
 mod slots;
+pub mod spans;
 mod state;
 mod view;
 
@@ -324,6 +325,7 @@ fn apply_to_nodes(nodes: &mut impl Nodes, record: &Record) {
     }
     let Some(node) = nodes.node_mut(record.task) else { return };
     apply_to_node(node, record);
+    node.time_attempt(record.at);
     if was_open && !node.is_open() {
         let (parent, terms) = (node.submission.parent, node.terms().clone());
         *nodes.open_mut() -= 1;
