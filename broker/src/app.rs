@@ -13,12 +13,14 @@ use crate::open_files;
 use crate::ports::clock::Clock;
 use crate::ports::fetch::Fetch;
 use crate::ports::store::Store;
+use crate::ports::traces::Traces;
 use crate::ranking;
 use crate::service::{Broker, KeepFinished, Parts, Settings};
 use crate::southbound::client::A2aClient;
 use crate::southbound::connector::{Resolve, SystemResolver};
 use crate::southbound::dialer::Dialer;
 use crate::southbound::discovery::CardFetcher;
+use crate::southbound::otlp::Otlp;
 use crate::southbound::tls;
 use crate::southbound::webhook::Webhooks;
 use crate::store::embedded::{EmbeddedStore, Options};
@@ -96,6 +98,10 @@ impl App {
         let server_tls = config.tls()?;
         let ranker = ranking::of(&config.selection).map_err(AppError::Start)?;
 
+        let collector = config.traces.collector();
+        let traces = collector.map(|to| Otlp::start(Arc::clone(&dialer), &to)).transpose();
+        let traces = traces.map_err(AppError::Start)?.map(|otlp| Arc::new(otlp) as Arc<dyn Traces>);
+
         let parts = Parts {
             store: Arc::new(store),
             notifier: Arc::new(Webhooks::new(Arc::clone(&dialer), config.push.timeout.0)),
@@ -104,6 +110,7 @@ impl App {
             fetch: web,
             clock: Arc::new(SystemClock),
             weights: ranker.1,
+            traces,
             embedder: ranker.0,
         };
         let settings = Settings {

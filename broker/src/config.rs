@@ -24,6 +24,7 @@ pub use self::push::PushConfig;
 pub use self::selection::{SelectionConfig, Tier};
 pub use self::southbound::SouthboundConfig;
 pub use self::tls::TlsConfig;
+pub use self::traces::TracesConfig;
 pub use self::units::{ByteSize, Span};
 use crate::ports::agent_auth::AgentAuth;
 use crate::service::{
@@ -37,8 +38,20 @@ pub const DEFAULT_TOML: &str = include_str!("../config.default.toml");
 /// Environment variables that override a key begin so: `BAILIWICK_SERVER_LISTEN` is `server.listen`.
 const ENV_PREFIX: &str = "BAILIWICK_";
 /// Sections whose keys they override.
-const SECTIONS: [&str; 10] =
-    ["server", "store", "limits", "southbound", "grants", "cards", "audit", "push", "selection", "log"];
+const SECTIONS: [&str; 12] = [
+    "server",
+    "store",
+    "limits",
+    "southbound",
+    "grants",
+    "cards",
+    "audit",
+    "acceptance",
+    "push",
+    "selection",
+    "traces",
+    "log",
+];
 
 /// The whole configuration.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
@@ -55,6 +68,7 @@ pub struct Config {
     pub acceptance: AcceptanceConfig,
     pub push: PushConfig,
     pub selection: SelectionConfig,
+    pub traces: TracesConfig,
     pub log: LogConfig,
     pub principals: Vec<PrincipalConfig>,
     pub issuers: Vec<IssuerConfig>,
@@ -80,6 +94,7 @@ macro_rules! section {
 mod push;
 mod selection;
 mod southbound;
+mod traces;
 
 section! { ServerConfig {
     listen: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 8420)),
@@ -274,6 +289,7 @@ impl Config {
         }
         self.check_bounds().map_err(wrong)?;
         self.selection.problem().map_or(Ok(()), |problem| Err(wrong(problem)))?;
+        self.traces.problem().map_or(Ok(()), |problem| Err(wrong(problem)))?;
         for (key, span) in [
             ("server.write_timeout", self.server.write_timeout),
             ("server.heartbeat", self.server.heartbeat),

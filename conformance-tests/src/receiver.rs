@@ -1,4 +1,4 @@
-//! A receiver of push notifications: remembers what it was sent, answers what a test says, and can vanish and return
+//! A receiver of what a broker posts: remembers what it was sent, answers what a test says, and can vanish and return
 //! at the same address.
 
 use std::net::SocketAddr;
@@ -20,6 +20,8 @@ pub struct Posted {
     /// Request line and headers, names in lower case.
     pub head: String,
     /// The body.
+    pub body: Vec<u8>,
+    /// The same, where it is JSON.
     pub json: Value,
     /// What it was answered with.
     pub status: u16,
@@ -162,12 +164,13 @@ async fn read(socket: &mut TcpStream) -> Option<Posted> {
     loop {
         let read = socket.read(&mut chunk).await.ok().filter(|read| *read > 0)?;
         bytes.extend_from_slice(&chunk[..read]);
-        let text = String::from_utf8_lossy(&bytes);
-        let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
-        let mut posted = Posted { head: lower_names(head), json: Value::Null, status: 0 };
+        let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") else { continue };
+        let (head, body) = (String::from_utf8_lossy(&bytes[..end]), &bytes[end + 4..]);
+        let mut posted =
+            Posted { head: lower_names(&head), body: body.to_vec(), json: Value::Null, status: 0 };
         let length = posted.header("content-length").map_or(0, |length| length.parse().expect("a length"));
         if body.len() >= length {
-            posted.json = serde_json::from_str(body).unwrap_or_default();
+            posted.json = serde_json::from_slice(body).unwrap_or_default();
             return Some(posted);
         }
     }

@@ -29,6 +29,7 @@ mod on_time;
 mod on_turn;
 mod purses;
 mod slots;
+pub mod spans;
 mod state;
 mod view;
 
@@ -328,6 +329,7 @@ fn apply_to_nodes(nodes: &mut impl Nodes, record: &Record) {
     }
     let Some(node) = nodes.node_mut(record.task) else { return };
     apply_to_node(node, record);
+    node.time_attempt(record.at);
     if let Fact::AttemptEnded { .. } = &record.fact
         && record.fact.drops_withheld()
     {

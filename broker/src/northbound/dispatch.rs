@@ -2,6 +2,7 @@
 //! it counts for meanwhile.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
@@ -15,7 +16,9 @@ use super::places::Place;
 use super::reply::{self, Body, method_not_allowed, not_found};
 use super::route::{Route, route};
 use super::server::{Certificate, Server};
-use super::{api, body, cards, credential, grpc, http_json, jsonrpc, oauth, overload, push, unambiguous};
+use super::{
+    api, body, cards, credential, grpc, http_json, jsonrpc, metrics, oauth, overload, push, unambiguous,
+};
 use crate::service::CardDocument;
 
 /// How long the key set may be kept; half as long as a key is published before it signs.
@@ -76,6 +79,20 @@ impl Server {
         let (head, incoming) = request.into_parts();
         let is_grpc = grpc::is_grpc(&head.headers);
         let route = if is_grpc { Route::Grpc } else { route(head.method.as_str(), head.uri.path()) };
+        let (began, binding) = (Instant::now(), binding(&route));
+        let response = self.admit_to(route, head, incoming, certificate, place).await;
+        self.context.broker.count_request(binding, response.status().as_u16(), began.elapsed());
+        response
+    }
+
+    async fn admit_to(
+        &self,
+        route: Route,
+        head: Parts,
+        incoming: Incoming,
+        certificate: &Certificate,
+        place: &Arc<Place>,
+    ) -> Response<Body> {
         let speech = Speech::of(&route);
         if let Err(ambiguous) = unambiguous::check(&head) {
             return speech.refuse(&ambiguous);
@@ -147,6 +164,7 @@ impl Server {
             Route::Tokens(_) if method != "POST" => method_not_allowed("POST"),
             Route::Tokens(endpoint) => oauth::serve(&self.context, endpoint, head, credential, body).await,
             _ if !matches!(method, "GET" | "HEAD") => method_not_allowed("GET, HEAD"),
+            Route::Metrics => metrics::serve(&self.context, credential).await,
             Route::Card(target) => card(self.context.broker.agent_card(&target), headers),
             Route::UpstreamCard(name) => card(self.context.broker.upstream_card(&name), headers),
             Route::Jwks => jwks(&self.context.broker.jwks()),
@@ -167,9 +185,22 @@ impl Server {
     }
 }
 
+/// What requests are counted by.
+fn binding(route: &Route) -> &'static str {
+    match route {
+        Route::Grpc => "grpc",
+        Route::JsonRpc(_) => "jsonrpc",
+        Route::HttpJson(..) => "http_json",
+        Route::Api(_) => "api",
+        Route::Push(_) => "push",
+        Route::Tokens(_) => "token",
+        _ => "other",
+    }
+}
+
 /// Whoever watches over the broker is answered however much there is to do, or would take it for dead.
 fn is_watch(route: &Route) -> bool {
-    matches!(route, Route::Health | Route::Ready)
+    matches!(route, Route::Health | Route::Ready | Route::Metrics)
 }
 
 fn card(card: Result<CardDocument, A2aError>, headers: &HeaderMap) -> Response<Body> {

@@ -12,6 +12,7 @@ mod http_json;
 mod jsonrpc;
 mod leaving;
 mod memory;
+mod metrics;
 mod oauth;
 mod operations;
 mod outgoing;

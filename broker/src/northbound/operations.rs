@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_stream::stream;
+use broker_core::trace::{TRACE_HEADER, TraceParent};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use http::HeaderMap;
@@ -49,7 +50,8 @@ pub(super) struct Call<'r> {
 
 impl Call<'_> {
     fn service_parameters(&self) -> ServiceParameters {
-        ServiceParameters { version: self.version, extensions: self.head.extensions() }
+        let (extensions, trace) = (self.head.extensions(), self.head.trace());
+        ServiceParameters { version: self.version, extensions, trace }
     }
 }
 
@@ -82,6 +84,11 @@ impl Head<'_> {
             }
         }
         extensions
+    }
+
+    /// Where the caller stands in a trace. What cannot be read is as good as nothing (W3C Trace Context, section 3.2.2).
+    fn trace(&self) -> Option<TraceParent> {
+        reply::header(self.headers, TRACE_HEADER)?.parse().ok()
     }
 }
 

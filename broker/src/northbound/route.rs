@@ -26,6 +26,8 @@ pub(super) enum Route {
     Health,
     /// Can it do its work.
     Ready,
+    /// What the broker counts.
+    Metrics,
     /// The operator API.
     Api(api::Resource),
     /// Where grants are exchanged, looked at and given up.
@@ -52,6 +54,7 @@ pub(super) fn route(method: &str, path: &str) -> Route {
         [] if method == "POST" => Route::JsonRpc(Target::Any),
         ["healthz"] => Route::Health,
         ["readyz"] => Route::Ready,
+        ["metrics"] => Route::Metrics,
         // The second is where agents before 0.3 had it, and some of 0.3's clients still look.
         [".well-known", "agent-card.json" | "agent.json"] => Route::Card(Target::Any),
         [".well-known", "jwks.json"] => Route::Jwks,

@@ -12,6 +12,8 @@ use protocol::{AgentCard, SendMessageRequest, StreamResponse, Task, Version};
 
 use super::agent_auth::AgentAuth;
 use super::fetch::{Caching, Validators};
+use broker_core::trace::TraceParent;
+
 use crate::address::Destination;
 
 /// Where and how an agent is reached, chosen from its card.
@@ -31,6 +33,8 @@ pub struct Endpoint {
     pub auth: Option<Arc<AgentAuth>>,
     /// URIs of the extensions to ask for there, beside the broker's own.
     pub extensions: Vec<String>,
+    /// Where the agent goes on from in a trace.
+    pub trace: Option<TraceParent>,
     /// The card offers streaming.
     pub streaming: bool,
     /// The card offers push notifications and no streaming.

@@ -6,3 +6,4 @@ pub mod downstream;
 pub mod fetch;
 pub mod notifier;
 pub mod store;
+pub mod traces;

@@ -140,6 +140,7 @@ impl Broker {
             push: None,
             choice: None,
             specification: None,
+            trace: None,
         };
         Ok((new, place))
     }

@@ -7,6 +7,7 @@ use broker_core::TaskId;
 use broker_core::delegation::input::{AgentFacts, NewTask};
 use broker_core::extension::Asked;
 use broker_core::journal::PushConfig;
+use broker_core::trace::TraceParent;
 use protocol::{A2aError, Message};
 use sha2::{Digest, Sha256};
 
@@ -38,6 +39,7 @@ pub(super) struct Begun {
     pub(super) message: Message,
     pub(super) accepted_output_modes: Vec<String>,
     pub(super) extensions: Vec<String>,
+    pub(super) trace: Option<TraceParent>,
     pub(super) push: Option<PushConfig>,
     /// The tasks it will have open.
     pub(super) opens: Option<Reservation>,
@@ -83,6 +85,7 @@ impl Begun {
             push: self.push,
             choice: None,
             specification: asked.specification,
+            trace: self.trace,
         }
     }
 
@@ -100,6 +103,7 @@ impl Begun {
             message: Message::user_text(self.message.message_id.as_str(), ""),
             accepted_output_modes: self.accepted_output_modes.clone(),
             extensions: self.extensions.clone(),
+            trace: self.trace,
             push: None,
             opens: None,
         };

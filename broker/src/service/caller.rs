@@ -229,6 +229,7 @@ mod tests {
                 policy: None,
                 push: None,
                 specification: None,
+                trace: None,
                 message: Message::user_text("m", "do it"),
                 context_id: "c".to_owned(),
                 agent_context: "c".to_owned(),

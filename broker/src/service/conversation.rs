@@ -122,7 +122,10 @@ struct Conversation {
 impl Conversation {
     async fn send(self, dispatch: Dispatch) {
         let endpoint = match self.broker.registry.endpoint(&dispatch.agent).await {
-            Ok(endpoint) => Endpoint { extensions: dispatch.extensions.clone(), ..endpoint },
+            Ok(endpoint) => {
+                let trace = Some(dispatch.passport.trace);
+                Endpoint { extensions: dispatch.extensions.clone(), trace, ..endpoint }
+            }
             Err(reason) => return self.fail(Failure::NeverSent(reason)).await,
         };
         let request = match self.request(dispatch, &endpoint) {

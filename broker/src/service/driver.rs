@@ -149,6 +149,8 @@ impl Broker {
         let root = tree.root();
         let decision = tree.decide(input, now, &self.limits).map_err(|refused| {
             self.note_refused(&refused, now);
+            self.count_refusal(refused.refusal.code());
+            self.trace_refused(tree, &refused, now);
             DriveError::Refused(refused.refusal)
         })?;
         if !decision.records.is_empty() {
@@ -177,6 +179,8 @@ impl Broker {
             }
             self.push_records(tree, &decision.records);
             self.selection.note_records(tree, &decision.records);
+            self.count_records(tree, &decision.records);
+            self.trace_records(tree, &decision.records);
             self.keep_places(tree, &decision.records);
             self.open_tasks.count(tree, cell);
             self.timers.set(root, tree.next_timer(&self.limits));

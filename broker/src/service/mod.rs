@@ -17,6 +17,7 @@ mod escalation;
 mod extended_cards;
 mod fallback;
 mod grants;
+mod metrics;
 mod modes;
 mod open_tasks;
 mod push;
@@ -29,6 +30,7 @@ mod stream;
 mod taken_up;
 mod tasks;
 mod timers;
+mod traces;
 mod trees;
 
 use std::path::PathBuf;
@@ -66,6 +68,8 @@ pub use self::error::{CREDENTIAL_INVALID, DOMAIN};
 pub use self::escalation::Approval;
 use self::grants::Grants;
 pub use self::grants::{Issued, OAuthCode, OAuthError, SentProof, TokenRequest};
+pub use self::metrics::METRICS_MEDIA_TYPE;
+use self::metrics::Metrics;
 use self::open_tasks::OpenTasks;
 use self::push::Outbox;
 use self::push::hooks::Hooks;
@@ -85,6 +89,7 @@ use crate::ports::downstream::{Discovery, Downstream};
 use crate::ports::fetch::Fetch;
 use crate::ports::notifier::Notifier;
 use crate::ports::store::Store;
+use crate::ports::traces::Traces;
 
 /// Longest wait for the store at the end.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
@@ -121,6 +126,8 @@ pub struct Parts {
     pub embedder: Arc<dyn Embedder>,
     /// The ranker's weights, for these vectors.
     pub weights: Weights,
+    /// Where spans go, if anywhere.
+    pub traces: Option<Arc<dyn Traces>>,
 }
 
 /// How the broker behaves.
@@ -223,12 +230,14 @@ pub struct Broker {
     hooks: Hooks,
     selection: Selection,
     checks: Checks,
+    metrics: Metrics,
+    traces: Option<Arc<dyn Traces>>,
 }
 
 impl Broker {
     /// A broker over its parts; [`Self::resume`] takes up what was under way.
     pub fn new(parts: Parts, settings: Settings) -> Arc<Self> {
-        let Parts { store, downstream, discovery, fetch, notifier, clock, embedder, weights } = parts;
+        let Parts { store, downstream, discovery, fetch, notifier, clock, embedder, weights, traces } = parts;
         let issuer = |settings| Issuer::new(settings, Arc::clone(&fetch), Arc::clone(&clock));
         Arc::new(Self {
             trees: Trees::new(Arc::clone(&store), settings.keep_finished),
@@ -265,6 +274,8 @@ impl Broker {
             hooks: Hooks::default(),
             selection: Selection::new(settings.selection, embedder, weights),
             checks: Checks::new(settings.acceptance),
+            metrics: Metrics::new(),
+            traces,
             limits: settings.limits,
             recovery: settings.recovery,
             public_url: settings.public_url,
@@ -310,6 +321,10 @@ impl Broker {
     /// end.
     pub async fn close(&self) {
         self.settle_audit();
+        if let Some(traces) = self.traces.clone() {
+            // The SDK waits for the collector.
+            let _ = tokio::task::spawn_blocking(move || traces.close()).await;
+        }
         // Who reads the log waits for what is ahead in the queue.
         let written = tokio::time::timeout(CLOSE_PATIENCE, self.store.audit_log(u64::MAX, 0)).await;
         if !matches!(written, Ok(Ok(_))) {

@@ -131,6 +131,7 @@ impl Begun {
             push: None,
             choice: None,
             specification: None,
+            trace: None,
         }
     }
 }

@@ -57,6 +57,11 @@ impl OpenTasks {
         self.change(tree, cell, 0);
     }
 
+    /// How many principals have open tasks, and how many they have together.
+    pub(super) fn all(&self) -> (u64, u64) {
+        self.counts.iter().fold((0, 0), |(owners, tasks), owned| (owners + 1, tasks + *owned.value()))
+    }
+
     fn change(&self, tree: &Tree, cell: &TreeCell, after: u32) {
         let before = cell.counted.swap(after, Ordering::Relaxed);
         if let Some(owner) = tree.owner().filter(|_| before != after) {

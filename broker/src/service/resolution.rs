@@ -149,6 +149,7 @@ fn choose_endpoint(terms: Terms<'_>, card: &AgentCard) -> Result<Endpoint, Strin
             agent: terms.name.to_owned(),
             auth: terms.auth.map(Arc::clone),
             extensions: Vec::new(),
+            trace: None,
             at,
             binding,
             version,

@@ -7,6 +7,7 @@ use broker_core::delegation::input::{Input, NewTask};
 use broker_core::extension::{self, Asked, Mode};
 use broker_core::journal::{Choice, PushConfig};
 use broker_core::sabotage::{Guard, removed};
+use broker_core::trace::TraceParent;
 use broker_core::{TaskId, Tree};
 use protocol::{
     A2aError, Message, SendMessageRequest, SendMessageResponse, Task, TaskPushNotificationConfig, Version,
@@ -29,12 +30,14 @@ pub struct ServiceParameters {
     pub version: Version,
     /// URIs of the extensions it wants to use.
     pub extensions: Vec<String>,
+    /// Where it stands in a trace, if it says so.
+    pub trace: Option<TraceParent>,
 }
 
 impl From<Version> for ServiceParameters {
-    /// No extension.
+    /// No extension, and no trace.
     fn from(version: Version) -> Self {
-        Self { version, extensions: Vec::new() }
+        Self { version, extensions: Vec::new(), trace: None }
     }
 }
 
@@ -106,7 +109,7 @@ impl Broker {
         request.validate()?;
         let configuration = request.configuration.map(|configuration| *configuration).unwrap_or_default();
         let (message, modes) = (request.message, configuration.accepted_output_modes);
-        let ServiceParameters { version, extensions } = parameters;
+        let ServiceParameters { version, extensions, trace } = parameters;
         let push = configuration.push.map(|push| self.read_pushed(*push, version, &message)).transpose()?;
         let key = Key { principal: caller.claim_name(), digest: digest(target, &message)? };
         let message_id = message.message_id.clone();
@@ -117,7 +120,7 @@ impl Broker {
         let begun = if message.task_id.is_some() {
             self.go_on(caller, target, message, push, &key).await
         } else {
-            self.begin(caller, target, message, (modes, extensions, push), &key).await
+            self.begin(caller, target, message, (modes, extensions, trace, push), &key).await
         };
         match begun {
             Err(DriveError::Claimed(claim)) => self.join(caller, &key, &claim).await,
@@ -199,7 +202,12 @@ impl Broker {
         caller: &Caller,
         target: &Target,
         message: Message,
-        (accepted_output_modes, extensions, push): (Vec<String>, Vec<String>, Option<PushConfig>),
+        (accepted_output_modes, extensions, trace, push): (
+            Vec<String>,
+            Vec<String>,
+            Option<TraceParent>,
+            Option<PushConfig>,
+        ),
         key: &Key,
     ) -> Result<Accepted, DriveError> {
         let failed = DriveError::Failed;
@@ -223,6 +231,7 @@ impl Broker {
             message: as_kept(message),
             accepted_output_modes,
             extensions,
+            trace,
             push,
             opens: Some(opens),
             parent,

@@ -7,6 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use broker_core::delegation::input::Failure;
 use broker_core::extension;
+use broker_core::trace::TRACE_HEADER;
 use bytes::Bytes;
 use futures_util::stream;
 use http::header::{ACCEPT, CONTENT_TYPE, TE};
@@ -146,6 +147,9 @@ impl A2aClient {
             .map_err(|error| {
                 Trouble::Connect(format!("the interface URL {:?} cannot be used: {error}", to.at.url()))
             })?;
+        if let Some(trace) = to.trace.and_then(|trace| HeaderValue::try_from(trace.to_string()).ok()) {
+            request.headers_mut().insert(TRACE_HEADER, trace);
+        }
         if to.binding == Binding::Grpc {
             // What gRPC finds proxies by that would lose the status.
             request.headers_mut().insert(TE, HeaderValue::from_static("trailers"));

@@ -11,6 +11,7 @@ use super::context::Given;
 use super::input::AttemptId;
 use crate::TaskId;
 use crate::journal::{Fallback, Submission};
+use crate::trace::TraceParent;
 
 /// An effect to perform.
 #[derive(Debug, Clone)]
@@ -134,6 +135,8 @@ pub struct Passport {
     pub budget: Ceilings,
     /// What is said of it beside its message, and what is accepted of it.
     pub specification: Option<Box<Specification>>,
+    /// Where the agent goes on from in the tree's trace.
+    pub trace: TraceParent,
     /// Which parts of its message are artifacts that were given along.
     pub given: Vec<Given>,
 }

@@ -8,15 +8,18 @@ use capability::ledger::Ledger;
 use protocol::{Message, TaskState, Timestamp};
 
 use super::action::{Action, Dispatch, Passport};
+use super::context::Given;
 use super::input::AttemptId;
 use super::on_check::instruction;
 use super::purses::PurseId;
+use super::spans::trace_of;
 use super::state::{Body, NOTE_PREFIX, Node, Phase};
 use super::{Changed, Decision, Nodes, Tree, apply_to_nodes};
 use crate::TaskId;
 use crate::audit::Event;
 use crate::journal::{ChildNote, Fact, Origin, Outcome, RECORD_VERSION, Record, StatusFact};
 use crate::limits::Limits;
+use crate::trace::span_of_attempt;
 
 pub(super) struct Draft<'t> {
     pub(super) tree: &'t Tree,
@@ -199,7 +202,7 @@ impl<'t> Draft<'t> {
             message,
             accepted_output_modes: node.submission.accepted_output_modes.clone(),
             extensions: node.submission.extensions.clone(),
-            passport: Passport { given, ..self.passport(node) },
+            passport: self.passport(node, attempt, given),
         };
         self.act(Action::Send(Box::new(dispatch)));
     }
@@ -217,7 +220,7 @@ impl<'t> Draft<'t> {
         message
     }
 
-    fn passport(&self, node: &Node) -> Passport {
+    fn passport(&self, node: &Node, attempt: AttemptId, given: Vec<Given>) -> Passport {
         let (submission, terms) = (&node.submission, node.terms());
         let ancestors = std::iter::successors(submission.parent, |&task| self.node(task)?.submission.parent);
         Passport {
@@ -237,7 +240,8 @@ impl<'t> Draft<'t> {
             deadline: submission.deadline,
             budget: terms.purses.first().map(|purse| purse.ceilings).unwrap_or_default(),
             specification: submission.specification.clone(),
-            given: Vec::new(),
+            trace: trace_of(self.tree.root, self.node(self.tree.root)).with_span(span_of_attempt(attempt)),
+            given,
         }
     }
 

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::TaskId;
 use crate::journal::{Choice, Fallback, Group, PushConfig, Resolution, Retry};
 use crate::limits::Limits;
+use crate::trace::TraceParent;
 
 /// One attempt of one task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -67,6 +68,8 @@ pub struct NewTask {
     pub choice: Option<Box<Choice>>,
     /// What is said of it beside its message, and what is accepted of it.
     pub specification: Option<Box<Specification>>,
+    /// Where its caller stands in a trace.
+    pub trace: Option<TraceParent>,
 }
 
 /// What the registry knows of an agent, as far as deciding needs it.

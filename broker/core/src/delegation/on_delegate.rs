@@ -118,6 +118,7 @@ impl Draft<'_> {
             group,
             escalation: escalation.map(Box::new),
             specification: new.specification,
+            trace: new.trace,
         };
         self.record(new.id, Fact::Submitted(Box::new(submission)));
         if let Some(push) = new.push {

@@ -156,5 +156,6 @@ fn in_place(node: &Node, id: TaskId, holder: TaskId, asked: Scope, to: Candidate
         push: None,
         choice: None,
         specification: submission.specification.clone(),
+        trace: submission.trace,
     }
 }

@@ -180,5 +180,6 @@ fn asked_anew(node: &Node, to: Candidate, ledger: &purses::Purses) -> NewTask {
         push: None,
         choice: to.choice,
         specification: submission.specification.clone(),
+        trace: submission.trace,
     }
 }

@@ -110,6 +110,7 @@ fn as_delegated(node: &Node, asked: NewHandOff, left: Ceilings) -> NewTask {
         push: None,
         choice: None,
         specification: None,
+        trace: submission.trace,
     }
 }
 

@@ -84,6 +84,10 @@ pub(super) struct Attempt {
     pub(super) former: Option<Arc<str>>,
     /// What the agent says it has used up in it so far.
     pub(super) cost: Cost,
+    /// When its message first went out.
+    pub(super) sent: Option<Timestamp>,
+    /// When nothing more could come of it.
+    pub(super) ended: Option<Timestamp>,
 }
 
 /// How far an attempt has come.
@@ -248,6 +252,11 @@ impl Node {
         ChildNote { task: self.id, agent: agent.clone(), skill: skill.clone(), state: self.state }
     }
 
+    /// When it came to be.
+    pub(super) fn created(&self) -> Timestamp {
+        self.former.first().map_or(self.delegated, |first| first.at)
+    }
+
     /// Whether it waits for an answer, its own or one to a task below it.
     pub(super) fn is_asking(&self) -> bool {
         matches!(self.phase, Phase::Asking(_)) || self.bubbled.is_some()
@@ -309,7 +318,20 @@ impl Node {
             // It begins with all that was said so far, and its agent has asked nothing.
             (self.turn, self.question) = (None, None);
             let (starts, agent_task, reason, former, cost) = Default::default();
-            self.attempts.push(Attempt { number, progress, starts, agent_task, reason, former, cost });
+            let (sent, ended) = (None, None);
+            let attempt = Attempt { number, progress, starts, agent_task, reason, former, cost, sent, ended };
+            self.attempts.push(attempt);
+        }
+    }
+
+    /// Notes when the latest attempt was sent, and when it was over.
+    pub(super) fn time_attempt(&mut self, now: Timestamp) {
+        let Some(last) = self.attempts.last_mut() else { return };
+        if last.sent.is_none() && last.starts > 0 {
+            last.sent = Some(now);
+        }
+        if last.ended.is_none() && !last.is_live() {
+            last.ended = Some(now);
         }
     }
 

@@ -401,7 +401,14 @@ fn with_child(mut metadata: Metadata, child: Option<&ChildNote>) -> Metadata {
 }
 
 fn summarize_attempt(attempt: &Attempt) -> AttemptSummary {
-    let state = match attempt.progress {
+    let agent = attempt.former.as_deref().map(ToOwned::to_owned);
+    let state = stage(attempt.progress);
+    AttemptSummary { number: attempt.number, agent, state, reason: attempt.reason.clone() }
+}
+
+/// How far an attempt has come, in a word.
+pub(super) fn stage(progress: Progress) -> &'static str {
+    match progress {
         Progress::Scheduled { .. } => "scheduled",
         Progress::Queued => "queued",
         Progress::Seeking => "seeking",
@@ -418,9 +425,7 @@ fn summarize_attempt(attempt: &Attempt) -> AttemptSummary {
         Progress::Ended(AttemptOutcome::CancelUnconfirmed) => "cancel_unconfirmed",
         Progress::Ended(AttemptOutcome::HandedOff) => "handed_off",
         Progress::Ended(AttemptOutcome::Unaccepted) => "unaccepted",
-    };
-    let agent = attempt.former.as_deref().map(ToOwned::to_owned);
-    AttemptSummary { number: attempt.number, agent, state, reason: attempt.reason.clone() }
+    }
 }
 
 /// Amounts as they are shown; nothing where there is nothing to show.

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::TaskId;
 use crate::delegation::input::RetryWish;
+use crate::trace::TraceParent;
 
 /// Everything fixed when a task is accepted.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -52,6 +53,9 @@ pub struct Submission {
     /// What was said of it beside its message, and what is accepted of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub specification: Option<Box<Specification>>,
+    /// Where its caller stands in a trace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<TraceParent>,
 }
 
 impl Submission {

@@ -218,6 +218,7 @@ impl World {
             policy: None,
             push: None,
             specification: None,
+            trace: None,
             message: Message::user_text(format!("m{id}"), "do it"),
             context_id: "context".to_owned(),
             agent_context: format!("context-{agent}"),

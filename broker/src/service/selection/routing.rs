@@ -275,6 +275,7 @@ impl Broker {
             push: None,
             choice: None,
             specification: None,
+            trace: None,
         }
     }
 }

@@ -205,6 +205,7 @@ impl World {
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             embedder: crate::embedder(),
             weights: broker_selection::Weights::shipped("static").unwrap(),
+            traces: None,
         };
         let settings = Settings {
             public_url: AUDIENCE.to_owned(),

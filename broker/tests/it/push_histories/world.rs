@@ -244,6 +244,7 @@ impl World {
             clock: Arc::new(WallClock),
             embedder: crate::embedder(),
             weights: broker_selection::Weights::shipped("static").unwrap(),
+            traces: None,
         };
         let settings = Settings {
             public_url: "http://127.0.0.1:1".to_owned(),

@@ -135,6 +135,7 @@ async fn start(world: &Arc<World>) -> Option<Arc<Broker>> {
         clock: Arc::new(SimClock(Arc::clone(world))),
         embedder: crate::embedder(),
         weights: broker_selection::Weights::shipped("static").unwrap(),
+        traces: None,
     };
     let principal = |(name, key): (&str, &str)| Principal {
         name: name.to_owned(),

@@ -347,6 +347,7 @@ async fn redirects_lead_nowhere_for_documents_cards_and_calls() {
                     version: Version::V1,
                     tenant: None,
                     extensions: Vec::new(),
+                    trace: None,
                     auth: None,
                     streaming: false,
                     pushes: false,

@@ -34,6 +34,7 @@ fn endpoint(url: &str, binding: Binding, streaming: bool) -> Endpoint {
         version: Version::V1,
         tenant: None,
         extensions: Vec::new(),
+        trace: None,
         auth: None,
         streaming,
         pushes: false,

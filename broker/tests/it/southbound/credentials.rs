@@ -31,6 +31,7 @@ fn endpoint(web: &Web, auth: AgentAuth) -> Endpoint {
         version: Version::V1,
         tenant: None,
         extensions: Vec::new(),
+        trace: None,
         auth: Some(Arc::new(auth)),
         streaming: false,
         pushes: false,

@@ -103,6 +103,7 @@ async fn cards_and_calls_go_over_tls_with_a_ca_of_ones_own_and_http_2_where_offe
             version: Version::V1,
             tenant: None,
             extensions: Vec::new(),
+            trace: None,
             auth: None,
             streaming: false,
             pushes: false,

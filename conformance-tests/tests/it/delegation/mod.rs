@@ -14,5 +14,6 @@ mod places;
 mod retention;
 mod routing;
 mod steering;
+mod telemetry;
 mod tree;
 mod ways;
