@@ -16,4 +16,5 @@ mod measures;
 mod parts;
 #[cfg(feature = "minilm")]
 mod quality;
+mod reranking;
 mod shared_data;
