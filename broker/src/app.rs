@@ -12,13 +12,15 @@ use crate::northbound::{Server, listen};
 use crate::open_files;
 use crate::ports::clock::Clock;
 use crate::ports::fetch::Fetch;
+use crate::ports::stages::Reranker;
 use crate::ports::store::Store;
-use crate::ranking;
-use crate::service::{Broker, KeepFinished, Parts, Settings};
+use crate::ranking::{self, LanguageModel};
+use crate::service::{Broker, KeepFinished, Parts, Settings, Stages};
 use crate::southbound::client::A2aClient;
 use crate::southbound::connector::{Resolve, SystemResolver};
 use crate::southbound::dialer::Dialer;
 use crate::southbound::discovery::CardFetcher;
+use crate::southbound::models::Models;
 use crate::southbound::tls;
 use crate::southbound::webhook::Webhooks;
 use crate::store::embedded::{EmbeddedStore, Options};
@@ -99,6 +101,7 @@ impl App {
         let parts = Parts {
             store: Arc::new(store),
             notifier: Arc::new(Webhooks::new(Arc::clone(&dialer), config.push.timeout.0)),
+            stages: stages(&config, &dialer),
             downstream: Arc::new(A2aClient::new(dialer, config.southbound.client_options())),
             discovery: Arc::new(CardFetcher::new(Arc::clone(&web))),
             fetch: web,
@@ -155,6 +158,17 @@ impl App {
         self.broker.close().await;
         Ok(())
     }
+}
+
+/// The models behind endpoints that the configuration names.
+fn stages(config: &Config, dialer: &Arc<Dialer>) -> Stages {
+    let config = &config.selection.reranker;
+    let reranker = config.is_on().then(|| {
+        let endpoint = Models::new(Arc::clone(dialer), &config.url, config.key());
+        let model = LanguageModel::new(Arc::new(endpoint), config.model.clone(), config.bounds());
+        Arc::new(model) as Arc<dyn Reranker>
+    });
+    Stages { reranker }
 }
 
 /// Opens the store of a data directory that no broker has open.

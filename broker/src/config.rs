@@ -23,6 +23,7 @@ pub(crate) use self::problem::without_value;
 pub use self::push::PushConfig;
 pub use self::selection::{SelectionConfig, Tier};
 pub use self::southbound::SouthboundConfig;
+pub use self::stages::RerankerConfig;
 pub use self::tls::TlsConfig;
 pub use self::units::{ByteSize, Span};
 use crate::ports::agent_auth::AgentAuth;
@@ -80,6 +81,7 @@ macro_rules! section {
 mod push;
 mod selection;
 mod southbound;
+mod stages;
 
 section! { ServerConfig {
     listen: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 8420)),

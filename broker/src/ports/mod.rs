@@ -5,4 +5,5 @@ pub mod clock;
 pub mod downstream;
 pub mod fetch;
 pub mod notifier;
+pub mod stages;
 pub mod store;

@@ -1,10 +1,15 @@
-//! What turns texts into vectors for choosing delegates: the table that is part of the program, or a model named in the
-//! configuration.
+//! What choosing delegates runs on: the table that is part of the program or a model file, which turn texts into vectors;
+//! and models behind endpoints, within bounds.
+
+mod guard;
+mod reranker;
 
 use std::sync::Arc;
 
 use broker_selection::{Embedder, MiniLm, Table, Weights};
 
+pub use self::guard::Bounds;
+pub use self::reranker::LanguageModel;
 use crate::config::{SelectionConfig, Tier};
 
 /// The embedder the configuration asks for, and the weights that go with it.

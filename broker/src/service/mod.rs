@@ -72,7 +72,7 @@ use self::push::hooks::Hooks;
 pub use self::push::{DeadLetter, PushOptions};
 pub use self::retention::{Retention, Swept};
 use self::selection::Selection;
-pub use self::selection::{AdviceWanted, Selected, SelectionOptions};
+pub use self::selection::{AdviceWanted, RerankOptions, Selected, SelectionOptions, Stages};
 pub use self::send::ServiceParameters;
 pub use self::signing_keys::{KeyOptions, KeyView};
 pub use self::stream::{StreamItem, TaskStream};
@@ -121,6 +121,8 @@ pub struct Parts {
     pub embedder: Arc<dyn Embedder>,
     /// The ranker's weights, for these vectors.
     pub weights: Weights,
+    /// Models behind endpoints that help to choose.
+    pub stages: Stages,
 }
 
 /// How the broker behaves.
@@ -228,7 +230,7 @@ pub struct Broker {
 impl Broker {
     /// A broker over its parts; [`Self::resume`] takes up what was under way.
     pub fn new(parts: Parts, settings: Settings) -> Arc<Self> {
-        let Parts { store, downstream, discovery, fetch, notifier, clock, embedder, weights } = parts;
+        let Parts { store, downstream, discovery, fetch, notifier, clock, embedder, weights, stages } = parts;
         let issuer = |settings| Issuer::new(settings, Arc::clone(&fetch), Arc::clone(&clock));
         Arc::new(Self {
             trees: Trees::new(Arc::clone(&store), settings.keep_finished),
@@ -263,7 +265,7 @@ impl Broker {
             taken_up: TakenUp::default(),
             outbox: Outbox::new(settings.push, notifier),
             hooks: Hooks::default(),
-            selection: Selection::new(settings.selection, embedder, weights),
+            selection: Selection::new(settings.selection, (embedder, weights), stages),
             checks: Checks::new(settings.acceptance),
             limits: settings.limits,
             recovery: settings.recovery,

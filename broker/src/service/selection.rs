@@ -7,6 +7,7 @@ mod advice;
 mod cards;
 mod learning;
 mod routing;
+mod stages;
 mod weighing;
 
 use std::collections::BTreeMap;
@@ -18,6 +19,7 @@ use bytes::Bytes;
 pub use self::advice::AdviceWanted;
 pub(super) use self::learning::tend as keep_what_is_learned;
 pub(super) use self::routing::{Answer, Route};
+pub use self::stages::{RerankOptions, Stages};
 pub use self::weighing::Selected;
 use super::agents::{Agent, Registry};
 
@@ -30,11 +32,14 @@ pub struct SelectionOptions {
     pub scope: f32,
     /// How often a caller is asked about one task.
     pub questions: usize,
+    /// How far the reranker is listened to, if there is one.
+    pub rerank: RerankOptions,
 }
 
 /// The ranker and what it knows.
 pub(super) struct Selection {
     options: SelectionOptions,
+    stages: Stages,
     weights: Weights,
     known: RwLock<Known>,
     learning: learning::Learning,
@@ -51,11 +56,15 @@ struct Known {
 }
 
 impl Selection {
-    pub(super) fn new(options: SelectionOptions, embedder: Arc<dyn Embedder>, weights: Weights) -> Self {
+    pub(super) fn new(
+        options: SelectionOptions,
+        (embedder, weights): (Arc<dyn Embedder>, Weights),
+        stages: Stages,
+    ) -> Self {
         let index = Index::new(embedder);
         let (cards, records) = Default::default();
         let known = RwLock::new(Known { index, cards, records, version: None });
-        Self { options, weights, known, learning: learning::Learning::default() }
+        Self { options, stages, weights, known, learning: learning::Learning::default() }
     }
 
     fn known(&self) -> RwLockReadGuard<'_, Known> {

@@ -9,6 +9,7 @@ pub mod dialer;
 pub mod discovery;
 mod failure;
 mod grpc;
+pub mod models;
 mod retry_after;
 mod stream;
 pub mod tls;

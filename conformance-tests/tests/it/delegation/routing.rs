@@ -1,7 +1,7 @@
 //! Messages to `/` that name no agent: whom they go to, when the caller is asked, what is refused, and how much of that a
 //! reader of the task can see.
 
-use conformance_tests::{Agent, Broker, wire};
+use conformance_tests::{Agent, Broker, Posted, Receiver, Reply, wire};
 use serde_json::{Value, json};
 
 const EXTENSION: &str = "/metadata/urn:bailiwick:ext:delegation:v1";
@@ -187,4 +187,44 @@ async fn another_agent_of_the_trade_does_it_where_the_first_one_refuses() {
     assert_eq!(told(&task, "choice")["verdict"], "next", "{task}");
     let attempts = told(&task, "attempts").to_string();
     assert!(attempts.contains("translator") && attempts.contains("refused"), "{attempts}");
+}
+
+/// A model that is for one agent, whatever it is asked, and says so as the protocol of `OpenAI` has it.
+fn is_for(agent: &'static str) -> impl FnMut(&Posted) -> Reply + Send + 'static {
+    move |asked| {
+        let given = asked.json["messages"][1]["content"].as_str().unwrap();
+        let given: Value = serde_json::from_str(given).unwrap();
+        let agents = given["agents"].as_array().unwrap();
+        let label = &agents.iter().find(|one| one["name"].as_str().unwrap().contains(agent)).unwrap()["label"];
+        let position = json!({ "token": label, "top_logprobs": [{ "token": label, "logprob": -0.001 }] });
+        let choice = json!({ "message": { "content": label }, "logprobs": { "content": [position] } });
+        Reply::json(&json!({ "choices": [choice] }))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_model_is_heard_on_whom_a_message_is_for_and_done_without_where_it_fails() {
+    let model = Receiver::answering(is_for("charts")).await;
+    let config = format!(
+        "[selection]\nthreshold = 0.3\nscope = 0.05\n[selection.reranker]\nurl = \"{}\"\nmodel = \"tiny\"\nweight = 1.0\n",
+        model.url("/v1")
+    );
+    let fleet = Fleet::start(&config, false).await;
+    let rain = "Will it rain tomorrow in London?";
+    let task = fleet.send(wire::message("m", rain)).await;
+    assert_eq!((state(&task), told(&task, "agent")), ("TASK_STATE_COMPLETED", &json!("charts")), "{task}");
+    let choice = told(&task, "choice");
+    assert_eq!(choice["stages"], json!(["reranker: tiny by log-probabilities"]));
+    assert!(choice["candidates"][0]["why"][0].as_str().unwrap().contains("by the reranker"), "{choice}");
+    let asked = &model.posted()[0].json;
+    assert!(asked["model"] == "tiny" && asked.to_string().contains(rain), "{asked}");
+
+    model.behave(|_| Reply::of(500));
+    let task = fleet.send(wire::message("n", rain)).await;
+    assert_eq!(told(&task, "agent"), "weather", "{task}");
+    let stages = told(&task, "choice")["stages"].to_string();
+    assert!(stages.contains("HTTP 500") && stages.contains("stands without it"), "{stages}");
+    let selected =
+        wire::post(&format!("{}/api/v1/select", fleet.broker.url()), &json!({ "text": rain }), None).await;
+    assert!(selected.json()["explanation"].as_str().unwrap().contains("reranker: HTTP 500"));
 }
