@@ -23,7 +23,7 @@ pub(crate) use self::problem::without_value;
 pub use self::push::PushConfig;
 pub use self::selection::{SelectionConfig, Tier};
 pub use self::southbound::SouthboundConfig;
-pub use self::stages::RerankerConfig;
+pub use self::stages::{EmbeddingsConfig, RerankerConfig};
 pub use self::tls::TlsConfig;
 pub use self::units::{ByteSize, Span};
 use crate::ports::agent_auth::AgentAuth;

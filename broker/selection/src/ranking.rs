@@ -74,6 +74,18 @@ impl Index {
         Ok(self.judge(weights, query, &examination))
     }
 
+    /// The same with a vector of the request that was made before.
+    pub fn rank_with(
+        &self,
+        weights: &Weights,
+        query: &Query<'_>,
+        vector: Vec<f32>,
+    ) -> Result<Ranking, EmbedError> {
+        let vector = self.fitting(vector)?;
+        let examination = examine(self, weights, query.text, vector, query.eligible);
+        Ok(self.judge(weights, query, &examination))
+    }
+
     /// The features of the leading agents, before any weight of the layer.
     pub fn examine(&self, weights: &Weights, query: &Query<'_>) -> Result<Examination, EmbedError> {
         let vector = self.embed(query.text)?;

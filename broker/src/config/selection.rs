@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
-use super::stages::RerankerConfig;
+use super::stages::{EmbeddingsConfig, RerankerConfig};
 use crate::service::SelectionOptions;
 
 section! { SelectionConfig {
@@ -14,6 +14,7 @@ section! { SelectionConfig {
     questions: usize = 3,
     tier: Tier = Tier::Static,
     model: PathBuf = PathBuf::new(),
+    embeddings: EmbeddingsConfig = EmbeddingsConfig::default(),
     reranker: RerankerConfig = RerankerConfig::default(),
 }}
 
@@ -49,6 +50,6 @@ impl SelectionConfig {
             let problem = "selection.model: expected the file of the model that selection.tier = \"minilm\" needs (docs/selection.md)";
             return Some(problem.to_owned());
         }
-        self.reranker.problem()
+        self.embeddings.problem().or_else(|| self.reranker.problem())
     }
 }

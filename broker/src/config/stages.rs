@@ -65,6 +65,56 @@ impl RerankerConfig {
     }
 }
 
+section! { EmbeddingsConfig {
+    url: String = String::new(),
+    model: String = String::new(),
+    dimensions: usize = 0,
+    shorten: bool = false,
+    key_env: String = String::new(),
+    key_file: String = String::new(),
+    timeout: Span = Span::seconds(1),
+    calls_per_minute: u64 = 600,
+    tokens_per_day: u64 = 5_000_000,
+    pause: Span = Span::seconds(30),
+}}
+
+impl EmbeddingsConfig {
+    /// Whether there is one.
+    pub fn is_on(&self) -> bool {
+        !self.url.is_empty()
+    }
+
+    /// Bounds on it.
+    pub fn bounds(&self) -> Bounds {
+        Bounds {
+            timeout: self.timeout.0,
+            calls_per_minute: self.calls_per_minute,
+            tokens_per_day: self.tokens_per_day,
+            pause: self.pause.0,
+        }
+    }
+
+    /// Where its key is.
+    pub fn key(&self) -> Option<SecretRef> {
+        key(&self.key_env, &self.key_file)
+    }
+
+    /// What is wrong with a value; what is said of its key does not repeat it.
+    pub(super) fn problem(&self) -> Option<String> {
+        let most = broker_selection::remote::MAX_DIMENSIONS;
+        let problem = if self.is_on() && !(1..=most).contains(&self.dimensions) {
+            Some(format!(
+                "dimensions: expected how many numbers the model's vectors have, 1 to {most}, found {}; of longer ones an \
+                 endpoint may give the beginning (selection.embeddings.shorten)",
+                self.dimensions
+            ))
+        } else {
+            endpoint_problem(&self.url, &self.model, [&self.key_env, &self.key_file], self.timeout)
+        };
+        problem.map(|problem| format!("selection.embeddings.{problem}"))
+    }
+}
+
 fn key(env: &str, file: &str) -> Option<SecretRef> {
     if env.is_empty() {
         (!file.is_empty()).then(|| SecretRef::File(file.into()))

@@ -22,6 +22,22 @@ pub struct Judged {
     pub by: String,
 }
 
+/// Turns texts into vectors.
+#[async_trait]
+pub trait Embeddings: Send + Sync + 'static {
+    /// The model; vectors of another are not compared with these.
+    fn model(&self) -> &str;
+
+    /// Length of its vectors.
+    fn dimensions(&self) -> usize;
+
+    /// The vector of a request that waits for it.
+    async fn of_request(&self, text: String) -> Result<Vec<f32>, String>;
+
+    /// One vector a text, for which nobody waits.
+    async fn of_texts(&self, texts: &[String]) -> Result<Vec<Vec<f32>>, String>;
+}
+
 /// A server of models that speaks the protocol of `OpenAI`.
 #[async_trait]
 pub trait ModelEndpoint: Send + Sync + 'static {

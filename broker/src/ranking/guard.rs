@@ -80,13 +80,18 @@ impl Guard {
         Self { endpoint, bounds, state: Mutex::default() }
     }
 
-    /// Does something with the endpoint, unless it is left alone just now, and within the time for it.
+    /// How long somebody who waits waits for it.
+    pub(super) fn timeout(&self) -> Duration {
+        self.bounds.timeout
+    }
+
+    /// Does something with the endpoint, unless it is left alone just now, and within a time.
     pub(super) async fn within<T>(
         &self,
+        timeout: Duration,
         work: impl Future<Output = Result<T, Silence>>,
     ) -> Result<T, Silence> {
         self.enter(Instant::now())?;
-        let timeout = self.bounds.timeout;
         let late = || Silence::Failed(format!("no answer within {} ms", timeout.as_millis()));
         let done = tokio::time::timeout(timeout, work).await.unwrap_or_else(|_| Err(late()));
         match &done {

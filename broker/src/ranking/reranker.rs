@@ -80,7 +80,7 @@ impl LanguageModel {
 #[async_trait]
 impl Reranker for LanguageModel {
     async fn opinion(&self, request: &str, shown: &[Agent]) -> Result<Judged, String> {
-        let judged = self.guard.within(self.judge(request, shown)).await;
+        let judged = self.guard.within(self.guard.timeout(), self.judge(request, shown)).await;
         judged.map_err(|silence| silence.to_string())
     }
 }

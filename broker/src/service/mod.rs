@@ -291,6 +291,7 @@ impl Broker {
         tokio::spawn(agents::refresh_cards(Arc::downgrade(self)));
         tokio::spawn(agents::probe_all(Arc::downgrade(self)));
         tokio::spawn(selection::keep_what_is_learned(Arc::downgrade(self)));
+        tokio::spawn(selection::keep_vectors(Arc::downgrade(self)));
         self.resume_pushes().await?;
         self.take_up_places().await?;
         let (mut after, mut resumed) = (None, 0);

@@ -8,6 +8,7 @@ mod cards;
 mod learning;
 mod routing;
 mod stages;
+mod vectors;
 mod weighing;
 
 use std::collections::BTreeMap;
@@ -20,8 +21,10 @@ pub use self::advice::AdviceWanted;
 pub(super) use self::learning::tend as keep_what_is_learned;
 pub(super) use self::routing::{Answer, Route};
 pub use self::stages::{RerankOptions, Stages};
+pub(super) use self::vectors::tend as keep_vectors;
 pub use self::weighing::Selected;
 use super::agents::{Agent, Registry};
+use crate::ports::stages::Reranker;
 
 /// How delegates are chosen.
 #[derive(Debug, Clone, Copy)]
@@ -39,7 +42,8 @@ pub struct SelectionOptions {
 /// The ranker and what it knows.
 pub(super) struct Selection {
     options: SelectionOptions,
-    stages: Stages,
+    reranker: Option<Arc<dyn Reranker>>,
+    vectors: Option<vectors::Vectors>,
     weights: Weights,
     known: RwLock<Known>,
     learning: learning::Learning,
@@ -64,7 +68,14 @@ impl Selection {
         let index = Index::new(embedder);
         let (cards, records) = Default::default();
         let known = RwLock::new(Known { index, cards, records, version: None });
-        Self { options, stages, weights, known, learning: learning::Learning::default() }
+        Self {
+            options,
+            reranker: stages.reranker,
+            vectors: stages.embeddings.map(vectors::Vectors::new),
+            weights,
+            known,
+            learning: learning::Learning::default(),
+        }
     }
 
     fn known(&self) -> RwLockReadGuard<'_, Known> {

@@ -71,6 +71,8 @@ impl ModelEndpoint for Models {
                 tracing::debug!(reason, said, "a server of models does not take a question");
                 EndpointError::Refused(reason)
             }
+            // Some repeat the key they refuse.
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => failed(&reason, "it refuses the key"),
             _ => failed(&reason, &said),
         })
     }

@@ -51,6 +51,10 @@ fn what_is_wrong_is_named() {
         ("[southbound]\ncard_drift = \"ignore\"\n", &["line 2", "accept", "review"]),
         ("[southbound]\ncard_min_refresh = \"48h\"\n", &["card_min_refresh is 2d", "card_max_refresh, 1d"]),
         ("[southbound]\nprobe_message = \"\"\n", &["probe_message", "ping"]),
+        (
+            "[selection.embeddings]\nurl = \"http://a/v1\"\nmodel = \"m\"\ndimensions = 3072\n",
+            &["selection.embeddings.dimensions", "1 to 1024", "3072", "shorten"],
+        ),
         ("[selection.reranker]\ntop = 20\n", &["selection.reranker.top", "2 to 19", "20"]),
         ("[selection.reranker]\nweight = 0.0\n", &["selection.reranker.weight", "above 0"]),
         ("[selection.reranker]\nurl = \"llm:8000\"\n", &["selection.reranker.url", "http", "/v1"]),

@@ -9,13 +9,14 @@ use broker_core::delegation::input::NewTask;
 use broker_core::journal::{Choice, ChoiceVerdict, Considered, Excluded};
 use broker_core::selection::{self, Facts, Ineligible, Wanted};
 use broker_selection::{Query, Ranking};
-use protocol::{A2aError, ErrorKind};
+use protocol::A2aError;
 use serde::Serialize;
 
 use super::super::agents::Agent;
 use super::super::resolution::Resolved;
 use super::super::trees::TreeCell;
 use super::super::{Broker, Caller, error};
+use super::stages::Seen;
 
 /// Candidates kept with a task.
 const KEPT: usize = 5;
@@ -95,18 +96,19 @@ impl Broker {
 
     /// What may take milliseconds holds nobody up.
     async fn rank_apart(self: &Arc<Self>, sought: &Arc<Sought>) -> Result<Ranked, A2aError> {
+        let seen = self.see(&sought.text).await;
         let (broker, sought) = (Arc::clone(self), Arc::clone(sought));
         let ranked = tokio::task::spawn_blocking(move || {
             let Some(cell) = sought.tree.clone() else {
-                return broker.weigh_in(&Tree::new(sought.new.id), &sought);
+                return broker.weigh_in(&Tree::new(sought.new.id), &sought, &seen);
             };
             let tree = cell.tree.blocking_lock();
-            broker.weigh_in(&tree, &sought)
+            broker.weigh_in(&tree, &sought, &seen)
         });
         ranked.await.unwrap_or_else(|_| Err(error::internal()))
     }
 
-    fn weigh_in(&self, tree: &Tree, sought: &Sought) -> Result<Ranked, A2aError> {
+    fn weigh_in(&self, tree: &Tree, sought: &Sought, seen: &Seen) -> Result<Ranked, A2aError> {
         self.selection.follow(&self.registry);
         let known = self.selection.known();
         let mut out: BTreeSet<String> = sought.not.iter().cloned().collect();
@@ -118,9 +120,7 @@ impl Broker {
         let mut ranking = loop {
             let eligible = |name: &str| !out.contains(name);
             let query = Query { text: &sought.text, eligible: &eligible, records: &known.records };
-            let ranking = known.index.rank(&self.selection.weights, &query);
-            let ranking =
-                ranking.map_err(|failure| A2aError::new(ErrorKind::Internal, failure.to_string()))?;
+            let ranking = self.rank_by(&known, &query, seen)?;
             rounds += 1;
             let before = out.len();
             for candidate in &ranking.candidates {

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use broker::config::secret::SecretRef;
-use broker::ports::stages::{EndpointError, Judged, ModelEndpoint, Reranker};
-use broker::ranking::{Bounds, LanguageModel};
+use broker::ports::stages::{Embeddings, EndpointError, Judged, ModelEndpoint, Reranker};
+use broker::ranking::{Bounds, LanguageModel, VectorModel};
 use broker::southbound::models::Models;
 use broker_selection::Agent;
 use bytes::Bytes;
@@ -181,4 +181,32 @@ async fn a_model_is_asked_no_more_than_its_budget_allows() {
     assert!(ask(&model).await.unwrap_err().contains("600 tokens of this day"));
     tokio::time::advance(Duration::from_hours(24)).await;
     ask(&model).await.unwrap();
+}
+
+#[tokio::test]
+async fn vectors_are_fetched_by_the_batch_and_are_of_the_length_agreed() {
+    let web = Web::start(|asked: &Asked| {
+        let asked: Value = serde_json::from_str(&asked.body).unwrap();
+        let vector = |(index, _)| json!({ "index": index, "embedding": [0.0, 3.0, 4.0] });
+        let data: Vec<Value> = asked["input"].as_array().unwrap().iter().enumerate().map(vector).collect();
+        ("200 OK".to_owned(), json!({ "data": data }).to_string())
+    })
+    .await;
+    let model = |dimensions, shorten| {
+        let models = Models::new(plain_dialer(None), &web.url(), None);
+        VectorModel::new(Arc::new(models), "trades".to_owned(), (dimensions, shorten), BOUNDS)
+    };
+    let texts = ["one".to_owned(), "two".to_owned()];
+    assert_eq!(model(3, true).of_texts(&texts).await.unwrap(), [[0.0, 0.6, 0.8], [0.0, 0.6, 0.8]]);
+    assert_eq!(model(3, false).of_request("one".to_owned()).await.unwrap(), [0.0, 0.6, 0.8]);
+    let other = model(2, false).of_request("one".to_owned()).await.unwrap_err();
+    assert!(other.contains("expected vectors of 2 numbers, found 3"), "{other}");
+    let bodies: Vec<Value> =
+        web.asked().iter().map(|asked| serde_json::from_str(&asked.body).unwrap()).collect();
+    assert_eq!(bodies[0], json!({ "model": "trades", "input": ["one", "two"], "dimensions": 3 }));
+    assert_eq!(bodies[1], json!({ "model": "trades", "input": ["one"] }));
+    assert!(
+        web.asked()[0].head.starts_with("POST /embeddings ")
+            && web.asked()[0].header("authorization").is_none()
+    );
 }
