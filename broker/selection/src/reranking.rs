@@ -93,7 +93,9 @@ impl Opinion {
         if !(sum.is_finite() && sum > 0.0) {
             return None;
         }
-        weights.iter_mut().for_each(|weight| *weight /= sum);
+        for weight in &mut weights {
+            *weight /= sum;
+        }
         let none = weights.pop()?;
         Some(Self { shares: weights, none })
     }

@@ -99,9 +99,9 @@ fn weights(told: &[Alternative], shown: usize) -> Vec<f32> {
     let unnamed = weights.iter().filter(|weight| **weight <= 0.0).count().max(1) as f32;
     let untold = ((1.0 - total).max(0.0) / unnamed).min(least);
     if least.is_finite() {
-        weights
-            .iter_mut()
-            .for_each(|weight| *weight = if *weight > 0.0 { *weight } else { untold }.max(FLOOR));
+        for weight in &mut weights {
+            *weight = if *weight > 0.0 { *weight } else { untold }.max(FLOOR);
+        }
     }
     weights
 }
