@@ -138,7 +138,9 @@ impl Vectors {
         let vectors = match self.fetch(texts).await {
             Ok(vectors) => vectors,
             Err(reason) => {
-                lessons.into_iter().for_each(|lesson| self.note(lesson));
+                for lesson in lessons {
+                    self.note(lesson);
+                }
                 return Err(reason);
             }
         };
