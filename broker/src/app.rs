@@ -7,19 +7,22 @@ use std::time::SystemTime;
 use broker_core::{TaskId, Timestamp};
 use tokio::net::TcpListener;
 
+use crate::config::secret::SecretRef;
 use crate::config::{Config, ConfigError};
 use crate::northbound::{Server, listen};
 use crate::open_files;
 use crate::ports::clock::Clock;
 use crate::ports::fetch::Fetch;
+use crate::ports::stages::{ModelEndpoint, Reranker};
 use crate::ports::store::Store;
 use crate::ports::traces::Traces;
-use crate::ranking;
-use crate::service::{Broker, KeepFinished, Parts, Settings};
+use crate::ranking::{self, LanguageModel, VectorModel};
+use crate::service::{Broker, KeepFinished, Parts, Settings, Stages};
 use crate::southbound::client::A2aClient;
 use crate::southbound::connector::{Resolve, SystemResolver};
 use crate::southbound::dialer::Dialer;
 use crate::southbound::discovery::CardFetcher;
+use crate::southbound::models::Models;
 use crate::southbound::otlp::Otlp;
 use crate::southbound::tls;
 use crate::southbound::webhook::Webhooks;
@@ -105,6 +108,7 @@ impl App {
         let parts = Parts {
             store: Arc::new(store),
             notifier: Arc::new(Webhooks::new(Arc::clone(&dialer), config.push.timeout.0)),
+            stages: stages(&config, &dialer).map_err(AppError::Start)?,
             downstream: Arc::new(A2aClient::new(dialer, config.southbound.client_options())),
             discovery: Arc::new(CardFetcher::new(Arc::clone(&web))),
             fetch: web,
@@ -162,6 +166,27 @@ impl App {
         self.broker.close().await;
         Ok(())
     }
+}
+
+/// The models behind endpoints that the configuration names.
+fn stages(config: &Config, dialer: &Arc<Dialer>) -> Result<Stages, String> {
+    let endpoint = |url: &str, key: Option<SecretRef>| -> Arc<dyn ModelEndpoint> {
+        Arc::new(Models::new(Arc::clone(dialer), url, key))
+    };
+    let asked = &config.selection.reranker;
+    let reranker = asked.is_on().then(|| {
+        let endpoint = endpoint(&asked.url, asked.key());
+        Arc::new(LanguageModel::new(endpoint, asked.model.clone(), asked.bounds())) as Arc<dyn Reranker>
+    });
+    let asked = &config.selection.embeddings;
+    if !asked.is_on() {
+        return Ok(Stages { reranker, embeddings: None });
+    }
+    let length = (asked.dimensions, asked.shorten);
+    let endpoint = endpoint(&asked.url, asked.key());
+    let vectors = VectorModel::new(endpoint, asked.model.clone(), length, asked.bounds());
+    let weights = ranking::weights_of_models().map_err(|damage| damage.to_string())?;
+    Ok(Stages { reranker, embeddings: Some((Arc::new(vectors), weights)) })
 }
 
 /// Opens the store of a data directory that no broker has open.

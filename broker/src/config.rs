@@ -23,6 +23,7 @@ pub(crate) use self::problem::without_value;
 pub use self::push::PushConfig;
 pub use self::selection::{SelectionConfig, Tier};
 pub use self::southbound::SouthboundConfig;
+pub use self::stages::{EmbeddingsConfig, RerankerConfig};
 pub use self::tls::TlsConfig;
 pub use self::traces::TracesConfig;
 pub use self::units::{ByteSize, Span};
@@ -94,6 +95,7 @@ macro_rules! section {
 mod push;
 mod selection;
 mod southbound;
+mod stages;
 mod traces;
 
 section! { ServerConfig {

@@ -41,12 +41,20 @@ pub struct Reply {
     pub status: u16,
     /// Further header lines, each with its line end.
     pub headers: String,
+    /// What it says.
+    pub body: String,
 }
 
 impl Reply {
     /// A status and nothing else.
     pub fn of(status: u16) -> Self {
-        Self { status, headers: String::new() }
+        Self { status, ..Self::default() }
+    }
+
+    /// A document.
+    pub fn json(body: &Value) -> Self {
+        let headers = "content-type: application/json\r\n".to_owned();
+        Self { status: 200, headers, body: body.to_string() }
     }
 }
 
@@ -152,7 +160,9 @@ async fn serve(mut socket: TcpStream, behaviour: Behaviour, all: watch::Sender<V
         if reply.status == 0 {
             std::future::pending::<()>().await;
         }
-        let answer = format!("HTTP/1.1 {} -\r\n{}content-length: 0\r\n\r\n", reply.status, reply.headers);
+        let Reply { status, headers, body } = reply;
+        let length = body.len();
+        let answer = format!("HTTP/1.1 {status} -\r\n{headers}content-length: {length}\r\n\r\n{body}");
         if socket.write_all(answer.as_bytes()).await.is_err() {
             return;
         }

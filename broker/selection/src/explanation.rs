@@ -17,8 +17,11 @@ impl Ranking {
             100.0 * self.in_scope,
             self.tier
         );
-        for (place, candidate) in (1..).zip(self.candidates.iter().take(candidates)) {
+        for stage in &self.stages {
             // Writing to a string cannot fail.
+            let _ = writeln!(text, "{stage}");
+        }
+        for (place, candidate) in (1..).zip(self.candidates.iter().take(candidates)) {
             let _ = writeln!(text, "{place}. {}", candidate.explain());
         }
         text
@@ -41,6 +44,13 @@ impl Candidate {
         });
         let parts = parts.collect::<Vec<_>>().join(", ");
         let terms = if self.terms.is_empty() { "no words".to_owned() } else { self.terms.join(", ") };
-        format!("{} {:.1} %: {parts}; matching {terms}", self.agent, 100.0 * self.probability)
+        let heard = self.heard.map_or_else(String::new, |heard| {
+            format!(
+                " ({:.1} % by its card and past, {:.1} % by the reranker)",
+                100.0 * heard.embedded,
+                100.0 * heard.opinion
+            )
+        });
+        format!("{} {:.1} %{heard}: {parts}; matching {terms}", self.agent, 100.0 * self.probability)
     }
 }

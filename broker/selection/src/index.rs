@@ -59,7 +59,17 @@ impl Index {
 
     /// Adds an agent, or replaces the one of that id; what was learned of it stays.
     pub fn put(&mut self, agent: &Agent) -> Result<(), EmbedError> {
-        let entry = Entry::new(agent, self.embedder.as_ref())?;
+        let embedder = Arc::clone(&self.embedder);
+        self.put_with(agent, &mut |text| embedder.embed(text))
+    }
+
+    /// The same with vectors that were made before, one for each of the texts of [`remote::texts_of`](crate::remote::texts_of).
+    pub fn put_with(
+        &mut self,
+        agent: &Agent,
+        embed: &mut dyn FnMut(&str) -> Result<Vec<f32>, EmbedError>,
+    ) -> Result<(), EmbedError> {
+        let entry = Entry::new(agent, &mut |text| self.fitting(embed(text)?))?;
         self.remove(&agent.id);
         let slot = self.free.pop().unwrap_or_else(|| {
             self.entries.push(None);
@@ -139,7 +149,11 @@ impl Index {
 
     /// The vector of a text, as this index compares them.
     pub fn embed(&self, text: &str) -> Result<Vec<f32>, EmbedError> {
-        let vector = self.embedder.embed(text)?;
+        self.fitting(self.embedder.embed(text)?)
+    }
+
+    /// A vector, if it is one of those compared here.
+    pub(crate) fn fitting(&self, vector: Vec<f32>) -> Result<Vec<f32>, EmbedError> {
         let (given, expected) = (vector.len(), self.embedder.dimensions());
         if given != expected {
             return Err(EmbedError::Dimensions { model: self.embedder.tier().to_owned(), given, expected });

@@ -18,6 +18,8 @@ pub mod lint;
 mod outcomes;
 mod ranking;
 mod record;
+pub mod remote;
+pub mod reranking;
 mod rivals;
 pub mod text;
 

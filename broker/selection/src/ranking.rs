@@ -10,6 +10,7 @@ use crate::features::{Examination, NAMES, examine};
 use crate::index::Index;
 use crate::layer::{Weights, softmax};
 use crate::record::Record;
+use crate::reranking::Heard;
 
 /// What is asked.
 pub struct Query<'a> {
@@ -32,6 +33,9 @@ pub struct Ranking {
     pub in_scope: f32,
     /// The tier that ranked.
     pub tier: String,
+    /// What further stages said, or why they did not.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stages: Vec<String>,
 }
 
 /// One candidate.
@@ -47,6 +51,9 @@ pub struct Candidate {
     pub contributions: Vec<Contribution>,
     /// The request's words found on its card, the rarest first.
     pub terms: Vec<String>,
+    /// What its share was fused from, where there was an opinion on it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heard: Option<Heard>,
 }
 
 /// One part of a score.
@@ -64,6 +71,18 @@ impl Index {
     /// Ranks all eligible agents.
     pub fn rank(&self, weights: &Weights, query: &Query<'_>) -> Result<Ranking, EmbedError> {
         let examination = self.examine(weights, query)?;
+        Ok(self.judge(weights, query, &examination))
+    }
+
+    /// The same with a vector of the request that was made before.
+    pub fn rank_with(
+        &self,
+        weights: &Weights,
+        query: &Query<'_>,
+        vector: Vec<f32>,
+    ) -> Result<Ranking, EmbedError> {
+        let vector = self.fitting(vector)?;
+        let examination = examine(self, weights, query.text, vector, query.eligible);
         Ok(self.judge(weights, query, &examination))
     }
 
@@ -101,7 +120,8 @@ impl Index {
                 });
                 let terms = self.lexical.matching(&examination.wanted, examined.slot);
                 let terms = terms.into_iter().map(|(word, _)| word.to_owned()).collect();
-                Candidate { agent: examined.id.clone(), score, probability: 0.0, contributions, terms }
+                let (agent, probability, heard) = (examined.id.clone(), 0.0, None);
+                Candidate { agent, score, probability, contributions, terms, heard }
             })
             .collect();
         candidates.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.agent.cmp(&b.agent)));
@@ -114,6 +134,6 @@ impl Index {
         } else {
             probabilities(weights, &confidence_signals(weights, examination))
         };
-        Ranking { candidates, confidence, in_scope, tier: self.tier().to_owned() }
+        Ranking { candidates, confidence, in_scope, tier: self.tier().to_owned(), stages: Vec::new() }
     }
 }

@@ -211,6 +211,9 @@ pub(super) fn selected(selected: &Value, explain: bool) -> String {
         let probability = 100.0 * number(one, "probability");
         format!("  {:<24} {probability:>5.1} %  {}", text(one, "agent"), text(one, "description"))
     }));
+    if !explain {
+        lines.extend(list("stages").iter().filter_map(Value::as_str).map(|stage| format!("  {stage}")));
+    }
     lines.extend(
         list("excluded").iter().map(|one| format!("  not {}: {}", text(one, "agent"), text(one, "reason"))),
     );

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
+use super::stages::{EmbeddingsConfig, RerankerConfig};
 use crate::service::SelectionOptions;
 
 section! { SelectionConfig {
@@ -13,6 +14,8 @@ section! { SelectionConfig {
     questions: usize = 3,
     tier: Tier = Tier::Static,
     model: PathBuf = PathBuf::new(),
+    embeddings: EmbeddingsConfig = EmbeddingsConfig::default(),
+    reranker: RerankerConfig = RerankerConfig::default(),
 }}
 
 /// What turns texts into vectors.
@@ -28,7 +31,12 @@ pub enum Tier {
 impl SelectionConfig {
     /// As the service has it.
     pub fn options(&self) -> SelectionOptions {
-        SelectionOptions { threshold: self.threshold, scope: self.scope, questions: self.questions }
+        SelectionOptions {
+            threshold: self.threshold,
+            scope: self.scope,
+            questions: self.questions,
+            rerank: self.reranker.options(),
+        }
     }
 
     /// What is wrong with a value.
@@ -38,9 +46,10 @@ impl SelectionConfig {
                 return Some(format!("selection.{key}: expected a number from 0 to 1, found {value}"));
             }
         }
-        (self.tier == Tier::Minilm && self.model.as_os_str().is_empty()).then(|| {
-            "selection.model: expected the file of the model that selection.tier = \"minilm\" needs (docs/selection.md)"
-                .to_owned()
-        })
+        if self.tier == Tier::Minilm && self.model.as_os_str().is_empty() {
+            let problem = "selection.model: expected the file of the model that selection.tier = \"minilm\" needs (docs/selection.md)";
+            return Some(problem.to_owned());
+        }
+        self.embeddings.problem().or_else(|| self.reranker.problem())
     }
 }

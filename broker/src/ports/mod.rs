@@ -5,5 +5,6 @@ pub mod clock;
 pub mod downstream;
 pub mod fetch;
 pub mod notifier;
+pub mod stages;
 pub mod store;
 pub mod traces;

@@ -1,10 +1,17 @@
-//! What turns texts into vectors for choosing delegates: the table that is part of the program, or a model named in the
-//! configuration.
+//! What choosing delegates runs on: the table that is part of the program or a model file, which turn texts into vectors;
+//! and models behind endpoints, within bounds.
+
+mod embeddings;
+mod guard;
+mod reranker;
 
 use std::sync::Arc;
 
-use broker_selection::{Embedder, MiniLm, Table, Weights};
+use broker_selection::{Embedder, MiniLm, Table, Weights, WeightsError};
 
+pub use self::embeddings::VectorModel;
+pub use self::guard::Bounds;
+pub use self::reranker::LanguageModel;
 use crate::config::{SelectionConfig, Tier};
 
 /// The embedder the configuration asks for, and the weights that go with it.
@@ -24,4 +31,9 @@ pub fn of(config: &SelectionConfig) -> Result<(Arc<dyn Embedder>, Weights), Stri
     };
     let weights = Weights::shipped(embedder.tier()).map_err(|damage| damage.to_string())?;
     Ok((embedder, weights))
+}
+
+/// The ranker's weights for the vectors of a sentence model of which there are no labelled runs: those of the quality tier.
+pub fn weights_of_models() -> Result<Weights, WeightsError> {
+    Weights::shipped("minilm")
 }

@@ -76,7 +76,7 @@ use self::push::hooks::Hooks;
 pub use self::push::{DeadLetter, PushOptions};
 pub use self::retention::{Retention, Swept};
 use self::selection::Selection;
-pub use self::selection::{AdviceWanted, Selected, SelectionOptions};
+pub use self::selection::{AdviceWanted, RerankOptions, Selected, SelectionOptions, Stages};
 pub use self::send::ServiceParameters;
 pub use self::signing_keys::{KeyOptions, KeyView};
 pub use self::stream::{StreamItem, TaskStream};
@@ -128,6 +128,8 @@ pub struct Parts {
     pub weights: Weights,
     /// Where spans go, if anywhere.
     pub traces: Option<Arc<dyn Traces>>,
+    /// Models behind endpoints that help to choose.
+    pub stages: Stages,
 }
 
 /// How the broker behaves.
@@ -237,7 +239,8 @@ pub struct Broker {
 impl Broker {
     /// A broker over its parts; [`Self::resume`] takes up what was under way.
     pub fn new(parts: Parts, settings: Settings) -> Arc<Self> {
-        let Parts { store, downstream, discovery, fetch, notifier, clock, embedder, weights, traces } = parts;
+        let Parts { store, downstream, discovery, fetch, notifier, clock, embedder, weights, stages, traces } =
+            parts;
         let issuer = |settings| Issuer::new(settings, Arc::clone(&fetch), Arc::clone(&clock));
         Arc::new(Self {
             trees: Trees::new(Arc::clone(&store), settings.keep_finished),
@@ -272,7 +275,7 @@ impl Broker {
             taken_up: TakenUp::default(),
             outbox: Outbox::new(settings.push, notifier),
             hooks: Hooks::default(),
-            selection: Selection::new(settings.selection, embedder, weights),
+            selection: Selection::new(settings.selection, (embedder, weights), stages),
             checks: Checks::new(settings.acceptance),
             metrics: Metrics::new(),
             traces,
@@ -300,6 +303,7 @@ impl Broker {
         tokio::spawn(agents::refresh_cards(Arc::downgrade(self)));
         tokio::spawn(agents::probe_all(Arc::downgrade(self)));
         tokio::spawn(selection::keep_what_is_learned(Arc::downgrade(self)));
+        tokio::spawn(selection::keep_vectors(Arc::downgrade(self)));
         self.resume_pushes().await?;
         self.take_up_places().await?;
         let (mut after, mut resumed) = (None, 0);

@@ -7,6 +7,8 @@ mod advice;
 mod cards;
 mod learning;
 mod routing;
+mod stages;
+mod vectors;
 mod weighing;
 
 use std::collections::BTreeMap;
@@ -18,8 +20,11 @@ use bytes::Bytes;
 pub use self::advice::AdviceWanted;
 pub(super) use self::learning::tend as keep_what_is_learned;
 pub(super) use self::routing::{Answer, Route};
+pub use self::stages::{RerankOptions, Stages};
+pub(super) use self::vectors::tend as keep_vectors;
 pub use self::weighing::Selected;
 use super::agents::{Agent, Registry};
+use crate::ports::stages::Reranker;
 
 /// How delegates are chosen.
 #[derive(Debug, Clone, Copy)]
@@ -30,11 +35,15 @@ pub struct SelectionOptions {
     pub scope: f32,
     /// How often a caller is asked about one task.
     pub questions: usize,
+    /// How far the reranker is listened to, if there is one.
+    pub rerank: RerankOptions,
 }
 
 /// The ranker and what it knows.
 pub(super) struct Selection {
     options: SelectionOptions,
+    reranker: Option<Arc<dyn Reranker>>,
+    vectors: Option<vectors::Vectors>,
     weights: Weights,
     known: RwLock<Known>,
     learning: learning::Learning,
@@ -51,11 +60,22 @@ struct Known {
 }
 
 impl Selection {
-    pub(super) fn new(options: SelectionOptions, embedder: Arc<dyn Embedder>, weights: Weights) -> Self {
+    pub(super) fn new(
+        options: SelectionOptions,
+        (embedder, weights): (Arc<dyn Embedder>, Weights),
+        stages: Stages,
+    ) -> Self {
         let index = Index::new(embedder);
         let (cards, records) = Default::default();
         let known = RwLock::new(Known { index, cards, records, version: None });
-        Self { options, weights, known, learning: learning::Learning::default() }
+        Self {
+            options,
+            reranker: stages.reranker,
+            vectors: stages.embeddings.map(vectors::Vectors::new),
+            weights,
+            known,
+            learning: learning::Learning::default(),
+        }
     }
 
     fn known(&self) -> RwLockReadGuard<'_, Known> {

@@ -165,7 +165,7 @@ fn error_code(answer: &Value) -> String {
     if is_code { format!(": {code}") } else { String::new() }
 }
 
-fn bearer(secret: &Secret) -> Result<HeaderValue, String> {
+pub(super) fn bearer(secret: &Secret) -> Result<HeaderValue, String> {
     value(&format!("Bearer {}", secret.expose()))
 }
 

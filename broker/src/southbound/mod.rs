@@ -9,6 +9,7 @@ pub mod dialer;
 pub mod discovery;
 mod failure;
 mod grpc;
+pub mod models;
 pub mod otlp;
 mod retry_after;
 mod stream;

@@ -51,6 +51,14 @@ fn what_is_wrong_is_named() {
         ("[southbound]\ncard_drift = \"ignore\"\n", &["line 2", "accept", "review"]),
         ("[southbound]\ncard_min_refresh = \"48h\"\n", &["card_min_refresh is 2d", "card_max_refresh, 1d"]),
         ("[southbound]\nprobe_message = \"\"\n", &["probe_message", "ping"]),
+        (
+            "[selection.embeddings]\nurl = \"http://a/v1\"\nmodel = \"m\"\ndimensions = 3072\n",
+            &["selection.embeddings.dimensions", "1 to 1024", "3072", "shorten"],
+        ),
+        ("[selection.reranker]\ntop = 20\n", &["selection.reranker.top", "2 to 19", "20"]),
+        ("[selection.reranker]\nweight = 0.0\n", &["selection.reranker.weight", "above 0"]),
+        ("[selection.reranker]\nurl = \"llm:8000\"\n", &["selection.reranker.url", "http", "/v1"]),
+        ("[selection.reranker]\nurl = \"http://a/v1\"\n", &["selection.reranker.model", "endpoint"]),
         ("[server]\nlisten = \"0.0.0.0:8420\"\n", &["principals", "allow_open_anywhere", "127.0.0.1"]),
         ("[[agents]]\nname = \"Bad Name\"\nurl = \"x\"\n", &["agents.name", "[a-z0-9]"]),
         ("[[agents]]\nname = \"tasks\"\nurl = \"x\"\n", &["path segments"]),
@@ -193,4 +201,16 @@ fn secrets_are_not_printed() {
     let hash = "ab".repeat(32);
     let config = load(&format!("[[principals]]\nname = \"a\"\nkey_sha256 = \"{hash}\"\n"), &[]).unwrap();
     assert!(!config.to_toml().contains(&hash));
+}
+
+#[test]
+fn the_key_of_a_model_is_named_and_never_repeated() {
+    let stage = "[selection.reranker]\nurl = \"http://127.0.0.1:8000/v1\"\nmodel = \"m\"\n";
+    let config = load(stage, &[("BAILIWICK_SELECTION_RERANKER_KEY_ENV", "MODEL_KEY")]).unwrap();
+    assert_eq!(config.selection.reranker.key().unwrap().to_string(), "the variable MODEL_KEY");
+    assert_eq!(config.selection.reranker.model, "m");
+    let problem = load(&format!("{stage}key_env = \"sk-verysecret\"\n"), &[]).unwrap_err();
+    assert!(problem.contains("key_env") && !problem.contains("verysecret"), "{problem}");
+    let both = load(&format!("{stage}key_env = \"A\"\nkey_file = \"b\"\n"), &[]).unwrap_err();
+    assert!(both.contains("found both"), "{both}");
 }

@@ -19,6 +19,9 @@ pub struct Choice {
     pub excluded: Vec<Excluded>,
     /// How many agents there were.
     pub considered: u32,
+    /// What further stages of weighing said, or why they did not.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stages: Vec<String>,
 }
 
 /// What comes of weighing.

@@ -75,8 +75,8 @@ pub(crate) fn candidate(agent: &str) -> Candidate {
 
 /// What came of weighing, without anybody weighed.
 pub(crate) fn choice(verdict: ChoiceVerdict) -> Choice {
-    let (candidates, excluded) = Default::default();
-    Choice { verdict, confidence: 0.5, threshold: 0.8, candidates, excluded, considered: 2 }
+    let (candidates, excluded, stages) = Default::default();
+    Choice { verdict, confidence: 0.5, threshold: 0.8, candidates, excluded, considered: 2, stages }
 }
 
 /// What is accepted where a test has something accepted.

@@ -2,7 +2,7 @@
 //! given before, and their mean, the prototype.
 
 use crate::agent::Agent;
-use crate::embedding::{EmbedError, Embedder, Quantised, normalise};
+use crate::embedding::{EmbedError, Quantised, normalise};
 use crate::outcomes::Learned;
 
 /// How much a skill's own text counts in the prototype, where name and description of the agent count one.
@@ -27,16 +27,21 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
-    pub(crate) fn new(agent: &Agent, embedder: &dyn Embedder) -> Result<Self, EmbedError> {
-        let vector = |text: &str| Ok(Quantised::new(&embedder.embed(text)?));
+    /// An agent's entry, with the vectors of its texts as they are made.
+    pub(crate) fn new(
+        agent: &Agent,
+        embed: &mut dyn FnMut(&str) -> Result<Vec<f32>, EmbedError>,
+    ) -> Result<Self, EmbedError> {
+        let mut vector = |text: &str| Ok(Quantised::new(&embed(text)?));
         let card = vector(&format!("{}. {}", agent.name, agent.description))?;
-        let skills = agent.skills.iter().filter(|skill| !skill.description.trim().is_empty());
-        let skills = skills.map(|skill| vector(&format!("{}. {}", skill.name, skill.description)));
+        let described = agent.skills.iter().filter(|skill| !skill.description.trim().is_empty());
+        let skills = described.map(|skill| vector(&format!("{}. {}", skill.name, skill.description)));
+        let skills = skills.collect::<Result<_, EmbedError>>()?;
         let examples = agent.examples().take(MAX_EXAMPLES).map(vector);
         Ok(Self {
             id: agent.id.clone(),
             card,
-            skills: skills.collect::<Result<_, EmbedError>>()?,
+            skills,
             examples: examples.collect::<Result<_, EmbedError>>()?,
             learned: Learned::default(),
             prototype: Vec::new(),

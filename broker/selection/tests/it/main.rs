@@ -16,4 +16,6 @@ mod measures;
 mod parts;
 #[cfg(feature = "minilm")]
 mod quality;
+mod remote;
+mod reranking;
 mod shared_data;

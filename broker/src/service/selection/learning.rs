@@ -13,6 +13,7 @@ use protocol::TaskState;
 use serde::{Deserialize, Serialize};
 
 use super::super::{Broker, error};
+use super::vectors::Lesson;
 use super::{Selection, cards};
 
 /// The document of what was learned.
@@ -86,6 +87,11 @@ impl Selection {
         if noted.is_empty() {
             return None;
         }
+        if let Some(vectors) = &self.vectors {
+            for Noted { agent, text, kind, .. } in &noted {
+                vectors.note(Lesson { agent: agent.clone(), text: text.clone(), kind: *kind });
+            }
+        }
         // A model takes its time over a text; nobody who chooses waits for it.
         let known = self.known();
         let vectors: Vec<_> = noted.iter().map(|noted| known.index.embed(&noted.text)).collect();
@@ -135,6 +141,7 @@ impl Learning {
 impl Broker {
     /// Brings back what was learned. Call once, before anything is chosen.
     pub async fn load_learned(&self) -> Result<(), protocol::A2aError> {
+        self.load_learned_vectors().await?;
         let stored = self.store.document(DOCUMENT).await.map_err(|failure| error::store(&failure))?;
         let Some(stored) = stored else { return Ok(()) };
         let document =

@@ -8,14 +8,15 @@ use broker_core::Tree;
 use broker_core::delegation::input::NewTask;
 use broker_core::journal::{Choice, ChoiceVerdict, Considered, Excluded};
 use broker_core::selection::{self, Facts, Ineligible, Wanted};
-use broker_selection::{Candidate, Query, Ranking};
-use protocol::{A2aError, ErrorKind};
+use broker_selection::{Query, Ranking};
+use protocol::A2aError;
 use serde::Serialize;
 
 use super::super::agents::Agent;
 use super::super::resolution::Resolved;
 use super::super::trees::TreeCell;
 use super::super::{Broker, Caller, error};
+use super::stages::Seen;
 
 /// Candidates kept with a task.
 const KEPT: usize = 5;
@@ -52,6 +53,14 @@ pub(in crate::service) struct Weighed {
     pub(in crate::service) refused: Option<Arc<Agent>>,
 }
 
+/// Those that may have a task, in order.
+struct Ranked {
+    ranking: Ranking,
+    excluded: Vec<Excluded>,
+    refused: Option<Arc<Agent>>,
+    considered: u32,
+}
+
 /// An answer to somebody who asks whom a request is for.
 #[derive(Debug, Serialize)]
 pub struct Selected {
@@ -74,20 +83,32 @@ impl Broker {
         self.weigh_apart(sought).await.map(|(weighed, _)| weighed)
     }
 
-    /// What may take milliseconds holds nobody up.
+    /// Ranks and judges, then has the first few looked at again where there is somebody to do so; nothing is locked
+    /// meanwhile.
     async fn weigh_apart(self: &Arc<Self>, sought: Sought) -> Result<(Weighed, Ranking), A2aError> {
-        let broker = Arc::clone(self);
-        let weighed = tokio::task::spawn_blocking(move || {
-            let Some(cell) = sought.tree.clone() else {
-                return broker.weigh_in(&Tree::new(sought.new.id), &sought);
-            };
-            let tree = cell.tree.blocking_lock();
-            broker.weigh_in(&tree, &sought)
-        });
-        weighed.await.unwrap_or_else(|_| Err(error::internal()))
+        let sought = Arc::new(sought);
+        let Ranked { mut ranking, excluded, refused, considered } = self.rank_apart(&sought).await?;
+        self.rerank(&mut ranking, &sought.text).await;
+        let first = ranking.candidates.first().and_then(|candidate| self.registry.get(&candidate.agent));
+        let choice = self.conclude(&ranking, excluded, considered);
+        Ok((Weighed { choice, first, refused }, ranking))
     }
 
-    fn weigh_in(&self, tree: &Tree, sought: &Sought) -> Result<(Weighed, Ranking), A2aError> {
+    /// What may take milliseconds holds nobody up.
+    async fn rank_apart(self: &Arc<Self>, sought: &Arc<Sought>) -> Result<Ranked, A2aError> {
+        let seen = self.see(&sought.text).await;
+        let (broker, sought) = (Arc::clone(self), Arc::clone(sought));
+        let ranked = tokio::task::spawn_blocking(move || {
+            let Some(cell) = sought.tree.clone() else {
+                return broker.weigh_in(&Tree::new(sought.new.id), &sought, &seen);
+            };
+            let tree = cell.tree.blocking_lock();
+            broker.weigh_in(&tree, &sought, &seen)
+        });
+        ranked.await.unwrap_or_else(|_| Err(error::internal()))
+    }
+
+    fn weigh_in(&self, tree: &Tree, sought: &Sought, seen: &Seen) -> Result<Ranked, A2aError> {
         self.selection.follow(&self.registry);
         let known = self.selection.known();
         let mut out: BTreeSet<String> = sought.not.iter().cloned().collect();
@@ -96,12 +117,10 @@ impl Broker {
             excluded.push(Excluded { agent: agent.name.clone(), reason: Ineligible::NoCard.to_string() });
         }
         let mut rounds = 0;
-        let ranking = loop {
+        let mut ranking = loop {
             let eligible = |name: &str| !out.contains(name);
             let query = Query { text: &sought.text, eligible: &eligible, records: &known.records };
-            let ranking = known.index.rank(&self.selection.weights, &query);
-            let ranking =
-                ranking.map_err(|failure| A2aError::new(ErrorKind::Internal, failure.to_string()))?;
+            let ranking = self.rank_by(&known, &query, seen)?;
             rounds += 1;
             let before = out.len();
             for candidate in &ranking.candidates {
@@ -123,30 +142,21 @@ impl Broker {
         };
         let considered = u32::try_from(known.index.len()).unwrap_or(u32::MAX);
         drop(known);
-        let left: Vec<&Candidate> =
-            ranking.candidates.iter().filter(|candidate| !out.contains(&candidate.agent)).collect();
-        let first = left.first().and_then(|candidate| self.registry.get(&candidate.agent));
-        let choice = self.conclude(&ranking, &left, excluded, considered);
-        Ok((Weighed { choice, first, refused }, ranking))
+        ranking.candidates.retain(|candidate| !out.contains(&candidate.agent));
+        Ok(Ranked { ranking, excluded, refused, considered })
     }
 
-    /// What follows from a ranking, of which these are left that may have the task.
-    fn conclude(
-        &self,
-        ranking: &Ranking,
-        left: &[&Candidate],
-        mut excluded: Vec<Excluded>,
-        considered: u32,
-    ) -> Choice {
+    /// What follows from a ranking of those that may have the task.
+    fn conclude(&self, ranking: &Ranking, mut excluded: Vec<Excluded>, considered: u32) -> Choice {
         let options = self.selection.options;
-        let verdict = match left.len() {
+        let verdict = match ranking.candidates.len() {
             1 => ChoiceVerdict::Only,
             _ if ranking.in_scope < options.scope => ChoiceVerdict::OutOfScope,
             _ if ranking.confidence < options.threshold => ChoiceVerdict::Unsure,
             _ => ChoiceVerdict::Confident,
         };
         excluded.truncate(KEPT_EXCLUDED);
-        let candidates = left.iter().take(KEPT).map(|candidate| Considered {
+        let candidates = ranking.candidates.iter().take(KEPT).map(|candidate| Considered {
             agent: candidate.agent.clone(),
             description: self.description_of(&candidate.agent),
             probability: rounded(candidate.probability),
@@ -159,6 +169,7 @@ impl Broker {
             candidates: candidates.collect(),
             excluded,
             considered,
+            stages: ranking.stages.clone(),
         }
     }
 

@@ -203,6 +203,7 @@ impl World {
             discovery: Arc::new(CardFetcher::new(Arc::clone(&web) as Arc<dyn Fetch>)),
             fetch: Arc::clone(&web) as Arc<dyn Fetch>,
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
+            stages: broker::service::Stages::default(),
             embedder: crate::embedder(),
             weights: broker_selection::Weights::shipped("static").unwrap(),
             traces: None,

@@ -242,6 +242,7 @@ impl World {
             fetch: Arc::new(NoWeb),
             notifier: Arc::clone(&self.receivers) as Arc<dyn Notifier>,
             clock: Arc::new(WallClock),
+            stages: broker::service::Stages::default(),
             embedder: crate::embedder(),
             weights: broker_selection::Weights::shipped("static").unwrap(),
             traces: None,

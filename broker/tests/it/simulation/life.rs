@@ -133,6 +133,7 @@ async fn start(world: &Arc<World>) -> Option<Arc<Broker>> {
         fetch: Arc::<Network>::clone(&network),
         notifier: network,
         clock: Arc::new(SimClock(Arc::clone(world))),
+        stages: broker::service::Stages::default(),
         embedder: crate::embedder(),
         weights: broker_selection::Weights::shipped("static").unwrap(),
         traces: None,

@@ -3,6 +3,7 @@
 mod addresses;
 mod answers;
 mod credentials;
+mod models;
 mod tls;
 mod web;
 mod webhooks;

@@ -1,7 +1,7 @@
 //! Messages to `/` that name no agent: whom they go to, when the caller is asked, what is refused, and how much of that a
 //! reader of the task can see.
 
-use conformance_tests::{Agent, Broker, until, wire};
+use conformance_tests::{Agent, Broker, Posted, Receiver, Reply, until, wire};
 use serde_json::{Value, json};
 
 const EXTENSION: &str = "/metadata/urn:bailiwick:ext:delegation:v1";
@@ -219,4 +219,91 @@ async fn a_pick_that_fails_its_checks_gives_way_to_the_next_and_the_task_tells_a
         selected["explanation"].as_str().unwrap().contains("verification_failures")
     })
     .await;
+}
+
+/// A model that is for one agent, whatever it is asked, and says so as the protocol of `OpenAI` has it.
+fn is_for(agent: &'static str) -> impl FnMut(&Posted) -> Reply + Send + 'static {
+    move |asked| {
+        let given = asked.json["messages"][1]["content"].as_str().unwrap();
+        let given: Value = serde_json::from_str(given).unwrap();
+        let agents = given["agents"].as_array().unwrap();
+        let label =
+            &agents.iter().find(|one| one["name"].as_str().unwrap().contains(agent)).unwrap()["label"];
+        let position = json!({ "token": label, "top_logprobs": [{ "token": label, "logprob": -0.001 }] });
+        let choice = json!({ "message": { "content": label }, "logprobs": { "content": [position] } });
+        Reply::json(&json!({ "choices": [choice] }))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_model_is_heard_on_whom_a_message_is_for_and_done_without_where_it_fails() {
+    let model = Receiver::answering(is_for("charts")).await;
+    let config = format!(
+        "[selection]\nthreshold = 0.3\nscope = 0.05\n[selection.reranker]\nurl = \"{}\"\nmodel = \"tiny\"\nweight = 1.0\n",
+        model.url("/v1")
+    );
+    let fleet = Fleet::start(&config, false).await;
+    let rain = "Will it rain tomorrow in London?";
+    let task = fleet.send(wire::message("m", rain)).await;
+    assert_eq!((state(&task), told(&task, "agent")), ("TASK_STATE_COMPLETED", &json!("charts")), "{task}");
+    let choice = told(&task, "choice");
+    assert_eq!(choice["stages"], json!(["reranker: tiny by log-probabilities"]));
+    assert!(choice["candidates"][0]["why"][0].as_str().unwrap().contains("by the reranker"), "{choice}");
+    let asked = &model.posted()[0].json;
+    assert!(asked["model"] == "tiny" && asked.to_string().contains(rain), "{asked}");
+
+    model.behave(|_| Reply::of(500));
+    let task = fleet.send(wire::message("n", rain)).await;
+    assert_eq!(told(&task, "agent"), "weather", "{task}");
+    let stages = told(&task, "choice")["stages"].to_string();
+    assert!(stages.contains("HTTP 500") && stages.contains("stands without it"), "{stages}");
+    let selected =
+        wire::post(&format!("{}/api/v1/select", fleet.broker.url()), &json!({ "text": rain }), None).await;
+    assert!(selected.json()["explanation"].as_str().unwrap().contains("reranker: HTTP 500"));
+}
+
+/// A model to which words of the trades are directions, and looking outside is drawing charts.
+fn sees_trades(asked: &Posted) -> Reply {
+    const TRADES: [&[&str]; 4] = [
+        &["rain", "weather", "warm"],
+        &["translate", "spanish"],
+        &["interpret", "italian"],
+        &["chart", "outside"],
+    ];
+    let texts = asked.json["input"].as_array().unwrap();
+    let vectors = texts.iter().enumerate().map(|(index, text)| {
+        let text = text.as_str().unwrap().to_lowercase();
+        let vector =
+            TRADES.map(|words| if words.iter().any(|word| text.contains(word)) { 1.0 } else { 0.01 });
+        json!({ "index": index, "embedding": vector })
+    });
+    Reply::json(&json!({ "data": vectors.collect::<Vec<_>>(), "usage": { "total_tokens": 5 } }))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_endpoints_vectors_rank_once_all_are_there_and_are_done_without_where_it_fails() {
+    let model = Receiver::answering(sees_trades).await;
+    let config = format!(
+        "[selection]\nthreshold = 0.0\nscope = 0.0\n[selection.embeddings]\nurl = \"{}\"\nmodel = \"trades\"\ndimensions = 4\n",
+        model.url("/v1")
+    );
+    let fleet = Fleet::start(&config, false).await;
+    let text = "Kindly look outside for me";
+    let select = format!("{}/api/v1/select", fleet.broker.url());
+    until("the vectors of all cards", async || {
+        let selected = wire::post(&select, &json!({ "text": text }), None).await.json();
+        selected["stages"] == json!(["embeddings: trades"])
+    })
+    .await;
+    let task = fleet.send(wire::message("m", text)).await;
+    assert_eq!((state(&task), told(&task, "agent")), ("TASK_STATE_COMPLETED", &json!("charts")), "{task}");
+    assert_eq!(told(&task, "choice")["stages"], json!(["embeddings: trades"]));
+    let sent_card = |one: &&Posted| one.json["input"].to_string().contains("Draws charts from tables");
+    assert_eq!(model.posted().iter().filter(sent_card).count(), 1, "a card is sent once");
+
+    model.behave(|_| Reply::of(500));
+    let task = fleet.send(wire::message("o", "Will it rain tomorrow in London?")).await;
+    assert_eq!(told(&task, "agent"), "weather", "{task}");
+    let stages = told(&task, "choice")["stages"].to_string();
+    assert!(stages.contains("the program's own vectors were used"), "{stages}");
 }

@@ -118,9 +118,9 @@ async fn what_is_not_taken_is_sent_again_and_nothing_overtakes_it() {
         asked += 1;
         match asked % 6 {
             1 => Reply::of(500),
-            2 => Reply { status: 307, headers: location.clone() },
+            2 => Reply { status: 307, headers: location.clone(), ..Reply::default() },
             4 => Reply::of(401),
-            5 => Reply { status: 503, headers: "retry-after: 0\r\n".to_owned() },
+            5 => Reply { status: 503, headers: "retry-after: 0\r\n".to_owned(), ..Reply::default() },
             _ => Reply::of(204),
         }
     })
@@ -159,7 +159,7 @@ async fn retry_after_is_honoured() {
             sender.send(*second - *first).expect("the test waits");
         }
         if times.len() == 1 {
-            Reply { status: 429, headers: "retry-after: 2\r\n".to_owned() }
+            Reply { status: 429, headers: "retry-after: 2\r\n".to_owned(), ..Reply::default() }
         } else {
             Reply::of(200)
         }
