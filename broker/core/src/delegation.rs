@@ -8,6 +8,7 @@
 pub mod action;
 mod artifacts;
 mod authority;
+mod body;
 mod bubbles;
 pub mod context;
 mod draft;
@@ -39,11 +40,12 @@ use capability::ledger::Ledger;
 use protocol::{TaskState, Timestamp};
 
 use self::action::Action;
+use self::body::{Body, bytes_of, status_bytes};
 use self::draft::Draft;
 use self::input::Input;
 use self::purses::PurseId;
 use self::slots::Slots;
-use self::state::{Body, Node, Phase, Progress, bytes_of, status_bytes};
+use self::state::{Node, Phase, Progress};
 use crate::TaskId;
 use crate::audit::Event;
 use crate::error::{Refusal, Refused};
@@ -198,7 +200,7 @@ impl Tree {
             return Err(FoldError::OutOfOrder { version, task, expected, found });
         }
         apply_to_nodes(self, record);
-        apply_to_body(&mut self.bodies, record);
+        body::apply(&mut self.bodies, record);
         self.version += 1;
         Ok(())
     }
@@ -449,32 +451,6 @@ fn apply_to_node(node: &mut Node, record: &Record) {
         Fact::Revoked { .. } => node.revoked = true,
         Fact::Cost { number, cost } => node.note_cost(*number, cost),
         Fact::Late { .. } => node.late += 1,
-    }
-}
-
-/// The one meaning of a record for what people read.
-fn apply_to_body(bodies: &mut Slots<Body>, record: &Record) {
-    if let Fact::Submitted(_) = &record.fact {
-        bodies.insert(record.task, Body::default());
-    }
-    let Some(body) = bodies.get_mut(record.task) else { return };
-    match &record.fact {
-        Fact::Status(status) => body.set_status(status.message.as_ref()),
-        Fact::Ended(outcome) => body.set_status(outcome.message.as_ref()),
-        Fact::Bubbled(bubble) => body.set_status(bubble.message.as_ref()),
-        Fact::Said(message) | Fact::PassedOn { message, .. } => body.say(message),
-        Fact::Turn { message, .. } => body.say_further(message),
-        Fact::TurnRefused { .. } => body.take_back(),
-        Fact::Reassigned(to) if to.message.is_some() => body.begin_anew(),
-        Fact::Artifact(piece) => {
-            protocol::merge_artifact(&mut body.artifacts, &piece.artifact, piece.append);
-        }
-        Fact::Metadata(metadata) => body.metadata = (**metadata).clone(),
-        Fact::Withheld(fact) => body.withhold(fact),
-        _ => {}
-    }
-    if record.fact.drops_withheld() {
-        body.drop_withheld();
     }
 }
 

@@ -3,9 +3,10 @@
 
 use protocol::{Artifact, StreamResponse, Task, TaskArtifactUpdateEvent, TaskState};
 
+use super::body::{bytes_of, status_bytes};
 use super::draft::Draft;
 use super::on_agent::agent_status;
-use super::state::{Phase, bytes_of, status_bytes};
+use super::state::Phase;
 use crate::TaskId;
 use crate::extension;
 use crate::journal::{ArtifactFact, Fact};

@@ -6,9 +6,10 @@ use broker_acceptance::Reference;
 use protocol::{Artifact, Message};
 use serde::Serialize;
 
+use super::body::bytes_of;
 use super::draft::Draft;
 use super::input::NewTask;
-use super::state::{Node, bytes_of};
+use super::state::Node;
 use crate::TaskId;
 use crate::error::Refusal;
 

@@ -8,12 +8,13 @@ use capability::ledger::Ledger;
 use protocol::{Message, TaskState, Timestamp};
 
 use super::action::{Action, Dispatch, Passport};
+use super::body::{Body, NOTE_PREFIX};
 use super::context::Given;
 use super::input::AttemptId;
 use super::on_check::instruction;
 use super::purses::PurseId;
 use super::spans::trace_of;
-use super::state::{Body, NOTE_PREFIX, Node, Phase};
+use super::state::{Node, Phase};
 use super::{Changed, Decision, Nodes, Tree, apply_to_nodes};
 use crate::TaskId;
 use crate::audit::Event;

@@ -10,9 +10,10 @@ use protocol::{
 use serde::Serialize;
 
 use super::Tree;
+use super::body::{bytes_of, is_note};
 use super::input::AttemptId;
 use super::purses::{self, PurseId};
-use super::state::{Attempt, Node, Phase, Progress, bytes_of, is_note};
+use super::state::{Attempt, Node, Phase, Progress};
 use crate::TaskId;
 use crate::extension::{self, AmountsWire};
 use crate::journal::{AttemptOutcome, ChildNote, Choice, Fact, Origin, Outcome, Record};

@@ -23,5 +23,6 @@ mod modes;
 mod purity;
 mod push;
 mod scenarios;
+mod steps;
 mod turns;
 mod world;
