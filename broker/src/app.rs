@@ -1,5 +1,6 @@
 //! The composition root: the only file that names concrete adapters.
 
+use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -26,6 +27,7 @@ use crate::southbound::models::Models;
 use crate::southbound::otlp::Otlp;
 use crate::southbound::tls;
 use crate::southbound::webhook::Webhooks;
+use crate::store::archive;
 use crate::store::embedded::{EmbeddedStore, Options};
 
 /// Folder of the store, in the data directory.
@@ -197,6 +199,17 @@ pub(crate) fn open_store(data: &Path) -> Result<Arc<dyn Store>, String> {
     }
     let store = EmbeddedStore::open(&directory, Options::default()).map_err(|failure| failure.to_string())?;
     Ok(Arc::new(store))
+}
+
+/// Makes the store of a data directory from a backup; how many entries it has.
+pub(crate) fn restore_store(from: impl Read, data: &Path) -> Result<u64, String> {
+    make_private(data).map_err(|error| format!("{}: {error}", data.display()))?;
+    EmbeddedStore::restore(from, &data.join(STORE_FOLDER)).map_err(|error| error.to_string())
+}
+
+/// Whether a file is a whole backup.
+pub(crate) fn check_backup(file: impl Read) -> Result<u64, String> {
+    archive::check(std::io::BufReader::new(file)).map_err(|error| error.to_string())
 }
 
 /// Makes a folder for its owner only: the store holds the keys grants are signed with.

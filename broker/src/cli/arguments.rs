@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::audit::AuditCommand;
+use super::backup::{Backup, Restore};
 use super::cap::CapCommand;
 use super::push::PushCommand;
 use super::select::{Advise, Select};
@@ -109,6 +110,29 @@ pub(super) enum Command {
     /// Look at push notifications that could not be delivered, and send them after all.
     #[command(subcommand)]
     Push(PushCommand),
+    /// Write all that a broker keeps into a file, while it works.
+    #[command(after_help = "Examples:
+  bailiwick backup bailiwick-2026-11-26.backup
+  bailiwick backup --data /var/lib/bailiwick stopped.backup")]
+    Backup(Backup),
+    /// Make a data directory from a backup.
+    #[command(after_help = "Example:
+  bailiwick restore bailiwick-2026-11-26.backup --data /var/lib/bailiwick")]
+    Restore(Restore),
+    /// Print a completion script for a shell.
+    #[command(after_help = "Example:
+  bailiwick completions bash > /usr/share/bash-completion/completions/bailiwick")]
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Write the manual pages.
+    #[command(after_help = "Example:
+  bailiwick manual /usr/local/share/man/man1")]
+    Manual {
+        /// The folder for them.
+        folder: PathBuf,
+    },
     /// Check or show the configuration.
     #[command(subcommand)]
     Config(ConfigCommand),

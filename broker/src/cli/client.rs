@@ -75,6 +75,15 @@ impl BrokerClient {
         self.answered(self.request(method, path)).await
     }
 
+    /// A backup, in pieces.
+    pub(super) async fn backup(&self) -> Result<impl Stream<Item = Result<Bytes, String>> + use<>, String> {
+        let answer = self.send(self.request(Method::POST, "/api/v1/backup")).await?;
+        if !answer.status().is_success() {
+            return Err(problem_of(answer).await);
+        }
+        Ok(answer.bytes_stream().map(|piece| piece.map_err(|error| error.to_string())))
+    }
+
     /// The body of a good answer, or what a bad one says.
     async fn answered(&self, request: RequestBuilder) -> Result<String, String> {
         let answer = self.send(request).await?;

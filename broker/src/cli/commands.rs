@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use broker_core::audit::Head;
 use broker_core::extension;
+use clap::CommandFactory;
 use futures_util::StreamExt;
 use protocol::{
     ListTasksResponse, Message, Operation, SendMessageRequest, SendMessageResponse, StreamResponse, Task,
@@ -22,7 +23,7 @@ use super::audit::AuditCommand;
 use super::cap::CapCommand;
 use super::client::BrokerClient;
 use super::key::NewKey;
-use super::{audit, cap, grant, judged, print, push, select, serve};
+use super::{audit, backup, cap, grant, judged, print, push, select, serve};
 use crate::config::{self, Config, DEFAULT_TOML, Overrides};
 use crate::ports::agent_auth::AgentAuth;
 use crate::service::{NewAgent, RetryConfig};
@@ -56,6 +57,14 @@ pub(super) async fn execute(arguments: Arguments) -> Result<ExitCode, String> {
             grant::rotate(&session, "/api/v1/card-keys/rotate", compromised).await
         }
         Command::Push(command) => push::execute(&session, command).await,
+        Command::Backup(wanted) => backup::backup(&session.broker, wanted).await,
+        Command::Restore(wanted) => backup::restore(&wanted),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Arguments::command(), "bailiwick", &mut std::io::stdout());
+            Ok(())
+        }
+        Command::Manual { folder } => clap_mangen::generate_to(Arguments::command(), &folder)
+            .map_err(|error| format!("{}: {error}", folder.display())),
         Command::Config(command) => session.config(command),
     };
     done.map(|()| ExitCode::SUCCESS)

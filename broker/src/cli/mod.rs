@@ -3,6 +3,7 @@
 
 mod arguments;
 mod audit;
+mod backup;
 mod cap;
 pub(crate) mod client;
 mod commands;

@@ -3,6 +3,7 @@
 
 mod agents;
 mod audit;
+mod backup;
 mod dead_letters;
 mod keys;
 mod route;
@@ -73,6 +74,7 @@ async fn answer(context: &Context, resource: Resource, incoming: Incoming<'_>) -
         Resource::Select => selection::select(&call).await,
         Resource::Advise => selection::advise(&call).await,
         Resource::LintCards => Ok(selection::lint(&call)),
+        Resource::Backup => backup::stream(&call),
         Resource::Audit => audit::page(&call).await,
         Resource::Keys => keys::list(&call),
         Resource::RotateKeys => keys::rotate(&call).await,

@@ -13,6 +13,7 @@ use broker_core::{TaskId, Timestamp, audit};
 use bytes::Bytes;
 use protocol::TaskState;
 use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
 
 pub use self::outbox::{OutboxChange, OutboxKey, OutboxRow, Trouble};
 pub use self::retention::{Over, Removed};
@@ -157,6 +158,11 @@ pub trait Store: Send + Sync + 'static {
     /// Resolves when nothing can be written any more until the store is opened again, with the reason: what was being
     /// written then may or may not be there, and reading may not tell before. The broker has to be started anew.
     async fn until_failed(&self) -> String;
+
+    /// Writes a backup of all that is in the store now, while it goes on, until nobody takes it any more.
+    async fn backup(&self, _to: mpsc::Sender<Bytes>) -> Result<(), StoreError> {
+        Err(StoreError::Engine("it is backed up by its engine's own means".to_owned()))
+    }
 
     /// The records of a tree from record number `from` on, in order. Empty if there is no such tree.
     async fn read(&self, root: TaskId, from: u64) -> Result<Vec<Bytes>, StoreError>;

@@ -6,6 +6,7 @@ mod accounts;
 mod admission;
 mod agents;
 mod audit;
+mod backup;
 mod begun;
 mod caller;
 mod card_trust;

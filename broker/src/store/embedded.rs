@@ -2,6 +2,7 @@
 //! committer thread makes all appends that are waiting durable with one fsync. Why this engine:
 //! `docs/decisions/0003-embedded-store-engine.md`.
 
+mod backup;
 mod committer;
 mod keys;
 mod outbox;
@@ -16,7 +17,9 @@ use broker_core::audit::{self, Head};
 use broker_core::{TaskId, Timestamp};
 use bytes::Bytes;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable};
+use tokio::sync::mpsc;
 
+pub use self::backup::RestoreError;
 use self::committer::{Committer, Done, Work};
 use self::rows::Totals;
 use crate::ports::store::{
@@ -117,9 +120,8 @@ impl EmbeddedStore {
 
 impl Tables {
     fn open(directory: &Path) -> fjall::Result<Self> {
-        let db = Database::builder(directory).manual_journal_persist(true).open()?;
-        let options = || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES);
-        let table = |name: &str| db.keyspace(name, options);
+        let db = Self::database(directory)?;
+        let table = |name: &str| db.keyspace(name, Self::options);
         Ok(Self {
             journal: table("journal")?,
             heads: table("heads")?,
@@ -139,6 +141,19 @@ impl Tables {
             outbox: table("outbox")?,
             db,
         })
+    }
+
+    fn database(directory: &Path) -> fjall::Result<Database> {
+        Database::builder(directory).manual_journal_persist(true).open()
+    }
+
+    fn options() -> KeyspaceCreateOptions {
+        KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES)
+    }
+
+    /// All tables.
+    fn all(&self) -> impl Iterator<Item = &Keyspace> {
+        self.of_trees().into_iter().chain([&self.agents, &self.audit, &self.documents, &self.outbox])
     }
 
     /// The tables from which something goes with a tree.
@@ -177,6 +192,10 @@ impl Store for EmbeddedStore {
 
     async fn until_failed(&self) -> String {
         self.committer.until_failed().await
+    }
+
+    async fn backup(&self, to: mpsc::Sender<Bytes>) -> Result<(), StoreError> {
+        self.write_backup(to).await
     }
 
     async fn read(&self, root: TaskId, from: u64) -> Result<Vec<Bytes>, StoreError> {

@@ -39,6 +39,8 @@ pub(in crate::northbound) enum Resource {
     CardKeys,
     /// The next of them is to follow.
     RotateCardKeys,
+    /// All that the broker keeps, as one file.
+    Backup,
     /// Receivers of push notifications that were given up.
     DeadLetters,
     /// One of them, to be taken up again: a task and a configuration.
@@ -67,6 +69,7 @@ pub(in crate::northbound) fn route(segments: &[&str]) -> Option<Resource> {
         ["keys", "rotate"] => Resource::RotateKeys,
         ["card-keys"] => Resource::CardKeys,
         ["card-keys", "rotate"] => Resource::RotateCardKeys,
+        ["backup"] => Resource::Backup,
         ["push", "dead-letters"] => Resource::DeadLetters,
         ["push", "dead-letters", task, config, "retry"] => {
             Resource::RetryDeadLetter(text(task), text(config))
@@ -95,6 +98,7 @@ impl Resource {
             | Self::Resolve(_)
             | Self::Select
             | Self::Advise
+            | Self::Backup
             | Self::RotateKeys
             | Self::RotateCardKeys
             | Self::RetryDeadLetter(..) => "POST",

@@ -1,0 +1,101 @@
+//! Backups: all tables as of one moment while the store goes on, and a store made from one.
+
+use std::io::Read;
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use fjall::{PersistMode, Readable};
+use tokio::sync::mpsc;
+
+use super::{EmbeddedStore, Tables, engine};
+use crate::ports::store::StoreError;
+use crate::store::archive::{BadArchive, Reader, Writer};
+
+/// Bytes that are handed on at a time.
+const CHUNK: usize = 256 * 1024;
+/// Entries that are restored together.
+const BATCH: usize = 1_000;
+/// What a store is called until all of it is there.
+const UNFINISHED: &str = "restoring";
+
+impl EmbeddedStore {
+    /// Writes all that is in the store now; ends early if nobody takes it.
+    pub(super) async fn write_backup(&self, to: mpsc::Sender<Bytes>) -> Result<(), StoreError> {
+        let tables = Arc::clone(&self.tables);
+        let written = tokio::task::spawn_blocking(move || write(&tables, &to)).await;
+        written.map_err(|broken| StoreError::Engine(broken.to_string()))?
+    }
+
+    /// Makes a store from a backup, in a directory that is not there yet. How many entries it has.
+    pub fn restore(from: impl Read, directory: &Path) -> Result<u64, RestoreError> {
+        if directory.exists() {
+            return Err(RestoreError::InTheWay(directory.display().to_string()));
+        }
+        let unfinished = directory.with_extension(UNFINISHED);
+        if unfinished.exists() {
+            std::fs::remove_dir_all(&unfinished)?;
+        }
+        std::fs::create_dir_all(&unfinished)?;
+        let restored = read(from, &unfinished);
+        if restored.is_ok() {
+            std::fs::rename(&unfinished, directory)?;
+        } else {
+            std::fs::remove_dir_all(&unfinished)?;
+        }
+        restored
+    }
+}
+
+/// Why nothing was restored.
+#[derive(Debug, thiserror::Error)]
+pub enum RestoreError {
+    /// A store is there already.
+    #[error("{0} is there already; name another data directory, or move this one away")]
+    InTheWay(String),
+    /// The file is not what is needed.
+    #[error(transparent)]
+    Archive(#[from] BadArchive),
+    /// The new store cannot be written.
+    #[error("the store cannot be written: {0}")]
+    Engine(#[from] fjall::Error),
+    /// The same, by the file system.
+    #[error("the store cannot be written: {0}")]
+    Io(#[from] std::io::Error),
+}
+
+fn write(tables: &Tables, to: &mpsc::Sender<Bytes>) -> Result<(), StoreError> {
+    // One moment for all of them.
+    let now = tables.db.snapshot();
+    let mut archive = Writer::new();
+    for table in tables.all() {
+        for entry in now.iter(table) {
+            let (key, value) = entry.into_inner().map_err(|error| engine(&error))?;
+            archive.entry(table.name(), &key, &value);
+            if archive.waiting() >= CHUNK && to.blocking_send(archive.take().into()).is_err() {
+                return Ok(());
+            }
+        }
+    }
+    // Whoever has gone away misses the end, and with it a good file.
+    let _ = to.blocking_send(archive.end().into());
+    Ok(())
+}
+
+fn read(from: impl Read, directory: &Path) -> Result<u64, RestoreError> {
+    let mut archive = Reader::new(from)?;
+    let db = Tables::database(directory)?;
+    let (mut entries, mut batch, mut waiting) = (0, db.batch(), 0);
+    while let Some((table, key, value)) = archive.next()? {
+        let table = db.keyspace(&table, Tables::options)?;
+        batch.insert(&table, key, value);
+        (entries, waiting) = (entries + 1, waiting + 1);
+        if waiting == BATCH {
+            std::mem::replace(&mut batch, db.batch()).commit()?;
+            waiting = 0;
+        }
+    }
+    batch.commit()?;
+    db.persist(PersistMode::SyncAll)?;
+    Ok(entries)
+}
