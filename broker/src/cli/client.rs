@@ -1,7 +1,8 @@
 //! A small client of a running broker: JSON-RPC for tasks, the operator API for agents and trees.
 
 use async_stream::try_stream;
-use futures_util::Stream;
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt};
 use protocol::binding::jsonrpc::{self, ResponseError};
 use protocol::binding::sse::Decoder;
 use protocol::{Operation, PROTOCOL_VERSION, StreamResponse, VERSION_HEADER};
@@ -78,23 +79,13 @@ impl BrokerClient {
     /// A backup, in pieces.
     pub(super) async fn backup(&self) -> Result<impl Stream<Item = Result<Bytes, String>> + use<>, String> {
         let answer = self.send(self.request(Method::POST, "/api/v1/backup")).await?;
-        if !answer.status().is_success() {
-            return Err(problem_of(answer).await);
-        }
-        Ok(answer.bytes_stream().map(|piece| piece.map_err(|error| error.to_string())))
+        Ok(good(answer).await?.bytes_stream().map(|piece| piece.map_err(|error| error.to_string())))
     }
 
     /// The body of a good answer, or what a bad one says.
     async fn answered(&self, request: RequestBuilder) -> Result<String, String> {
-        let answer = self.send(request).await?;
-        let status = answer.status();
-        let body = answer.text().await.map_err(|error| error.to_string())?;
-        if status.is_success() {
-            return Ok(body);
-        }
-        let said: Value = serde_json::from_str(&body).unwrap_or_default();
-        let message = said.pointer("/error/message").and_then(Value::as_str).unwrap_or("no explanation");
-        Err(format!("{message} (HTTP {})", status.as_u16()))
+        let answer = good(self.send(request).await?).await?;
+        answer.text().await.map_err(|error| error.to_string())
     }
 
     async fn post(
@@ -156,4 +147,16 @@ fn describe(error: ResponseError) -> String {
         ResponseError::Answered(error) => error.message,
         ResponseError::Garbage(problem) => problem,
     }
+}
+
+/// An answer that is good, or what a bad one says.
+async fn good(answer: Response) -> Result<Response, String> {
+    let status = answer.status();
+    if status.is_success() {
+        return Ok(answer);
+    }
+    let body = answer.text().await.map_err(|error| error.to_string())?;
+    let said: Value = serde_json::from_str(&body).unwrap_or_default();
+    let message = said.pointer("/error/message").and_then(Value::as_str).unwrap_or("no explanation");
+    Err(format!("{message} (HTTP {})", status.as_u16()))
 }
