@@ -66,6 +66,9 @@ pub struct Advice {
     pub uncertain_words: Vec<String>,
     /// Agents some samples point to and others do not.
     pub uncertain_agents: Vec<String>,
+    /// What samples ask, the most asked first: information that is missing, where the agent can tell.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<String>,
     /// The agents to ask, the best first.
     pub delegates: Vec<String>,
 }
@@ -102,7 +105,34 @@ pub fn advise(
     uncertain.sort_by(|a, b| b.1.total_cmp(a.1).then(a.0.cmp(b.0)));
     let uncertain_agents = uncertain.into_iter().take(NAMED).map(|(agent, _)| agent.clone()).collect();
     let uncertain_words = divided_words(&samples, &shares);
-    Ok(Advice { verdict, disagreement, likeness, entropy, uncertain_words, uncertain_agents, delegates })
+    let missing = questions(&samples, &shares);
+    Ok(Advice {
+        verdict,
+        disagreement,
+        likeness,
+        entropy,
+        uncertain_words,
+        uncertain_agents,
+        missing,
+        delegates,
+    })
+}
+
+/// The questions among the samples, those first that more of the weight asks.
+fn questions(samples: &[&Sample], shares: &[f32]) -> Vec<String> {
+    let mut asked: BTreeMap<String, (f32, String)> = BTreeMap::new();
+    for (sample, share) in samples.iter().zip(shares) {
+        for question in sample.text.split_inclusive(['.', '!', '?', '\n']).map(str::trim) {
+            if question.ends_with('?') && question.contains(char::is_alphanumeric) {
+                let (weight, _) =
+                    asked.entry(question.to_lowercase()).or_insert_with(|| (0.0, question.to_owned()));
+                *weight += share;
+            }
+        }
+    }
+    let mut asked: Vec<(f32, String)> = asked.into_values().collect();
+    asked.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
+    asked.into_iter().take(NAMED).map(|(_, question)| question).collect()
 }
 
 /// How much each sample counts: by its probability, if all have one, else the same.

@@ -231,8 +231,12 @@ pub(super) fn advice(advice: &Value) -> String {
     };
     let disagreement = advice.get("disagreement").and_then(Value::as_f64).unwrap_or_default();
     let mut lines = vec![format!("{} (disagreement {disagreement:.2})", text(advice, "verdict"))];
-    let named =
-        [("uncertain about", "uncertain_words"), ("between", "uncertain_agents"), ("ask", "delegates")];
+    let named = [
+        ("uncertain about", "uncertain_words"),
+        ("between", "uncertain_agents"),
+        ("missing", "missing"),
+        ("ask", "delegates"),
+    ];
     let named = named.into_iter().map(|(what, member)| (what, list(member)));
     lines.extend(
         named.filter(|(_, names)| !names.is_empty()).map(|(what, names)| format!("  {what}: {names}")),

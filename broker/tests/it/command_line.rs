@@ -35,6 +35,10 @@ fn every_command_has_help_with_an_example() {
         "grant verify",
         "grant rotate",
         "grant revoke",
+        "backup",
+        "restore",
+        "completions",
+        "manual",
         "config check",
         "config print",
     ] {
@@ -83,4 +87,15 @@ fn a_made_key_is_random_and_fits_its_digest() {
     assert!(secret.starts_with("bailiwick_") && secret.len() == 10 + 43 && !secret.contains('.'), "{secret}");
     let digest = <sha2::Sha256 as sha2::Digest>::digest(secret.as_bytes());
     assert_eq!(key["key_sha256"], format!("{digest:x}"));
+}
+
+#[test]
+fn completions_and_manual_pages_know_every_command() {
+    let folder = tempfile::TempDir::new().unwrap();
+    assert!(bailiwick(&["manual", folder.path().to_str().unwrap()]).status.success());
+    let page = std::fs::read_to_string(folder.path().join("bailiwick-agent-add.1")).unwrap();
+    assert!(page.contains("Register an agent"), "{page}");
+    for shell in ["bash", "zsh", "fish"] {
+        assert!(text(&bailiwick(&["completions", shell]).stdout).contains("approvals"), "{shell}");
+    }
 }

@@ -43,3 +43,14 @@ fn nothing_sampled_is_nothing_to_disagree_on() {
     let none = ask(&[]);
     assert_eq!((none.verdict, none.disagreement), (Verdict::Execute, 0.0));
 }
+
+#[test]
+fn what_samples_ask_is_what_is_missing() {
+    let advice = ask(&[
+        ("Book the train. From which city do you leave?", None),
+        ("from which city do you leave?", None),
+        ("Is it for two? Then book a double room.", None),
+        ("Book the 9:15 train", None),
+    ]);
+    assert_eq!(advice.missing, ["From which city do you leave?", "Is it for two?"]);
+}

@@ -3,6 +3,7 @@
 mod acceptance;
 mod audit;
 mod authority;
+mod backup;
 mod budgets;
 mod context;
 mod crash;
