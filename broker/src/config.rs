@@ -37,8 +37,19 @@ pub const DEFAULT_TOML: &str = include_str!("../config.default.toml");
 /// Environment variables that override a key begin so: `BAILIWICK_SERVER_LISTEN` is `server.listen`.
 const ENV_PREFIX: &str = "BAILIWICK_";
 /// Sections whose keys they override.
-const SECTIONS: [&str; 10] =
-    ["server", "store", "limits", "southbound", "grants", "cards", "audit", "push", "selection", "log"];
+const SECTIONS: [&str; 11] = [
+    "server",
+    "store",
+    "limits",
+    "southbound",
+    "grants",
+    "cards",
+    "audit",
+    "push",
+    "selection",
+    "console",
+    "log",
+];
 
 /// The whole configuration.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
@@ -55,6 +66,7 @@ pub struct Config {
     pub acceptance: AcceptanceConfig,
     pub push: PushConfig,
     pub selection: SelectionConfig,
+    pub console: ConsoleConfig,
     pub log: LogConfig,
     pub principals: Vec<PrincipalConfig>,
     pub issuers: Vec<IssuerConfig>,
@@ -149,6 +161,10 @@ section! { AuditConfig {
 
 section! { AcceptanceConfig {
     timeout: Span = Span::seconds(2),
+}}
+
+section! { ConsoleConfig {
+    enabled: bool = true,
 }}
 
 impl AcceptanceConfig {
@@ -423,6 +439,7 @@ impl Config {
             heartbeat: server.heartbeat.0,
             notice: server.notice.0,
             drain: server.drain.0,
+            console: self.console.enabled,
         }
     }
 

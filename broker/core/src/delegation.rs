@@ -26,6 +26,7 @@ mod on_resolve;
 mod on_revoke;
 mod on_time;
 mod on_turn;
+mod overview;
 mod purses;
 mod slots;
 mod state;
@@ -50,6 +51,7 @@ use crate::limits::Limits;
 
 pub use self::on_group::BROKER_AGENT;
 pub use self::on_push::Push;
+pub use self::overview::{Changes, Overview};
 pub use self::view::{AttemptSummary, TaskSummary, Told, Work, shown_bytes};
 
 /// One root task and everything below it. The unit of decision, locking and journalling.
@@ -198,6 +200,7 @@ impl Tree {
         apply_to_nodes(self, record);
         apply_to_body(&mut self.bodies, record);
         self.version += 1;
+        self.note_change(record.task);
         Ok(())
     }
 

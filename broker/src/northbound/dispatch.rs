@@ -15,7 +15,9 @@ use super::places::Place;
 use super::reply::{self, Body, method_not_allowed, not_found};
 use super::route::{Route, route};
 use super::server::{Certificate, Server};
-use super::{api, body, cards, credential, grpc, http_json, jsonrpc, oauth, overload, push, unambiguous};
+use super::{
+    api, body, cards, console, credential, grpc, http_json, jsonrpc, oauth, overload, push, unambiguous,
+};
 use crate::service::CardDocument;
 
 /// How long the key set may be kept; half as long as a key is published before it signs.
@@ -147,6 +149,8 @@ impl Server {
             Route::Tokens(_) if method != "POST" => method_not_allowed("POST"),
             Route::Tokens(endpoint) => oauth::serve(&self.context, endpoint, head, credential, body).await,
             _ if !matches!(method, "GET" | "HEAD") => method_not_allowed("GET, HEAD"),
+            Route::Console(_) if !self.options.console => not_found(),
+            Route::Console(file) => console::serve(&file, head.uri.path(), headers),
             Route::Card(target) => card(self.context.broker.agent_card(&target), headers),
             Route::UpstreamCard(name) => card(self.context.broker.upstream_card(&name), headers),
             Route::Jwks => jwks(&self.context.broker.jwks()),

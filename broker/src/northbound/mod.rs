@@ -5,6 +5,7 @@ mod api;
 mod body;
 mod cards;
 mod connection;
+mod console;
 mod credential;
 mod dispatch;
 mod grpc;

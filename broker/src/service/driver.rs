@@ -175,6 +175,7 @@ impl Broker {
                 }
                 cell.publish(tree, record);
             }
+            self.feed.tell(tree, &decision.records);
             self.push_records(tree, &decision.records);
             self.selection.note_records(tree, &decision.records);
             self.keep_places(tree, &decision.records);

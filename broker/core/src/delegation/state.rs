@@ -157,6 +157,8 @@ pub(super) struct Node {
     pub(super) open_children: u32,
     /// Records of this task so far.
     pub(super) seq: u64,
+    /// How many records the tree held once this task, or one below it, had last changed.
+    pub(super) changed: u64,
     /// When the status last changed.
     pub(super) updated: Timestamp,
     /// When the agent, or a child, was last heard of.
@@ -217,6 +219,7 @@ impl Node {
             children: Vec::new(),
             open_children: 0,
             seq: 0,
+            changed: 0,
             updated: at,
             heard: at,
             bytes,
@@ -243,6 +246,11 @@ impl Node {
     pub(super) fn child_note(&self) -> ChildNote {
         let Terms { agent, skill, .. } = self.terms();
         ChildNote { task: self.id, agent: agent.clone(), skill: skill.clone(), state: self.state }
+    }
+
+    /// When it came to be.
+    pub(super) fn created(&self) -> Timestamp {
+        self.former.first().map_or(self.delegated, |first| first.at)
     }
 
     /// Whether it waits for an answer, its own or one to a task below it.
