@@ -140,7 +140,7 @@ function narrowing(path) {
       h("p", { class: "hop" }, h("strong", {}, task.agent), h("span", { class: "muted" }, ` ${count(task.scope.length, "capability").replace("ys", "ies")}`)),
       (isLast || path.length < 3 || hop === 0) && h("ul", { class: "scope" },
         task.scope.map((text) => h("li", {}, h("code", {}, text), hop > 0 && !above.includes(text) && h("span", { class: "muted" }, " narrowed")))),
-      lost.length > 0 && h("details", {}, h("summary", {}, `${lost.length} not passed on as they were`),
+      lost.length > 0 && h("details", {}, h("summary", {}, `${lost.length} narrowed or not passed on`),
         h("ul", { class: "scope lost" }, lost.map((text) => h("li", {}, h("code", {}, text))))));
   })));
 }

@@ -12,6 +12,8 @@ import { agentsPage } from "./agents.js";
 import { approvalsPage, watchApprovals } from "./approvals.js";
 import { refusalsPage } from "./refusals.js";
 
+// How long a page may be out of sight and still listen.
+const HIDDEN_MS = 30_000;
 const PAGES = [
   ["trees", "Trees", treesPage],
   ["approvals", "Approvals", approvalsPage],
@@ -82,6 +84,7 @@ function leaveFor(why) {
   leave?.();
   leave = null;
   feed.stop();
+  me = null;
   key.set("");
   put(document.getElementById("nav"));
   put(document.getElementById("bar-end"), appearanceSwitch());
@@ -98,6 +101,15 @@ async function begin() {
     else put(main, problem(error), h("button", { type: "button", class: "button", onclick: () => location.reload() }, "Try again"));
   }
 }
+
+// A page nobody looks at holds no connection: browsers give each broker only a few.
+let hiding = 0;
+document.addEventListener("visibilitychange", () => {
+  clearTimeout(hiding);
+  if (!me) return;
+  if (document.hidden) hiding = setTimeout(feed.stop, HIDDEN_MS);
+  else if (feed.connection() === "off") feed.start();
+});
 
 feed.listen((event) => {
   if (event.type !== "connection") return;

@@ -112,6 +112,8 @@ impl Browser {
         for domain in ["Page", "Runtime", "Log"] {
             page.ask(&format!("{domain}.enable"), json!({})).await;
         }
+        // Several pages at a time, and each behaves as the one that is looked at.
+        page.ask("Emulation.setFocusEmulationEnabled", json!({ "enabled": true })).await;
         page.go(url).await;
         page
     }
@@ -242,8 +244,13 @@ impl Page<'_> {
             "ArrowDown" => 40,
             _ => 0,
         };
-        for kind in ["rawKeyDown", "keyUp"] {
-            let event = json!({ "type": kind, "key": key, "code": key, "windowsVirtualKeyCode": code });
+        // What a key writes is part of pressing it: a form is sent by a line end.
+        let text = if key == "Enter" { "\r" } else { "" };
+        for kind in ["keyDown", "keyUp"] {
+            let mut event = json!({ "type": kind, "key": key, "code": key, "windowsVirtualKeyCode": code });
+            if kind == "keyDown" && !text.is_empty() {
+                event["text"] = json!(text);
+            }
             self.ask("Input.dispatchKeyEvent", event).await;
         }
     }

@@ -16,7 +16,8 @@ use super::reply::{self, Body, method_not_allowed, not_found};
 use super::route::{Route, route};
 use super::server::{Certificate, Server};
 use super::{
-    api, body, cards, console, credential, grpc, http_json, jsonrpc, oauth, overload, push, unambiguous,
+    api, body, cards, console, credential, elsewhere, grpc, http_json, jsonrpc, oauth, overload, push,
+    unambiguous,
 };
 use crate::service::CardDocument;
 
@@ -79,8 +80,8 @@ impl Server {
         let is_grpc = grpc::is_grpc(&head.headers);
         let route = if is_grpc { Route::Grpc } else { route(head.method.as_str(), head.uri.path()) };
         let speech = Speech::of(&route);
-        if let Err(ambiguous) = unambiguous::check(&head) {
-            return speech.refuse(&ambiguous);
+        if let Err(refused) = unambiguous::check(&head).and_then(|()| elsewhere::check(&head)) {
+            return speech.refuse(&refused);
         }
         if place.is_refused() && !is_watch(&route) {
             body::discard(incoming, self.options.body_timeout).await;

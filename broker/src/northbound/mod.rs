@@ -8,6 +8,7 @@ mod connection;
 mod console;
 mod credential;
 mod dispatch;
+mod elsewhere;
 mod grpc;
 mod http_json;
 mod jsonrpc;

@@ -161,3 +161,28 @@ async fn the_console_is_served_with_a_strict_policy_and_sent_again_only_when_it_
     assert_eq!(answer.status, 404);
     assert_eq!(answer.json()["error"]["code"], Value::from(404));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_of_another_site_may_do_nothing() {
+    let stage = Stage::start("", &FLEET, None).await;
+    let root = stage.send("deep", &json!({ "gate": stage.wait("never") }), None).await;
+    let cancel = format!("{}/tasks/{root}:cancel", stage.broker.url());
+    let rpc =
+        json!({ "jsonrpc": "2.0", "id": 1, "method": "CancelTask", "params": { "id": root } }).to_string();
+    for site in ["cross-site", "same-site"] {
+        let headers =
+            [("sec-fetch-site", site), ("a2a-version", "1.0"), ("content-type", "application/json")];
+        let refused = wire::request("POST", &cancel, &headers, b"{}".to_vec()).await;
+        assert_eq!(refused.status, 403, "{site}: {}", refused.text);
+        let refused = wire::request("POST", &stage.broker.url(), &headers, rpc.clone().into_bytes()).await;
+        assert!(refused.json()["error"]["code"].is_number(), "{site}: {}", refused.text);
+        let read =
+            wire::request("GET", &format!("{}/api/v1/trees", stage.broker.url()), &headers, Vec::new()).await;
+        assert_eq!((read.status, read.header("access-control-allow-origin")), (200, None), "{site}");
+    }
+    let task = stage.broker.rpc("", "GetTask", json!({ "id": root })).await;
+    assert_eq!(task["result"]["status"]["state"], "TASK_STATE_WORKING", "{task}");
+    let own =
+        [("sec-fetch-site", "same-origin"), ("a2a-version", "1.0"), ("content-type", "application/json")];
+    assert_eq!(wire::request("POST", &cancel, &own, b"{}".to_vec()).await.status, 200);
+}
