@@ -1,7 +1,7 @@
 // The registered agents: whether they work, how much they have to do, and whether their cards are still what they were.
 
 import { api } from "./api.js";
-import { announce, h, put } from "./dom.js";
+import { announce, h, onceAFrame, put } from "./dom.js";
 import { count, time } from "./format.js";
 import { actionButton, facts, nothing, problem, scopeList, tag } from "./parts.js";
 
@@ -20,8 +20,8 @@ export function agentsPage(main, me) {
       const look = JSON.stringify(agents);
       if (look === shown) return;
       shown = look;
-      put(list, agents.length ? h("ul", { class: "agents" }, agents.map((agent) => card(agent)))
-        : h("div", { class: "card" }, nothing("No agents", "Register one: ", h("code", {}, "bailiwick agent add NAME URL"))));
+      onceAFrame(() => put(list, agents.length ? h("ul", { class: "agents" }, agents.map((agent) => card(agent)))
+        : h("div", { class: "card" }, nothing("No agents", "Register one: ", h("code", {}, "bailiwick agent add NAME URL")))))();
     } catch (error) {
       put(list, problem(error));
     }

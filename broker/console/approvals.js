@@ -1,7 +1,7 @@
 // Tasks that lack something which a task further up holds: somebody says yes or no.
 
 import { api } from "./api.js";
-import { announce, h, put } from "./dom.js";
+import { announce, h, onceAFrame, put } from "./dom.js";
 import * as feed from "./feed.js";
 import { count, time } from "./format.js";
 import { actionButton, nothing, problem, scopeList } from "./parts.js";
@@ -52,8 +52,14 @@ export function approvalsPage(main) {
   put(main, h("div", { class: "page-head" }, h("h1", {}, "Approvals")),
     h("p", { class: "lead" }, "A delegate lacks a capability that a task further up its tree holds. Approving lets another task do the work with exactly what is listed; denying ends the request."),
     list);
-  const render = () => put(list, failure ? problem(failure) : known.length
+  let shown = "";
+  const render = onceAFrame(() => {
+    const look = JSON.stringify([known, failure?.message]);
+    if (look === shown) return;
+    shown = look;
+    put(list, failure ? problem(failure) : known.length
     ? h("ul", { class: "approvals" }, known.map(one)) : h("div", { class: "card" }, nothing("Nothing waits for you", "Requests appear here as they come.")));
+  });
   watchers.add(render);
   render();
   look();

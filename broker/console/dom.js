@@ -39,10 +39,29 @@ export function announce(text) {
   if (announcer.textContent !== text) announcer.textContent = text;
 }
 
-/** Calls something once per frame at most, however often it is asked for. */
+// What somebody is pressing on stays until it is let go, or the press would come to nothing.
+const PRESSABLE = "a, button, summary, [data-task], [data-bundle]";
+const LONGEST_PRESS_MS = 2_000;
+let pressedAt = 0;
+const isPressed = () => pressedAt > 0 && performance.now() - pressedAt < LONGEST_PRESS_MS;
+document.addEventListener("pointerdown", (event) => { if (event.target.closest?.(PRESSABLE)) pressedAt = performance.now(); }, true);
+// A click follows at once; what it leads to may draw again.
+for (const type of ["pointerup", "pointercancel"]) document.addEventListener(type, () => setTimeout(() => { pressedAt = 0; }), true);
+
+/** Calls something once per frame at most, however often it is asked for, and not under somebody's finger. */
 export function onceAFrame(draw) {
-  let asked = 0;
+  let asked = false;
+  const frame = () => {
+    if (isPressed()) {
+      requestAnimationFrame(frame);
+      return;
+    }
+    asked = false;
+    draw();
+  };
   return () => {
-    if (!asked) asked = requestAnimationFrame(() => { asked = 0; draw(); });
+    if (asked) return;
+    asked = true;
+    requestAnimationFrame(frame);
   };
 }

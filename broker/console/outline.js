@@ -38,9 +38,9 @@ export class Outline {
     this.paint();
   }
 
-  /** Brings the selected row into sight. */
-  reveal() {
-    const index = this.rows.findIndex((row) => row.task.task === this.selected);
+  /** Brings a row into sight. */
+  reveal(id) {
+    const index = this.rows.findIndex((row) => row.task.task === id);
     if (index < 0) return;
     const [top, view] = [index * ROW_PX, this.element.clientHeight];
     if (top < this.element.scrollTop) this.element.scrollTop = top;
@@ -125,7 +125,6 @@ export class Outline {
   #go(id) {
     if (!id) return;
     this.onSelect(id);
-    this.reveal();
   }
 }
 

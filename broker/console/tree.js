@@ -49,6 +49,8 @@ export function treePage(main, root, task) {
   function pick(id) {
     selected = id;
     forest.reveal(id);
+    outline.update(id);
+    outline.reveal(id);
     render();
   }
 

@@ -1,7 +1,7 @@
 // The list of trees, the newest first, kept true while it is looked at.
 
 import { api } from "./api.js";
-import { announce, h, put } from "./dom.js";
+import { announce, h, onceAFrame, put } from "./dom.js";
 import * as feed from "./feed.js";
 import { allStates, count, duration, stateOf, time, took } from "./format.js";
 import { chip, nothing, problem } from "./parts.js";
@@ -59,7 +59,8 @@ export function treesPage(main) {
     }
   }
 
-  function render() {
+  const render = onceAFrame(() => {
+    if (isGone) return;
     const trees = [...known.values()].sort((a, b) => (a.root < b.root ? 1 : -1));
     more.hidden = !next;
     if (!trees.length) {
@@ -73,7 +74,7 @@ export function treesPage(main) {
       h("thead", {}, h("tr", {}, ["Asked", "State", "Agent", "Tasks", "Owner", "Began", "Took"].map((title) => h("th", { scope: "col" }, title)))),
       h("tbody", {}, trees.map((tree) => row(tree, now)))));
     if (focused) list.querySelector(`a[href="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
-  }
+  });
 
   function soon() {
     if (!timer) timer = setTimeout(() => { timer = 0; load(); }, REFRESH_MS);

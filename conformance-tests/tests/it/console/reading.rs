@@ -21,7 +21,7 @@ async fn story(stage: &Stage) -> String {
         { "to": "left", "budget": { "usd": "2.00", "calls": 10 },
           "script": { "chunks": ["{\"total\": 3, \"of\": [1, 2]}"], "cost": { "usd": "0.60", "calls": 4 } } },
         { "to": "right", "script": { "delegate": [over], "chunks": ["r"] } },
-        { "to": "left", "script": { "end": "failed" } },
+        { "to": "right", "script": { "end": "failed" } },
         { "to": "deep", "script": { "gate": stage.wait("never") } },
     ] });
     let parts = json!([
@@ -166,6 +166,7 @@ async fn the_console_is_served_with_a_strict_policy_and_sent_again_only_when_it_
 async fn a_page_of_another_site_may_do_nothing() {
     let stage = Stage::start("", &FLEET, None).await;
     let root = stage.send("deep", &json!({ "gate": stage.wait("never") }), None).await;
+    until("deep is at work", async || !stage.agents["deep"].log().is_empty()).await;
     let cancel = format!("{}/tasks/{root}:cancel", stage.broker.url());
     let rpc =
         json!({ "jsonrpc": "2.0", "id": 1, "method": "CancelTask", "params": { "id": root } }).to_string();
@@ -181,7 +182,7 @@ async fn a_page_of_another_site_may_do_nothing() {
         assert_eq!((read.status, read.header("access-control-allow-origin")), (200, None), "{site}");
     }
     let task = stage.broker.rpc("", "GetTask", json!({ "id": root })).await;
-    assert_eq!(task["result"]["status"]["state"], "TASK_STATE_WORKING", "{task}");
+    assert_ne!(task["result"]["status"]["state"], "TASK_STATE_CANCELED", "{task}");
     let own =
         [("sec-fetch-site", "same-origin"), ("a2a-version", "1.0"), ("content-type", "application/json")];
     assert_eq!(wire::request("POST", &cancel, &own, b"{}".to_vec()).await.status, 200);
