@@ -1,7 +1,7 @@
 // The registered agents: whether they work, how much they have to do, and whether their cards are still what they were.
 
 import { api } from "./api.js";
-import { announce, h, onceAFrame, put } from "./dom.js";
+import { announce, h, onceAFrame, put, refresh } from "./dom.js";
 import { count, time } from "./format.js";
 import { actionButton, facts, nothing, problem, scopeList, tag } from "./parts.js";
 
@@ -11,7 +11,6 @@ const HEALTH = { healthy: ["Healthy", "completed"], failing: ["Failing", "failed
 export function agentsPage(main, me) {
   const list = h("div", {});
   let shown = "";
-  const open = new Set();
   put(main, h("div", { class: "page-head" }, h("h1", {}, "Agents")), list);
 
   async function load() {
@@ -20,7 +19,7 @@ export function agentsPage(main, me) {
       const look = JSON.stringify(agents);
       if (look === shown) return;
       shown = look;
-      onceAFrame(() => put(list, agents.length ? h("ul", { class: "agents" }, agents.map((agent) => card(agent)))
+      onceAFrame(() => refresh(list, agents.length ? h("ul", { class: "agents" }, agents.map((agent) => card(agent)))
         : h("div", { class: "card" }, nothing("No agents", "Register one: ", h("code", {}, "bailiwick agent add NAME URL")))))();
     } catch (error) {
       put(list, problem(error));
@@ -29,11 +28,10 @@ export function agentsPage(main, me) {
 
   function card(agent) {
     const [health, tone] = HEALTH[agent.health?.state ?? "unknown"];
-    const more = h("details", { open: open.has(agent.name) }, h("summary", {}, "More"),
+    const more = h("details", {}, h("summary", {}, `More of ${agent.name}`),
       h("h3", {}, "May hold at most"), scopeList(agent.caps),
       h("h3", {}, "Skills"), agent.skills.length ? h("ul", { class: "plain" }, agent.skills.map((skill) => h("li", {}, h("code", {}, skill.id), ` ${skill.name}`))) : h("p", { class: "muted" }, "none declared"),
       facts([["Version", agent.version], ["Card", agent.signature], ["Registered by", agent.source], ["Credential", agent.auth], ["Streams", agent.streaming ? "yes" : "no"]]));
-    more.addEventListener("toggle", () => (more.open ? open.add(agent.name) : open.delete(agent.name)));
     return h("li", { class: "card agent-card" },
       h("div", { class: "agent-head" }, h("h2", {}, agent.name), tag(health, tone), agent.down_until && tag(`not tried until ${time(agent.down_until)}`, "failed"), agent.pending && tag("card waits", "asks")),
       agent.description && h("p", { class: "muted" }, agent.description),

@@ -2,7 +2,7 @@
 
 import { api } from "./api.js";
 import { content } from "./content.js";
-import { h, put } from "./dom.js";
+import { h, put, refresh } from "./dom.js";
 import { budgetUse, count, duration, isOver, preciseTime, shortId, stateName, time, took } from "./format.js";
 import { actionButton, chip, confirmDialog, facts, problem, scopeList, tag } from "./parts.js";
 
@@ -27,6 +27,7 @@ export class Details {
     const task = this.forest.tasks.get(id);
     if (!task) return;
     const look = JSON.stringify([task, this.forest.path(id).map((hop) => hop.scope)]);
+    this.took?.replaceChildren(duration(took(task, Date.now())));
     if (look === this.look) return;
     this.look = look;
     this.#summary(task);
@@ -38,7 +39,7 @@ export class Details {
   async #load(id) {
     try {
       const whole = await api.task(id);
-      if (this.shown === id) put(this.made, made(whole));
+      if (this.shown === id) refresh(this.made, made(whole));
     } catch (error) {
       if (this.shown === id) put(this.made, problem(error));
     }
@@ -46,7 +47,8 @@ export class Details {
 
   #summary(task) {
     const parent = this.forest.tasks.get(task.parent);
-    put(this.top,
+    this.took = h("span", { class: "number" }, duration(took(task, Date.now())));
+    refresh(this.top,
       h("header", { class: "details-head" },
         h("h2", { id: "details-title" }, task.agent, task.skill && h("span", { class: "muted" }, ` ${task.skill}`)),
         chip(task.state)),
@@ -57,7 +59,7 @@ export class Details {
         ["Delegated by", parent && h("a", { href: `#/tree/${this.forest.top}/${parent.task}` }, `${parent.agent} ${shortId(parent.task)}`)],
         ["Together as", task.mode],
         ["Began", time(task.created)],
-        ["Took", duration(took(task, Date.now()))],
+        ["Took", this.took],
         ["Deadline", !isOver(task.state) && time(task.deadline)],
         ["Below it", this.forest.children(task.task).length ? count(this.forest.children(task.task).length, "task") : undefined],
       ].filter((pair) => pair[1])),

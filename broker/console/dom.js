@@ -33,6 +33,17 @@ export function put(element, ...children) {
   return element;
 }
 
+/** The same, where what was unfolded stays so and the focus stays where it was. */
+export function refresh(element, ...children) {
+  const unfolded = new Set([...element.querySelectorAll("details[open] > summary")].map((summary) => summary.textContent));
+  const focused = element.contains(document.activeElement) ? document.activeElement.textContent : null;
+  put(element, children);
+  for (const summary of element.querySelectorAll("summary")) if (unfolded.has(summary.textContent)) summary.parentElement.open = true;
+  if (focused === null) return;
+  const same = [...element.querySelectorAll("a, button, summary")].find((one) => one.textContent === focused);
+  same?.focus({ preventScroll: true });
+}
+
 /** Says something to whoever does not see the page. */
 export function announce(text) {
   const announcer = document.getElementById("announcer");

@@ -1,7 +1,7 @@
 // What was refused, to whom, and what exactly was missing: of one tree, or of all that the user may see.
 
 import { api } from "./api.js";
-import { h, put } from "./dom.js";
+import { h, put, refresh } from "./dom.js";
 import { time } from "./format.js";
 import { nothing, problem, scopeList, tag } from "./parts.js";
 
@@ -23,10 +23,13 @@ export class Refusals {
   async load(before) {
     try {
       const page = await api.refusals(this.root, before);
+      const known = JSON.stringify(page);
+      if (!before && known === this.look) return;
+      this.look = before ? null : known;
       this.known = before ? [...this.known, ...page.refusals] : page.refusals;
       this.next = page.next;
       this.older.hidden = !page.next;
-      put(this.list, this.known.length ? h("ul", { class: "refusals" }, this.known.map((one) => this.#one(one)))
+      refresh(this.list, this.known.length ? h("ul", { class: "refusals" }, this.known.map((one) => this.#one(one)))
         : nothing("Nothing was refused", this.root ? "Every delegation asked for in this tree was allowed." : "As far back as was looked."));
     } catch (error) {
       put(this.list, problem(error));
