@@ -68,21 +68,21 @@ export class Outline {
     const { task, depth, place, of, isFolded, hasBelow } = this.rows[index];
     const { tone, sign } = stateOf(task.state);
     const time = duration(took(task, now));
-    const attempts = task.attempts.length > 1 ? `, ${task.attempts.length} attempts` : "";
+    const attempts = task.attempts.length > 1 ? `${task.attempts.length}×` : "";
     const budget = budgetUse(task).map(({ used, of: all }) => `, ${used} of ${all} used`).join("");
-    const label = `${task.agent}${task.skill ? ` ${task.skill}` : ""}, ${stateName(task.state)}, ${time}${attempts}${budget}`;
     const row = h("div", {
       class: `row${task.task === this.selected ? " selected" : ""}`, role: "treeitem", id: rowId(task.task), "data-task": task.task,
       "aria-level": depth + 1, "aria-posinset": place, "aria-setsize": of, "aria-selected": String(task.task === this.selected),
-      "aria-expanded": hasBelow ? String(!isFolded) : undefined, "aria-label": label,
+      "aria-expanded": hasBelow ? String(!isFolded) : undefined,
     },
       h("span", { class: "row-name" },
-        h("span", { class: "twist", "data-twist": hasBelow }, hasBelow ? (isFolded ? "▸" : "▾") : ""),
-        h("span", { class: `sign tone-${tone}` }, sign),
+        h("span", { class: "twist", "aria-hidden": "true", "data-twist": hasBelow }, hasBelow ? (isFolded ? "▸" : "▾") : ""),
+        h("span", { class: `sign tone-${tone}`, "aria-hidden": "true" }, sign),
         h("span", { class: "agent" }, task.agent),
-        task.skill && h("span", { class: "muted" }, task.skill)),
-      h("span", { class: "row-attempts muted" }, task.attempts.length > 1 ? `${task.attempts.length}×` : ""),
-      h("span", { class: "row-time number muted" }, time),
+        task.skill && h("span", { class: "muted" }, task.skill),
+        h("span", { class: "unseen" }, `, ${stateName(task.state)}, `)),
+      h("span", { class: "row-attempts muted" }, attempts, attempts && h("span", { class: "unseen" }, " tried, ")),
+      h("span", { class: "row-time number muted" }, time, budget && h("span", { class: "unseen" }, budget)),
       bar(task, span, now));
     row.style.top = `${index * ROW_PX}px`;
     row.querySelector(".row-name").style.paddingInlineStart = `${Math.min(depth, DEEPEST_INDENT) * INDENT_PX}px`;

@@ -46,7 +46,7 @@ async fn a_tree_grows_before_your_eyes_and_says_what_was_refused_and_ends() {
     stage.open("left").await;
     page.until(
         "three levels",
-        "document.querySelector('[role=treeitem][aria-level=\"3\"]')?.ariaLabel.includes('deep, working')",
+        "document.querySelector('[role=treeitem][aria-level=\"3\"]')?.textContent.includes('deep, working')",
     )
     .await;
     page.until("four boxes", "document.querySelectorAll('svg .box').length === 4").await;
@@ -60,7 +60,7 @@ async fn a_tree_grows_before_your_eyes_and_says_what_was_refused_and_ends() {
     stage.open("end").await;
     page.sees(".meta .chip", "Completed").await;
     page.sees("#tree-count", "4 tasks, 0 open").await;
-    page.sees(".log", "left completed").await;
+    page.sees(".log", "ended completed").await;
     page.until(
         "said to whoever listens",
         "document.getElementById('announcer').textContent.includes('0 open')",
@@ -138,7 +138,7 @@ async fn a_cancel_on_the_page_takes_the_whole_subtree_down() {
     page.resize(1280, 800).await;
     page.until(
         "three levels at work",
-        "document.querySelector('[role=treeitem][aria-level=\"3\"]')?.ariaLabel.includes('working')",
+        "document.querySelector('[role=treeitem][aria-level=\"3\"]')?.textContent.includes('working')",
     )
     .await;
     page.click(".button", "Cancel the tree").await;
@@ -147,7 +147,7 @@ async fn a_cancel_on_the_page_takes_the_whole_subtree_down() {
     page.until("nothing was done", "!document.querySelector('dialog')").await;
     page.click(".button", "Cancel the tree").await;
     page.click("dialog .button", "Cancel it").await;
-    page.until("all three are cancelled", "[...document.querySelectorAll('[role=treeitem]')].filter((row) => row.ariaLabel.includes('canceled')).length === 3").await;
+    page.until("all three are cancelled", "[...document.querySelectorAll('[role=treeitem]')].filter((row) => row.textContent.includes('canceled')).length === 3").await;
     page.until("there is nothing left to cancel", "![...document.querySelectorAll('.button')].some((one) => one.textContent.includes('Cancel the tree'))").await;
     assert_eq!(stage.agents["deep"].logged("cancel").len(), 1, "the one at work was told");
     assert_eq!(browser.complaints(), Vec::<String>::new());
