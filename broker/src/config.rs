@@ -39,7 +39,7 @@ pub const DEFAULT_TOML: &str = include_str!("../config.default.toml");
 /// Environment variables that override a key begin so: `BAILIWICK_SERVER_LISTEN` is `server.listen`.
 const ENV_PREFIX: &str = "BAILIWICK_";
 /// Sections whose keys they override.
-const SECTIONS: [&str; 12] = [
+const SECTIONS: [&str; 13] = [
     "server",
     "store",
     "limits",
@@ -50,6 +50,7 @@ const SECTIONS: [&str; 12] = [
     "acceptance",
     "push",
     "selection",
+    "console",
     "traces",
     "log",
 ];
@@ -70,6 +71,7 @@ pub struct Config {
     pub push: PushConfig,
     pub selection: SelectionConfig,
     pub traces: TracesConfig,
+    pub console: ConsoleConfig,
     pub log: LogConfig,
     pub principals: Vec<PrincipalConfig>,
     pub issuers: Vec<IssuerConfig>,
@@ -166,6 +168,10 @@ section! { AuditConfig {
 
 section! { AcceptanceConfig {
     timeout: Span = Span::seconds(2),
+}}
+
+section! { ConsoleConfig {
+    enabled: bool = true,
 }}
 
 impl AcceptanceConfig {
@@ -441,6 +447,7 @@ impl Config {
             heartbeat: server.heartbeat.0,
             notice: server.notice.0,
             drain: server.drain.0,
+            console: self.console.enabled,
         }
     }
 

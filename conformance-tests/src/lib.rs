@@ -12,6 +12,7 @@
 mod agent;
 mod append_fault;
 mod broker;
+mod browser;
 mod build;
 mod gates;
 pub mod grpc;
@@ -30,6 +31,7 @@ pub mod wire;
 pub use agent::Agent;
 pub use append_fault::{AppendFault, Side};
 pub use broker::{Broker, command, demonstration, key_digest};
+pub use browser::{Browser, Page, missing_browser};
 pub use gates::Gates;
 pub use issuer::Issuer;
 pub use node::missing_node;

@@ -1,5 +1,5 @@
-//! An environment of JavaScript of the tests' own, under the target folder, with pinned versions: the official SDK as
-//! npm has it.
+//! Environments of JavaScript of the tests' own, under the target folder, with pinned versions: the official SDK as npm
+//! has it, and what judges pages in a browser.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -47,13 +47,19 @@ pub(crate) fn script(file: &str) -> Command {
 }
 
 fn install() -> PathBuf {
+    let source = agents_folder().join("js");
+    let folder = packages(&source, "node");
+    link(&source, &folder.join("agents"));
+    folder
+}
+
+/// The folder below the target folder that holds the packages which the manifests of a folder name.
+pub(crate) fn packages(source: &Path, name: &str) -> PathBuf {
     if let Some(reason) = missing_node() {
         panic!("{reason}");
     }
-    let source = agents_folder().join("js");
-    let folder = target_folder().join("node");
+    let folder = target_folder().join(name);
     std::fs::create_dir_all(&folder).expect("a folder for the packages");
-    link(&source, &folder.join("agents"));
     let marker = folder.join("installed.txt");
     let read = |name| std::fs::read_to_string(source.join(name)).expect("a manifest");
     let wanted = MANIFESTS.map(read).concat();

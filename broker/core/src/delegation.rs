@@ -28,6 +28,7 @@ mod on_resolve;
 mod on_revoke;
 mod on_time;
 mod on_turn;
+mod overview;
 mod purses;
 mod slots;
 pub mod spans;
@@ -54,6 +55,7 @@ use crate::limits::Limits;
 
 pub use self::on_group::BROKER_AGENT;
 pub use self::on_push::Push;
+pub use self::overview::{Changes, Overview};
 pub use self::view::{AttemptSummary, TaskSummary, Told, Work, shown_bytes};
 
 /// One root task and everything below it. The unit of decision, locking and journalling.
@@ -202,6 +204,7 @@ impl Tree {
         apply_to_nodes(self, record);
         body::apply(&mut self.bodies, record);
         self.version += 1;
+        self.note_change(record.task);
         Ok(())
     }
 

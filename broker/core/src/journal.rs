@@ -5,6 +5,7 @@
 //! version must be able to fold every earlier one.
 
 mod choice;
+mod reading;
 mod submission;
 
 use broker_acceptance::Verdict;
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::TaskId;
 
 pub use self::choice::{Choice, ChoiceVerdict, Considered, Excluded};
+pub use self::reading::Line;
 pub use self::submission::{
     Allotment, Escalation, Fallback, Group, GroupMode, Reassignment, Retry, Submission, Terms, Wish,
 };

@@ -5,10 +5,13 @@ mod agents;
 mod audit;
 mod backup;
 mod dead_letters;
+mod events;
 mod keys;
+mod refusals;
 mod route;
 mod selection;
 mod tasks;
+mod trees;
 
 use std::sync::Arc;
 
@@ -36,6 +39,7 @@ pub(super) struct Incoming<'r> {
 
 /// One call, of somebody known.
 struct Call<'r> {
+    context: &'r Context,
     broker: &'r Arc<Broker>,
     caller: Caller,
     query: &'r str,
@@ -58,7 +62,7 @@ async fn answer(context: &Context, resource: Resource, incoming: Incoming<'_>) -
     if !allow.split(", ").any(|allowed| allowed == method) {
         return Ok(method_not_allowed(allow));
     }
-    let call = Call { broker, caller, query, body };
+    let call = Call { context, broker, caller, query, body };
     match resource {
         Resource::Agents if method == "GET" => Ok(agents::list(&call)),
         Resource::Agents => agents::register(&call).await,
@@ -66,6 +70,11 @@ async fn answer(context: &Context, resource: Resource, incoming: Incoming<'_>) -
         Resource::Agent(name) => agents::remove(&call, &name).await,
         Resource::AcceptCard(name) => agents::accept_card(&call, &name).await,
         Resource::ProbeAgent(name) => agents::probe(&call, &name).await,
+        Resource::Whoami => Ok(ok(&broker.introduce(&call.caller))),
+        Resource::Trees => trees::list(&call).await,
+        Resource::Events => events::stream(&call).await,
+        Resource::Refusals => refusals::list(&call).await,
+        Resource::Log(task) => trees::log(&call, &task).await,
         Resource::Tree(task) => tasks::tree(&call, &task).await,
         Resource::RevokeTask(task) => tasks::revoke(&call, &task).await,
         Resource::Approvals => tasks::approvals(&call).await,
@@ -86,6 +95,25 @@ async fn answer(context: &Context, resource: Resource, incoming: Incoming<'_>) -
 }
 
 impl Call<'_> {
+    /// A parameter of the query; one without a value is as good as none.
+    fn text(&self, name: &str) -> Option<String> {
+        reply::query_parameter(self.query, name).filter(|text| !text.is_empty())
+    }
+
+    /// A parameter that is a number.
+    fn number(&self, name: &str) -> Result<Option<u64>, A2aError> {
+        let Some(text) = reply::query_parameter(self.query, name) else { return Ok(None) };
+        text.parse().map(Some).map_err(|_| {
+            let problem = format!("expected a whole number, such as {name}=100, found {text:?}");
+            protocol::invalid_params(vec![(name.to_owned(), problem)])
+        })
+    }
+
+    /// A parameter that says how many.
+    fn count(&self, name: &str) -> Result<Option<usize>, A2aError> {
+        Ok(self.number(name)?.map(|number| usize::try_from(number).unwrap_or(usize::MAX)))
+    }
+
     fn read<T: DeserializeOwned>(&self) -> Result<T, A2aError> {
         body::read_json(self.body.as_ref().map_err(Clone::clone)?)
     }

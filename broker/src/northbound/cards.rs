@@ -12,7 +12,7 @@ use crate::service::CardDocument;
 const CACHE: &str = "public, max-age=300";
 
 /// Whether a tag names this content. A copy that was only packed differently on its way is as good (RFC 9110 §13.1.2).
-fn names(tag: &str, etag: &str) -> bool {
+pub(super) fn names(tag: &str, etag: &str) -> bool {
     tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag
 }
 

@@ -17,7 +17,8 @@ use super::reply::{self, Body, method_not_allowed, not_found};
 use super::route::{Route, route};
 use super::server::{Certificate, Server};
 use super::{
-    api, body, cards, credential, grpc, http_json, jsonrpc, metrics, oauth, overload, push, unambiguous,
+    api, body, cards, console, credential, elsewhere, grpc, http_json, jsonrpc, metrics, oauth, overload,
+    push, unambiguous,
 };
 use crate::service::CardDocument;
 
@@ -94,8 +95,8 @@ impl Server {
         place: &Arc<Place>,
     ) -> Response<Body> {
         let speech = Speech::of(&route);
-        if let Err(ambiguous) = unambiguous::check(&head) {
-            return speech.refuse(&ambiguous);
+        if let Err(refused) = unambiguous::check(&head).and_then(|()| elsewhere::check(&head)) {
+            return speech.refuse(&refused);
         }
         if place.is_refused() && !is_watch(&route) {
             body::discard(incoming, self.options.body_timeout).await;
@@ -165,6 +166,8 @@ impl Server {
             Route::Tokens(endpoint) => oauth::serve(&self.context, endpoint, head, credential, body).await,
             _ if !matches!(method, "GET" | "HEAD") => method_not_allowed("GET, HEAD"),
             Route::Metrics => metrics::serve(&self.context, credential).await,
+            Route::Console(_) if !self.options.console => not_found(),
+            Route::Console(file) => console::serve(&file, head.uri.path(), headers),
             Route::Card(target) => card(self.context.broker.agent_card(&target), headers),
             Route::UpstreamCard(name) => card(self.context.broker.upstream_card(&name), headers),
             Route::Jwks => jwks(&self.context.broker.jwks()),

@@ -203,7 +203,7 @@ impl Context {
     }
 
     /// Taken before anything begins, so that what is refused has done nothing.
-    fn place_for_stream(&self) -> Result<OwnedSemaphorePermit, A2aError> {
+    pub(super) fn place_for_stream(&self) -> Result<OwnedSemaphorePermit, A2aError> {
         Arc::clone(&self.streams).try_acquire_owned().map_err(|_| overload::too_many_streams())
     }
 

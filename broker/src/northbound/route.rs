@@ -30,6 +30,8 @@ pub(super) enum Route {
     Metrics,
     /// The operator API.
     Api(api::Resource),
+    /// A file of the web console; without a name, its page.
+    Console(String),
     /// Where grants are exchanged, looked at and given up.
     Tokens(TokenEndpoint),
     /// Where an agent pushes to, with the token that proves it.
@@ -63,9 +65,11 @@ pub(super) fn route(method: &str, path: &str) -> Route {
         ["introspect"] => Route::Tokens(TokenEndpoint::Introspect),
         ["revoke"] => Route::Tokens(TokenEndpoint::Revoke),
         ["api", "v1", rest @ ..] => api::route(rest).map_or(Route::Unknown, Route::Api),
+        ["console"] => Route::Console(String::new()),
+        ["console", file] => Route::Console((*file).to_owned()),
         ["push", token] => Route::Push((*token).to_owned()),
         ["agents", name, rest @ ..] => below_agent(method, &percent_decode(name), rest),
-        [] | ["api" | "push" | ".well-known", ..] => Route::Unknown,
+        [] | ["api" | "console" | "push" | ".well-known", ..] => Route::Unknown,
         // `/{tenant}/…`: the tenant is an agent's name.
         [tenant, rest @ ..] if !rest.is_empty() && is_agent_name(tenant) => {
             Route::HttpJson(Target::Agent((*tenant).to_owned()), format!("/{}", rest.join("/")))
@@ -131,6 +135,9 @@ mod tests {
             ("GET", "/api/v1/push/dead-letters", api(Resource::DeadLetters)),
             ("POST", "/push/x", Route::Push("x".to_owned())),
             ("POST", "/push/x/y", Route::Unknown),
+            ("GET", "/console", Route::Console(String::new())),
+            ("GET", "/console/main.js", Route::Console("main.js".to_owned())),
+            ("GET", "/console/a/b", Route::Unknown),
             ("GET", "/api/v1/nothing", Route::Unknown),
             ("GET", "/agents/UPPER/tasks", Route::Unknown),
             ("GET", "/", Route::Unknown),

@@ -42,7 +42,7 @@ const LEAVING_CONNECTIONS: usize = 256;
 /// Time the last answers get to leave after the drain time.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
-/// Bounds on callers.
+/// Bounds on callers, and what they are served.
 #[derive(Debug, Clone, Copy)]
 pub struct Options {
     /// Largest request body, bytes.
@@ -67,6 +67,8 @@ pub struct Options {
     pub notice: Duration,
     /// For open requests to finish at shutdown.
     pub drain: Duration,
+    /// Whether the web console is served.
+    pub console: bool,
 }
 
 /// The certificate a connection's caller has shown.
@@ -86,6 +88,7 @@ impl Default for Options {
             heartbeat: Duration::from_secs(15),
             notice: Duration::ZERO,
             drain: Duration::from_secs(10),
+            console: true,
         }
     }
 }

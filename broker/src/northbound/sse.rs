@@ -41,7 +41,12 @@ pub(super) fn serve(mut events: TaskStream, id: Option<RequestId>, context: &Con
             }
         }
     };
-    let mut response = reply::answer(StatusCode::OK, "text/event-stream", reply::streamed(body));
+    event_stream(reply::streamed(body))
+}
+
+/// An answer that is an event stream.
+pub(super) fn event_stream(body: Body) -> Response<Body> {
+    let mut response = reply::answer(StatusCode::OK, "text/event-stream", body);
     let headers = response.headers_mut();
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     // Proxies that buffer would hold events back.

@@ -7,6 +7,7 @@
 
 mod outbox;
 mod retention;
+mod trees;
 
 use async_trait::async_trait;
 use broker_core::{TaskId, Timestamp, audit};
@@ -17,6 +18,7 @@ use tokio::sync::mpsc;
 
 pub use self::outbox::{OutboxChange, OutboxKey, OutboxRow, Trouble};
 pub use self::retention::{Over, Removed};
+pub use self::trees::{TreePage, TreeQuery};
 
 /// One atomic change of one delegation tree. Either all of it is durable or none of it is.
 #[derive(Debug, Clone)]
@@ -178,6 +180,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// A page of task rows.
     async fn rows(&self, query: RowQuery) -> Result<RowPage, StoreError>;
+
+    /// A page of trees.
+    async fn trees(&self, query: TreeQuery) -> Result<TreePage, StoreError>;
 
     /// Roots of trees with open tasks, in ascending order, after `after`, at most `limit`.
     async fn open_trees(&self, after: Option<TaskId>, limit: usize) -> Result<Vec<TaskId>, StoreError>;

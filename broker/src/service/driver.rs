@@ -177,6 +177,7 @@ impl Broker {
                 }
                 cell.publish(tree, record);
             }
+            self.feed.tell(tree, &decision.records);
             self.push_records(tree, &decision.records);
             self.selection.note_records(tree, &decision.records);
             self.count_records(tree, &decision.records);

@@ -17,11 +17,14 @@ mod error;
 mod escalation;
 mod extended_cards;
 mod fallback;
+mod feed;
 mod grants;
 mod metrics;
 mod modes;
 mod open_tasks;
+mod overview;
 mod push;
+mod refusals;
 mod resolution;
 mod retention;
 mod selection;
@@ -67,14 +70,18 @@ use self::cards::CardKeys;
 use self::conversation::Conversations;
 pub use self::error::{CREDENTIAL_INVALID, DOMAIN};
 pub use self::escalation::Approval;
+use self::feed::Feed;
+pub use self::feed::{Happening, News, NewsStream};
 use self::grants::Grants;
 pub use self::grants::{Issued, OAuthCode, OAuthError, SentProof, TokenRequest};
 pub use self::metrics::METRICS_MEDIA_TYPE;
 use self::metrics::Metrics;
 use self::open_tasks::OpenTasks;
+pub use self::overview::{Introduction, LogPage, TreesPage, TreesWanted};
 use self::push::Outbox;
 use self::push::hooks::Hooks;
 pub use self::push::{DeadLetter, PushOptions};
+pub use self::refusals::{Refusal, RefusalsPage};
 pub use self::retention::{Retention, Swept};
 use self::selection::Selection;
 pub use self::selection::{AdviceWanted, RerankOptions, Selected, SelectionOptions, Stages};
@@ -223,6 +230,7 @@ pub struct Broker {
     health: HealthBook,
     probing: ProbeOptions,
     trees: Trees,
+    feed: Feed,
     retention: Retention,
     timers: Timers,
     conversations: Conversations,
@@ -269,6 +277,7 @@ impl Broker {
             ),
             retention: settings.retention,
             audit: Audit::new(Arc::clone(&store), settings.refusal_window),
+            feed: Feed::default(),
             timers: Timers::default(),
             conversations: Conversations::default(),
             places: Places::new(settings.admission),

@@ -7,6 +7,7 @@ mod committer;
 mod keys;
 mod outbox;
 mod rows;
+mod trees;
 
 use std::ops::Bound;
 use std::path::Path;
@@ -23,7 +24,8 @@ pub use self::backup::RestoreError;
 use self::committer::{Committer, Done, Work};
 use self::rows::Totals;
 use crate::ports::store::{
-    Append, Claim, OutboxKey, OutboxRow, Over, Removed, RowPage, RowQuery, Store, StoreError,
+    Append, Claim, OutboxKey, OutboxRow, Over, Removed, RowPage, RowQuery, Store, StoreError, TreePage,
+    TreeQuery,
 };
 
 /// Written data each table may hold in memory before it goes to a file of its own.
@@ -227,6 +229,10 @@ impl Store for EmbeddedStore {
 
     async fn rows(&self, query: RowQuery) -> Result<RowPage, StoreError> {
         rows::page(&self.tables, &self.totals, &query)
+    }
+
+    async fn trees(&self, query: TreeQuery) -> Result<TreePage, StoreError> {
+        trees::page(&self.tables, &query)
     }
 
     async fn open_trees(&self, after: Option<TaskId>, limit: usize) -> Result<Vec<TaskId>, StoreError> {

@@ -9,6 +9,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod console;
 mod delegation;
 mod interop;
 mod overload;

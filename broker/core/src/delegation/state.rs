@@ -161,6 +161,8 @@ pub(super) struct Node {
     pub(super) open_children: u32,
     /// Records of this task so far.
     pub(super) seq: u64,
+    /// How many records the tree held once this task, or one below it, had last changed.
+    pub(super) changed: u64,
     /// When the status last changed.
     pub(super) updated: Timestamp,
     /// When the agent, or a child, was last heard of.
@@ -223,6 +225,7 @@ impl Node {
             children: Vec::new(),
             open_children: 0,
             seq: 0,
+            changed: 0,
             updated: at,
             heard: at,
             bytes,

@@ -77,6 +77,9 @@ pub struct TaskSummary {
     /// What it lacks and waits for approval of, as canonical scope tokens.
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     pub missing: Vec<String>,
+    /// The task that does it in its place, having what it lacks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub done_by: Option<TaskId>,
     /// It is the broker's own, of several sub-tasks: `parallel`, `race` or `quorum`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mode: Option<&'static str>,
@@ -96,6 +99,8 @@ pub struct TaskSummary {
     /// What its agent says it used up by itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cost: Option<AmountsWire>,
+    /// When it came to be.
+    pub created: Timestamp,
     /// When its status last changed.
     pub updated: Timestamp,
     /// Its attempts so far.
@@ -348,6 +353,12 @@ impl Tree {
     }
 
     fn summarize(&self, node: &Node) -> TaskSummary {
+        let children = node.children.iter().filter_map(|child| self.note(*child)).collect();
+        TaskSummary { children, ..self.summarize_alone(node) }
+    }
+
+    /// Without its children, of which there can be many.
+    pub(super) fn summarize_alone(&self, node: &Node) -> TaskSummary {
         let (submission, terms) = (&node.submission, node.terms());
         let budget = terms.purses.first().map(|purse| purse.ceilings).unwrap_or_default();
         TaskSummary {
@@ -364,6 +375,7 @@ impl Tree {
             checking: matches!(node.phase, Phase::Checking(_)),
             acceptance: node.verdict.as_deref().cloned(),
             missing: missing(node),
+            done_by: node.done_by,
             mode: submission.group.map(|group| group.mode.name()),
             choice: node.choice.as_deref().cloned().map(Box::new),
             scope: terms.scope.texts(),
@@ -371,9 +383,10 @@ impl Tree {
             budget: amounts(&budget),
             left: amounts(&self.ledger.left(&PurseId { task: node.id, index: 0 })),
             cost: amounts(&node.cost),
+            created: node.created(),
             updated: node.updated,
             attempts: node.attempts.iter().map(summarize_attempt).collect(),
-            children: node.children.iter().filter_map(|child| self.note(*child)).collect(),
+            children: Vec::new(),
         }
     }
 

@@ -2,7 +2,6 @@
 //! without one there is more.
 
 use http::StatusCode;
-use protocol::A2aError;
 
 use super::{Answered, Call};
 use crate::northbound::reply;
@@ -12,8 +11,8 @@ const JSON_LINES: &str = "application/jsonl";
 const DEFAULT_LIMIT: u64 = 1_000;
 
 pub(super) async fn page(call: &Call<'_>) -> Answered {
-    let after = number(call.query, "after", 0)?;
-    let limit = number(call.query, "limit", DEFAULT_LIMIT)?;
+    let after = call.number("after")?.unwrap_or(0);
+    let limit = call.number("limit")?.unwrap_or(DEFAULT_LIMIT);
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let page = call.broker.audit_page(&call.caller, after, limit).await?;
     let mut body = Vec::new();
@@ -26,12 +25,4 @@ pub(super) async fn page(call: &Call<'_>) -> Answered {
         body.push(b'\n');
     }
     Ok(reply::answer(StatusCode::OK, JSON_LINES, reply::whole(body)))
-}
-
-fn number(query: &str, name: &str, default: u64) -> Result<u64, A2aError> {
-    let Some(text) = reply::query_parameter(query, name) else { return Ok(default) };
-    text.parse().map_err(|_| {
-        let problem = format!("expected a whole number, such as {name}=100, found {text:?}");
-        protocol::invalid_params(vec![(name.to_owned(), problem)])
-    })
 }

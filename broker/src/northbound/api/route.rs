@@ -13,6 +13,16 @@ pub(in crate::northbound) enum Resource {
     AcceptCard(String),
     /// An agent, to be sent a real message.
     ProbeAgent(String),
+    /// Who is asking.
+    Whoami,
+    /// Trees, the newest first.
+    Trees,
+    /// What happens in them, as it happens.
+    Events,
+    /// What was refused.
+    Refusals,
+    /// The journal of what is below a task, in words.
+    Log(String),
     /// The tree below a task.
     Tree(String),
     /// The grants of a task and of what is below it, to be revoked.
@@ -55,6 +65,11 @@ pub(in crate::northbound) fn route(segments: &[&str]) -> Option<Resource> {
         ["agents", name] => Resource::Agent(text(name)),
         ["agents", name, "accept"] => Resource::AcceptCard(text(name)),
         ["agents", name, "probe"] => Resource::ProbeAgent(text(name)),
+        ["whoami"] => Resource::Whoami,
+        ["trees"] => Resource::Trees,
+        ["events"] => Resource::Events,
+        ["refusals"] => Resource::Refusals,
+        ["tasks", id, "log"] => Resource::Log(text(id)),
         ["tasks", id, "tree"] => Resource::Tree(text(id)),
         ["tasks", id, "revoke"] => Resource::RevokeTask(text(id)),
         ["tasks", id, "approve"] => Resource::Decide(text(id), true),
@@ -85,6 +100,11 @@ impl Resource {
             Self::Agents => "GET, POST",
             Self::Agent(_) => "GET, DELETE",
             Self::Tree(_)
+            | Self::Log(_)
+            | Self::Whoami
+            | Self::Trees
+            | Self::Events
+            | Self::Refusals
             | Self::Approvals
             | Self::Audit
             | Self::LintCards

@@ -14,8 +14,12 @@ struct Resolved {
     r#as: Resolution,
 }
 
+/// Whole, or with `?after=N` what has changed since the tree held so many records.
 pub(super) async fn tree(call: &Call<'_>, task: &str) -> Answered {
-    Ok(ok(&json!({ "tasks": call.broker.tree(&call.caller, task).await? })))
+    match call.number("after")? {
+        Some(after) => Ok(ok(&call.broker.tree_changes(&call.caller, task, after).await?)),
+        None => Ok(ok(&json!({ "tasks": call.broker.tree(&call.caller, task).await? }))),
+    }
 }
 
 pub(super) async fn revoke(call: &Call<'_>, task: &str) -> Answered {

@@ -6,7 +6,7 @@ use std::ops::Bound;
 
 use broker::ports::store::{
     Append, Claim, OutboxChange, OutboxKey, OutboxRow, Over, Removed, RowCursor, RowPage, RowQuery,
-    StoreError, TaskRow,
+    StoreError, TaskRow, TreePage, TreeQuery,
 };
 use broker_core::audit::{Entry, Head};
 use broker_core::{TaskId, Timestamp};
@@ -107,6 +107,18 @@ impl Disk {
         rows.truncate(query.limit);
         let next = rows.last().filter(|_| more).map(cursor);
         RowPage { rows, next, total }
+    }
+
+    pub(crate) fn trees(&self, query: &TreeQuery) -> TreePage {
+        let is_root =
+            |row: &&TaskRow| row.task == row.root && query.before.is_none_or(|before| row.task < before);
+        let mut roots: Vec<TaskRow> =
+            self.rows.values().filter(is_root).filter(|row| query.admits(row)).cloned().collect();
+        roots.sort_by_key(|row| std::cmp::Reverse(row.task));
+        let more = roots.len() > query.limit;
+        roots.truncate(query.limit);
+        let next = roots.last().filter(|_| more).map(|row| row.task);
+        TreePage { roots, next }
     }
 
     pub(crate) fn open_trees(&self, after: Option<TaskId>, limit: usize) -> Vec<TaskId> {

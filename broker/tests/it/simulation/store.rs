@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use broker::ports::store::{
-    Append, Claim, OutboxKey, OutboxRow, Over, Removed, RowPage, RowQuery, Store, StoreError,
+    Append, Claim, OutboxKey, OutboxRow, Over, Removed, RowPage, RowQuery, Store, StoreError, TreePage,
+    TreeQuery,
 };
 use broker_core::audit::{Entry, Head};
 use broker_core::{TaskId, Timestamp};
@@ -101,6 +102,10 @@ impl Store for SimStore {
 
     async fn rows(&self, query: RowQuery) -> Result<RowPage, StoreError> {
         self.read(|world| world.disk().rows(&query)).await
+    }
+
+    async fn trees(&self, query: TreeQuery) -> Result<TreePage, StoreError> {
+        self.read(|world| world.disk().trees(&query)).await
     }
 
     async fn open_trees(&self, after: Option<TaskId>, limit: usize) -> Result<Vec<TaskId>, StoreError> {

@@ -1,0 +1,45 @@
+//! What happens in trees, as it happens: `?task=ID`. An event stream whose events are hints: each says that a task has
+//! changed, and whoever shows it asks for the change. `event: reset` says that some were missed.
+
+use async_stream::stream;
+use bytes::Bytes;
+use futures_util::StreamExt;
+use protocol::binding::sse;
+
+use super::{Answered, Call};
+use crate::northbound::leaving::{Phase, begun};
+use crate::northbound::reply::{self, CutShort};
+use crate::northbound::sse::event_stream;
+use crate::service::News;
+
+/// The first event: from here on all is told, so that who reads a tree now misses nothing.
+const READY: &[u8] = b"retry: 2000\nevent: ready\ndata: {}\n\n";
+/// Some events were missed.
+const RESET: &[u8] = b"event: reset\ndata: {}\n\n";
+
+pub(super) async fn stream(call: &Call<'_>) -> Answered {
+    let place = call.context.place_for_stream()?;
+    let mut news = call.broker.happenings(&call.caller, call.text("task").as_deref()).await?;
+    let (heartbeat, mut phase) = (call.context.heartbeat, call.context.phase());
+    let body = stream! {
+        let _place = place;
+        yield Ok::<_, CutShort>(Bytes::from_static(READY));
+        loop {
+            tokio::select! {
+                biased;
+                () = begun(Phase::Draining, &mut phase) => return,
+                told = news.next() => match told {
+                    None => return,
+                    Some(News::Missed) => yield Ok(Bytes::from_static(RESET)),
+                    Some(News::Happened(happening)) => {
+                        // It is plain data; were it not serialisable, the next event would be told all the same.
+                        let Ok(json) = serde_json::to_vec(&happening) else { continue };
+                        yield Ok(Bytes::from(sse::write_event(None, &json)));
+                    }
+                },
+                () = tokio::time::sleep(heartbeat) => yield Ok(Bytes::from_static(sse::HEARTBEAT)),
+            }
+        }
+    };
+    Ok(event_stream(reply::streamed(body)))
+}
