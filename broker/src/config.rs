@@ -37,8 +37,19 @@ pub const DEFAULT_TOML: &str = include_str!("../config.default.toml");
 /// Environment variables that override a key begin so: `BAILIWICK_SERVER_LISTEN` is `server.listen`.
 const ENV_PREFIX: &str = "BAILIWICK_";
 /// Sections whose keys they override.
-const SECTIONS: [&str; 10] =
-    ["server", "store", "limits", "southbound", "grants", "cards", "audit", "push", "selection", "log"];
+const SECTIONS: [&str; 11] = [
+    "server",
+    "store",
+    "limits",
+    "southbound",
+    "grants",
+    "cards",
+    "audit",
+    "push",
+    "selection",
+    "mcp",
+    "log",
+];
 
 /// The whole configuration.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
@@ -55,6 +66,7 @@ pub struct Config {
     pub acceptance: AcceptanceConfig,
     pub push: PushConfig,
     pub selection: SelectionConfig,
+    pub mcp: mcp::McpConfig,
     pub log: LogConfig,
     pub principals: Vec<PrincipalConfig>,
     pub issuers: Vec<IssuerConfig>,
@@ -77,6 +89,7 @@ macro_rules! section {
     };
 }
 
+mod mcp;
 mod push;
 mod selection;
 mod southbound;
@@ -159,7 +172,7 @@ impl AcceptanceConfig {
 }
 
 section! { LogConfig {
-    level: String = "info,fjall=warn,lsm_tree=warn".to_owned(),
+    level: String = "info,fjall=warn,lsm_tree=warn,rmcp=error".to_owned(),
     format: LogFormat = LogFormat::Text,
 }}
 
@@ -273,7 +286,8 @@ impl Config {
             )));
         }
         self.check_bounds().map_err(wrong)?;
-        self.selection.problem().map_or(Ok(()), |problem| Err(wrong(problem)))?;
+        let problem = self.selection.problem().or_else(|| self.mcp.problem());
+        problem.map_or(Ok(()), |problem| Err(wrong(problem)))?;
         for (key, span) in [
             ("server.write_timeout", self.server.write_timeout),
             ("server.heartbeat", self.server.heartbeat),
@@ -423,6 +437,7 @@ impl Config {
             heartbeat: server.heartbeat.0,
             notice: server.notice.0,
             drain: server.drain.0,
+            mcp: self.mcp.options(&self.public_url()),
         }
     }
 

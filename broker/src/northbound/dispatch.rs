@@ -15,7 +15,9 @@ use super::places::Place;
 use super::reply::{self, Body, method_not_allowed, not_found};
 use super::route::{Route, route};
 use super::server::{Certificate, Server};
-use super::{api, body, cards, credential, grpc, http_json, jsonrpc, oauth, overload, push, unambiguous};
+use super::{
+    api, body, cards, credential, grpc, http_json, jsonrpc, mcp, oauth, overload, push, unambiguous,
+};
 use crate::service::CardDocument;
 
 /// How long the key set may be kept; half as long as a key is published before it signs.
@@ -143,6 +145,7 @@ impl Server {
                 let incoming = api::Incoming { method, query, credential, body };
                 api::serve(&self.context, resource, incoming).await
             }
+            Route::Mcp => mcp::serve(&self.context, head, credential, body).await,
             Route::Push(token) => push::receive(&self.context, &token, method, body).await,
             Route::Tokens(_) if method != "POST" => method_not_allowed("POST"),
             Route::Tokens(endpoint) => oauth::serve(&self.context, endpoint, head, credential, body).await,

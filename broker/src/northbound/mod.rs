@@ -11,6 +11,7 @@ mod grpc;
 mod http_json;
 mod jsonrpc;
 mod leaving;
+mod mcp;
 mod memory;
 mod oauth;
 mod operations;
@@ -27,5 +28,6 @@ mod unambiguous;
 mod v03;
 
 pub use self::body::REQUEST_BYTES;
+pub use self::mcp::Options as McpOptions;
 pub use self::server::{Options, Server, listen};
 pub use self::tls::{Tls, TlsFiles};

@@ -30,6 +30,8 @@ pub(super) enum Route {
     Api(api::Resource),
     /// Where grants are exchanged, looked at and given up.
     Tokens(TokenEndpoint),
+    /// The fleet as tools.
+    Mcp,
     /// Where an agent pushes to, with the token that proves it.
     Push(String),
     /// Nothing is here.
@@ -60,6 +62,7 @@ pub(super) fn route(method: &str, path: &str) -> Route {
         ["introspect"] => Route::Tokens(TokenEndpoint::Introspect),
         ["revoke"] => Route::Tokens(TokenEndpoint::Revoke),
         ["api", "v1", rest @ ..] => api::route(rest).map_or(Route::Unknown, Route::Api),
+        ["mcp"] => Route::Mcp,
         ["push", token] => Route::Push((*token).to_owned()),
         ["agents", name, rest @ ..] => below_agent(method, &percent_decode(name), rest),
         [] | ["api" | "push" | ".well-known", ..] => Route::Unknown,
@@ -126,6 +129,8 @@ mod tests {
             ("POST", "/api/v1/tasks/x/revoke", api(Resource::RevokeTask("x".to_owned()))),
             ("POST", "/token", Route::Tokens(TokenEndpoint::Token)),
             ("GET", "/api/v1/push/dead-letters", api(Resource::DeadLetters)),
+            ("POST", "/mcp", Route::Mcp),
+            ("GET", "/mcp/", Route::Mcp),
             ("POST", "/push/x", Route::Push("x".to_owned())),
             ("POST", "/push/x/y", Route::Unknown),
             ("GET", "/api/v1/nothing", Route::Unknown),

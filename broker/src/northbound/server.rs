@@ -16,6 +16,7 @@ use tokio::sync::{Semaphore, watch};
 use super::body::Bounds;
 use super::connection::Connection;
 use super::leaving::{Phase, begun};
+use super::mcp;
 use super::memory::Memory;
 use super::operations::Context;
 use super::places::{Place, Places, REFUSED_CONNECTIONS};
@@ -43,7 +44,7 @@ const LEAVING_CONNECTIONS: usize = 256;
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Bounds on callers.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Options {
     /// Largest request body, bytes.
     pub body_limit: usize,
@@ -67,6 +68,8 @@ pub struct Options {
     pub notice: Duration,
     /// For open requests to finish at shutdown.
     pub drain: Duration,
+    /// How the fleet is served as tools.
+    pub mcp: mcp::Options,
 }
 
 /// The certificate a connection's caller has shown.
@@ -86,6 +89,7 @@ impl Default for Options {
             heartbeat: Duration::from_secs(15),
             notice: Duration::ZERO,
             drain: Duration::from_secs(10),
+            mcp: mcp::Options::default(),
         }
     }
 }
@@ -122,6 +126,8 @@ impl Server {
             memory: Memory::new(options.max_body_memory),
             streams: Arc::new(semaphore(options.max_streams)),
             heartbeat: options.heartbeat,
+            mcp: options.mcp.clone(),
+            under_way: Arc::default(),
         };
         let sockets = options.max_connections.saturating_add(REFUSED_CONNECTIONS + LEAVING_CONNECTIONS);
         Arc::new(Self {
