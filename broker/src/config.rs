@@ -39,7 +39,7 @@ pub const DEFAULT_TOML: &str = include_str!("../config.default.toml");
 /// Environment variables that override a key begin so: `BAILIWICK_SERVER_LISTEN` is `server.listen`.
 const ENV_PREFIX: &str = "BAILIWICK_";
 /// Sections whose keys they override.
-const SECTIONS: [&str; 13] = [
+const SECTIONS: [&str; 14] = [
     "server",
     "store",
     "limits",
@@ -51,6 +51,7 @@ const SECTIONS: [&str; 13] = [
     "push",
     "selection",
     "console",
+    "mcp",
     "traces",
     "log",
 ];
@@ -72,6 +73,7 @@ pub struct Config {
     pub selection: SelectionConfig,
     pub traces: TracesConfig,
     pub console: ConsoleConfig,
+    pub mcp: mcp::McpConfig,
     pub log: LogConfig,
     pub principals: Vec<PrincipalConfig>,
     pub issuers: Vec<IssuerConfig>,
@@ -94,6 +96,7 @@ macro_rules! section {
     };
 }
 
+mod mcp;
 mod push;
 mod selection;
 mod southbound;
@@ -182,7 +185,7 @@ impl AcceptanceConfig {
 }
 
 section! { LogConfig {
-    level: String = "info,fjall=warn,lsm_tree=warn".to_owned(),
+    level: String = "info,fjall=warn,lsm_tree=warn,rmcp=error".to_owned(),
     format: LogFormat = LogFormat::Text,
 }}
 
@@ -296,8 +299,9 @@ impl Config {
             )));
         }
         self.check_bounds().map_err(wrong)?;
-        self.selection.problem().map_or(Ok(()), |problem| Err(wrong(problem)))?;
-        self.traces.problem().map_or(Ok(()), |problem| Err(wrong(problem)))?;
+        let problem =
+            self.selection.problem().or_else(|| self.mcp.problem()).or_else(|| self.traces.problem());
+        problem.map_or(Ok(()), |problem| Err(wrong(problem)))?;
         for (key, span) in [
             ("server.write_timeout", self.server.write_timeout),
             ("server.heartbeat", self.server.heartbeat),
@@ -448,6 +452,7 @@ impl Config {
             notice: server.notice.0,
             drain: server.drain.0,
             console: self.console.enabled,
+            mcp: self.mcp.options(&self.public_url()),
         }
     }
 

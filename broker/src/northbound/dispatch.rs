@@ -17,8 +17,8 @@ use super::reply::{self, Body, method_not_allowed, not_found};
 use super::route::{Route, route};
 use super::server::{Certificate, Server};
 use super::{
-    api, body, cards, console, credential, elsewhere, grpc, http_json, jsonrpc, metrics, oauth, overload,
-    push, unambiguous,
+    api, body, cards, console, credential, elsewhere, grpc, http_json, jsonrpc, mcp, metrics, oauth,
+    overload, push, unambiguous,
 };
 use crate::service::CardDocument;
 
@@ -161,6 +161,7 @@ impl Server {
                 let incoming = api::Incoming { method, query, credential, body };
                 api::serve(&self.context, resource, incoming).await
             }
+            Route::Mcp => mcp::serve(&self.context, head, credential, body).await,
             Route::Push(token) => push::receive(&self.context, &token, method, body).await,
             Route::Tokens(_) if method != "POST" => method_not_allowed("POST"),
             Route::Tokens(endpoint) => oauth::serve(&self.context, endpoint, head, credential, body).await,

@@ -13,6 +13,7 @@ mod grpc;
 mod http_json;
 mod jsonrpc;
 mod leaving;
+mod mcp;
 mod memory;
 mod metrics;
 mod oauth;
@@ -30,5 +31,6 @@ mod unambiguous;
 mod v03;
 
 pub use self::body::REQUEST_BYTES;
+pub use self::mcp::Options as McpOptions;
 pub use self::server::{Options, Server, listen};
 pub use self::tls::{Tls, TlsFiles};

@@ -15,6 +15,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use super::leaving::{Phase, begun};
+use super::mcp;
 use super::memory::Memory;
 use super::{overload, reply};
 use crate::service::{Broker, Credential, ServiceParameters, Target, TaskStream, is_agent_name};
@@ -36,6 +37,10 @@ pub(super) struct Context {
     pub(super) streams: Arc<Semaphore>,
     /// Silence on a stream after which a sign of life is due.
     pub(super) heartbeat: Duration,
+    /// How the fleet is served as tools.
+    pub(super) mcp: mcp::Options,
+    /// Calls of tools that another request may cancel.
+    pub(super) under_way: Arc<mcp::UnderWay>,
 }
 
 /// One call, apart from its parameters.

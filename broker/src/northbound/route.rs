@@ -34,6 +34,8 @@ pub(super) enum Route {
     Console(String),
     /// Where grants are exchanged, looked at and given up.
     Tokens(TokenEndpoint),
+    /// The fleet as tools.
+    Mcp,
     /// Where an agent pushes to, with the token that proves it.
     Push(String),
     /// Nothing is here.
@@ -67,6 +69,7 @@ pub(super) fn route(method: &str, path: &str) -> Route {
         ["api", "v1", rest @ ..] => api::route(rest).map_or(Route::Unknown, Route::Api),
         ["console"] => Route::Console(String::new()),
         ["console", file] => Route::Console((*file).to_owned()),
+        ["mcp"] => Route::Mcp,
         ["push", token] => Route::Push((*token).to_owned()),
         ["agents", name, rest @ ..] => below_agent(method, &percent_decode(name), rest),
         [] | ["api" | "console" | "push" | ".well-known", ..] => Route::Unknown,
@@ -133,6 +136,8 @@ mod tests {
             ("POST", "/api/v1/tasks/x/revoke", api(Resource::RevokeTask("x".to_owned()))),
             ("POST", "/token", Route::Tokens(TokenEndpoint::Token)),
             ("GET", "/api/v1/push/dead-letters", api(Resource::DeadLetters)),
+            ("POST", "/mcp", Route::Mcp),
+            ("GET", "/mcp/", Route::Mcp),
             ("POST", "/push/x", Route::Push("x".to_owned())),
             ("POST", "/push/x/y", Route::Unknown),
             ("GET", "/console", Route::Console(String::new())),

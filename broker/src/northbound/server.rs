@@ -16,6 +16,7 @@ use tokio::sync::{Semaphore, watch};
 use super::body::Bounds;
 use super::connection::Connection;
 use super::leaving::{Phase, begun};
+use super::mcp;
 use super::memory::Memory;
 use super::operations::Context;
 use super::places::{Place, Places, REFUSED_CONNECTIONS};
@@ -43,7 +44,7 @@ const LEAVING_CONNECTIONS: usize = 256;
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Bounds on callers, and what they are served.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Options {
     /// Largest request body, bytes.
     pub body_limit: usize,
@@ -69,6 +70,8 @@ pub struct Options {
     pub drain: Duration,
     /// Whether the web console is served.
     pub console: bool,
+    /// How the fleet is served as tools.
+    pub mcp: mcp::Options,
 }
 
 /// The certificate a connection's caller has shown.
@@ -89,6 +92,7 @@ impl Default for Options {
             notice: Duration::ZERO,
             drain: Duration::from_secs(10),
             console: true,
+            mcp: mcp::Options::default(),
         }
     }
 }
@@ -125,6 +129,8 @@ impl Server {
             memory: Memory::new(options.max_body_memory),
             streams: Arc::new(semaphore(options.max_streams)),
             heartbeat: options.heartbeat,
+            mcp: options.mcp.clone(),
+            under_way: Arc::default(),
         };
         let sockets = options.max_connections.saturating_add(REFUSED_CONNECTIONS + LEAVING_CONNECTIONS);
         Arc::new(Self {

@@ -174,7 +174,7 @@ impl Caller {
     }
 
     /// Under which name its message ids are kept.
-    pub(super) fn claim_name(&self) -> String {
+    pub(crate) fn claim_name(&self) -> String {
         match &self.0 {
             Identity::Principal { name, .. } => format!("p/{name}"),
             Identity::Delegate { task, .. } => format!("t/{task}"),

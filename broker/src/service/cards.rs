@@ -11,6 +11,7 @@ use protocol::{
 };
 use sha2::{Digest, Sha256};
 
+pub use self::extended::OfferedSkill;
 pub use self::signing::CARD_JWKS_PATH;
 pub(super) use self::signing::CardKeys;
 use self::signing::Signed;

@@ -65,8 +65,8 @@ pub use self::caller::{
 };
 pub(crate) use self::card_trust::read_keys as read_card_keys;
 pub use self::cards::CARD_JWKS_PATH;
-pub use self::cards::CardDocument;
 use self::cards::CardKeys;
+pub use self::cards::{CardDocument, OfferedSkill};
 use self::conversation::Conversations;
 pub use self::error::{CREDENTIAL_INVALID, DOMAIN};
 pub use self::escalation::Approval;

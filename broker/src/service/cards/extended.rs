@@ -15,6 +15,15 @@ use crate::service::{Broker, Caller, Target, error};
 
 const MILLIS_PER_SECOND: i64 = 1_000;
 
+/// A skill that a caller may use, under its own id.
+#[derive(Debug, Clone)]
+pub struct OfferedSkill {
+    /// Whose it is.
+    pub agent: String,
+    /// The skill.
+    pub skill: AgentSkill,
+}
+
 /// What a caller delegates from.
 struct Hold {
     scope: Scope,
@@ -51,6 +60,26 @@ impl Broker {
         }
     }
 
+    /// All skills that the caller may use: those its extended card at `/` lists; where the broker is open, all there are.
+    pub async fn offered_skills(&self, caller: &Caller) -> Result<Vec<OfferedSkill>, A2aError> {
+        let hold = self.hold(caller).await?;
+        let mut offered = Vec::new();
+        for agent in self.registry.all() {
+            let skill = |skill: &AgentSkill| OfferedSkill { agent: agent.name.clone(), skill: skill.clone() };
+            offered.extend(self.usable_skills(&hold, &agent).map(skill));
+        }
+        Ok(offered)
+    }
+
+    /// The agent and the skill that are meant, whoever may use it.
+    pub fn find_skill(&self, is_meant: impl Fn(&str, &str) -> bool) -> Option<(String, String)> {
+        self.registry.all().iter().find_map(|agent| {
+            let skills = &shown(agent)?.skills;
+            let skill = skills.iter().find(|skill| is_meant(&agent.name, &skill.id))?;
+            Some((agent.name.clone(), skill.id.clone()))
+        })
+    }
+
     async fn hold(&self, caller: &Caller) -> Result<Hold, A2aError> {
         let policy = |owner: &str| self.accounts.policy_of(owner).cloned();
         match &caller.0 {
@@ -71,9 +100,7 @@ impl Broker {
 
     /// An agent's skills that the caller may use, named so that one card can list them all.
     fn fleet_skills(&self, hold: &Hold, agent: &Arc<Agent>) -> Vec<AgentSkill> {
-        let Some(resolved) = agent.resolved.as_ref() else { return Vec::new() };
-        let card = resolved.extended.as_ref().map_or(&resolved.card, |extended| &extended.card);
-        let usable = card.skills.iter().filter(|skill| self.may_invoke(hold, agent, &skill.id));
+        let Some(card) = shown(agent) else { return Vec::new() };
         let named = |skill: &AgentSkill| {
             let mut skill = super::without_security(skill.clone());
             skill.id = format!("{}/{}", agent.name, skill.id);
@@ -91,7 +118,16 @@ impl Broker {
             }
             skill
         };
-        usable.map(named).collect()
+        self.usable_skills(hold, agent).map(named).collect()
+    }
+
+    fn usable_skills<'a>(
+        &'a self,
+        hold: &'a Hold,
+        agent: &'a Agent,
+    ) -> impl Iterator<Item = &'a AgentSkill> + 'a {
+        let skills = shown(agent).map(|card| card.skills.as_slice()).unwrap_or_default();
+        skills.iter().filter(|skill| self.may_invoke(hold, agent, &skill.id))
     }
 
     /// Not now, for a rate or a budget, is still the caller's to ask.
@@ -132,4 +168,10 @@ impl Broker {
             let _ = own.params.set(MAY, &may);
         }
     }
+}
+
+/// The card that says most of an agent.
+fn shown(agent: &Agent) -> Option<&AgentCard> {
+    let resolved = agent.resolved.as_ref()?;
+    Some(resolved.extended.as_ref().map_or(&resolved.card, |extended| &extended.card))
 }
