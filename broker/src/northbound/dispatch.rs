@@ -95,7 +95,7 @@ impl Server {
         place: &Arc<Place>,
     ) -> Response<Body> {
         let speech = Speech::of(&route);
-        if let Err(refused) = unambiguous::check(&head).and_then(|()| elsewhere::check(&head)) {
+        if let Err(refused) = unambiguous::check(&head).and_then(|()| elsewhere::check(&route, &head)) {
             return speech.refuse(&refused);
         }
         if place.is_refused() && !is_watch(&route) {
