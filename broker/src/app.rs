@@ -203,8 +203,11 @@ pub(crate) fn open_store(data: &Path) -> Result<Arc<dyn Store>, String> {
 
 /// Makes the store of a data directory from a backup; how many entries it has.
 pub(crate) fn restore_store(from: impl Read, data: &Path) -> Result<u64, String> {
-    make_private(data).map_err(|error| format!("{}: {error}", data.display()))?;
-    EmbeddedStore::restore(from, &data.join(STORE_FOLDER)).map_err(|error| error.to_string())
+    let folder = data.join(STORE_FOLDER);
+    if !folder.exists() {
+        make_private(data).map_err(|error| format!("{}: {error}", data.display()))?;
+    }
+    EmbeddedStore::restore(from, &folder).map_err(|error| error.to_string())
 }
 
 /// Whether a file is a whole backup.

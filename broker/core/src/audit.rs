@@ -14,9 +14,9 @@ mod verify;
 pub use self::chain::{ENTRY_VERSION, Entry, Hash, Head, HeadError};
 pub use self::checked::Checked;
 pub use self::event::{
-    Alike, Approval, AuthenticationFailed, By, CardChanged, CardOutcome, Delegation, Event, Forbidden, Grant,
-    GrantAct, Granted, KeyFollows, Presented, Refused, Registered, Removed, Repeated, Resolved, Revoked,
-    Signs,
+    Alike, Approval, AuthenticationFailed, BackedUp, By, CardChanged, CardOutcome, Delegation, Event,
+    Forbidden, Grant, GrantAct, Granted, KeyFollows, Presented, Refused, Registered, Removed, Repeated,
+    Resolved, Revoked, Signs,
 };
 pub use self::judged::{Judged, Used, Verdict};
 pub use self::repeats::Repeats;

@@ -14,7 +14,7 @@ pub mod journal;
 mod limits;
 pub mod sabotage;
 pub mod selection;
-mod text;
+pub mod text;
 pub mod trace;
 
 pub use delegation::{Changed, Decision, FoldError, Told, Tree};

@@ -1,4 +1,6 @@
-//! Texts of others, cut to what is shown of them on one line.
+//! Texts for people: those of others cut to one line, and words that stand for values.
+
+use serde::Serialize;
 
 /// The text on one line, at most so many characters of it; cut, it ends in an ellipsis.
 pub(crate) fn shortened(text: &str, most: usize) -> String {
@@ -8,6 +10,14 @@ pub(crate) fn shortened(text: &str, most: usize) -> String {
         taken.push('…');
     }
     taken
+}
+
+/// How a value is written that is written as one word; nothing for others.
+pub fn word(what: &impl Serialize) -> String {
+    serde_json::to_value(what)
+        .ok()
+        .and_then(|value| value.as_str().map(ToOwned::to_owned))
+        .unwrap_or_default()
 }
 
 #[cfg(test)]

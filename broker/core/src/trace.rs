@@ -4,6 +4,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use protocol::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::TaskId;
@@ -47,6 +48,13 @@ pub(crate) fn span_of_task(task: TaskId) -> u64 {
 /// The span of an attempt at it.
 pub(crate) fn span_of_attempt(attempt: AttemptId) -> u64 {
     (span_of_task(attempt.task) ^ u64::from(attempt.number).wrapping_mul(SPREAD)).max(1)
+}
+
+/// The span of a delegation that was refused, which may be one of several of a task.
+pub(crate) fn span_of_refusal(task: TaskId, agent: &str, at: Timestamp) -> u64 {
+    let mix = |span: u64, next: u64| (span ^ next).wrapping_mul(SPREAD).rotate_left(29);
+    let of_agent = agent.bytes().map(u64::from).fold(at.as_millis().cast_unsigned(), mix);
+    mix(span_of_task(task), of_agent).max(1)
 }
 
 /// What is no `traceparent` (W3C Trace Context, section 3.2).

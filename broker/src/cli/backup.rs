@@ -45,7 +45,9 @@ pub(super) async fn backup(broker: &BrokerClient, wanted: Backup) -> Result<(), 
             let store = app::open_store(&data)?;
             let (to, pieces) = tokio::sync::mpsc::channel(WAITING);
             let writing = tokio::spawn(async move { store.backup(to).await });
-            let saved = save(ReceiverStream::new(pieces).map(Ok), &file).await;
+            let pieces =
+                ReceiverStream::new(pieces).map(|piece| piece.map_err(|failure| failure.to_string()));
+            let saved = save(pieces, &file).await;
             writing.await.map_err(|broken| broken.to_string())?.map_err(|failure| failure.to_string())?;
             saved?
         }

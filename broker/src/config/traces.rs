@@ -20,6 +20,9 @@ impl TracesConfig {
 
     /// What is wrong with a value.
     pub(super) fn problem(&self) -> Option<String> {
+        if self.interval.0.is_zero() || self.timeout.0.is_zero() {
+            return Some("traces.interval, traces.timeout: expected more than no time".to_owned());
+        }
         let is_url = |url: &url::Url| matches!(url.scheme(), "http" | "https") && url.has_host();
         let is_fine =
             self.endpoint.is_empty() || self.endpoint.parse::<url::Url>().is_ok_and(|url| is_url(&url));

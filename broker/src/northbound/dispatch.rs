@@ -204,7 +204,7 @@ fn binding(route: &Route) -> &'static str {
 
 /// Whoever watches over the broker is answered however much there is to do, or would take it for dead.
 fn is_watch(route: &Route) -> bool {
-    matches!(route, Route::Health | Route::Ready | Route::Metrics)
+    matches!(route, Route::Health | Route::Ready)
 }
 
 fn card(card: Result<CardDocument, A2aError>, headers: &HeaderMap) -> Response<Body> {

@@ -12,7 +12,7 @@ pub(super) async fn serve(context: &Context, credential: Option<&Credential>) ->
         Ok(caller) => caller,
         Err(error) => return reply::error(&error),
     };
-    match context.broker.metrics(&caller) {
+    match context.broker.metrics(&caller).await {
         Ok(text) => reply::answer(StatusCode::OK, METRICS_MEDIA_TYPE, reply::whole(text)),
         Err(error) => reply::error(&error),
     }

@@ -151,6 +151,9 @@ impl StoreError {
     }
 }
 
+/// A piece of a backup, or why there are no more.
+pub type Piece = Result<Bytes, StoreError>;
+
 /// The journal, its indexes and the registry.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
@@ -161,8 +164,8 @@ pub trait Store: Send + Sync + 'static {
     /// written then may or may not be there, and reading may not tell before. The broker has to be started anew.
     async fn until_failed(&self) -> String;
 
-    /// Writes a backup of all that is in the store now, while it goes on, until nobody takes it any more.
-    async fn backup(&self, _to: mpsc::Sender<Bytes>) -> Result<(), StoreError> {
+    /// Writes a backup of all that is in the store now, while it goes on; whether all of it was taken.
+    async fn backup(&self, _to: mpsc::Sender<Piece>) -> Result<bool, StoreError> {
         Err(StoreError::Engine("it is backed up by its engine's own means".to_owned()))
     }
 

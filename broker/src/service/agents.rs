@@ -364,6 +364,7 @@ impl Broker {
         let known = self.forget(name, audit::by(caller)).await?;
         self.health.forget(name);
         self.hooks.forget(name);
+        self.forget_metrics(name);
         let mut agents = self.registry.agents.write().unwrap_or_else(PoisonError::into_inner);
         let held = agents.remove(name).is_some();
         self.registry.changes.fetch_add(1, Ordering::Release);

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use broker_core::audit::{
-    AuthenticationFailed, By, Entry, Event, Forbidden, Grant, GrantAct, Head, Presented, Repeats,
+    AuthenticationFailed, BackedUp, By, Entry, Event, Forbidden, Grant, GrantAct, Head, Presented, Repeats,
 };
 use broker_core::{Refused, Timestamp};
 use bytes::Bytes;
@@ -111,6 +111,11 @@ impl Broker {
         let forbidden = Forbidden { by: by(caller), act: act.to_owned() };
         self.audit.note(&Event::Forbidden(forbidden), self.clock.now());
         Err(error::forbidden(&format!("only an operator may {act}")))
+    }
+
+    /// Records that a backup is taken.
+    pub(super) fn note_backup(&self, caller: &Caller) {
+        self.audit.note(&Event::BackedUp(BackedUp { by: by(caller) }), self.clock.now());
     }
 
     /// Records a grant that was handed out in answer to a request of its own.

@@ -123,7 +123,9 @@ impl Conversation {
     async fn send(self, dispatch: Dispatch) {
         let endpoint = match self.broker.registry.endpoint(&dispatch.agent).await {
             Ok(endpoint) => {
-                let trace = Some(dispatch.passport.trace);
+                let passport = &dispatch.passport;
+                let trace =
+                    self.broker.traces.as_ref().map_or(passport.caller_trace, |_| Some(passport.trace));
                 Endpoint { extensions: dispatch.extensions.clone(), trace, ..endpoint }
             }
             Err(reason) => return self.fail(Failure::NeverSent(reason)).await,

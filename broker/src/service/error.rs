@@ -144,6 +144,10 @@ pub(super) fn too_many_open(limit: u64) -> A2aError {
     overloaded(message, "TOO_MANY_TASKS")
 }
 
+pub(super) fn backup_under_way() -> A2aError {
+    overloaded("a backup is being taken; wait until it is done".to_owned(), "BACKUP_UNDER_WAY")
+}
+
 fn overloaded(message: String, reason: &str) -> A2aError {
     A2aError::new(ErrorKind::ResourceExhausted, message)
         .with_info(DOMAIN, reason, BTreeMap::new())

@@ -2,10 +2,12 @@
 //! asked. Labels are words of the broker's own or names of registered agents, never what a caller may choose.
 
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use broker_core::Tree;
-use broker_core::journal::{Fact, Record};
+use broker_core::journal::{AttemptOutcome, Fact, Record};
+use broker_core::text::word;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -15,10 +17,9 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 use protocol::A2aError;
-use serde::Serialize;
 
 use super::agents::Health;
-use super::{Broker, Caller};
+use super::{Broker, Caller, error};
 
 /// The media type of what is shown (OpenMetrics 1.0).
 pub const METRICS_MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -85,6 +86,8 @@ pub(super) struct Metrics {
     waiting: Family<AgentLabels, Gauge>,
     failing: Family<AgentLabels, Gauge>,
     uptime: Gauge<f64, AtomicU64>,
+    /// Held while things are looked at.
+    alone: Mutex<()>,
 }
 
 impl Metrics {
@@ -110,6 +113,7 @@ impl Metrics {
             waiting: Family::default(),
             failing: Family::default(),
             uptime: Gauge::default(),
+            alone: Mutex::default(),
         };
         new.register();
         new
@@ -158,6 +162,8 @@ impl Metrics {
                 }
                 self.ended.get_or_create(&EndLabels { agent, state }).inc();
             }
+            // That one is with another agent by now, and nothing went wrong.
+            Fact::AttemptEnded { outcome: AttemptOutcome::HandedOff, .. } => {}
             Fact::AttemptEnded { outcome, .. } => {
                 let labels = OutcomeLabels { agent: agent(), outcome: word(outcome) };
                 self.attempts.get_or_create(&labels).inc();
@@ -194,13 +200,27 @@ impl Broker {
     }
 
     /// All that is counted, as OpenMetrics text. For operators.
-    pub fn metrics(&self, caller: &Caller) -> Result<String, A2aError> {
+    pub async fn metrics(self: &Arc<Self>, caller: &Caller) -> Result<String, A2aError> {
         self.require_operator(caller, "read the metrics")?;
+        let broker = Arc::clone(self);
+        // With many agents it takes its time.
+        let shown = tokio::task::spawn_blocking(move || broker.show_metrics()).await;
+        shown.map_err(|_| error::internal())
+    }
+
+    fn show_metrics(&self) -> String {
+        // Another one must not look while agents are being counted anew.
+        let _alone = self.metrics.alone.lock().unwrap_or_else(PoisonError::into_inner);
         self.measure();
         let mut text = String::new();
         // Writing to a string cannot fail.
         let _ = encode(&mut text, &self.metrics.registry);
-        Ok(text)
+        text
+    }
+
+    /// An agent is gone, and with it the largest of what is counted of it.
+    pub(super) fn forget_metrics(&self, agent: &str) {
+        self.metrics.task_seconds.remove(&AgentLabels { agent: agent.to_owned() });
     }
 
     /// Looks how things stand.
@@ -237,12 +257,4 @@ fn task_histogram() -> Histogram {
 
 fn gauge(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
-}
-
-/// How something is written that is one word.
-fn word(what: &impl Serialize) -> String {
-    serde_json::to_value(what)
-        .ok()
-        .and_then(|value| value.as_str().map(ToOwned::to_owned))
-        .unwrap_or_default()
 }

@@ -89,6 +89,8 @@ pub use self::send::ServiceParameters;
 pub use self::signing_keys::{KeyOptions, KeyView};
 pub use self::stream::{StreamItem, TaskStream};
 use self::taken_up::TakenUp;
+use tokio::sync::Semaphore;
+
 use self::timers::Timers;
 pub use self::trees::KeepFinished;
 use self::trees::Trees;
@@ -242,6 +244,8 @@ pub struct Broker {
     selection: Selection,
     checks: Checks,
     metrics: Metrics,
+    /// One backup at a time: each keeps what it reads from being tidied away.
+    backups: Arc<Semaphore>,
     traces: Option<Arc<dyn Traces>>,
 }
 
@@ -288,6 +292,7 @@ impl Broker {
             selection: Selection::new(settings.selection, (embedder, weights), stages),
             checks: Checks::new(settings.acceptance),
             metrics: Metrics::new(),
+            backups: Arc::new(Semaphore::new(1)),
             traces,
             limits: settings.limits,
             recovery: settings.recovery,
@@ -335,16 +340,16 @@ impl Broker {
     /// end.
     pub async fn close(&self) {
         self.settle_audit();
-        if let Some(traces) = self.traces.clone() {
-            // The SDK waits for the collector.
-            let _ = tokio::task::spawn_blocking(move || traces.close()).await;
-        }
         // Who reads the log waits for what is ahead in the queue.
         let written = tokio::time::timeout(CLOSE_PATIENCE, self.store.audit_log(u64::MAX, 0)).await;
         if !matches!(written, Ok(Ok(_))) {
             tracing::error!(
                 "the store did not answer at the end; what nobody was told of may be missing in it"
             );
+        }
+        if let Some(traces) = self.traces.clone() {
+            // The SDK waits for the collector.
+            let _ = tokio::task::spawn_blocking(move || traces.close()).await;
         }
     }
 

@@ -24,8 +24,8 @@ pub use self::backup::RestoreError;
 use self::committer::{Committer, Done, Work};
 use self::rows::Totals;
 use crate::ports::store::{
-    Append, Claim, OutboxKey, OutboxRow, Over, Removed, RowPage, RowQuery, Store, StoreError, TreePage,
-    TreeQuery,
+    Append, Claim, OutboxKey, OutboxRow, Over, Piece, Removed, RowPage, RowQuery, Store, StoreError,
+    TreePage, TreeQuery,
 };
 
 /// Written data each table may hold in memory before it goes to a file of its own.
@@ -196,7 +196,7 @@ impl Store for EmbeddedStore {
         self.committer.until_failed().await
     }
 
-    async fn backup(&self, to: mpsc::Sender<Bytes>) -> Result<(), StoreError> {
+    async fn backup(&self, to: mpsc::Sender<Piece>) -> Result<bool, StoreError> {
         self.write_backup(to).await
     }
 

@@ -38,6 +38,8 @@ pub enum Event {
     Resolved(Resolved),
     /// What an agent produced was checked.
     Checked(Checked),
+    /// An operator took a backup: all that is kept, the keys that sign among it.
+    BackedUp(BackedUp),
     /// A new key signs, at once or from a time on.
     KeyFollows(KeyFollows),
     /// An agent was registered, or its registration replaced.
@@ -48,6 +50,13 @@ pub enum Event {
     CardChanged(CardChanged),
     /// Refusals alike that were counted and not recorded one by one.
     Repeated(Repeated),
+}
+
+/// A backup was taken.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackedUp {
+    /// Who took it.
+    pub by: By,
 }
 
 /// Who asked.

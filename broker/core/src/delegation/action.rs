@@ -137,6 +137,8 @@ pub struct Passport {
     pub specification: Option<Box<Specification>>,
     /// Where the agent goes on from in the tree's trace.
     pub trace: TraceParent,
+    /// Where its caller stands in a trace, for a broker that records none.
+    pub caller_trace: Option<TraceParent>,
     /// Which parts of its message are artifacts that were given along.
     pub given: Vec<Given>,
 }

@@ -242,6 +242,7 @@ impl<'t> Draft<'t> {
             budget: terms.purses.first().map(|purse| purse.ceilings).unwrap_or_default(),
             specification: submission.specification.clone(),
             trace: trace_of(self.tree.root, self.node(self.tree.root)).with_span(span_of_attempt(attempt)),
+            caller_trace: submission.trace,
             given,
         }
     }

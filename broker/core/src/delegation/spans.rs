@@ -6,11 +6,13 @@ use protocol::{TaskState, Timestamp};
 
 use super::Tree;
 use super::input::AttemptId;
-use super::state::{Attempt, Node};
+use super::state::{Attempt, Node, Progress};
 use super::view::stage;
 use crate::TaskId;
 use crate::audit;
-use crate::trace::{TraceParent, span_of_attempt, span_of_task};
+use crate::journal::AttemptOutcome;
+use crate::text::word;
+use crate::trace::{TraceParent, span_of_attempt, span_of_refusal, span_of_task};
 
 /// Something that took its time.
 #[derive(Debug, Clone, PartialEq)]
@@ -60,23 +62,29 @@ impl Tree {
         std::iter::once(self.span_of_delegation(node, trace)).chain(attempts).collect()
     }
 
-    /// A delegation that was refused; it took no time.
+    /// A delegation within a tree that was refused; it took no time.
     pub fn span_of_refusal(&self, refused: &audit::Delegation, now: Timestamp) -> Option<Span> {
-        let trace = Some(trace_of(self.root, self.nodes.get(self.root))).filter(|trace| trace.sampled)?;
+        let root = self.nodes.get(self.root)?;
+        let trace = Some(trace_of(self.root, Some(root))).filter(|trace| trace.sampled)?;
+        // Another delegate for a task that is there: the refusal is below the task, and is not the task.
+        let parent = match self.nodes.get(refused.task) {
+            Some(node) => span_of_task(node.id),
+            None => self.span_at(refused.parent?, now)?,
+        };
         let mut attributes = about(&refused.agent, refused.task, self.root);
         attributes.extend(refused.skill.clone().map(|skill| ("bailiwick.skill", Value::Text(skill))));
         let why = refused.refused.as_ref()?;
         attributes.push(("error.type", Value::Text(why.code.clone())));
         Some(Span {
             trace: trace.trace,
-            id: span_of_task(refused.task),
-            parent: refused.parent.and_then(|parent| self.span_at(parent, now)),
+            id: span_of_refusal(refused.task, &refused.agent, now),
+            parent: Some(parent),
             name: name_of(&refused.agent),
             is_call: false,
             start: now,
             end: now,
             attributes,
-            problem: Some(why.why.clone().unwrap_or_else(|| why.code.clone())),
+            problem: Some(why.code.clone()),
         })
     }
 
@@ -111,17 +119,14 @@ impl Tree {
         Span {
             trace: trace.trace,
             id: span_of_task(node.id),
-            parent: given.or_else(|| self.span_at(submission.parent?, node.created())),
+            parent: given.or_else(|| self.span_above(node)),
             name: name_of(&terms.agent),
             is_call: false,
             start: node.created(),
             end: node.updated,
             attributes,
             // What agents say is for callers, and not for whoever reads traces.
-            problem: (!is_fine).then(|| {
-                let reason = node.attempts.last().and_then(|last| last.reason.clone());
-                reason.unwrap_or_else(|| node.state.as_str().to_owned())
-            }),
+            problem: (!is_fine).then(|| node.state.as_str().to_owned()),
         }
     }
 
@@ -129,6 +134,10 @@ impl Tree {
         let agent = attempt.former.as_deref().unwrap_or(&node.terms().agent);
         let start = attempt.sent.unwrap_or(node.updated);
         let outcome = stage(attempt.progress);
+        let is_fine = |ended| {
+            matches!(ended, AttemptOutcome::Reported | AttemptOutcome::HandedOff | AttemptOutcome::Canceled)
+        };
+        let is_bad = matches!(attempt.progress, Progress::Ended(ended) if !is_fine(ended));
         let mut attributes = about(agent, node.id, self.root);
         attributes.extend([
             ("bailiwick.attempt", Value::Whole(attempt.number.into())),
@@ -143,8 +152,15 @@ impl Tree {
             start,
             end: attempt.ended.unwrap_or(node.updated).max(start),
             attributes,
-            problem: attempt.reason.clone(),
+            problem: is_bad.then(|| outcome.to_owned()),
         }
+    }
+
+    /// The span a task is below where its caller names none.
+    fn span_above(&self, node: &Node) -> Option<u64> {
+        let parent = node.submission.parent?;
+        // What is judged has not asked for that.
+        if self.is_judge(node) { Some(span_of_task(parent)) } else { self.span_at(parent, node.created()) }
     }
 
     /// The span of whatever a task was doing at a time: its latest attempt by then, or itself.
@@ -176,12 +192,4 @@ fn about(agent: &str, task: TaskId, root: TaskId) -> Vec<(&'static str, Value)> 
 
 fn name_of(agent: &str) -> String {
     format!("invoke_agent {agent}")
-}
-
-/// How something is written that is one word.
-fn word(what: &impl serde::Serialize) -> String {
-    serde_json::to_value(what)
-        .ok()
-        .and_then(|value| value.as_str().map(ToOwned::to_owned))
-        .unwrap_or_default()
 }

@@ -227,7 +227,10 @@ fn ended(outcome: AttemptOutcome) -> &'static str {
 }
 
 fn with(what: String, more: Option<&str>) -> String {
-    more.map_or_else(|| what.clone(), |more| format!("{what}: {more}"))
+    match more {
+        Some(more) => format!("{what}: {more}"),
+        None => what,
+    }
 }
 
 /// How a message begins, if it says anything in words.

@@ -10,7 +10,7 @@ use super::prompt::{NONE, label as label_at, place_of};
 use super::{Opinion, Unreadable};
 
 /// The least an agent is given whose letter the endpoint did not name: models are surer than they are right.
-const FLOOR: f32 = 1e-4;
+const FLOOR: f32 = 0.02;
 /// How much more likely one point of the rating makes an agent, as a logarithm: about nine to one for 5 against 3.
 const SHARPNESS: f32 = 1.1;
 /// The rating at which an agent is as likely as none: between hardly and in part.

@@ -6,13 +6,14 @@ use http::StatusCode;
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::{Answered, Call};
-use crate::northbound::reply;
+use crate::northbound::reply::{self, CutShort};
 
 const MEDIA_TYPE: &str = "application/octet-stream";
 
 pub(super) fn stream(call: &Call<'_>) -> Answered {
     let pieces = ReceiverStream::new(call.broker.backup(&call.caller)?);
-    let mut response = reply::answer(StatusCode::OK, MEDIA_TYPE, reply::streamed(pieces.map(Ok)));
+    let pieces = pieces.map(|piece| piece.map_err(|_| CutShort));
+    let mut response = reply::answer(StatusCode::OK, MEDIA_TYPE, reply::streamed(pieces));
     reply::keep_private(&mut response);
     Ok(response)
 }

@@ -4,24 +4,23 @@ use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use fjall::{PersistMode, Readable};
 use tokio::sync::mpsc;
 
 use super::{EmbeddedStore, Tables, engine};
-use crate::ports::store::StoreError;
+use crate::ports::store::{Piece, StoreError};
 use crate::store::archive::{BadArchive, Reader, Writer};
 
 /// Bytes that are handed on at a time.
 const CHUNK: usize = 256 * 1024;
-/// Entries that are restored together.
-const BATCH: usize = 1_000;
+/// Bytes that are restored together.
+const BATCH_BYTES: usize = 8 * 1024 * 1024;
 /// What a store is called until all of it is there.
 const UNFINISHED: &str = "restoring";
 
 impl EmbeddedStore {
     /// Writes all that is in the store now; ends early if nobody takes it.
-    pub(super) async fn write_backup(&self, to: mpsc::Sender<Bytes>) -> Result<(), StoreError> {
+    pub(super) async fn write_backup(&self, to: mpsc::Sender<Piece>) -> Result<bool, StoreError> {
         let tables = Arc::clone(&self.tables);
         let written = tokio::task::spawn_blocking(move || write(&tables, &to)).await;
         written.map_err(|broken| StoreError::Engine(broken.to_string()))?
@@ -40,6 +39,9 @@ impl EmbeddedStore {
         let restored = read(from, &unfinished);
         if restored.is_ok() {
             std::fs::rename(&unfinished, directory)?;
+            if let Some(parent) = directory.parent() {
+                std::fs::File::open(parent)?.sync_all()?;
+            }
         } else {
             std::fs::remove_dir_all(&unfinished)?;
         }
@@ -64,7 +66,8 @@ pub enum RestoreError {
     Io(#[from] std::io::Error),
 }
 
-fn write(tables: &Tables, to: &mpsc::Sender<Bytes>) -> Result<(), StoreError> {
+/// Whether all of it was taken.
+fn write(tables: &Tables, to: &mpsc::Sender<Piece>) -> Result<bool, StoreError> {
     // One moment for all of them.
     let now = tables.db.snapshot();
     let mut archive = Writer::new();
@@ -72,14 +75,12 @@ fn write(tables: &Tables, to: &mpsc::Sender<Bytes>) -> Result<(), StoreError> {
         for entry in now.iter(table) {
             let (key, value) = entry.into_inner().map_err(|error| engine(&error))?;
             archive.entry(table.name(), &key, &value);
-            if archive.waiting() >= CHUNK && to.blocking_send(archive.take().into()).is_err() {
-                return Ok(());
+            if archive.waiting() >= CHUNK && to.blocking_send(Ok(archive.take().into())).is_err() {
+                return Ok(false);
             }
         }
     }
-    // Whoever has gone away misses the end, and with it a good file.
-    let _ = to.blocking_send(archive.end().into());
-    Ok(())
+    Ok(to.blocking_send(Ok(archive.end().into())).is_ok())
 }
 
 fn read(from: impl Read, directory: &Path) -> Result<u64, RestoreError> {
@@ -88,9 +89,9 @@ fn read(from: impl Read, directory: &Path) -> Result<u64, RestoreError> {
     let (mut entries, mut batch, mut waiting) = (0, db.batch(), 0);
     while let Some((table, key, value)) = archive.next()? {
         let table = db.keyspace(&table, Tables::options)?;
+        (entries, waiting) = (entries + 1, waiting + key.len() + value.len());
         batch.insert(&table, key, value);
-        (entries, waiting) = (entries + 1, waiting + 1);
-        if waiting == BATCH {
+        if waiting >= BATCH_BYTES {
             std::mem::replace(&mut batch, db.batch()).commit()?;
             waiting = 0;
         }
