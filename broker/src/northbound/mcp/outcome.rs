@@ -13,6 +13,8 @@ use super::tools;
 
 /// Most bytes of parts in one result: hosts bound an event of a stream, the official Python client at 1 MiB.
 const MAX_RESULT_BYTES: usize = 512 * 1024;
+/// What a block takes besides its content, bytes, about.
+const BLOCK_BYTES: usize = 32;
 
 /// A part's content.
 #[derive(Default, Deserialize)]
@@ -89,7 +91,8 @@ pub(super) fn of_error(error: &A2aError, task: Option<&str>) -> CallToolResult {
                 }
             }
             ErrorDetail::BadRequest { field_violations } => {
-                for (field, problem) in field_violations.iter().filter(|(_, problem)| !error.message.contains(problem))
+                for (field, problem) in
+                    field_violations.iter().filter(|(_, problem)| !error.message.contains(problem))
                 {
                     said.push_str(&format!("\n{field}: {problem}"));
                 }
@@ -176,7 +179,7 @@ impl Draft {
     }
 
     fn add(&mut self, part: &Part, uri: &str, name: &str) {
-        let bytes = part.raw().get().len();
+        let bytes = part.raw().get().len() + BLOCK_BYTES;
         if self.bytes.saturating_add(bytes) > MAX_RESULT_BYTES {
             let said = format!(
                 "[{bytes} bytes of {name} are left out, since a result has room for {MAX_RESULT_BYTES}; read the task with \
