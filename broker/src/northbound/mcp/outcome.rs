@@ -1,6 +1,8 @@
 //! What comes of a call, as a tool's result: artifacts as content, what failed and why as an error that a model can read, and
 //! what it can do next.
 
+use std::fmt::Write;
+
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use protocol::{A2aError, Artifact, ErrorDetail, Message, Part, Task, TaskState};
@@ -83,10 +85,11 @@ pub(super) fn of_error(error: &A2aError, task: Option<&str>) -> CallToolResult {
             ErrorDetail::ErrorInfo { reason, metadata, .. } => {
                 told.insert("reason".to_owned(), reason.as_str().into());
                 if let Some(missing) = metadata.get("missing") {
-                    said.push_str(&format!(
+                    let _ = write!(
+                        said,
                         "\nMissing: {missing}. Use a tool that tools/list names, or have whoever runs the broker \
                          give you this capability."
-                    ));
+                    );
                     told.insert("missing".to_owned(), missing.split(' ').collect());
                 }
             }
@@ -94,17 +97,17 @@ pub(super) fn of_error(error: &A2aError, task: Option<&str>) -> CallToolResult {
                 for (field, problem) in
                     field_violations.iter().filter(|(_, problem)| !error.message.contains(problem))
                 {
-                    said.push_str(&format!("\n{field}: {problem}"));
+                    let _ = write!(said, "\n{field}: {problem}");
                 }
             }
             ErrorDetail::RetryInfo { seconds } => {
-                said.push_str(&format!("\nTry again in {seconds} s."));
+                let _ = write!(said, "\nTry again in {seconds} s.");
                 told.insert("retry_after_seconds".to_owned(), (*seconds).into());
             }
         }
     }
     if let Some(task) = task {
-        said.push_str(&format!("\nThe task goes on: {task}. {} finds it.", tools::TASK));
+        let _ = write!(said, "\nThe task goes on: {task}. {} finds it.", tools::TASK);
         told.insert("task".to_owned(), task.into());
     }
     CallToolResult::error(vec![ContentBlock::text(said)]).with_meta(Some(meta(Value::Object(told))))
