@@ -1,4 +1,5 @@
-//! Python environments of the tests' own, under the target folder, with pinned versions: one for each version of A2A.
+//! Python environments of the tests' own, under the target folder, with pinned versions: one for each version of A2A, and
+//! one for the client of MCP.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -28,6 +29,12 @@ pub fn interpreter() -> PathBuf {
 pub(crate) fn interpreter_v03() -> PathBuf {
     static INTERPRETER: OnceLock<PathBuf> = OnceLock::new();
     INTERPRETER.get_or_init(|| install("python-v03", "requirements-v03.txt")).clone()
+}
+
+/// The same with the official client of the Model Context Protocol.
+pub fn interpreter_mcp() -> PathBuf {
+    static INTERPRETER: OnceLock<PathBuf> = OnceLock::new();
+    INTERPRETER.get_or_init(|| install("python-mcp", "requirements-mcp.txt")).clone()
 }
 
 fn install(folder: &str, requirements: &str) -> PathBuf {

@@ -119,8 +119,9 @@ async fn answer(context: &Context, head: &Parts, caller: Caller, body: Bytes) ->
     let mut response = with_signs_of_life(answering, context.heartbeat).await;
     if method == "initialize" && response.status() == StatusCode::OK {
         // A label, by which a call that is cancelled is found; nothing is kept under it.
-        let label = HeaderValue::from_str(&uuid::Uuid::now_v7().to_string());
-        label.into_iter().for_each(|label| drop(response.headers_mut().insert(SESSION, label)));
+        if let Ok(label) = HeaderValue::from_str(&uuid::Uuid::now_v7().to_string()) {
+            response.headers_mut().insert(SESSION, label);
+        }
     }
     response
 }

@@ -402,6 +402,7 @@ impl Event {
             | Self::Approval(_)
             | Self::Checked(_)
             | Self::Resolved(_)
+            | Self::BackedUp(_)
             | Self::KeyFollows(_)
             | Self::AgentRegistered(_)
             | Self::AgentRemoved(_)

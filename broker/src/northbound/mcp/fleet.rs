@@ -107,7 +107,7 @@ impl ServerHandler for Fleet {
         let offered =
             self.broker.offered_skills(&self.caller).await.map_err(|error| protocol_error(&error))?;
         let after = request.and_then(|request| request.cursor);
-        Ok(tools::page(offered, after.as_deref()))
+        Ok(tools::page(&offered, after.as_deref()))
     }
 
     /// What a tool cannot do is its result, for the model to read; only that there is no such tool is an error of the protocol.

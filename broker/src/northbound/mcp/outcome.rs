@@ -1,6 +1,8 @@
 //! What comes of a call, as a tool's result: artifacts as content, what failed and why as an error that a model can read, and
 //! what it can do next.
 
+use std::fmt::Write;
+
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use protocol::{A2aError, Artifact, ErrorDetail, Message, Part, Task, TaskState};
@@ -13,6 +15,8 @@ use super::tools;
 
 /// Most bytes of parts in one result: hosts bound an event of a stream, the official Python client at 1 MiB.
 const MAX_RESULT_BYTES: usize = 512 * 1024;
+/// What a block takes besides its content, bytes, about.
+const BLOCK_BYTES: usize = 32;
 
 /// A part's content.
 #[derive(Default, Deserialize)]
@@ -81,10 +85,11 @@ pub(super) fn of_error(error: &A2aError, task: Option<&str>) -> CallToolResult {
             ErrorDetail::ErrorInfo { reason, metadata, .. } => {
                 told.insert("reason".to_owned(), reason.as_str().into());
                 if let Some(missing) = metadata.get("missing") {
-                    said.push_str(&format!(
+                    let _ = write!(
+                        said,
                         "\nMissing: {missing}. Use a tool that tools/list names, or have whoever runs the broker \
                          give you this capability."
-                    ));
+                    );
                     told.insert("missing".to_owned(), missing.split(' ').collect());
                 }
             }
@@ -92,17 +97,17 @@ pub(super) fn of_error(error: &A2aError, task: Option<&str>) -> CallToolResult {
                 for (field, problem) in
                     field_violations.iter().filter(|(_, problem)| !error.message.contains(problem))
                 {
-                    said.push_str(&format!("\n{field}: {problem}"));
+                    let _ = write!(said, "\n{field}: {problem}");
                 }
             }
             ErrorDetail::RetryInfo { seconds } => {
-                said.push_str(&format!("\nTry again in {seconds} s."));
+                let _ = write!(said, "\nTry again in {seconds} s.");
                 told.insert("retry_after_seconds".to_owned(), (*seconds).into());
             }
         }
     }
     if let Some(task) = task {
-        said.push_str(&format!("\nThe task goes on: {task}. {} finds it.", tools::TASK));
+        let _ = write!(said, "\nThe task goes on: {task}. {} finds it.", tools::TASK);
         told.insert("task".to_owned(), task.into());
     }
     CallToolResult::error(vec![ContentBlock::text(said)]).with_meta(Some(meta(Value::Object(told))))
@@ -177,7 +182,7 @@ impl Draft {
     }
 
     fn add(&mut self, part: &Part, uri: &str, name: &str) {
-        let bytes = part.raw().get().len();
+        let bytes = part.raw().get().len() + BLOCK_BYTES;
         if self.bytes.saturating_add(bytes) > MAX_RESULT_BYTES {
             let said = format!(
                 "[{bytes} bytes of {name} are left out, since a result has room for {MAX_RESULT_BYTES}; read the task with \

@@ -1,6 +1,7 @@
 //! What may be asked of agents, as tools: their names, and how they are described.
 
 use std::borrow::Cow;
+use std::fmt::Write;
 use std::sync::Arc;
 
 use rmcp::model::{CacheScope, JsonObject, ListToolsResult, Tool, ToolAnnotations};
@@ -46,7 +47,7 @@ pub(super) fn name_of(agent: &str, skill: &str) -> String {
 }
 
 /// One page of what a caller may use, in the order of names. The cursor is the last name before it.
-pub(super) fn page(offered: Vec<OfferedSkill>, after: Option<&str>) -> ListToolsResult {
+pub(super) fn page(offered: &[OfferedSkill], after: Option<&str>) -> ListToolsResult {
     let mut tools: Vec<Tool> = offered.iter().map(of_skill).chain(own()).collect();
     tools.sort_by(|one, other| one.name.cmp(&other.name));
     tools.dedup_by(|one, other| one.name == other.name);
@@ -64,7 +65,9 @@ fn of_skill(offered: &OfferedSkill) -> Tool {
     let OfferedSkill { agent, skill } = offered;
     let mut description = format!("{}\n\nDone by the agent {agent}.", skill.description);
     let examples = skill.examples.iter().take(MAX_EXAMPLES);
-    examples.for_each(|example| description.push_str(&format!("\nFor example: {example}")));
+    for example in examples {
+        let _ = write!(description, "\nFor example: {example}");
+    }
     let description: String = description.chars().take(MAX_DESCRIPTION_CHARS).collect();
     let title = if skill.name.is_empty() { &skill.id } else { &skill.name };
     Tool::new(name_of(agent, &skill.id), description, request_schema())
@@ -229,7 +232,7 @@ mod tests {
         let all = || offered("a", 2 * PAGE_TOOLS + 50);
         let (mut seen, mut cursor, mut pages) = (BTreeSet::new(), None, 0);
         loop {
-            let page = page(all(), cursor.as_deref());
+            let page = page(&all(), cursor.as_deref());
             assert!(page.tools.len() <= PAGE_TOOLS);
             for tool in page.tools {
                 assert!(seen.insert(tool.name.to_string()), "{} twice", tool.name);

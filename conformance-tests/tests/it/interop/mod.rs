@@ -4,6 +4,7 @@ mod cards;
 mod examples;
 mod grpc;
 mod matrix;
+mod mcp;
 mod mixed_tree;
 mod tools;
 mod v03;
