@@ -226,8 +226,12 @@ fn ended(outcome: AttemptOutcome) -> &'static str {
     }
 }
 
-fn with(what: String, more: Option<&str>) -> String {
-    more.map_or_else(|| what.clone(), |more| format!("{what}: {more}"))
+fn with(mut what: String, more: Option<&str>) -> String {
+    if let Some(more) = more {
+        what.push_str(": ");
+        what.push_str(more);
+    }
+    what
 }
 
 /// How a message begins, if it says anything in words.
