@@ -24,7 +24,7 @@ export class Log {
     this.element = h("div", {},
       h("div", { class: "filters" }, this.only, h("label", { for: "only-selected" }, "Only the selected task")),
       this.trouble,
-      h("div", { class: "log-frame", tabindex: "0", role: "region", "aria-label": "Event log" }, this.earlier,
+      h("div", { class: "log-frame", tabindex: "0", role: "region", "aria-label": "Lines of the log" }, this.earlier,
         h("table", { class: "table log" }, h("caption", { class: "unseen" }, "Event log, the newest line last"),
           h("thead", {}, h("tr", {}, ["Time", "Task", "What happened"].map((title) => h("th", { scope: "col" }, title)))), this.body)));
   }

@@ -111,12 +111,12 @@ export function treePage(main, root, task) {
 
   /** What has changed, for whoever does not see it; not more often than it can be listened to. */
   function tell() {
-    const words = `${forest.root.agent} ${stateName(forest.root.state)}, ${count(forest.tasks.size, "task")}, ${forest.open} open`;
-    if (words === told || tellTimer) return;
+    const words = () => `${forest.root.agent} ${stateName(forest.root.state)}, ${count(forest.tasks.size, "task")}, ${forest.open} open`;
+    if (words() === told || tellTimer) return;
     tellTimer = setTimeout(() => {
       tellTimer = 0;
-      told = words;
-      if (!isGone) announce(words);
+      told = words();
+      if (!isGone) announce(told);
     }, ANNOUNCE_MS);
   }
 

@@ -226,11 +226,12 @@ fn ended(outcome: AttemptOutcome) -> &'static str {
     }
 }
 
-fn with(what: String, more: Option<&str>) -> String {
-    match more {
-        Some(more) => format!("{what}: {more}"),
-        None => what,
+fn with(mut what: String, more: Option<&str>) -> String {
+    if let Some(more) = more {
+        what.push_str(": ");
+        what.push_str(more);
     }
+    what
 }
 
 /// How a message begins, if it says anything in words.

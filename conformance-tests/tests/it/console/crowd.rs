@@ -49,7 +49,8 @@ async fn answer(request: Request<Incoming>, card: Value) -> Result<Response<Full
     let document = if request.method() == "GET" {
         card
     } else {
-        let body = request.into_body().collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+        let body =
+            request.into_body().collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
         let call: Value = serde_json::from_slice(&body).unwrap_or_default();
         let id = uuid::Uuid::now_v7().to_string();
         let said = json!({ "messageId": id, "role": "ROLE_AGENT", "parts": [{ "text": "done" }] });
