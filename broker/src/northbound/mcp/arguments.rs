@@ -82,7 +82,7 @@ impl Asked {
 mod tests {
     use super::*;
 
-    fn request(arguments: Value, meta: Value) -> Result<Value, String> {
+    fn request(arguments: &Value, meta: Value) -> Result<Value, String> {
         let asked: Asked = read(arguments.as_object().unwrap().clone())?;
         let meta: RequestMetaObject = serde_json::from_value(meta).unwrap();
         Ok(serde_json::to_value(asked.into_request(Some("s"), &meta)?).unwrap())
@@ -92,7 +92,7 @@ mod tests {
     fn a_call_becomes_a_message_that_names_its_skill() {
         let arguments = json!({ "message": "do", "data": { "a": 1 }, "context_id": "c", "task_id": "t" });
         let meta = json!({ DELEGATION: { "message_id": "m", "deadline": "2030-01-01T00:00:00Z", "skill": "other" } });
-        let request = request(arguments, meta).unwrap();
+        let request = request(&arguments, meta).unwrap();
         let message = &request["message"];
         assert_eq!(message["messageId"], "m");
         assert_eq!((&message["contextId"], &message["taskId"]), (&json!("c"), &json!("t")));
@@ -108,7 +108,7 @@ mod tests {
     #[test]
     fn calls_that_say_nothing_of_it_are_never_the_same() {
         let ids = [(); 2].map(|()| {
-            request(json!({ "message": "do" }), json!({})).unwrap()["message"]["messageId"].clone()
+            request(&json!({ "message": "do" }), json!({})).unwrap()["message"]["messageId"].clone()
         });
         assert_ne!(ids[0], ids[1]);
     }
@@ -122,7 +122,7 @@ mod tests {
             (json!({ "message": "a", "data": [] }), json!({}), "map"),
             (json!({ "message": "a" }), json!({ DELEGATION: 1 }), "object"),
         ] {
-            let problem = request(arguments, meta).unwrap_err();
+            let problem = request(&arguments, meta).unwrap_err();
             assert!(problem.contains(expected), "{problem}");
         }
     }
