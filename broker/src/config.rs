@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::accounts::AccountConfig;
 pub use self::issuers::IssuerConfig;
+pub use self::limits::LimitsConfig;
 pub use self::principals::{OneOrMany, PrincipalConfig, RoleConfig, SubjectConfig};
 pub(crate) use self::problem::without_value;
 pub use self::push::PushConfig;
@@ -96,6 +97,7 @@ macro_rules! section {
     };
 }
 
+mod limits;
 mod mcp;
 mod push;
 mod selection;
@@ -131,28 +133,6 @@ section! { StoreConfig {
     keep_finished: Span = Span::seconds(30 * 24 * 3_600),
     keep_message_ids: Span = Span::seconds(30 * 24 * 3_600),
     sweep_every: Span = Span::seconds(10 * 60),
-}}
-
-section! { LimitsConfig {
-    max_depth: u32 = 8,
-    max_fanout: u32 = 64,
-    max_live_tasks: u32 = 1_024,
-    max_tree_tasks: u32 = 4_096,
-    max_task_size: ByteSize = ByteSize(64 << 20),
-    deadline: Span = Span::seconds(24 * 3_600),
-    hop_reserve: Span = Span::seconds(1),
-    silence: Span = Span::seconds(30 * 60),
-    cancel: Span = Span::seconds(10),
-    attempts: u32 = 3,
-    max_attempts: u32 = 10,
-    max_handoffs: u32 = 32,
-    backoff: Span = Span::millis(500),
-    max_backoff: Span = Span::seconds(30),
-    unknown_hold: Span = Span::seconds(10 * 60),
-    budget_share: u32 = 50,
-    max_late_facts: u32 = 8,
-    max_open_tasks: u64 = 10_000,
-    max_waiting: usize = 1_000,
 }}
 
 section! { GrantsConfig {
@@ -398,27 +378,7 @@ impl Config {
 
     /// The bounds of the core.
     pub fn limits(&self) -> Limits {
-        let limits = &self.limits;
-        Limits {
-            max_depth: limits.max_depth,
-            max_fanout: limits.max_fanout,
-            max_live_tasks: limits.max_live_tasks,
-            max_tree_tasks: limits.max_tree_tasks,
-            max_handoffs: limits.max_handoffs,
-            max_task_bytes: limits.max_task_size.0,
-            default_deadline_ms: limits.deadline.as_millis(),
-            hop_reserve_ms: limits.hop_reserve.as_millis(),
-            silence_ms: limits.silence.as_millis(),
-            cancel_ms: limits.cancel.as_millis(),
-            default_max_attempts: limits.attempts,
-            max_attempts: limits.max_attempts,
-            backoff_ms: limits.backoff.as_millis(),
-            max_backoff_ms: limits.max_backoff.as_millis(),
-            unknown_hold_ms: limits.unknown_hold.as_millis(),
-            budget_share: limits.budget_share,
-            max_late_facts: limits.max_late_facts,
-            max_push_configs: self.push.max_configs,
-        }
+        self.limits.limits(self.push.max_configs)
     }
 
     /// How events are pushed. In open mode on loopback everybody who can call is on this machine.
