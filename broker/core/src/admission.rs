@@ -269,7 +269,8 @@ impl Admission {
     }
 }
 
-/// A queue that serves principals in turn, and each one's attempts in order: who asks for much waits for itself.
+/// A queue that serves principals in turn, and each one's tasks in the order in which they came to be, whatever order they
+/// come back in after a restart: who asks for much waits for itself.
 #[derive(Debug, Clone, Default)]
 struct Fair {
     queues: BTreeMap<String, VecDeque<Ticket>>,
@@ -301,7 +302,8 @@ impl Fair {
         if queue.is_empty() {
             self.turns.push_back(ticket.owner.clone());
         }
-        queue.push_back(ticket);
+        let place = queue.partition_point(|older| older.attempt.task < task);
+        queue.insert(place, ticket);
     }
 
     fn peek(&self) -> Option<&Ticket> {

@@ -58,6 +58,14 @@ fn places_are_taken_in_order_and_principals_take_turns() {
 }
 
 #[test]
+fn those_that_come_back_in_any_order_are_served_in_the_order_in_which_they_came_to_be() {
+    let mut agent = Admission::new(LIMITS);
+    [4, 2, 5, 3, 1].into_iter().for_each(|id| agent.wait(ticket(id, "greedy")));
+    let first: Vec<TaskId> = std::iter::from_fn(|| admitted(agent.next(at(0)))).collect();
+    assert_eq!(first, [1, 2].map(task));
+}
+
+#[test]
 fn who_asks_for_much_fills_its_own_queue_and_nobody_elses() {
     let mut agent = Admission::new(AdmissionLimits { at_once: Some(0), ..LIMITS });
     for id in 1..=4 {
@@ -201,7 +209,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// A slow reference: for whom a place was taken ahead, who works, and who waits in which order of arrival.
+/// A slow reference: for whom a place was taken ahead, who works, and who waits, each owner's oldest first.
 #[derive(Debug, Default)]
 struct Reference {
     taken: BTreeSet<TaskId>,
@@ -247,7 +255,9 @@ proptest! {
                         }
                         Entry::Waits => {
                             prop_assert!(of_owner < 4, "no principal has more that wait than may");
-                            known.waits.entry(owner.clone()).or_default().push(id);
+                            let queue = known.waits.entry(owner.clone()).or_default();
+                            queue.push(id);
+                            queue.sort_unstable();
                             let attempt = AttemptId { task: id, number: 1 };
                             agent.wait(Ticket { root: id, attempt, owner: owner.clone() });
                             agent.arrived(&owner);
