@@ -60,7 +60,9 @@ fn places_are_taken_in_order_and_principals_take_turns() {
 #[test]
 fn those_that_come_back_in_any_order_are_served_in_the_order_in_which_they_came_to_be() {
     let mut agent = Admission::new(LIMITS);
-    [4, 2, 5, 3, 1].into_iter().for_each(|id| agent.wait(ticket(id, "greedy")));
+    for id in [4, 2, 5, 3, 1] {
+        agent.wait(ticket(id, "greedy"));
+    }
     let first: Vec<TaskId> = std::iter::from_fn(|| admitted(agent.next(at(0)))).collect();
     assert_eq!(first, [1, 2].map(task));
 }
