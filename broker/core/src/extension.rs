@@ -2,6 +2,8 @@
 //! metadata, what an agent is told in the message it gets, and what only the broker may state.
 //! The field reference for users is `docs/extension.md`.
 
+use std::collections::BTreeMap;
+
 use broker_acceptance::{Acceptance, Criteria, Reference, Specification, Verdict, Wrong, whole};
 use capability::Scope;
 use capability::ledger::Ceilings;
@@ -407,14 +409,14 @@ fn cost_of(metadata: &Metadata) -> Option<Cost> {
     said.cost?.read().map(|cost| Cost { fanout: None, ..cost })
 }
 
+/// The members of an object, each as it came; nothing for what is no object.
+fn members_of(raw: &RawValue) -> Option<BTreeMap<String, Box<RawValue>>> {
+    serde_json::from_str(raw.get()).ok()
+}
+
 /// Metadata without what only the broker may state.
 pub fn without_broker_data(mut metadata: Metadata) -> Metadata {
-    let Some(raw) = metadata.get(URI) else { return metadata };
-    let Ok(mut members) =
-        serde_json::from_str::<std::collections::BTreeMap<String, Box<RawValue>>>(raw.get())
-    else {
-        return metadata;
-    };
+    let Some(mut members) = metadata.get(URI).and_then(members_of) else { return metadata };
     let before = members.len();
     members.retain(|member, _| !BROKER_ONLY.contains(&member.as_str()));
     let unwritten = members.len() < before && metadata.set(URI, &members).is_err();
@@ -426,10 +428,8 @@ pub fn without_broker_data(mut metadata: Metadata) -> Metadata {
 
 /// Metadata without who judges and by what, which is none of the judged one's business.
 pub fn without_judge(mut metadata: Metadata) -> Metadata {
-    type Members = std::collections::BTreeMap<String, Box<RawValue>>;
-    let members = |raw: &RawValue| serde_json::from_str::<Members>(raw.get()).ok();
-    let Some(mut said) = metadata.get(URI).and_then(members) else { return metadata };
-    let Some(mut accept) = said.get("accept").and_then(|raw| members(raw)) else { return metadata };
+    let Some(mut said) = metadata.get(URI).and_then(members_of) else { return metadata };
+    let Some(mut accept) = said.get("accept").and_then(|raw| members_of(raw)) else { return metadata };
     if accept.remove("judge").is_none() {
         return metadata;
     }
@@ -453,8 +453,7 @@ pub(crate) fn clean_artifact(mut artifact: Artifact) -> Artifact {
 
 /// Metadata that also says what became of the checks.
 pub(crate) fn with_acceptance(mut metadata: Metadata, verdict: &Verdict) -> Metadata {
-    let own = metadata.get(URI).map(|raw| serde_json::from_str(raw.get()).unwrap_or_default());
-    let mut members: std::collections::BTreeMap<String, Box<RawValue>> = own.unwrap_or_default();
+    let mut members = metadata.get(URI).and_then(members_of).unwrap_or_default();
     // A verdict is plain data; were it not serialisable, the end would still be worth showing.
     if let Ok(verdict) = serde_json::value::to_raw_value(verdict) {
         members.insert("acceptance".to_owned(), verdict);
