@@ -62,6 +62,7 @@ export const api = {
   changes: (task, after) => call("GET", `api/v1/tasks/${part(task)}/tree`, { after }),
   log: (task, after) => call("GET", `api/v1/tasks/${part(task)}/log`, { after, limit: 500 }),
   refusals: (task, before) => call("GET", "api/v1/refusals", { task, before }),
+  quotas: () => call("GET", "api/v1/quotas"),
   task: (task) => call("GET", `tasks/${part(task)}`),
   cancel: (task) => call("POST", `tasks/${part(task)}:cancel`, {}, {}),
   agents: () => call("GET", "api/v1/agents"),

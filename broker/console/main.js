@@ -11,6 +11,7 @@ import { treePage } from "./tree.js";
 import { agentsPage } from "./agents.js";
 import { approvalsPage, watchApprovals } from "./approvals.js";
 import { refusalsPage } from "./refusals.js";
+import { quotasPage } from "./quotas.js";
 
 // How long a page may be out of sight and still listen.
 const HIDDEN_MS = 30_000;
@@ -19,6 +20,7 @@ const PAGES = [
   ["approvals", "Approvals", approvalsPage],
   ["agents", "Agents", agentsPage],
   ["refusals", "Refusals", refusalsPage],
+  ["quotas", "Quotas", quotasPage],
 ];
 const CONNECTION = {
   live: ["Live", "completed"],

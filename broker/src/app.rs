@@ -1,5 +1,7 @@
 //! The composition root: the only file that names concrete adapters.
 
+mod reload;
+
 use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
@@ -10,7 +12,7 @@ use tokio::net::TcpListener;
 
 use crate::config::secret::SecretRef;
 use crate::config::{Config, ConfigError};
-use crate::northbound::{Server, listen};
+use crate::northbound::{Server, Tls, listen};
 use crate::open_files;
 use crate::ports::clock::Clock;
 use crate::ports::fetch::Fetch;
@@ -69,12 +71,16 @@ pub enum AppError {
     Start(String),
 }
 
+pub use self::reload::{Changes, Reloading};
+
 /// A broker that is ready to serve.
 pub struct App {
     /// The broker.
     pub broker: Arc<Broker>,
     server: Arc<Server>,
     listener: TcpListener,
+    tls: Option<Tls>,
+    config: Config,
     /// Base URL it is reached at.
     pub url: String,
 }
@@ -124,16 +130,14 @@ impl App {
             limits: config.limits(),
             recovery: config.southbound.recovery(),
             admission: config.southbound.admission(config.limits.max_waiting),
-            max_open_tasks: config.limits.max_open_tasks,
+            quotas: config.quotas()?,
             keep_finished: KeepFinished {
                 trees: config.store.finished_trees,
                 bytes: config.store.finished_size.0,
             },
             retention: config.retention(),
-            principals: config.principals()?,
+            callers: config.callers()?,
             secret_dir: config.southbound.secret_dir().map(Path::to_owned),
-            issuers: config.issuers()?,
-            accounts: config.accounts()?,
             grants: config.grant_options(),
             card_keys: config.card_options(),
             acceptance: config.acceptance.options(),
@@ -147,6 +151,7 @@ impl App {
         let start = |error: protocol::A2aError| AppError::Start(error.message);
         broker.load_keys().await.map_err(start)?;
         broker.load_push_key().await.map_err(start)?;
+        broker.load_usage().await.map_err(start)?;
         broker.load_agents(config.agents()).await.map_err(start)?;
         broker.load_learned().await.map_err(start)?;
         let resumed = broker.resume().await.map_err(start)?;
@@ -155,8 +160,8 @@ impl App {
         }
         let mut options = config.server_options();
         options.max_connections = open_files::connections(options.max_connections);
-        let server = Server::new(Arc::clone(&broker), options, server_tls);
-        Ok(Self { broker, server, listener, url })
+        let server = Server::new(Arc::clone(&broker), options, server_tls.clone());
+        Ok(Self { broker, server, listener, tls: server_tls, config, url })
     }
 
     /// Serves until `shutdown`, or until the store fails for good.

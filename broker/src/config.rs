@@ -5,6 +5,7 @@ mod accounts;
 mod issuers;
 mod principals;
 mod problem;
+mod quotas;
 pub mod secret;
 mod tls;
 mod units;
@@ -22,6 +23,7 @@ pub use self::limits::LimitsConfig;
 pub use self::principals::{OneOrMany, PrincipalConfig, RoleConfig, SubjectConfig};
 pub(crate) use self::problem::without_value;
 pub use self::push::PushConfig;
+pub use self::quotas::QuotaConfig;
 pub use self::selection::{SelectionConfig, Tier};
 pub use self::southbound::SouthboundConfig;
 pub use self::stages::{EmbeddingsConfig, RerankerConfig};
@@ -30,8 +32,8 @@ pub use self::traces::TracesConfig;
 pub use self::units::{ByteSize, Span};
 use crate::ports::agent_auth::AgentAuth;
 use crate::service::{
-    AcceptanceOptions, IssuerSettings, KeyOptions, NewAgent, Principals, PushOptions, Retention,
-    is_agent_name, read_card_keys,
+    AcceptanceOptions, CallerSettings, IssuerSettings, KeyOptions, NewAgent, Principals, PushOptions,
+    Retention, is_agent_name, read_card_keys,
 };
 use crate::{northbound, store};
 
@@ -79,6 +81,7 @@ pub struct Config {
     pub principals: Vec<PrincipalConfig>,
     pub issuers: Vec<IssuerConfig>,
     pub accounts: Vec<AccountConfig>,
+    pub quotas: Vec<QuotaConfig>,
     pub agents: Vec<NewAgent>,
 }
 
@@ -119,6 +122,7 @@ section! { ServerConfig {
     heartbeat: Span = Span::seconds(15),
     notice: Span = Span::seconds(0),
     drain: Span = Span::seconds(10),
+    watch: Span = Span::seconds(5),
     allow_open_anywhere: bool = false,
     tls: TlsConfig = TlsConfig::default(),
 }}
@@ -310,6 +314,7 @@ impl Config {
         self.principals()
             .and_then(|_| self.issuers())
             .and_then(|_| self.accounts())
+            .and_then(|_| self.quotas())
             .map_err(|error| wrong(error.to_string()))?;
         self.check_certificates().and_then(|()| self.server.tls.load()).map(drop).map_err(wrong)
     }
@@ -432,8 +437,13 @@ impl Config {
         }
     }
 
-    /// Who may call.
-    pub fn principals(&self) -> Result<Principals, ConfigError> {
+    /// Who may call, and who vouches for them.
+    pub fn callers(&self) -> Result<CallerSettings, ConfigError> {
+        let (principals, issuers) = (self.principals()?, self.issuers()?);
+        Ok(CallerSettings { principals, issuers, accounts: self.accounts()? })
+    }
+
+    fn principals(&self) -> Result<Principals, ConfigError> {
         let named = |name: &str, problem: String| format!("principals.{name}: {problem}");
         let known = |issuer: &str| self.issuers.iter().any(|known| known.name == issuer);
         let resolve = |principal: &PrincipalConfig| {
@@ -448,8 +458,7 @@ impl Config {
         all.and_then(Principals::new).map_err(ConfigError::Callers)
     }
 
-    /// Whose tokens are believed.
-    pub fn issuers(&self) -> Result<Vec<IssuerSettings>, ConfigError> {
+    fn issuers(&self) -> Result<Vec<IssuerSettings>, ConfigError> {
         let public_url = self.public_url();
         let resolve = |(index, issuer): (usize, &IssuerConfig)| {
             let twice = |other: &IssuerConfig| other.name == issuer.name || other.issuer == issuer.issuer;
@@ -468,6 +477,12 @@ impl Config {
     /// TLS towards callers, if it is configured.
     pub fn tls(&self) -> Result<Option<northbound::Tls>, ConfigError> {
         self.server.tls.load().map_err(ConfigError::Callers)
+    }
+
+    /// Files that are read with the configuration, and hold again when it is read again.
+    pub fn files(&self) -> Vec<PathBuf> {
+        let keys = self.principals.iter().flat_map(PrincipalConfig::key_files);
+        self.server.tls.paths().into_iter().chain(keys).collect()
     }
 
     /// The agents of the configuration.

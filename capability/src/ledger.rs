@@ -97,6 +97,33 @@ impl Amounts {
         }
     }
 
+    /// These and those.
+    #[must_use]
+    pub fn plus(mut self, those: &Self) -> Self {
+        Unit::ALL.into_iter().for_each(|unit| add(&mut self, unit, those.get(unit)));
+        self
+    }
+
+    /// What of these is left without those.
+    #[must_use]
+    pub fn less(mut self, those: &Self) -> Self {
+        for unit in Unit::ALL {
+            let amount = self.get_mut(unit);
+            *amount = amount.saturating_sub(those.get(unit));
+        }
+        self
+    }
+
+    /// Whether there is nothing.
+    pub fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Sets the amount of one unit.
+    pub fn set(&mut self, unit: Unit, amount: u64) {
+        *self.get_mut(unit) = amount;
+    }
+
     /// The amount of one unit, to change.
     fn get_mut(&mut self, unit: Unit) -> &mut u64 {
         match unit {
@@ -137,6 +164,23 @@ impl Ceilings {
             either.set(unit, self.get(unit).or(those.get(unit)));
         }
         either
+    }
+
+    /// The lower ceiling of these and those.
+    #[must_use]
+    pub fn lower_of(&self, those: &Self) -> Self {
+        let mut lower = *self;
+        for unit in Unit::ALL {
+            lower.set(unit, self.get(unit).into_iter().chain(those.get(unit)).min());
+        }
+        lower
+    }
+
+    /// All that may be used up under them; nothing of a unit without a ceiling.
+    pub fn amounts(&self) -> Amounts {
+        let mut amounts = Amounts::default();
+        Unit::ALL.into_iter().for_each(|unit| amounts.set(unit, self.get(unit).unwrap_or(0)));
+        amounts
     }
 
     /// Whether there is no ceiling at all.
@@ -186,6 +230,11 @@ impl<K: Ord + Clone> Ledger<K> {
     /// A purse.
     pub fn get(&self, key: &K) -> Option<&Purse<K>> {
         self.purses.get(key)
+    }
+
+    /// All open purses.
+    pub fn iter(&self) -> impl Iterator<Item = (&K, &Purse<K>)> {
+        self.purses.iter()
     }
 
     /// Whether no purse was ever opened.
@@ -240,15 +289,18 @@ impl<K: Ord + Clone> Ledger<K> {
     }
 
     /// Closes a purse: what it used up by itself is charged, the rest goes back to its parents. `None` is unknown, and
-    /// then all that could have been used up is charged. More than was left is charged only as far as it goes.
-    pub fn close(&mut self, key: &K, own: impl Fn(Unit) -> Option<u64>) {
-        let Some(mut purse) = self.purses.remove(key) else { return };
+    /// then all that could have been used up is charged. More than was left is charged only as far as it goes. Says what it
+    /// was charged with by itself; `None` if there is no such purse.
+    pub fn close(&mut self, key: &K, own: impl Fn(Unit) -> Option<u64>) -> Option<Amounts> {
+        let mut purse = self.purses.remove(key)?;
+        let mut charged = Amounts::default();
         for unit in Unit::ALL {
             let own = match (own(unit), purse.left(unit)) {
                 (Some(own), Some(left)) => own.min(left),
                 (None, Some(left)) => left,
                 (own, None) => own.unwrap_or(0),
             };
+            charged.set(unit, own);
             add(&mut purse.spent, unit, own);
             // Children are closed first; were one not, what it holds counts as used up.
             let held = purse.reserved.get(unit);
@@ -260,6 +312,7 @@ impl<K: Ord + Clone> Ledger<K> {
                 add(&mut parent.spent, unit, purse.spent.get(unit));
             }
         }
+        Some(charged)
     }
 }
 

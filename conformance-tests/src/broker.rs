@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::net::TcpListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use serde_json::{Value, json};
@@ -24,6 +24,7 @@ pub struct Broker {
 /// Sets how much is logged; where a test sets it, the log is kept.
 const LOG_LEVEL: &str = "BAILIWICK_LOG_LEVEL";
 const LOG_FILE: &str = "log.txt";
+const CONFIG_FILE: &str = "bailiwick.toml";
 
 impl Broker {
     /// Starts a broker with a configuration (TOML; the address and the data directory are set for it).
@@ -33,9 +34,22 @@ impl Broker {
 
     /// The same with variables in its environment.
     pub fn start_with(config: &str, env: &[(&str, &str)]) -> Self {
+        Self::start_in(config, env, |_| ())
+    }
+
+    /// The same on a data directory that is filled first.
+    pub fn start_on(config: &str, fill: impl FnOnce(&Path)) -> Self {
+        Self::start_in(config, &[], |data| {
+            std::fs::create_dir(data).expect("a data directory");
+            fill(data);
+        })
+    }
+
+    fn start_in(config: &str, env: &[(&str, &str)], prepare: impl FnOnce(&Path)) -> Self {
         let env: Vec<_> = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let folder = TempDir::new().expect("a temporary folder");
-        std::fs::write(folder.path().join("bailiwick.toml"), config).expect("the configuration is written");
+        std::fs::write(folder.path().join(CONFIG_FILE), config).expect("the configuration is written");
+        prepare(&folder.path().join("data"));
         // A fixed port, so that it is the same after a restart.
         let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = free.local_addr().expect("an address").to_string();
@@ -52,7 +66,7 @@ impl Broker {
             .arg("--data")
             .arg(folder.path().join("data"))
             .arg("--config")
-            .arg(folder.path().join("bailiwick.toml"))
+            .arg(folder.path().join(CONFIG_FILE))
             .env(LOG_LEVEL, "error")
             .envs(env.iter().cloned());
         if env.iter().any(|(name, _)| name == LOG_LEVEL) {
@@ -112,6 +126,18 @@ impl Broker {
     /// SIGTERM: asks it to end in good order.
     pub fn terminate(&self) {
         self.process.terminate();
+    }
+
+    /// Writes another configuration, at once as a whole.
+    pub fn configure(&self, config: &str) {
+        let next = self.folder.path().join("next.toml");
+        std::fs::write(&next, config).expect("the configuration is written");
+        std::fs::rename(next, self.folder.path().join(CONFIG_FILE)).expect("the configuration is replaced");
+    }
+
+    /// SIGHUP: asks it to read its configuration again.
+    pub fn hang_up(&self) {
+        self.process.hang_up();
     }
 
     /// Waits until it has ended by itself; its exit code, none if a signal ended it.

@@ -53,6 +53,11 @@ impl Process {
         kill_process(Pid::from_child(&self.child), Signal::TERM).expect("the process is there");
     }
 
+    /// SIGHUP.
+    pub(crate) fn hang_up(&self) {
+        kill_process(Pid::from_child(&self.child), Signal::HUP).expect("the process is there");
+    }
+
     /// Waits until it has ended by itself; its exit code, none if a signal ended it.
     pub(crate) async fn ended(&mut self) -> Option<i32> {
         let began = Instant::now();

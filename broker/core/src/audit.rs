@@ -15,8 +15,8 @@ pub use self::chain::{ENTRY_VERSION, Entry, Hash, Head, HeadError};
 pub use self::checked::Checked;
 pub use self::event::{
     Alike, Approval, AuthenticationFailed, BackedUp, By, CardChanged, CardOutcome, Delegation, Event,
-    Forbidden, Grant, GrantAct, Granted, KeyFollows, Presented, Refused, Registered, Removed, Repeated,
-    Resolved, Revoked, Signs,
+    Forbidden, Grant, GrantAct, Granted, KeyFollows, Presented, Reconfigured, Refused, Registered, Removed,
+    Repeated, Resolved, Revoked, Signs,
 };
 pub use self::judged::{Judged, Used, Verdict};
 pub use self::repeats::Repeats;

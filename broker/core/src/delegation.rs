@@ -37,7 +37,7 @@ mod view;
 
 use std::sync::Arc;
 
-use capability::ledger::Ledger;
+use capability::ledger::{Amounts, Ledger};
 use protocol::{TaskState, Timestamp};
 
 use self::action::Action;
@@ -68,6 +68,8 @@ pub struct Tree {
     bodies: Slots<Body>,
     /// What open tasks may use up; empty where nothing is limited.
     ledger: Ledger<PurseId>,
+    /// What all its tasks came to cost for good, each delegation's fee among it.
+    spent: Amounts,
 }
 
 /// What follows from an input: facts to make durable, then effects to perform.
@@ -137,6 +139,7 @@ impl Tree {
             nodes: Slots::new(),
             bodies: Slots::new(),
             ledger: Ledger::default(),
+            spent: Amounts::default(),
         }
     }
 
@@ -243,6 +246,22 @@ impl Tree {
         sizes.fold(0, u64::saturating_add)
     }
 
+    /// Rough size of the messages and artifacts of one of its tasks, in bytes.
+    pub fn bytes_of(&self, task: TaskId) -> u64 {
+        self.nodes.get(task).map_or(0, |node| node.bytes)
+    }
+
+    /// What its tasks came to cost for good so far: what their agents say, or all that a task could cost if it had a
+    /// budget and its agent does not say; and a call for each delegation.
+    pub fn spent(&self) -> Amounts {
+        self.spent
+    }
+
+    /// What it may come to cost beside that, where it has a budget.
+    pub fn held(&self) -> Amounts {
+        purses::held_for(&self.ledger, self.root)
+    }
+
     /// The next time at which [`Input::Tick`] would do something; `None` when nothing is waited for.
     pub fn next_timer(&self, limits: &Limits) -> Option<Timestamp> {
         self.nodes.values().filter_map(|node| on_time::next_timer(self, node, limits)).min()
@@ -289,6 +308,7 @@ trait Nodes {
     fn insert(&mut self, node: Node);
     fn open_mut(&mut self) -> &mut u32;
     fn ledger_mut(&mut self) -> &mut Ledger<PurseId>;
+    fn spend(&mut self, amounts: &Amounts);
 }
 
 impl Nodes for Tree {
@@ -306,6 +326,10 @@ impl Nodes for Tree {
 
     fn ledger_mut(&mut self) -> &mut Ledger<PurseId> {
         &mut self.ledger
+    }
+
+    fn spend(&mut self, amounts: &Amounts) {
+        self.spent = self.spent.plus(amounts);
     }
 }
 

@@ -12,6 +12,7 @@ pub mod extension;
 mod id;
 pub mod journal;
 mod limits;
+pub mod quota;
 pub mod sabotage;
 pub mod selection;
 pub mod text;

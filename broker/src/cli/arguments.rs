@@ -110,6 +110,9 @@ pub(super) enum Command {
     /// Look at push notifications that could not be delivered, and send them after all.
     #[command(subcommand)]
     Push(PushCommand),
+    /// Show who may use how much, and how much of it is gone.
+    #[command(after_help = "Examples:\n  bailiwick quota\n  bailiwick quota --json")]
+    Quota,
     /// Write all that a broker keeps into a file, while it works.
     #[command(after_help = "Examples:
   bailiwick backup bailiwick-2026-11-26.backup

@@ -23,7 +23,7 @@ use super::audit::AuditCommand;
 use super::cap::CapCommand;
 use super::client::BrokerClient;
 use super::key::NewKey;
-use super::{audit, backup, cap, grant, judged, print, push, select, serve};
+use super::{audit, backup, cap, grant, judged, print, push, quota, select, serve};
 use crate::config::{self, Config, DEFAULT_TOML, Overrides};
 use crate::ports::agent_auth::AgentAuth;
 use crate::service::{NewAgent, RetryConfig};
@@ -57,6 +57,7 @@ pub(super) async fn execute(arguments: Arguments) -> Result<ExitCode, String> {
             grant::rotate(&session, "/api/v1/card-keys/rotate", compromised).await
         }
         Command::Push(command) => push::execute(&session, command).await,
+        Command::Quota => quota::execute(&session).await,
         Command::Backup(wanted) => backup::backup(&session.broker, wanted).await,
         Command::Restore(wanted) => backup::restore(&wanted),
         Command::Completions { shell } => {

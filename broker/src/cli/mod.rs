@@ -11,6 +11,7 @@ mod grant;
 mod key;
 pub(crate) mod print;
 mod push;
+mod quota;
 mod select;
 mod serve;
 

@@ -1,7 +1,14 @@
 //! `bailiwick serve`: configuration, log, broker, signals.
 
+mod reload;
+
+use std::path::PathBuf;
+
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::reload::Layer;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use super::arguments::Serve;
 use crate::app::App;
@@ -10,12 +17,29 @@ use crate::config::{Config, LogConfig, LogFormat, Overrides};
 /// Exit code of a process that a signal ended, less the signal, as shells have it.
 const SIGNAL_EXIT: i32 = 128;
 
+/// Where the configuration comes from.
+struct Origin {
+    file: Option<PathBuf>,
+    overrides: Overrides,
+}
+
+impl Origin {
+    fn of(arguments: Serve) -> Self {
+        let overrides = Overrides { listen: arguments.listen, data: arguments.data };
+        Self { file: arguments.config, overrides }
+    }
+
+    fn read(&self) -> Result<Config, String> {
+        Config::load(self.file.as_deref(), std::env::vars(), self.overrides.clone())
+            .map_err(|error| error.to_string())
+    }
+}
+
 pub(super) async fn serve(arguments: Serve) -> Result<(), String> {
-    let overrides = Overrides { listen: arguments.listen, data: arguments.data };
-    let config = Config::load(arguments.config.as_deref(), std::env::vars(), overrides)
-        .map_err(|error| error.to_string())?;
-    start_log(&config.log)?;
-    let open = config.is_open();
+    let origin = Origin::of(arguments);
+    let config = origin.read()?;
+    let log = start_log(&config.log)?;
+    let (open, watch) = (config.is_open(), config.server.watch.0);
     let mut signals = Signals::new()?;
     let app = tokio::select! {
         app = App::start(config) => app.map_err(|error| error.to_string())?,
@@ -27,20 +51,29 @@ pub(super) async fn serve(arguments: Serve) -> Result<(), String> {
     }
     // Scripts and tests that asked for a free port learn it here.
     println!("listening on {}", app.url);
+    tokio::spawn(reload::run(app.reloading(), origin, watch, log)?);
     app.serve(stopped(signals)).await.map_err(|error| error.to_string())?;
     tracing::info!("stopped");
     Ok(())
 }
 
-fn start_log(config: &LogConfig) -> Result<(), String> {
-    let filter = EnvFilter::try_new(&config.level)
-        .map_err(|error| format!("log.level {:?}: {error}; try \"info\"", config.level))?;
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+/// Sets another filter for the log.
+type SetFilter = Box<dyn Fn(EnvFilter) -> Result<(), String> + Send + Sync>;
+
+fn start_log(config: &LogConfig) -> Result<SetFilter, String> {
+    let (filter, handle) = Layer::new(filter(config)?);
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let log = tracing_subscriber::registry().with(filter);
     match config.format {
-        LogFormat::Text => log.with_ansi(false).init(),
-        LogFormat::Json => log.json().init(),
+        LogFormat::Text => log.with(lines.with_ansi(false)).init(),
+        LogFormat::Json => log.with(lines.json()).init(),
     }
-    Ok(())
+    Ok(Box::new(move |filter| handle.reload(filter).map_err(|error| error.to_string())))
+}
+
+fn filter(config: &LogConfig) -> Result<EnvFilter, String> {
+    EnvFilter::try_new(&config.level)
+        .map_err(|error| format!("log.level {:?}: {error}; try \"info\"", config.level))
 }
 
 /// Waits for a signal. From then on another one ends the process at once.

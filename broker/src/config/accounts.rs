@@ -19,7 +19,7 @@ pub struct AccountConfig {
 
 impl Config {
     /// The accounts, and who belongs to them.
-    pub fn accounts(&self) -> Result<Accounts, ConfigError> {
+    pub(super) fn accounts(&self) -> Result<Accounts, ConfigError> {
         let mut policies = HashMap::new();
         for account in &self.accounts {
             let policy = Scope::parse(&account.policy).map_err(|error| {

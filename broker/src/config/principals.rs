@@ -97,6 +97,11 @@ impl PrincipalConfig {
         self.key_sha256.0.fill(HIDDEN.to_owned());
     }
 
+    /// Where its keys are.
+    pub(super) fn key_files(&self) -> impl Iterator<Item = PathBuf> {
+        self.key_file.iter().map(PathBuf::from)
+    }
+
     /// Whether it can be proved by a certificate.
     pub(super) fn has_certificate(&self) -> bool {
         !(self.cert_sha256.is_empty() && self.cert_san.is_empty())

@@ -27,6 +27,11 @@ impl TlsConfig {
         !is_empty(&self.client_ca)
     }
 
+    /// Where its files are.
+    pub(super) fn paths(&self) -> Vec<PathBuf> {
+        [&self.cert, &self.key, &self.client_ca].into_iter().filter(|path| !is_empty(path)).cloned().collect()
+    }
+
     /// Reads the files; none without TLS.
     pub fn load(&self) -> Result<Option<Tls>, String> {
         self.files()?.as_ref().map(Tls::load).transpose()

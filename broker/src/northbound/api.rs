@@ -20,6 +20,7 @@ use http::{Response, StatusCode};
 use protocol::A2aError;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::json;
 
 pub(super) use self::route::{Resource, route};
 use super::body;
@@ -74,6 +75,7 @@ async fn answer(context: &Context, resource: Resource, incoming: Incoming<'_>) -
         Resource::Trees => trees::list(&call).await,
         Resource::Events => events::stream(&call).await,
         Resource::Refusals => refusals::list(&call).await,
+        Resource::Quotas => Ok(ok(&json!({ "quotas": call.broker.quotas(&call.caller) }))),
         Resource::Log(task) => trees::log(&call, &task).await,
         Resource::Tree(task) => tasks::tree(&call, &task).await,
         Resource::RevokeTask(task) => tasks::revoke(&call, &task).await,

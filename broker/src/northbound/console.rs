@@ -48,7 +48,7 @@ macro_rules! files {
 /// A file: its name, its media type, its bytes.
 type File = (&'static str, &'static str, &'static [u8]);
 
-const FILES: [File; 25] = files! {
+const FILES: [File; 26] = files! {
     "index.html": HTML,
     "icon.svg": PICTURE,
     "base.css": STYLE,
@@ -72,6 +72,7 @@ const FILES: [File; 25] = files! {
     "content.js": SCRIPT,
     "log.js": SCRIPT,
     "refusals.js": SCRIPT,
+    "quotas.js": SCRIPT,
     "agents.js": SCRIPT,
     "approvals.js": SCRIPT,
 };

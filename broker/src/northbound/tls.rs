@@ -1,7 +1,7 @@
 //! TLS towards callers, with their certificates where an authority for them is configured.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -30,7 +30,7 @@ pub struct TlsFiles {
 
 /// The server's side of TLS.
 #[derive(Clone)]
-pub struct Tls(TlsAcceptor);
+pub struct Tls(Arc<RwLock<TlsAcceptor>>);
 
 impl Tls {
     /// Reads the files. What is wrong is named by its configuration key.
@@ -69,7 +69,17 @@ impl Tls {
             config.session_storage = Arc::new(NoServerSessionStorage {});
             config.send_tls13_tickets = 0;
         }
-        Ok(Self(TlsAcceptor::from(Arc::new(config))))
+        Ok(Self(Arc::new(RwLock::new(TlsAcceptor::from(Arc::new(config))))))
+    }
+
+    /// Other certificates from the next connection on.
+    pub fn replace(&self, with: &Self) {
+        let acceptor = with.acceptor();
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = acceptor;
+    }
+
+    fn acceptor(&self) -> TlsAcceptor {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Shakes hands; the connection, and the caller's certificate if it showed one.
@@ -77,7 +87,7 @@ impl Tls {
         &self,
         socket: TcpStream,
     ) -> std::io::Result<(TlsStream<TcpStream>, Option<Arc<ClientCertificate>>)> {
-        let stream = self.0.accept(socket).await?;
+        let stream = self.acceptor().accept(socket).await?;
         let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first).map(read);
         Ok((stream, shown.map(Arc::new)))
     }

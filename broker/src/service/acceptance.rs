@@ -136,7 +136,7 @@ impl Broker {
             admitted: place.admits(),
             escalate: false,
             budget: Ceilings::default(),
-            policy: self.accounts.policy_of(owner).cloned(),
+            policy: self.policy_of(owner),
             push: None,
             choice: None,
             specification: None,

@@ -17,11 +17,14 @@ pub struct Accounts {
 }
 
 impl Accounts {
+    /// The account of an owner.
+    pub(super) fn of(&self, owner: &str) -> Option<&str> {
+        let issuer = || owner.split_once(':').and_then(|(issuer, _)| self.of_issuer.get(issuer));
+        self.of_principal.get(owner).or_else(issuer).map(String::as_str)
+    }
+
     /// What the policy of an owner's account admits; `None` is everything.
     pub(super) fn policy_of(&self, owner: &str) -> Option<&Scope> {
-        let issuer = owner.split_once(':').map(|(issuer, _)| issuer);
-        let account =
-            self.of_principal.get(owner).or_else(|| issuer.and_then(|issuer| self.of_issuer.get(issuer)))?;
-        self.policies.get(account)
+        self.policies.get(self.of(owner)?)
     }
 }

@@ -16,6 +16,7 @@ use dashmap::DashMap;
 use dashmap::mapref::one::RefMut;
 use protocol::A2aError;
 
+use super::quotas::Reservation;
 use super::{Broker, RESUME_PAGE, error};
 
 /// How often a tree is tried to be read before agents are sent more without knowing whom it keeps busy.
@@ -84,6 +85,8 @@ pub(super) struct Place {
     agent: String,
     task: TaskId,
     kind: Kind,
+    /// Of what the agent may be given, where it is not counted yet.
+    _quotas: Option<Reservation>,
 }
 
 #[derive(Clone, PartialEq, Eq)]
@@ -120,19 +123,18 @@ impl Drop for Place {
 }
 
 impl Broker {
-    /// Takes a place for a task that is about to begin, if there is one. Refused where too many wait.
+    /// Takes a place for a task that is about to begin, if there is one. Refused where too many wait, or the agent has had
+    /// as much as it may.
     pub(super) fn enter(self: &Arc<Self>, agent: &str, task: TaskId, owner: &str) -> Result<Place, A2aError> {
+        let quotas = self.use_agent(agent)?;
         let entry = self.admission_if_kept(agent).map(|mut kept| kept.enter(task, owner, self.clock.now()));
-        match entry {
-            None => Ok(self.place(agent, task, Kind::Free)),
-            Some(Entry::Admitted) => Ok(self.place(agent, task, Kind::Taken)),
-            Some(Entry::Waits) => Ok(self.place(agent, task, Kind::Waits { owner: owner.to_owned() })),
-            Some(Entry::Full) => Err(error::agent_busy(agent)),
-        }
-    }
-
-    fn place(self: &Arc<Self>, agent: &str, task: TaskId, kind: Kind) -> Place {
-        Place { broker: Arc::clone(self), agent: agent.to_owned(), task, kind }
+        let kind = match entry {
+            None => Kind::Free,
+            Some(Entry::Admitted) => Kind::Taken,
+            Some(Entry::Waits) => Kind::Waits { owner: owner.to_owned() },
+            Some(Entry::Full) => return Err(error::agent_busy(agent)),
+        };
+        Ok(Place { broker: Arc::clone(self), agent: agent.to_owned(), task, kind, _quotas: Some(quotas) })
     }
 
     /// An attempt waits until the agent has a place for it. Called with its tree locked, so that it waits no longer than
@@ -306,7 +308,13 @@ impl Broker {
             let broker = Arc::clone(self);
             match turn {
                 Turn::Admitted(ticket) => {
-                    let place = self.place(agent, ticket.attempt.task, Kind::Taken);
+                    let place = Place {
+                        broker: Arc::clone(self),
+                        agent: agent.to_owned(),
+                        task: ticket.attempt.task,
+                        kind: Kind::Taken,
+                        _quotas: None,
+                    };
                     tokio::spawn(async move { broker.admit(ticket, place).await });
                 }
                 Turn::Down(ticket, until) => {

@@ -2,6 +2,7 @@
 
 mod accept;
 mod card;
+mod configured;
 mod drift;
 mod health;
 mod name;
@@ -172,6 +173,12 @@ impl Registry {
         self.changes.fetch_add(1, Ordering::Release);
     }
 
+    fn remove(&self, name: &str) -> bool {
+        let mut agents = self.agents.write().unwrap_or_else(PoisonError::into_inner);
+        self.changes.fetch_add(1, Ordering::Release);
+        agents.remove(name).is_some()
+    }
+
     pub(super) fn all(&self) -> Vec<Arc<Agent>> {
         self.agents.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
@@ -258,61 +265,6 @@ impl Registry {
 }
 
 impl Broker {
-    /// Brings back stored registrations, then those of the configuration, which win. Call once, before
-    /// [`Self::resume`]. An agent that does not answer yet is asked for its card when it is needed.
-    pub async fn load_agents(&self, configured: Vec<NewAgent>) -> Result<(), A2aError> {
-        let stored = self.store.agents().await.map_err(|failure| error::store(&failure))?;
-        for (name, bytes) in stored {
-            let document: Document =
-                serde_json::from_slice(&bytes).map_err(|damage| error::damaged(&damage))?;
-            let still_configured = configured.iter().any(|agent| agent.name == name);
-            if document.source == Source::Config && !still_configured {
-                self.forget(&name, By::Configuration).await?;
-                continue;
-            }
-            let agent = Agent::restored(name, document)?;
-            self.registry.insert(Arc::new(agent));
-        }
-        for new in configured {
-            self.configure_agent(new).await?;
-        }
-        Ok(())
-    }
-
-    async fn configure_agent(&self, new: NewAgent) -> Result<(), A2aError> {
-        let caps = check(&new)?;
-        let before = self.registry.get(&new.name).filter(|agent| agent.url == new.url);
-        let mut agent = Agent::registered(new, caps, Source::Config);
-        let is_news = before.as_ref().is_none_or(|before| !agent.is_registered_as(before));
-        if let Some(before) = before {
-            agent.follow(&before);
-        }
-        // A card that is known is used, and looked at again soon: what is new in it may have to wait for an operator.
-        if agent.resolved.is_none() {
-            match self.registry.discovery.fetch_card(&agent.url).await {
-                Ok(card) => match agent.clone().with_card(card, self.clock.now()) {
-                    Ok(known) => agent = self.registry.with_extended_card(known).await,
-                    // One bad card is no reason for nobody to be served; this agent is not, until it has a good one.
-                    Err(refused) => tracing::warn!(
-                        agent = agent.name,
-                        reason = refused.message,
-                        "the agent's card is refused; nothing is sent to it until a good one is fetched"
-                    ),
-                },
-                Err(reason) => {
-                    tracing::warn!(
-                        agent = agent.name,
-                        reason,
-                        "the agent's card will be fetched when it is needed"
-                    );
-                }
-            }
-        }
-        let event = is_news.then(|| agent.registration(By::Configuration));
-        let turn = self.registry.changing.lock().await;
-        self.registry.put(agent, event, &turn).await.map(drop)
-    }
-
     /// Registers an agent, or replaces its registration. Its card must be there.
     pub async fn register_agent(
         self: &Arc<Self>,
@@ -360,21 +312,19 @@ impl Broker {
     /// Forgets an agent. Tasks it works on go on.
     pub async fn remove_agent(&self, caller: &Caller, name: &str) -> Result<(), A2aError> {
         self.require_operator(caller, CHANGE_REGISTRY)?;
-        let _turn = self.registry.changing.lock().await;
-        let known = self.forget(name, audit::by(caller)).await?;
-        self.health.forget(name);
-        self.hooks.forget(name);
-        self.forget_metrics(name);
-        let mut agents = self.registry.agents.write().unwrap_or_else(PoisonError::into_inner);
-        let held = agents.remove(name).is_some();
-        self.registry.changes.fetch_add(1, Ordering::Release);
-        if known || held { Ok(()) } else { Err(error::agent_not_found(name)) }
+        if self.forget(name, audit::by(caller)).await? { Ok(()) } else { Err(error::agent_not_found(name)) }
     }
 
+    /// Whether it was there.
     async fn forget(&self, name: &str, by: By) -> Result<bool, A2aError> {
         let removed = Event::AgentRemoved(Removed { by, agent: name.to_owned() });
         let entry = audit::entry(self.clock.now(), &removed)?;
-        self.store.remove_agent(name, entry).await.map_err(|failure| error::store(&failure))
+        let _turn = self.registry.changing.lock().await;
+        let known = self.store.remove_agent(name, entry).await.map_err(|failure| error::store(&failure))?;
+        self.health.forget(name);
+        self.hooks.forget(name);
+        self.forget_metrics(name);
+        Ok(self.registry.remove(name) || known)
     }
 }
 

@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use broker_core::audit::{
-    AuthenticationFailed, BackedUp, By, Entry, Event, Forbidden, Grant, GrantAct, Head, Presented, Repeats,
+    AuthenticationFailed, BackedUp, By, Entry, Event, Forbidden, Grant, GrantAct, Head, Presented,
+    Reconfigured, Repeats,
 };
 use broker_core::{Refused, Timestamp};
 use bytes::Bytes;
@@ -116,6 +117,11 @@ impl Broker {
     /// Records that a backup is taken.
     pub(super) fn note_backup(&self, caller: &Caller) {
         self.audit.note(&Event::BackedUp(BackedUp { by: by(caller) }), self.clock.now());
+    }
+
+    /// Records that the configuration was read again.
+    pub(super) fn note_reconfigured(&self, changed: Vec<String>) {
+        self.audit.note(&Event::Reconfigured(Reconfigured { changed }), self.clock.now());
     }
 
     /// Records a grant that was handed out in answer to a request of its own.

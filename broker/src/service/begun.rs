@@ -11,7 +11,7 @@ use broker_core::trace::TraceParent;
 use protocol::{A2aError, Message};
 use sha2::{Digest, Sha256};
 
-use super::open_tasks::Reservation;
+use super::quotas::Reservation;
 use super::trees::TreeCell;
 use super::{Broker, Target, error};
 use crate::ports::store::Claim;
@@ -41,8 +41,8 @@ pub(super) struct Begun {
     pub(super) extensions: Vec<String>,
     pub(super) trace: Option<TraceParent>,
     pub(super) push: Option<PushConfig>,
-    /// The tasks it will have open.
-    pub(super) opens: Option<Reservation>,
+    /// What is reserved for it.
+    pub(super) quotas: Vec<Reservation>,
 }
 
 impl Begun {
@@ -105,7 +105,7 @@ impl Begun {
             extensions: self.extensions.clone(),
             trace: self.trace,
             push: None,
-            opens: None,
+            quotas: Vec::new(),
         };
         begun.into_task(asked.clone(), agent, true)
     }

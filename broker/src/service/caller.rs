@@ -1,6 +1,7 @@
 //! Who calls, and what of the tasks they may see. A call that presents a credential is judged by it alone, and
 //! refused if it is bad: never downgraded to another credential, or to none.
 
+mod callers;
 mod issuers;
 mod key_set;
 mod principals;
@@ -14,7 +15,9 @@ use broker_core::{TaskId, Tree};
 use capability::Scope;
 use protocol::A2aError;
 
-pub(super) use self::issuers::Issuer;
+pub use self::callers::CallerSettings;
+pub(super) use self::callers::Callers;
+use self::issuers::Issuer;
 pub use self::issuers::IssuerSettings;
 pub use self::principals::{CertificateName, ClientCertificate, Principal, Principals, Proof, Role};
 pub use self::token::Algorithm;
@@ -66,30 +69,33 @@ pub(super) enum Identity {
 const ANONYMOUS: &str = "anonymous";
 
 impl Broker {
-    /// Whether anybody may call. With principals or issuers in the configuration, nobody may without a credential.
+    /// Whether anybody may call.
     pub(super) fn is_open(&self) -> bool {
-        self.principals.is_empty() && self.issuers.is_empty()
+        self.callers().is_open()
     }
 
     /// Judges a credential. In open mode, and only there, a call without any is `anonymous`.
     pub(super) async fn judge_credential(&self, credential: Option<&Credential>) -> Result<Caller, A2aError> {
+        let callers = self.callers();
         let identity = match credential {
-            None if self.is_open() => {
+            None if callers.is_open() => {
                 let (name, scope) = (ANONYMOUS.to_owned(), Scope::top());
                 Identity::Principal { name, role: Role::Operator, scope }
             }
             None => return Err(error::credential_required()),
             Some(Credential::Unreadable(why)) => return Err(error::unauthenticated(why)),
             Some(Credential::Certificate(certificate)) => {
-                let known = self.principals.by_certificate(certificate);
+                let known = callers.principals.by_certificate(certificate);
                 known.map(Identity::of).ok_or_else(|| {
                     error::unauthenticated("the client certificate belongs to no principal, or to several")
                 })?
             }
             Some(Credential::Dpop { grant, proof }) => self.judge_grant(grant, Some(proof)).await?,
-            Some(Credential::Bearer(text)) if looks_like_token(text) => self.judge_token(text).await?,
+            Some(Credential::Bearer(text)) if looks_like_token(text) => {
+                self.judge_token(&callers, text).await?
+            }
             Some(Credential::Bearer(key) | Credential::ApiKey(key)) => {
-                let known = self.principals.by_proof(&Proof::of_key(key));
+                let known = callers.principals.by_proof(&Proof::of_key(key));
                 known
                     .map(Identity::of)
                     .ok_or_else(|| error::unauthenticated("the API key is not known here"))?
@@ -99,20 +105,20 @@ impl Broker {
     }
 
     /// What a token says of its issuer decides who judges it, and nothing else; that verifier then decides alone.
-    async fn judge_token(&self, text: &str) -> Result<Identity, A2aError> {
+    async fn judge_token(&self, callers: &Callers, text: &str) -> Result<Identity, A2aError> {
         let token = Token::read(text).map_err(|problem| error::unauthenticated(&problem.to_string()))?;
         let claimed = token.claimed_issuer();
         if claimed == Some(self.public_url.as_str()) {
             return self.judge_grant(text, None).await;
         }
-        let issuer = self.issuers.iter().find(|issuer| claimed == Some(issuer.settings.issuer.as_str()));
+        let issuer = callers.issuers.iter().find(|issuer| claimed == Some(issuer.settings.issuer.as_str()));
         let Some(issuer) = issuer else {
             return Err(error::unauthenticated("the token is from an issuer that is not known here"));
         };
         let vouched = issuer.judge(token).await?;
         let IssuerSettings { name, scope, .. } = &issuer.settings;
         let proof = Proof::Subject { issuer: name.clone(), subject: vouched.subject.clone() };
-        if let Some(known) = self.principals.by_proof(&proof) {
+        if let Some(known) = callers.principals.by_proof(&proof) {
             return Ok(Identity::of(known));
         }
         let (role, scope) = match (vouched.is_operator, scope) {

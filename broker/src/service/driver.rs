@@ -15,7 +15,7 @@ use protocol::A2aError;
 
 use super::admission::Place;
 use super::error;
-use super::open_tasks::Reservation;
+use super::quotas::{Bill, Reservation, Standing};
 use super::trees::TreeCell;
 use super::{Broker, audit, conversation, push};
 use crate::ports::store::{Append, Claim, StoreError, TaskRow};
@@ -54,8 +54,8 @@ pub(super) struct Reserved {
     pub(super) claim: Option<Claim>,
     /// Places at agents.
     pub(super) places: Vec<Place>,
-    /// Tasks among the owner's.
-    pub(super) opens: Option<Reservation>,
+    /// Of what its owner and its agents may use.
+    pub(super) quotas: Vec<Reservation>,
 }
 
 impl From<DriveError> for A2aError {
@@ -142,12 +142,12 @@ impl Broker {
         cell: &Arc<TreeCell>,
         tree: &mut Tree,
         input: Input,
-        Reserved { claim, places, opens: _opens }: Reserved,
+        Reserved { claim, places, quotas: _quotas }: Reserved,
     ) -> Result<(), DriveError> {
         let (now, takes_up) = (self.clock.now(), matches!(input, Input::Resume));
         let is_alarm = matches!(input, Input::Tick);
         let root = tree.root();
-        let decision = tree.decide(input, now, &self.limits).map_err(|refused| {
+        let decision = tree.decide(input, now, &self.limits()).map_err(|refused| {
             self.note_refused(&refused, now);
             self.count_refusal(refused.refusal.code());
             self.trace_refused(tree, &refused, now);
@@ -164,17 +164,20 @@ impl Broker {
                 // What is durable now is for the journal to say, not for this copy; and if it is, then nothing that
                 // was to follow has. Whoever takes up a tree goes on trying by itself. Until then the places stay taken.
                 self.trees.forget(root);
-                self.open_tasks.forget(tree, cell);
+                self.uncount(tree, cell);
                 if !takes_up && !removed(Guard::UncertainAppends) {
                     self.take_up_again(root, places);
                 }
                 return Err(DriveError::Uncertain(error::uncertain(&failure)));
             }
+            let mut bill = Bill::default();
             for record in &decision.records {
+                let before = Standing::of(tree, record.task);
                 if let Err(damage) = tree.apply(record) {
                     self.trees.forget(root);
                     return Err(DriveError::Failed(error::damaged(&damage)));
                 }
+                bill.note(tree, record.task, before);
                 cell.publish(tree, record);
             }
             self.feed.tell(tree, &decision.records);
@@ -183,15 +186,15 @@ impl Broker {
             self.count_records(tree, &decision.records);
             self.trace_records(tree, &decision.records);
             self.keep_places(tree, &decision.records);
-            self.open_tasks.count(tree, cell);
-            self.timers.set(root, tree.next_timer(&self.limits));
+            self.settle(tree, cell, bill, &decision.records);
+            self.timers.set(root, tree.next_timer(&self.limits()));
             if !tree.is_open() {
                 self.trees.retire(root, tree.bytes());
             }
         }
         if is_alarm && decision.records.is_empty() {
             // It came too early, by a clock that was set back. An alarm rings once.
-            let next = tree.next_timer(&self.limits);
+            let next = tree.next_timer(&self.limits());
             self.timers.set(root, next.map(|next| next.max(now.add_millis(EARLY_ALARM_MS))));
         }
         // With the tree still locked, so that effects begin in the order in which they were decided.

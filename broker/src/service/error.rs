@@ -3,9 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use broker_core::quota::{Bound, Exceeded};
 use broker_core::{Refusal, TaskId, extension};
 use protocol::{A2aError, ErrorDetail, ErrorKind};
 
+use super::QuotaKind;
+use super::quotas::Subject;
 use crate::ports::store::{Claim, StoreError};
 
 /// The domain of the reasons the broker defines.
@@ -136,12 +139,20 @@ pub(super) fn agent_busy(agent: &str) -> A2aError {
     overloaded(message, "AGENT_BUSY")
 }
 
-/// A principal has as many open tasks as it may.
-pub(super) fn too_many_open(limit: u64) -> A2aError {
-    let message = format!(
-        "you have {limit} open tasks, as many as are allowed (limits.max_open_tasks); wait until some end"
-    );
-    overloaded(message, "TOO_MANY_TASKS")
+/// A quota is used up.
+pub(super) fn quota_exceeded(subject: &Subject, exceeded: &Exceeded) -> A2aError {
+    let (reason, hint) = match exceeded.bound {
+        Bound::OpenTasks if subject.kind == QuotaKind::Principal => {
+            ("TOO_MANY_TASKS", "limits.max_open_tasks, or its quota; wait until some end")
+        }
+        Bound::OpenTasks => ("TOO_MANY_TASKS", "its quota; wait until some end"),
+        _ => ("QUOTA_EXCEEDED", "its quota; try again after Retry-After"),
+    };
+    let said = [("subject", subject.to_string()), ("bound", exceeded.bound.name().to_owned())];
+    let said = said.map(|(key, value)| (key.to_owned(), value));
+    A2aError::new(ErrorKind::ResourceExhausted, format!("{subject} has used up {exceeded} ({hint})"))
+        .with_info(DOMAIN, reason, BTreeMap::from(said))
+        .with(ErrorDetail::RetryInfo { seconds: exceeded.retry_after })
 }
 
 pub(super) fn backup_under_way() -> A2aError {

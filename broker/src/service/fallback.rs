@@ -113,7 +113,7 @@ impl Broker {
         Some(Candidate {
             agent: agent.resolved.as_ref()?.facts.clone(),
             agent_context: agent_context(owner, context_id, &agent.name),
-            policy: self.accounts.policy_of(owner).cloned(),
+            policy: self.policy_of(owner),
             admitted,
             choice: None,
         })

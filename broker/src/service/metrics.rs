@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use broker_core::Tree;
 use broker_core::journal::{AttemptOutcome, Fact, Record};
+use broker_core::quota::Bound;
 use broker_core::text::word;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
@@ -19,7 +20,8 @@ use prometheus_client::registry::Registry;
 use protocol::A2aError;
 
 use super::agents::Health;
-use super::{Broker, Caller, error};
+use super::quotas::BoundView;
+use super::{Broker, Caller, QuotaKind, error};
 
 /// The media type of what is shown (OpenMetrics 1.0).
 pub const METRICS_MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -63,6 +65,19 @@ struct ReasonLabels {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct QuotaLabels {
+    kind: &'static str,
+    bound: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct UseLabels {
+    kind: &'static str,
+    name: String,
+    bound: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct VerdictLabels {
     verdict: String,
 }
@@ -77,6 +92,8 @@ pub(super) struct Metrics {
     task_seconds: Family<AgentLabels, Histogram, fn() -> Histogram>,
     attempts: Family<OutcomeLabels, Counter>,
     refusals: Family<ReasonLabels, Counter>,
+    quota_refusals: Family<QuotaLabels, Counter>,
+    quota_used: Family<UseLabels, Gauge<f64, AtomicU64>>,
     choices: Family<VerdictLabels, Counter>,
     checks: Family<VerdictLabels, Counter>,
     records: Counter,
@@ -104,6 +121,8 @@ impl Metrics {
             task_seconds: Family::new_with_constructor(task_histogram),
             attempts: Family::default(),
             refusals: Family::default(),
+            quota_refusals: Family::default(),
+            quota_used: Family::default(),
             choices: Family::default(),
             checks: Family::default(),
             records: Counter::default(),
@@ -134,6 +153,10 @@ impl Metrics {
             self.attempts.clone(),
         );
         to.register("refusals", "What was refused, by reason", self.refusals.clone());
+        let help = "What quotas did not allow, by whose they are and bound";
+        to.register("quota_refusals", help, self.quota_refusals.clone());
+        let help = "Share of a quota that is used or held, 0 to 1, of whom the configuration names";
+        to.register("quota_used_ratio", help, self.quota_used.clone());
         to.register("choices", "Delegates weighed, by verdict", self.choices.clone());
         to.register("checks", "Results checked before they were shown, by verdict", self.checks.clone());
         to.register("journal_records", "Records made durable", self.records.clone());
@@ -193,6 +216,12 @@ impl Broker {
         self.metrics.refusals.get_or_create(&ReasonLabels { reason }).inc();
     }
 
+    /// Counts what a quota did not allow.
+    pub(super) fn count_quota_refusal(&self, kind: QuotaKind, bound: Bound) {
+        let labels = QuotaLabels { kind: kind.name(), bound: bound.name() };
+        self.metrics.quota_refusals.get_or_create(&labels).inc();
+    }
+
     /// Counts a request that was answered with an HTTP status code.
     pub fn count_request(&self, binding: &'static str, code: u16, took: Duration) {
         self.metrics.requests.get_or_create(&RequestLabels { binding, code }).inc();
@@ -226,7 +255,7 @@ impl Broker {
     /// Looks how things stand.
     fn measure(&self) {
         let metrics = &self.metrics;
-        let (principals, open) = self.open_tasks.all();
+        let (principals, open) = self.quotas.open_tasks();
         metrics.open.set(gauge(open));
         metrics.principals.set(gauge(principals));
         let up = self.clock.now().as_millis().saturating_sub(self.started.as_millis());
@@ -234,6 +263,7 @@ impl Broker {
         for family in [&metrics.busy, &metrics.waiting, &metrics.failing] {
             family.clear();
         }
+        self.measure_quotas();
         for agent in self.registry.all() {
             let load = self.load_of(&agent.name);
             let labels = AgentLabels { agent: agent.name.clone() };
@@ -241,6 +271,23 @@ impl Broker {
             metrics.busy.get_or_create(&labels).set(gauge(load.busy as u64));
             metrics.waiting.get_or_create(&labels).set(gauge(load.waiting as u64));
             metrics.failing.get_or_create(&labels).set(is_failing.into());
+        }
+    }
+}
+
+impl Broker {
+    /// Only of whom the configuration names: principals that tokens name have no bound in number.
+    fn measure_quotas(&self) {
+        self.metrics.quota_used.clear();
+        for view in self.named_quotas() {
+            for (bound, BoundView { limit, used, held }) in view.bounds {
+                let Some(limit) = limit else { continue };
+                let labels = UseLabels { kind: view.kind.name(), name: view.name.clone(), bound };
+                // Precise enough for a share.
+                #[allow(clippy::cast_precision_loss, reason = "a share needs no more")]
+                let share = used.saturating_add(held) as f64 / limit.max(1) as f64;
+                self.metrics.quota_used.get_or_create(&labels).set(share);
+            }
         }
     }
 }

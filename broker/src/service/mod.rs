@@ -21,9 +21,10 @@ mod feed;
 mod grants;
 mod metrics;
 mod modes;
-mod open_tasks;
 mod overview;
 mod push;
+mod quotas;
+mod reconfigure;
 mod refusals;
 mod resolution;
 mod retention;
@@ -38,7 +39,7 @@ mod traces;
 mod trees;
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use broker_core::sabotage::{Guard, removed};
@@ -58,10 +59,10 @@ pub use self::agents::{
 use self::agents::{HealthBook, Refreshing, Registry};
 use self::audit::Audit;
 pub use self::audit::AuditPage;
-use self::caller::Issuer;
+use self::caller::Callers;
 pub use self::caller::{
-    Algorithm, Caller, CertificateName, ClientCertificate, Credential, IssuerSettings, Principal, Principals,
-    Proof, Role,
+    Algorithm, Caller, CallerSettings, CertificateName, ClientCertificate, Credential, IssuerSettings,
+    Principal, Principals, Proof, Role,
 };
 pub(crate) use self::card_trust::read_keys as read_card_keys;
 pub use self::cards::CARD_JWKS_PATH;
@@ -76,11 +77,13 @@ use self::grants::Grants;
 pub use self::grants::{Issued, OAuthCode, OAuthError, SentProof, TokenRequest};
 pub use self::metrics::METRICS_MEDIA_TYPE;
 use self::metrics::Metrics;
-use self::open_tasks::OpenTasks;
 pub use self::overview::{Introduction, LogPage, TreesPage, TreesWanted};
 use self::push::Outbox;
 use self::push::hooks::Hooks;
 pub use self::push::{DeadLetter, PushOptions};
+use self::quotas::Quotas;
+pub use self::quotas::{Kind as QuotaKind, QuotaTable, QuotaView};
+pub use self::reconfigure::Reconfiguration;
 pub use self::refusals::{Refusal, RefusalsPage};
 pub use self::retention::{Retention, Swept};
 use self::selection::Selection;
@@ -152,18 +155,14 @@ pub struct Settings {
     pub recovery: Recovery,
     /// Bounds on what agents are sent.
     pub admission: AdmissionOptions,
-    /// Most open tasks of one principal.
-    pub max_open_tasks: u64,
+    /// Who may use how much.
+    pub quotas: QuotaTable,
     /// Finished trees kept in memory.
     pub keep_finished: KeepFinished,
     /// For how long what is over is kept.
     pub retention: Retention,
-    /// Who may call; with neither principals nor issuers the broker is open.
-    pub principals: Principals,
-    /// Whose tokens are believed.
-    pub issuers: Vec<IssuerSettings>,
-    /// Which of them share a policy.
-    pub accounts: Accounts,
+    /// Who may call.
+    pub callers: CallerSettings,
     /// Where files must be that a registration names as secrets; none, and it may name no file.
     pub secret_dir: Option<PathBuf>,
     /// How grants are signed.
@@ -217,12 +216,11 @@ pub struct Broker {
     downstream: Arc<dyn Downstream>,
     clock: Arc<dyn Clock>,
     started: Timestamp,
-    limits: Limits,
+    limits: RwLock<Limits>,
     recovery: Recovery,
     public_url: String,
-    principals: Principals,
-    issuers: Vec<Arc<Issuer>>,
-    accounts: Accounts,
+    callers: RwLock<Arc<Callers>>,
+    fetch: Arc<dyn Fetch>,
     secret_dir: Option<PathBuf>,
     grants: Grants,
     card_keys: CardKeys,
@@ -237,7 +235,7 @@ pub struct Broker {
     timers: Timers,
     conversations: Conversations,
     places: Places,
-    open_tasks: Arc<OpenTasks>,
+    quotas: Arc<Quotas>,
     taken_up: TakenUp,
     outbox: Outbox,
     hooks: Hooks,
@@ -254,7 +252,7 @@ impl Broker {
     pub fn new(parts: Parts, settings: Settings) -> Arc<Self> {
         let Parts { store, downstream, discovery, fetch, notifier, clock, embedder, weights, stages, traces } =
             parts;
-        let issuer = |settings| Issuer::new(settings, Arc::clone(&fetch), Arc::clone(&clock));
+        let callers = Callers::new(settings.callers, None, &fetch, &clock);
         Arc::new(Self {
             trees: Trees::new(Arc::clone(&store), settings.keep_finished),
             registry: Registry::new(
@@ -285,7 +283,7 @@ impl Broker {
             timers: Timers::default(),
             conversations: Conversations::default(),
             places: Places::new(settings.admission),
-            open_tasks: Arc::new(OpenTasks::new(settings.max_open_tasks)),
+            quotas: Arc::new(Quotas::new(settings.quotas)),
             taken_up: TakenUp::default(),
             outbox: Outbox::new(settings.push, notifier),
             hooks: Hooks::default(),
@@ -294,13 +292,12 @@ impl Broker {
             metrics: Metrics::new(),
             backups: Arc::new(Semaphore::new(1)),
             traces,
-            limits: settings.limits,
+            limits: RwLock::new(settings.limits),
             recovery: settings.recovery,
             public_url: settings.public_url,
-            principals: settings.principals,
+            callers: RwLock::new(Arc::new(callers)),
+            fetch,
             secret_dir: settings.secret_dir,
-            issuers: settings.issuers.into_iter().map(issuer).collect(),
-            accounts: settings.accounts,
             started: clock.now(),
             store,
             downstream,
@@ -319,6 +316,7 @@ impl Broker {
         tokio::spawn(agents::probe_all(Arc::downgrade(self)));
         tokio::spawn(selection::keep_what_is_learned(Arc::downgrade(self)));
         tokio::spawn(selection::keep_vectors(Arc::downgrade(self)));
+        tokio::spawn(quotas::keep_usage(Arc::downgrade(self)));
         self.resume_pushes().await?;
         self.take_up_places().await?;
         let (mut after, mut resumed) = (None, 0);
@@ -340,6 +338,7 @@ impl Broker {
     /// end.
     pub async fn close(&self) {
         self.settle_audit();
+        self.keep_usage().await;
         // Who reads the log waits for what is ahead in the queue.
         let written = tokio::time::timeout(CLOSE_PATIENCE, self.store.audit_log(u64::MAX, 0)).await;
         if !matches!(written, Ok(Ok(_))) {

@@ -39,7 +39,8 @@ impl Broker {
         let id = begun.id;
         let (children, places) = self.sub_tasks(&begun, chosen).map_err(DriveError::Failed)?;
         let cell = begun.cell(self);
-        let reserved = Reserved { claim: Some(begun.claim()), places, opens: begun.opens.take() };
+        let quotas = std::mem::take(&mut begun.quotas);
+        let reserved = Reserved { claim: Some(begun.claim()), places, quotas };
         let task = begun.into_task(asked, own_facts(), true);
         let new = NewGroup { task, group, subtasks: children };
         self.drive_cell(Arc::clone(&cell), Input::Group(Box::new(new)), reserved).await?;
@@ -68,7 +69,7 @@ impl Broker {
     pub(super) async fn hand_over(
         self: &Arc<Self>,
         caller: &Caller,
-        begun: Begun,
+        mut begun: Begun,
         asked: Asked,
         agent: &Agent,
     ) -> Result<Accepted, DriveError> {
@@ -81,8 +82,8 @@ impl Broker {
         let place = self.enter(&agent.name, task, &owner).map_err(DriveError::Failed)?;
         let to = self.candidate(agent, &owner, &context.unwrap_or_default(), place.admits());
         let to = to.ok_or_else(|| DriveError::Failed(error::agent_not_found(&agent.name)))?;
-        let reserved =
-            Reserved { claim: Some(begun.claim_for(task)), places: vec![place], ..Reserved::default() };
+        let (claim, quotas) = (begun.claim_for(task), std::mem::take(&mut begun.quotas));
+        let reserved = Reserved { claim: Some(claim), places: vec![place], quotas };
         let handed = NewHandOff {
             task,
             held: caller.held(true),

@@ -17,6 +17,7 @@ use super::agents::Agent;
 use super::begun::{Begun, Key, Parent, digest};
 use super::caller::{Caller, Identity, Role};
 use super::driver::{DriveError, Reserved};
+use super::quotas::during;
 use super::selection::{Answer, Route};
 use super::stream::TaskStream;
 use super::trees::TreeCell;
@@ -70,6 +71,7 @@ impl Broker {
         parameters: ServiceParameters,
     ) -> Result<SendMessageResponse, A2aError> {
         let (at_once, history) = (request.returns_immediately(), request.history_length());
+        let _call = self.begin_call(caller)?;
         // Boxed, so that whoever waits then, perhaps for days, holds no more than waiting takes.
         let accepted = Box::pin(self.accept(caller, target, request, parameters));
         let Accepted { cell, task, settled } = accepted.await?;
@@ -90,13 +92,14 @@ impl Broker {
         parameters: ServiceParameters,
     ) -> Result<TaskStream, A2aError> {
         let history = request.history_length();
+        let call = self.begin_call(caller)?;
         // Boxed, so that whoever waits then, perhaps for days, holds no more than waiting takes.
         let accepted = Box::pin(self.accept(caller, target, request, parameters));
         let Accepted { cell, task, settled } = accepted.await?;
         if settled {
             return self.stream_once(&cell, task).await;
         }
-        self.stream_answer(cell, task, history).await
+        Ok(during(call, self.stream_answer(cell, task, history).await?))
     }
 
     async fn accept(
@@ -172,7 +175,7 @@ impl Broker {
         let failed = DriveError::Failed;
         let named = message.task_id.clone().unwrap_or_default();
         let (cell, task) = self.find_readable(caller, target, &named).await.map_err(failed)?;
-        let (root, asks) = {
+        let (root, asks, owner, agent) = {
             let tree = cell.tree.lock().await;
             if !caller.may_steer(&tree, task) {
                 return Err(failed(error::task_not_found()));
@@ -182,8 +185,10 @@ impl Broker {
                 let problem = "names another context than the task's; leave it out to continue the task";
                 return Err(failed(error::invalid("message.contextId", problem)));
             }
-            (tree.root(), tree.asks_for_agent(task))
+            let named = |name: Option<&str>| name.unwrap_or_default().to_owned();
+            (tree.root(), tree.asks_for_agent(task), named(tree.owner()), named(tree.agent(task)))
         };
+        self.use_turn(&owner, &agent).map_err(failed)?;
         let claim = key.claim(&message, task, root);
         let (message, push) = (Box::new(without_broker_data(message)), push.map(Box::new));
         if let Some(asks) = asks {
@@ -220,20 +225,21 @@ impl Broker {
             Mode::HandOff => 0,
             Mode::Delegate => 1,
         };
-        let opens = self.open_tasks.reserve(&owner, opens).map_err(failed)?;
+        let budget = parent.is_none().then_some(&mut asked.budget);
+        let quotas = self.use_quotas(&owner, opens, budget).map_err(failed)?;
         let begun = Begun {
             id: self.clock.new_task_id(),
             caller: parent.as_ref().map_or_else(|| owner.clone(), |parent| parent.agent.clone()),
             held: caller.held(parent.is_some()),
             context_id: message.context_id.clone().unwrap_or_else(|| self.clock.new_task_id().to_string()),
-            policy: self.accounts.policy_of(&owner).cloned(),
+            policy: self.policy_of(&owner),
             key: key.clone(),
             message: as_kept(message),
             accepted_output_modes,
             extensions,
             trace,
             push,
-            opens: Some(opens),
+            quotas,
             parent,
             owner,
         };
@@ -282,10 +288,10 @@ impl Broker {
         let facts = facts.ok_or_else(|| DriveError::Failed(error::agent_not_found(&agent.name)))?;
         let id = begun.id;
         let place = self.enter(&agent.name, id, &begun.owner).map_err(DriveError::Failed)?;
-        let (cell, claim, opens) = (begun.cell(self), begun.claim(), begun.opens.take());
+        let (cell, claim, quotas) = (begun.cell(self), begun.claim(), std::mem::take(&mut begun.quotas));
         let new = NewTask { choice, ..begun.into_task(asked, facts, place.admits()) };
         let claim = Some(claim).filter(|_| !removed(Guard::MessageIds));
-        let reserved = Reserved { claim, places: vec![place], opens };
+        let reserved = Reserved { claim, places: vec![place], quotas };
         self.drive_cell(Arc::clone(&cell), Input::Delegate(Box::new(new)), reserved).await?;
         Ok(Accepted::new(cell, id))
     }

@@ -46,8 +46,8 @@ impl Broker {
         self.drive(root, Input::Resume).await?;
         if let Some(cell) = self.trees.load(root).await.map_err(DriveError::Failed)? {
             let tree = cell.tree.lock().await;
-            self.timers.set(root, tree.next_timer(&self.limits));
-            self.open_tasks.count(&tree, &cell);
+            self.timers.set(root, tree.next_timer(&self.limits()));
+            self.count_tree_tasks(&tree, &cell);
         }
         Ok(())
     }

@@ -16,6 +16,7 @@ use tokio::sync::broadcast::error::RecvError;
 
 use super::caller::{Caller, Identity, Role};
 use super::driver::Reserved;
+use super::quotas::during;
 use super::stream::TaskStream;
 use super::trees::{TreeCell, Trees};
 use super::{Broker, Target, error};
@@ -147,7 +148,7 @@ impl Broker {
         }
         let by = caller.display_name();
         self.drive_cell(Arc::clone(&cell), Input::Cancel { task, by }, Reserved::default()).await?;
-        let limit = Duration::from_millis(self.limits.cancel_ms.unsigned_abs()) + CANCEL_GRACE;
+        let limit = Duration::from_millis(self.limits().cancel_ms.unsigned_abs()) + CANCEL_GRACE;
         // Settled or not, the caller is told how it stands.
         let _ = tokio::time::timeout(limit, settled(&self.trees, cell, task)).await;
         let cell = self.trees.find(task).await?.ok_or_else(error::task_not_found)?;
@@ -164,7 +165,8 @@ impl Broker {
         after: Option<u64>,
     ) -> Result<TaskStream, A2aError> {
         let (cell, task) = self.find_readable(caller, target, &request.id).await?;
-        self.stream_from(cell, task, after).await
+        let call = self.begin_call(caller)?;
+        Ok(during(call, self.stream_from(cell, task, after).await?))
     }
 
     /// The tree below a task, parents before children.

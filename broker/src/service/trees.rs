@@ -5,8 +5,8 @@
 //! read once however many want it, a copy that somebody holds stays, and one that is given up takes no more steps.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use broker_core::journal::Record;
 use broker_core::{TaskId, Tree};
@@ -16,6 +16,7 @@ use protocol::{A2aError, TaskState};
 use tokio::sync::{Mutex as AsyncMutex, broadcast};
 
 use super::error;
+use super::quotas::Counted;
 use crate::ports::store::Store;
 
 /// Trees that can be read from the store at a time; those of one tree wait for each other.
@@ -38,8 +39,8 @@ pub(super) struct TaskEvent {
 pub(super) struct TreeCell {
     /// The tree; whoever holds the lock decides next.
     pub(super) tree: AsyncMutex<Tree>,
-    /// How many of its open tasks are counted among its owner's.
-    pub(super) counted: AtomicU32,
+    /// What of it is counted among what its owner and its agents use.
+    counted: Mutex<Counted>,
     /// `None` once the cell is abandoned: nobody will hear anything here any more.
     /// In order, so that they are sent away in order.
     subscribers: Mutex<Option<BTreeMap<TaskId, broadcast::Sender<TaskEvent>>>>,
@@ -48,7 +49,12 @@ pub(super) struct TreeCell {
 impl TreeCell {
     fn new(tree: Tree) -> Self {
         let subscribers = Mutex::new(Some(BTreeMap::new()));
-        Self { tree: AsyncMutex::new(tree), counted: AtomicU32::new(0), subscribers }
+        Self { tree: AsyncMutex::new(tree), counted: Mutex::default(), subscribers }
+    }
+
+    /// What of it is counted. Called with the tree locked.
+    pub(super) fn counted(&self) -> MutexGuard<'_, Counted> {
+        self.counted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Listens to a task from now on. Called with the tree locked, so that no event falls in between.

@@ -145,7 +145,7 @@ fn what_is_not_used_comes_back_and_what_is_unknown_does_not() {
     ledger.close(&"b", |_| Some(1));
     assert_eq!(ledger.left(&"a").usd, Some(9));
     ledger.open("c", &["a"], usd(4), DELEGATION_FEE).unwrap();
-    ledger.close(&"c", |_| None);
+    assert_eq!(ledger.close(&"c", |_| None).map(|charged| charged.usd), Some(4));
     assert_eq!(ledger.left(&"a").usd, Some(5), "unknown is charged in full");
     ledger.open("d", &["a"], Ceilings::default(), DELEGATION_FEE).unwrap();
     assert_eq!(ledger.left(&"d").usd, Some(5), "who asks for nothing gets what is left");

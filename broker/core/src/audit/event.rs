@@ -48,6 +48,8 @@ pub enum Event {
     AgentRemoved(Removed),
     /// An agent's card claims more than the one in use, or no longer does, or an operator accepted it.
     CardChanged(CardChanged),
+    /// The configuration was read again while the broker served, and says something else.
+    Reconfigured(Reconfigured),
     /// Refusals alike that were counted and not recorded one by one.
     Repeated(Repeated),
 }
@@ -57,6 +59,13 @@ pub enum Event {
 pub struct BackedUp {
     /// Who took it.
     pub by: By,
+}
+
+/// Another configuration holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reconfigured {
+    /// The keys that say something else, never what.
+    pub changed: Vec<String>,
 }
 
 /// Who asked.
@@ -403,6 +412,7 @@ impl Event {
             | Self::Checked(_)
             | Self::Resolved(_)
             | Self::BackedUp(_)
+            | Self::Reconfigured(_)
             | Self::KeyFollows(_)
             | Self::AgentRegistered(_)
             | Self::AgentRemoved(_)

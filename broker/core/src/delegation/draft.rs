@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use capability::ledger::Ledger;
+use capability::ledger::{Amounts, Ledger};
 use protocol::{Message, TaskState, Timestamp};
 
 use super::action::{Action, Dispatch, Passport};
@@ -284,6 +284,9 @@ impl Nodes for Draft<'_> {
     fn ledger_mut(&mut self) -> &mut Ledger<PurseId> {
         self.ledger.to_mut()
     }
+
+    /// No decision depends on what is paid for.
+    fn spend(&mut self, _: &Amounts) {}
 }
 
 fn index_entry(node: &Node) -> Changed {

@@ -29,12 +29,17 @@ pub(super) struct PurseId {
     pub(super) index: u32,
 }
 
-/// Opens the purses of a task that begins on its terms.
+/// Opens the purses of a task that begins on its terms, and charges that it does. One that has none, below a task that has,
+/// only waits to be done in another one's place.
 pub(super) fn open(nodes: &mut impl Nodes, task: TaskId, parent: Option<TaskId>, terms: &Terms) {
     for (index, purse) in (0..).zip(&terms.purses) {
         let from: Vec<PurseId> = parent.map_or_else(Vec::new, |task| ids(task, &purse.from));
         // It was decided with this very call, so it cannot fail now.
         let _ = nodes.ledger_mut().open(PurseId { task, index }, &from, purse.ceilings, fee(purse));
+    }
+    let is_below = |parent| nodes.ledger_mut().get(&PurseId { task: parent, index: 0 }).is_some();
+    if !terms.purses.is_empty() || !parent.is_some_and(is_below) {
+        nodes.spend(&DELEGATION_FEE);
     }
 }
 
@@ -42,9 +47,24 @@ pub(super) fn open(nodes: &mut impl Nodes, task: TaskId, parent: Option<TaskId>,
 /// of a capability no more was used up than the task used up in all.
 pub(super) fn close(nodes: &mut impl Nodes, task: TaskId, terms: &Terms, cost: &Cost) {
     let own = |unit| if unit == Unit::Fanout { Some(0) } else { cost.get(unit) };
-    for (index, _) in (0..).zip(&terms.purses) {
-        nodes.ledger_mut().close(&PurseId { task, index }, own);
-    }
+    let close = |(index, _)| nodes.ledger_mut().close(&PurseId { task, index }, own);
+    let charged: Vec<_> = (0..).zip(&terms.purses).map(close).collect();
+    // The first purse is that of the task as a whole. Where nothing is limited, what is not known counts as nothing.
+    let as_said = || {
+        let mut said = Amounts::default();
+        Unit::ALL.into_iter().for_each(|unit| said.set(unit, own(unit).unwrap_or(0)));
+        said
+    };
+    nodes.spend(&charged.into_iter().next().flatten().unwrap_or_else(as_said));
+}
+
+/// What a tree may still come to cost: its root's ceilings, without what was charged to it and to all below it so far. An
+/// open purse keeps what was charged to itself and what is closed below it; its parents hear of that when it closes.
+pub(super) fn held_for(ledger: &Purses, root: TaskId) -> Amounts {
+    let Some(purse) = ledger.get(&PurseId { task: root, index: 0 }) else { return Amounts::default() };
+    let of_tasks = ledger.iter().filter(|(id, _)| id.index == 0);
+    let charged = of_tasks.fold(Amounts::default(), |sum, (_, purse)| sum.plus(&purse.spent));
+    purse.ceilings.amounts().less(&charged)
 }
 
 /// What a task holds, its ceilings lowered to what is left.

@@ -233,6 +233,11 @@ impl Tree {
         self.nodes.get(task).map(|node| node.terms().agent.as_str())
     }
 
+    /// The agent a task is with while it is open.
+    pub fn open_with(&self, task: TaskId) -> Option<&str> {
+        self.nodes.get(task).filter(|node| node.is_open()).map(|node| node.terms().agent.as_str())
+    }
+
     /// The agent's own id of the task an attempt made there.
     pub fn agent_task(&self, attempt: AttemptId) -> Option<&str> {
         self.nodes.get(attempt.task)?.live(attempt.number)?.agent_task.as_deref()

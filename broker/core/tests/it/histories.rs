@@ -10,9 +10,9 @@ use broker_core::delegation::input::{
     AttemptId, Candidate, Failure, Input, NewGrant, NewGroup, NewHandOff, NewTask, RetryWish,
 };
 use broker_core::extension;
-use broker_core::journal::{ChoiceVerdict, Fact, Fallback, Group, GroupMode, Resolution};
+use broker_core::journal::{ChoiceVerdict, Fact, Fallback, Group, GroupMode, Record, Resolution};
 use capability::Scope;
-use capability::ledger::Ceilings;
+use capability::ledger::{Ceilings, DELEGATION_FEE, Unit};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use protocol::{Message, StreamResponse, Task, TaskState};
@@ -333,6 +333,21 @@ fn kind(fact: &Fact) -> String {
     }
 }
 
+/// What a tree came to cost, and may come to cost, is within its root's budget; the fee of giving the root to an agent, each
+/// time, is beside it.
+fn root_keeps_within(world: &World, budget: &Ceilings) {
+    let root = world.tree.root();
+    let is_given = |record: &&Record| {
+        record.task == root && matches!(record.fact, Fact::Submitted(_) | Fact::Reassigned(_))
+    };
+    let given = world.journal.iter().filter(is_given).count() as u64;
+    let all = world.tree.spent().plus(&world.tree.held());
+    for unit in [Unit::Calls, Unit::Fanout] {
+        let most = budget.get(unit).unwrap() + given * DELEGATION_FEE.get(unit);
+        assert!(all.get(unit) <= most, "{unit:?}: {} of {most}", all.get(unit));
+    }
+}
+
 #[test]
 fn every_history_keeps_the_invariants() {
     let mut runner = TestRunner::new(ProptestConfig { cases: 1_000, ..ProptestConfig::default() });
@@ -350,6 +365,7 @@ fn every_history_keeps_the_invariants() {
         for step in &steps {
             take(&mut world, step);
             model::check(&world.journal);
+            root_keeps_within(&world, &budget);
         }
         model::nothing_is_sent_twice(&world);
         let live = format!("{:?}", world.tree);
@@ -357,6 +373,8 @@ fn every_history_keeps_the_invariants() {
         prop_assert_eq!(live, format!("{:?}", folded), "replay is the tree that was");
         left_alone_it_ends(&mut world);
         model::check(&world.journal);
+        root_keeps_within(&world, &budget);
+        prop_assert!(world.tree.held().is_nothing(), "what is over holds nothing");
         reached.borrow_mut().extend(world.journal.iter().map(|record| kind(&record.fact)));
         Ok(())
     });

@@ -22,6 +22,7 @@ mod model;
 mod modes;
 mod purity;
 mod push;
+mod quota;
 mod scenarios;
 mod steps;
 mod turns;

@@ -21,6 +21,8 @@ pub(in crate::northbound) enum Resource {
     Events,
     /// What was refused.
     Refusals,
+    /// Who may use how much, and how much of it is gone.
+    Quotas,
     /// The journal of what is below a task, in words.
     Log(String),
     /// The tree below a task.
@@ -69,6 +71,7 @@ pub(in crate::northbound) fn route(segments: &[&str]) -> Option<Resource> {
         ["trees"] => Resource::Trees,
         ["events"] => Resource::Events,
         ["refusals"] => Resource::Refusals,
+        ["quotas"] => Resource::Quotas,
         ["tasks", id, "log"] => Resource::Log(text(id)),
         ["tasks", id, "tree"] => Resource::Tree(text(id)),
         ["tasks", id, "revoke"] => Resource::RevokeTask(text(id)),
@@ -105,6 +108,7 @@ impl Resource {
             | Self::Trees
             | Self::Events
             | Self::Refusals
+            | Self::Quotas
             | Self::Approvals
             | Self::Audit
             | Self::LintCards

@@ -26,7 +26,7 @@ const MAX_DOCUMENT_BYTES: usize = 256 * 1_024;
 const MILLIS_PER_SECOND: i64 = 1_000;
 
 /// What the configuration says of an issuer.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IssuerSettings {
     /// Its name here; begins the names of principals it vouches for.
     pub name: String,
@@ -58,7 +58,7 @@ pub struct IssuerSettings {
 }
 
 /// An issuer and what is known of its keys.
-pub(in crate::service) struct Issuer {
+pub(super) struct Issuer {
     pub(super) settings: IssuerSettings,
     fetch: Arc<dyn Fetch>,
     clock: Arc<dyn Clock>,
@@ -95,11 +95,7 @@ impl IssuerSettings {
 }
 
 impl Issuer {
-    pub(in crate::service) fn new(
-        settings: IssuerSettings,
-        fetch: Arc<dyn Fetch>,
-        clock: Arc<dyn Clock>,
-    ) -> Arc<Self> {
+    pub(super) fn new(settings: IssuerSettings, fetch: Arc<dyn Fetch>, clock: Arc<dyn Clock>) -> Arc<Self> {
         Arc::new(Self { settings, fetch, clock, known: RwLock::default(), asking: Mutex::default() })
     }
 

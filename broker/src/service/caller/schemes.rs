@@ -31,24 +31,25 @@ impl Broker {
     }
 
     fn schemes(&self) -> Vec<(String, Value)> {
-        if self.is_open() {
+        let callers = self.callers();
+        if callers.is_open() {
             return Vec::new();
         }
         let bearer = json!({ "httpAuthSecurityScheme": { "scheme": "Bearer", "description":
             "An API key of this broker, a token of an issuer it trusts, or a grant it gave with a task." } });
         let mut schemes = vec![("bearer".to_owned(), bearer)];
-        if self.principals.any(|proof| matches!(proof, Proof::Key(_))) {
+        if callers.principals.any(|proof| matches!(proof, Proof::Key(_))) {
             let key = json!({ "apiKeySecurityScheme": {
                 "location": "header", "name": "X-API-Key", "description": "An API key of this broker." } });
             schemes.push(("apiKey".to_owned(), key));
         }
-        if self.principals.any(|proof| matches!(proof, Proof::Certificate(_) | Proof::Name(_))) {
+        if callers.principals.any(|proof| matches!(proof, Proof::Certificate(_) | Proof::Name(_))) {
             let certificate = json!({ "mtlsSecurityScheme": {
                 "description": "A client certificate of a principal this broker knows." } });
             schemes.push(("mtls".to_owned(), certificate));
         }
         // An issuer whose keys are named directly need not publish a discovery document; its tokens are bearer tokens.
-        let discovered = self.issuers.iter().filter(|issuer| issuer.settings.jwks_url.is_empty());
+        let discovered = callers.issuers.iter().filter(|issuer| issuer.settings.jwks_url.is_empty());
         schemes.extend(discovered.map(|issuer| {
             let scheme = json!({ "openIdConnectSecurityScheme": {
                 "openIdConnectUrl": issuer.settings.discovery_url(),

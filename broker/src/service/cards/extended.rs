@@ -81,7 +81,7 @@ impl Broker {
     }
 
     async fn hold(&self, caller: &Caller) -> Result<Hold, A2aError> {
-        let policy = |owner: &str| self.accounts.policy_of(owner).cloned();
+        let policy = |owner: &str| self.policy_of(owner);
         match &caller.0 {
             Identity::Principal { name, scope, .. } => {
                 Ok(Hold { scope: scope.clone(), giver: Giver::Principal, policy: policy(name) })

@@ -88,9 +88,9 @@ impl Broker {
         choice: Box<Choice>,
     ) -> Result<Accepted, DriveError> {
         let id = begun.id;
-        let (cell, claim, opens) = (begun.cell(self), begun.claim(), begun.opens.take());
+        let (cell, claim, quotas) = (begun.cell(self), begun.claim(), std::mem::take(&mut begun.quotas));
         let new = NewTask { choice: Some(choice), ..begun.into_task(asked, own_facts(), true) };
-        let reserved = Reserved { claim: Some(claim), opens, ..Reserved::default() };
+        let reserved = Reserved { claim: Some(claim), quotas, ..Reserved::default() };
         self.drive_cell(Arc::clone(&cell), Input::Ask(Box::new(new)), reserved).await?;
         Ok(Accepted::new(cell, id))
     }
@@ -235,7 +235,7 @@ impl Broker {
         let all = said.iter().copied().chain(now);
         Some(Sought {
             tree: Some(Arc::clone(cell)),
-            new: tree.asked_anew(task, own_facts(), self.accounts.policy_of(owner).cloned())?,
+            new: tree.asked_anew(task, own_facts(), self.policy_of(owner))?,
             text: cards::request_text(all.clone()),
             owner: owner.to_owned(),
             sent: all.flat_map(cards::media_types).collect(),
@@ -257,7 +257,7 @@ impl Broker {
             id,
             parent: None,
             held: caller.held(false),
-            policy: self.accounts.policy_of(&owner).cloned(),
+            policy: self.policy_of(&owner),
             caller: owner,
             agent: own_facts(),
             skill: None,

@@ -205,9 +205,9 @@ impl Broker {
         let agent = self.registry.get(name);
         let (agent, new, now) = (card_of(agent.as_ref())?.facts.clone(), &sought.new, self.clock.now());
         let judged = if tree.state(new.id).is_some() {
-            tree.would_give(new.id, agent, new.policy.clone(), now, &self.limits)
+            tree.would_give(new.id, agent, new.policy.clone(), now, &self.limits())
         } else {
-            tree.would_take(&NewTask { agent, ..new.clone() }, now, &self.limits)
+            tree.would_take(&NewTask { agent, ..new.clone() }, now, &self.limits())
         };
         judged.map_err(|refusal| refusal.to_string())
     }

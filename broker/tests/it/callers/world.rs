@@ -12,8 +12,8 @@ use broker::address::{Destination, GivenBy};
 use broker::ports::clock::Clock;
 use broker::ports::fetch::Fetch;
 use broker::service::{
-    Accounts, Algorithm, Broker, CardOptions, Credential, IssuerSettings, KeepFinished, Parts, Principal,
-    Principals, ProbeOptions, Recovery, Retention, Settings,
+    Algorithm, Broker, CallerSettings, CardOptions, Credential, IssuerSettings, KeepFinished, Parts,
+    Principal, Principals, ProbeOptions, QuotaTable, Recovery, Retention, Settings,
 };
 use broker::southbound::client::A2aClient;
 use broker::southbound::connector::{Resolve, SystemResolver};
@@ -213,12 +213,14 @@ impl World {
             limits: Limits::default(),
             recovery: Recovery::default(),
             admission: broker::service::AdmissionOptions::default(),
-            max_open_tasks: 1_000,
+            quotas: QuotaTable::new(Some(1_000)),
             keep_finished: KeepFinished { trees: 1, bytes: 1 << 20 },
             retention: Retention::default(),
-            principals: Principals::new(principals).unwrap(),
-            issuers,
-            accounts: Accounts::default(),
+            callers: CallerSettings {
+                principals: Principals::new(principals).unwrap(),
+                issuers,
+                ..CallerSettings::default()
+            },
             secret_dir: None,
             grants: broker::config::Config::default().grant_options(),
             card_keys: broker::config::Config::default().card_options(),

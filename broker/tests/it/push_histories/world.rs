@@ -15,8 +15,8 @@ use broker::ports::fetch::{Caching, Fetch, Validators};
 use broker::ports::notifier::{Notification, Notifier, Undelivered};
 use broker::ports::store::Store;
 use broker::service::{
-    Accounts, Broker, CardOptions, KeepFinished, NewAgent, Parts, Principals, ProbeOptions, PushOptions,
-    Recovery, Retention, Settings, Swept, Target,
+    Broker, CallerSettings, CardOptions, KeepFinished, NewAgent, Parts, Principals, ProbeOptions,
+    PushOptions, QuotaTable, Recovery, Retention, Settings, Swept, Target,
 };
 use broker::store::embedded::{EmbeddedStore, Options};
 use broker_core::delegation::input::Failure;
@@ -252,7 +252,7 @@ impl World {
             limits: Limits::default(),
             recovery: Recovery { ask_every: Duration::from_millis(1), ..Recovery::default() },
             admission: broker::service::AdmissionOptions::default(),
-            max_open_tasks: 1_000,
+            quotas: QuotaTable::new(Some(1_000)),
             keep_finished: KeepFinished { trees: 1, bytes: 1 << 20 },
             // Looked for when a test says so, and when a broker starts.
             retention: Retention {
@@ -260,9 +260,10 @@ impl World {
                 keep_message_ids: Duration::from_hours(1),
                 sweep_every: Duration::from_hours(1),
             },
-            principals: Principals::new(Vec::new()).unwrap(),
-            issuers: Vec::new(),
-            accounts: Accounts::default(),
+            callers: CallerSettings {
+                principals: Principals::new(Vec::new()).unwrap(),
+                ..CallerSettings::default()
+            },
             secret_dir: None,
             grants: Config::default().grant_options(),
             card_keys: Config::default().card_options(),

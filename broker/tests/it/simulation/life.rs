@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use broker::config::Config;
 use broker::service::{
-    Accounts, AdmissionOptions, AgentView, Broker, CardOptions, Credential, KeepFinished, NewAgent, Parts,
-    Principal, Principals, ProbeOptions, Proof, PushOptions, Recovery, Retention, Role, Settings,
+    AdmissionOptions, AgentView, Broker, CallerSettings, CardOptions, Credential, KeepFinished, NewAgent,
+    Parts, Principal, Principals, ProbeOptions, Proof, PushOptions, QuotaTable, Recovery, Retention, Role,
+    Settings,
 };
 use broker_core::Limits;
 use capability::Scope;
@@ -154,12 +155,13 @@ async fn start(world: &Arc<World>) -> Option<Arc<Broker>> {
             ..Recovery::default()
         },
         admission: AdmissionOptions::default(),
-        max_open_tasks: 1_000,
+        quotas: QuotaTable::new(Some(1_000)),
         keep_finished: KeepFinished { trees: 2, bytes: 1 << 20 },
         retention: Retention::default(),
-        principals: Principals::new(PEOPLE.map(principal).into()).unwrap(),
-        issuers: Vec::new(),
-        accounts: Accounts::default(),
+        callers: CallerSettings {
+            principals: Principals::new(PEOPLE.map(principal).into()).unwrap(),
+            ..CallerSettings::default()
+        },
         secret_dir: None,
         grants: Config::default().grant_options(),
         card_keys: Config::default().card_options(),

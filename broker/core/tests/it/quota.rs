@@ -1,0 +1,125 @@
+//! What a quota allows, and when it allows more.
+
+use broker_core::Timestamp;
+use broker_core::quota::{Bound, Meter, Quota};
+use capability::ledger::{Amounts, Ceilings, Unit};
+use proptest::prelude::*;
+
+/// Noon of some day, milliseconds.
+const NOON_MS: i64 = 20_000 * 86_400_000 + 43_200_000;
+
+fn at(offset_ms: i64) -> Timestamp {
+    Timestamp::from_millis(NOON_MS + offset_ms)
+}
+
+fn tokens(amount: u64) -> Amounts {
+    Amounts { tokens: amount, ..Amounts::default() }
+}
+
+fn of_tokens(limit: u64) -> Quota {
+    let budget_per_day = Ceilings { tokens: Some(limit), ..Ceilings::default() };
+    Quota { budget_per_day, ..Quota::default() }
+}
+
+#[test]
+fn a_minutes_messages_may_come_at_once_and_the_next_when_it_says() {
+    let quota = Quota { messages_per_minute: Some(3), ..Quota::default() };
+    let mut meter = Meter::default();
+    for _ in 0..3 {
+        meter.check_message(&quota, at(0)).unwrap();
+        meter.take_message(&quota, at(0));
+    }
+    let refused = meter.check_message(&quota, at(0)).unwrap_err();
+    assert_eq!((refused.bound, refused.limit, refused.retry_after), (Bound::Messages, 3, 20));
+    assert!(meter.check_message(&quota, at(19_000)).is_err());
+    meter.check_message(&quota, at(20_000)).unwrap();
+    assert_eq!(meter.read(&quota, at(0)).messages, 3);
+    assert_eq!(meter.read(&quota, at(60_000)).messages, 0);
+}
+
+#[test]
+fn a_new_day_begins_with_nothing_used_and_with_what_open_tasks_hold() {
+    let quota = of_tokens(1_000);
+    let mut meter = Meter::default();
+    meter.charge(0, &tokens(900), at(0));
+    meter.move_held(&tokens(100), &Amounts::default());
+    meter.check_message(&quota, at(0)).expect("what is held is for these messages");
+    let refused = meter.offer(&quota, Ceilings::default(), 100, at(0)).unwrap_err();
+    assert_eq!(refused.bound, Bound::Budget(Unit::Tokens), "and not for another tree");
+    meter.charge(0, &tokens(100), at(0));
+    let spent = meter.check_message(&quota, at(0)).unwrap_err();
+    assert_eq!(spent.retry_after, 12 * 3_600, "it is noon, and nothing comes back before midnight");
+    let tomorrow = at(12 * 3_600_000);
+    meter.check_message(&quota, tomorrow).unwrap();
+    assert_eq!(meter.offer(&quota, Ceilings::default(), 100, tomorrow).unwrap().tokens, Some(900));
+}
+
+#[test]
+fn who_asks_for_no_budget_gets_a_share_and_who_asks_for_too_much_nothing() {
+    let quota = of_tokens(1_000);
+    let mut meter = Meter::default();
+    assert_eq!(meter.offer(&quota, Ceilings::default(), 50, at(0)).unwrap().tokens, Some(500));
+    let asked = Ceilings { tokens: Some(1_001), ..Ceilings::default() };
+    assert_eq!(meter.offer(&quota, asked, 50, at(0)).unwrap_err().bound, Bound::Budget(Unit::Tokens));
+    let others = Ceilings { usd: Some(7), ..Ceilings::default() };
+    assert_eq!(
+        meter.offer(&quota, others, 50, at(0)).unwrap().usd,
+        Some(7),
+        "another unit is not its business"
+    );
+}
+
+proptest! {
+    /// Whatever comes in whatever order: in no minute more than twice the rate, and never more than the rate at once.
+    #[test]
+    fn no_minute_has_more_messages_than_the_rate_twice(
+        rate in 1_u64..50,
+        pauses in proptest::collection::vec(0_i64..5_000, 1..300),
+    ) {
+        let quota = Quota { messages_per_minute: Some(rate), ..Quota::default() };
+        let (mut meter, mut now, mut taken) = (Meter::default(), 0, Vec::new());
+        for pause in pauses {
+            now += pause;
+            match meter.check_message(&quota, at(now)) {
+                Ok(()) => {
+                    meter.take_message(&quota, at(now));
+                    taken.push(now);
+                }
+                Err(refused) => {
+                    let later = now + i64::try_from(refused.retry_after).unwrap() * 1_000;
+                    prop_assert!(meter.clone().check_message(&quota, at(later)).is_ok(), "it says when, and means it");
+                }
+            }
+        }
+        for (first, &from) in taken.iter().enumerate() {
+            let within = taken[first..].iter().take_while(|&&at| at < from + 60_000).count();
+            prop_assert!(within as u64 <= 2 * rate, "{within} of {rate}");
+            let at_once = taken[first..].iter().take_while(|&&at| at == from).count();
+            prop_assert!(at_once as u64 <= rate);
+        }
+    }
+
+    /// Tasks that take what they are offered, use some of it and give back the rest never use more than the day has.
+    #[test]
+    fn what_is_spent_and_held_never_exceeds_the_day(
+        limit in 1_u64..10_000,
+        steps in proptest::collection::vec((proptest::option::of(0_u64..3_000), 0_u64..101, any::<bool>()), 1..60),
+    ) {
+        let quota = of_tokens(limit);
+        let (mut meter, mut open) = (Meter::default(), Vec::new());
+        for (asked, used, ends) in steps {
+            let asked = Ceilings { tokens: asked, ..Ceilings::default() };
+            if let Ok(offer) = meter.offer(&quota, asked, 50, at(0)) {
+                let held = offer.tokens.unwrap();
+                meter.move_held(&tokens(held), &Amounts::default());
+                open.push(held);
+            }
+            if ends && let Some(held) = open.pop() {
+                meter.charge(0, &tokens(held * used / 100), at(0));
+                meter.move_held(&Amounts::default(), &tokens(held));
+            }
+            let read = meter.read(&quota, at(0));
+            prop_assert!(read.spent.tokens + read.held.tokens <= limit);
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! What a step of a tree uses: put together record by record while they are applied, and charged to the tree's owner, its
+//! account and the agents at once. How many tasks a tree has open, and what they may come to cost, is compared with what was
+//! counted of it before, so that nothing is counted twice, whoever takes the tree up.
+
+use broker_core::delegation::BROKER_AGENT;
+use broker_core::journal::Record;
+use broker_core::{TaskId, Tree};
+use capability::ledger::{Amounts, DELEGATION_FEE};
+
+use super::{Kind, Metered, Meters};
+use crate::service::Broker;
+use crate::service::trees::TreeCell;
+
+/// What was counted of a copy of a tree.
+#[derive(Debug, Default)]
+pub(in crate::service) struct Counted {
+    /// The account its open tasks are counted for: that of its owner when the first of them came.
+    account: Option<String>,
+    open: u64,
+    held: Amounts,
+    /// Its open tasks, by agent.
+    with: Vec<(TaskId, String)>,
+}
+
+/// What was used for good in a step.
+#[derive(Debug, Default)]
+pub(in crate::service) struct Bill {
+    lines: Vec<Line>,
+}
+
+#[derive(Debug)]
+struct Line {
+    agent: String,
+    bytes: u64,
+    spent: Amounts,
+}
+
+/// How a task stands before a record is applied.
+pub(in crate::service) struct Standing {
+    agent: Option<String>,
+    bytes: u64,
+    spent: Amounts,
+}
+
+impl Standing {
+    /// Of a task, before its next record.
+    pub(in crate::service) fn of(tree: &Tree, task: TaskId) -> Self {
+        let agent = tree.agent(task).map(str::to_owned);
+        Self { agent, bytes: tree.bytes_of(task), spent: tree.spent() }
+    }
+}
+
+impl Bill {
+    /// Notes what a record that was applied has used.
+    pub(in crate::service) fn note(&mut self, tree: &Tree, task: TaskId, before: Standing) {
+        let bytes = tree.bytes_of(task).saturating_sub(before.bytes);
+        let spent = tree.spent().less(&before.spent);
+        let agent = tree.agent(task).unwrap_or_default().to_owned();
+        match before.agent {
+            // What the former one used is its own; that the task was given to another one is that one's.
+            Some(former) if former != agent => {
+                self.add(former, bytes, spent.less(&DELEGATION_FEE));
+                self.add(agent, 0, DELEGATION_FEE);
+            }
+            _ => self.add(agent, bytes, spent),
+        }
+    }
+
+    fn add(&mut self, agent: String, bytes: u64, spent: Amounts) {
+        if bytes == 0 && spent.is_nothing() {
+            return;
+        }
+        match self.lines.last_mut().filter(|last| last.agent == agent) {
+            Some(last) => (last.bytes, last.spent) = (last.bytes + bytes, last.spent.plus(&spent)),
+            None => self.lines.push(Line { agent, bytes, spent }),
+        }
+    }
+}
+
+impl Broker {
+    /// Charges what a step has used, and counts the tasks its records are about as they are now. With the tree locked.
+    pub(in crate::service) fn settle(&self, tree: &Tree, cell: &TreeCell, bill: Bill, records: &[Record]) {
+        let Some(owner) = tree.owner() else { return };
+        let (now, mut counted) = (self.clock.now(), cell.counted());
+        if counted.open == 0 {
+            counted.account = self.callers().accounts.of(owner).map(str::to_owned);
+        }
+        let mut meters = self.quotas.lock();
+        for Line { agent, bytes, spent } in bill.lines {
+            meters.of_owner(owner, &counted, |metered| metered.meter.charge(bytes, &spent, now));
+            if agent != BROKER_AGENT {
+                meters.named(Kind::Agent, &agent).meter.charge(bytes, &spent, now);
+            }
+            meters.is_news = true;
+        }
+        meters.count(tree, owner, &mut counted);
+        records.iter().for_each(|record| meters.count_by_agent(tree, &mut counted, record.task));
+    }
+
+    /// Counts all of a tree that is taken up.
+    pub(in crate::service) fn count_tree_tasks(&self, tree: &Tree, cell: &TreeCell) {
+        self.settle(tree, cell, Bill::default(), &[]);
+        let (mut counted, mut meters) = (cell.counted(), self.quotas.lock());
+        tree.tasks().for_each(|task| meters.count_by_agent(tree, &mut counted, task));
+    }
+
+    /// A copy of a tree is given up; who folds it again counts it again.
+    pub(in crate::service) fn uncount(&self, tree: &Tree, cell: &TreeCell) {
+        let Some(owner) = tree.owner() else { return };
+        let counted = std::mem::take(&mut *cell.counted());
+        let mut meters = self.quotas.lock();
+        meters.move_owners(owner, &counted, (0, &Amounts::default()));
+        counted.with.iter().for_each(|(_, agent)| meters.named(Kind::Agent, agent).meter.move_open(0, 1));
+    }
+}
+
+impl Meters {
+    /// The meters of a tree's owner: its own, and its account's.
+    fn of_owner(&mut self, owner: &str, counted: &Counted, change: impl Fn(&mut Metered)) {
+        change(self.named(Kind::Principal, owner));
+        if let Some(account) = &counted.account {
+            change(self.named(Kind::Account, account));
+        }
+    }
+
+    /// Moves what is counted of a tree to what it is now.
+    fn move_owners(&mut self, owner: &str, counted: &Counted, (open, held): (u64, &Amounts)) {
+        self.of_owner(owner, counted, |metered| {
+            metered.meter.move_open(open, counted.open);
+            metered.meter.move_held(held, &counted.held);
+        });
+    }
+
+    fn count(&mut self, tree: &Tree, owner: &str, counted: &mut Counted) {
+        let (open, held) = (u64::from(tree.open_tasks()), tree.held());
+        if (open, held) != (counted.open, counted.held) {
+            self.move_owners(owner, counted, (open, &held));
+            (counted.open, counted.held) = (open, held);
+        }
+    }
+
+    fn count_by_agent(&mut self, tree: &Tree, counted: &mut Counted, task: TaskId) {
+        let now = tree.open_with(task).filter(|agent| *agent != BROKER_AGENT);
+        let place = counted.with.iter().position(|(known, _)| *known == task);
+        let before = place.and_then(|place| counted.with.get(place)).map(|(_, agent)| agent.as_str());
+        if now == before {
+            return;
+        }
+        if let Some(place) = place {
+            let (_, agent) = counted.with.swap_remove(place);
+            self.named(Kind::Agent, &agent).meter.move_open(0, 1);
+        }
+        if let Some(agent) = now {
+            self.named(Kind::Agent, agent).meter.move_open(1, 0);
+            counted.with.push((task, agent.to_owned()));
+        }
+    }
+}
