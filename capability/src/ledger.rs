@@ -100,7 +100,9 @@ impl Amounts {
     /// These and those.
     #[must_use]
     pub fn plus(mut self, those: &Self) -> Self {
-        Unit::ALL.into_iter().for_each(|unit| add(&mut self, unit, those.get(unit)));
+        for unit in Unit::ALL {
+            add(&mut self, unit, those.get(unit));
+        }
         self
     }
 
@@ -179,7 +181,9 @@ impl Ceilings {
     /// All that may be used up under them; nothing of a unit without a ceiling.
     pub fn amounts(&self) -> Amounts {
         let mut amounts = Amounts::default();
-        Unit::ALL.into_iter().for_each(|unit| amounts.set(unit, self.get(unit).unwrap_or(0)));
+        for unit in Unit::ALL {
+            amounts.set(unit, self.get(unit).unwrap_or(0));
+        }
         amounts
     }
 

@@ -67,8 +67,7 @@ impl Reloading {
         if let (Some(tls), Some(certificates)) = (&self.tls, certificates) {
             tls.replace(&certificates);
         }
-        let changed = changes.made.clone();
-        let to = Reconfiguration { callers, quotas, limits, agents, changed };
+        let to = Reconfiguration { callers, quotas, limits, agents, changed: changes.made.clone() };
         let done = self.broker.reconfigure(to).await;
         done.map_err(|error| AppError::Start(error.message))?;
         self.config = new;
@@ -94,7 +93,7 @@ fn changes(before: &Config, after: &Config) -> Changes {
     compare("", &before, &after, &mut changed);
     let holds = |key: &String| {
         let is = |known: &&str| key == known || key.starts_with(&format!("{known}."));
-        HELD_AT_ONCE.iter().any(|known| is(&known)) && !EXCEPT.contains(&key.as_str())
+        HELD_AT_ONCE.iter().any(is) && !EXCEPT.contains(&key.as_str())
     };
     let (made, need_restart) = changed.into_iter().partition(holds);
     Changes { made, need_restart }

@@ -84,7 +84,9 @@ pub(super) struct Call {
 impl Drop for Call {
     fn drop(&mut self) {
         let mut meters = self.quotas.lock();
-        self.subjects.iter().for_each(|subject| meters.of(subject).meter.end_call());
+        for subject in &self.subjects {
+            meters.of(subject).meter.end_call();
+        }
     }
 }
 

@@ -165,8 +165,8 @@ impl Broker {
         after: Option<u64>,
     ) -> Result<TaskStream, A2aError> {
         let (cell, task) = self.find_readable(caller, target, &request.id).await?;
-        let call = self.begin_call(caller)?;
-        Ok(during(call, self.stream_from(cell, task, after).await?))
+        let counted = self.begin_call(caller)?;
+        Ok(during(counted, self.stream_from(cell, task, after).await?))
     }
 
     /// The tree below a task, parents before children.

@@ -52,7 +52,9 @@ pub(super) fn close(nodes: &mut impl Nodes, task: TaskId, terms: &Terms, cost: &
     // The first purse is that of the task as a whole. Where nothing is limited, what is not known counts as nothing.
     let as_said = || {
         let mut said = Amounts::default();
-        Unit::ALL.into_iter().for_each(|unit| said.set(unit, own(unit).unwrap_or(0)));
+        for unit in Unit::ALL {
+            said.set(unit, own(unit).unwrap_or(0));
+        }
         said
     };
     nodes.spend(&charged.into_iter().next().flatten().unwrap_or_else(as_said));

@@ -27,7 +27,7 @@ pub(super) fn run(
             let now = reloading.fingerprint(origin.file.as_ref());
             if is_asked || now != seen {
                 seen = now;
-                reload(&mut reloading, &origin, &set_filter).await;
+                Box::pin(reload(&mut reloading, &origin, &set_filter)).await;
             }
         }
     })
@@ -41,7 +41,7 @@ async fn pause(every: Duration) {
 }
 
 async fn reload(reloading: &mut Reloading, origin: &Origin, set_filter: &SetFilter) {
-    match try_reload(reloading, origin, set_filter).await {
+    match Box::pin(try_reload(reloading, origin, set_filter)).await {
         Ok(changes) => tracing::info!(
             changed = changes.made.join(" "),
             needs_restart = changes.need_restart.join(" "),

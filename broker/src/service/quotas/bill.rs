@@ -94,14 +94,18 @@ impl Broker {
             meters.is_news = true;
         }
         meters.count(tree, owner, &mut counted);
-        records.iter().for_each(|record| meters.count_by_agent(tree, &mut counted, record.task));
+        for record in records {
+            meters.count_by_agent(tree, &mut counted, record.task);
+        }
     }
 
     /// Counts all of a tree that is taken up.
     pub(in crate::service) fn count_tree_tasks(&self, tree: &Tree, cell: &TreeCell) {
         self.settle(tree, cell, Bill::default(), &[]);
         let (mut counted, mut meters) = (cell.counted(), self.quotas.lock());
-        tree.tasks().for_each(|task| meters.count_by_agent(tree, &mut counted, task));
+        for task in tree.tasks() {
+            meters.count_by_agent(tree, &mut counted, task);
+        }
     }
 
     /// A copy of a tree is given up; who folds it again counts it again.
@@ -110,7 +114,9 @@ impl Broker {
         let counted = std::mem::take(&mut *cell.counted());
         let mut meters = self.quotas.lock();
         meters.move_owners(owner, &counted, (0, &Amounts::default()));
-        counted.with.iter().for_each(|(_, agent)| meters.named(Kind::Agent, agent).meter.move_open(0, 1));
+        for (_, agent) in &counted.with {
+            meters.named(Kind::Agent, agent).meter.move_open(0, 1);
+        }
     }
 }
 

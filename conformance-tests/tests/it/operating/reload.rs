@@ -22,7 +22,8 @@ fn people(user: &str) -> String {
 }
 
 fn agents(agents: &[(&str, &str)]) -> String {
-    agents.iter().map(|(name, url)| format!("[[agents]]\nname = \"{name}\"\nurl = \"{url}\"\n")).collect()
+    let entry = |(name, url): &(&str, &str)| format!("[[agents]]\nname = \"{name}\"\nurl = \"{url}\"\n");
+    agents.iter().map(entry).collect::<Vec<_>>().concat()
 }
 
 async fn is_let_in(broker: &Broker, key: &str) -> bool {
