@@ -50,7 +50,9 @@ async fn every_page_is_accessible_in_light_and_dark_on_a_laptop_and_a_phone() {
     if skipped("accessibility of the console") {
         return;
     }
-    let stage = Stage::start("", &FLEET, None).await;
+    let quotas = "[[quotas]]\nof = \"agent:right\"\nopen_tasks = 20\nbytes_per_day = \"4KiB\"\n\
+                  [[quotas]]\nof = \"principal:*\"\nmessages_per_minute = 600\n";
+    let stage = Stage::start(quotas, &FLEET, None).await;
     let root = story(&stage).await;
     until("deep is at work", async || !stage.agents["deep"].log().is_empty()).await;
     let browser = Browser::start();
@@ -66,6 +68,7 @@ async fn every_page_is_accessible_in_light_and_dark_on_a_laptop_and_a_phone() {
                 ("#/trees", "Trees"),
                 ("#/agents", "Agents"),
                 ("#/refusals", "Refusals"),
+                ("#/quotas", "Quotas"),
                 ("#/approvals", "Approvals"),
             ] {
                 page.eval(&format!("location.hash = {}", json!(place))).await;
@@ -79,6 +82,9 @@ async fn every_page_is_accessible_in_light_and_dark_on_a_laptop_and_a_phone() {
                     page.sees(".details .budget-line", "$0.60 of $2.00 used").await;
                 } else if place == "#/trees" {
                     page.sees("main", "coordinator").await;
+                } else if place == "#/quotas" {
+                    page.sees("main", "Open tasks: 0 of 20").await;
+                    page.sees("main", "Messages a minute").await;
                 } else if place != "#/approvals" {
                     page.sees("main", "right").await;
                 }
