@@ -34,7 +34,7 @@ function card(quota) {
 
 function section(quotas, [kind, title]) {
   const those = quotas.filter((quota) => quota.kind === kind && (quota.refused > 0 || Object.keys(quota.bounds).length > 0));
-  return those.length > 0 && h("section", {}, h("h2", {}, title), h("ul", { class: "agents" }, those.map(card)));
+  return those.length > 0 && h("section", { class: "block" }, h("h2", {}, title), h("ul", { class: "agents" }, those.map(card)));
 }
 
 export function quotasPage(main) {

@@ -3,6 +3,7 @@
 mod reload;
 
 use std::io::Read;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -71,7 +72,7 @@ pub enum AppError {
     Start(String),
 }
 
-pub use self::reload::{Changes, Reloading};
+pub use self::reload::{Changes, Fingerprint, Reloading, fingerprint};
 
 /// A broker that is ready to serve.
 pub struct App {
@@ -80,7 +81,10 @@ pub struct App {
     server: Arc<Server>,
     listener: TcpListener,
     tls: Option<Tls>,
+    /// What it was started with, and listens on.
     config: Config,
+    /// The address that was asked for, which may have left the port open.
+    asked: SocketAddr,
     /// Base URL it is reached at.
     pub url: String,
 }
@@ -161,7 +165,7 @@ impl App {
         let mut options = config.server_options();
         options.max_connections = open_files::connections(options.max_connections);
         let server = Server::new(Arc::clone(&broker), options, server_tls.clone());
-        Ok(Self { broker, server, listener, tls: server_tls, config, url })
+        Ok(Self { broker, server, listener, tls: server_tls, config, asked: address, url })
     }
 
     /// Serves until `shutdown`, or until the store fails for good.

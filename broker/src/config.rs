@@ -14,7 +14,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use broker_core::Limits;
-use capability::{Algorithm, Scope};
+use capability::{Algorithm, Scope, VerifyKey};
 use serde::{Deserialize, Serialize};
 
 pub use self::accounts::AccountConfig;
@@ -222,6 +222,17 @@ impl Config {
         env: impl IntoIterator<Item = (String, String)>,
         overrides: Overrides,
     ) -> Result<Self, ConfigError> {
+        let (origin, config) = Self::read(path, env, overrides)?;
+        config.check(&origin)?;
+        Ok(config)
+    }
+
+    /// The same without looking whether it can be served; with where it comes from.
+    pub fn read(
+        path: Option<&Path>,
+        env: impl IntoIterator<Item = (String, String)>,
+        overrides: Overrides,
+    ) -> Result<(String, Self), ConfigError> {
         let (origin, text) = match path {
             None => ("defaults".to_owned(), String::new()),
             Some(path) => {
@@ -237,8 +248,7 @@ impl Config {
         }
         config.server.listen = overrides.listen.unwrap_or(config.server.listen);
         config.store.data = overrides.data.unwrap_or(config.store.data);
-        config.check(&origin)?;
-        Ok(config)
+        Ok((origin, config))
     }
 
     fn parse(origin: &str, text: &str) -> Result<Self, ConfigError> {
@@ -273,7 +283,8 @@ impl Config {
         table.try_into().map_err(|error: toml::de::Error| wrong(error.message().to_owned()))
     }
 
-    fn check(&self, origin: &str) -> Result<(), ConfigError> {
+    /// Whether it can be served.
+    pub fn check(&self, origin: &str) -> Result<(), ConfigError> {
         let wrong = |problem: String| ConfigError::Wrong { origin: origin.to_owned(), problem };
         if self.is_open() && !self.server.listen.ip().is_loopback() && !self.server.allow_open_anywhere {
             return Err(wrong(format!(
@@ -304,6 +315,9 @@ impl Config {
             }
             if let Some(Err(problem)) = agent.auth.as_ref().map(AgentAuth::check) {
                 return Err(wrong(format!("agents.auth of {}: {problem}", agent.name)));
+            }
+            if let Some(Err(problem)) = agent.jwk.as_ref().map(VerifyKey::from_jwk) {
+                return Err(wrong(format!("agents.jwk of {}: {problem}", agent.name)));
             }
             read_card_keys(&agent.card_keys)
                 .map_err(|problem| wrong(format!("agents.card_keys of {}: {problem}", agent.name)))?;

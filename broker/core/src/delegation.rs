@@ -70,6 +70,8 @@ pub struct Tree {
     ledger: Ledger<PurseId>,
     /// What all its tasks came to cost for good, each delegation's fee among it.
     spent: Amounts,
+    /// The same without what counts as used only because nobody says.
+    said: Amounts,
 }
 
 /// What follows from an input: facts to make durable, then effects to perform.
@@ -140,6 +142,7 @@ impl Tree {
             bodies: Slots::new(),
             ledger: Ledger::default(),
             spent: Amounts::default(),
+            said: Amounts::default(),
         }
     }
 
@@ -257,6 +260,11 @@ impl Tree {
         self.spent
     }
 
+    /// The same as far as agents have said it.
+    pub fn said_to_cost(&self) -> Amounts {
+        self.said
+    }
+
     /// What it may come to cost beside that, where it has a budget.
     pub fn held(&self) -> Amounts {
         purses::held_for(&self.ledger, self.root)
@@ -308,7 +316,7 @@ trait Nodes {
     fn insert(&mut self, node: Node);
     fn open_mut(&mut self) -> &mut u32;
     fn ledger_mut(&mut self) -> &mut Ledger<PurseId>;
-    fn spend(&mut self, amounts: &Amounts);
+    fn spend(&mut self, charged: &Amounts, said: &Amounts);
 }
 
 impl Nodes for Tree {
@@ -328,8 +336,9 @@ impl Nodes for Tree {
         &mut self.ledger
     }
 
-    fn spend(&mut self, amounts: &Amounts) {
-        self.spent = self.spent.plus(amounts);
+    fn spend(&mut self, charged: &Amounts, said: &Amounts) {
+        self.spent = self.spent.plus(charged);
+        self.said = self.said.plus(said);
     }
 }
 

@@ -105,6 +105,13 @@ pub struct Today {
     pub spent: Amounts,
 }
 
+impl Today {
+    /// Whether anything was used.
+    pub fn is_anything(&self) -> bool {
+        self.bytes > 0 || !self.spent.is_nothing()
+    }
+}
+
 /// How a meter stands, for people and tools.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Reading {
@@ -149,6 +156,13 @@ impl Meter {
     pub fn take_message(&mut self, quota: &Quota, now: Timestamp) {
         if let Some(limit) = quota.messages_per_minute {
             self.paid_until_us = self.paid_until(now).saturating_add(interval_us(limit));
+        }
+    }
+
+    /// A message that was counted came to nothing.
+    pub fn give_back_message(&mut self, quota: &Quota) {
+        if let Some(limit) = quota.messages_per_minute {
+            self.paid_until_us = self.paid_until_us.saturating_sub(interval_us(limit));
         }
     }
 
@@ -200,11 +214,19 @@ impl Meter {
             let left = limit.saturating_sub(self.gone(unit));
             let fee = DELEGATION_FEE.get(unit);
             let wanted = asked.get(unit).unwrap_or(0).saturating_add(fee).max(1);
+            if wanted > limit {
+                let retry_after = until_midnight(now);
+                return Err(Exceeded { bound: Bound::Budget(unit), limit, retry_after });
+            }
             if wanted > left {
                 return Err(self.no_budget(unit, limit, now));
             }
             let of_rest = u128::from(left - fee) * u128::from(share) / 100;
             let of_rest = u64::try_from(of_rest).unwrap_or(u64::MAX);
+            // A task that may cost nothing would not come far.
+            if asked.get(unit).is_none() && of_rest == 0 && fee == 0 {
+                return Err(self.no_budget(unit, limit, now));
+            }
             offer.set(unit, Some(asked.get(unit).unwrap_or(of_rest)));
         }
         Ok(offer)
@@ -249,8 +271,7 @@ impl Meter {
 
     /// Whether nothing would be lost by forgetting it.
     pub fn is_idle(&self, now: Timestamp) -> bool {
-        let is_today =
-            self.today.day == day_of(now) && self.today != Today { day: self.today.day, ..Today::default() };
+        let is_today = self.today.day == day_of(now) && self.today.is_anything();
         self.calls == 0
             && self.open == 0
             && self.held.is_nothing()

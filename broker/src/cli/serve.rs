@@ -29,18 +29,22 @@ impl Origin {
         Self { file: arguments.config, overrides }
     }
 
-    fn read(&self) -> Result<Config, String> {
-        Config::load(self.file.as_deref(), std::env::vars(), self.overrides.clone())
+    /// The configuration, and where it comes from; not judged yet.
+    fn read(&self) -> Result<(String, Config), String> {
+        Config::read(self.file.as_deref(), std::env::vars(), self.overrides.clone())
             .map_err(|error| error.to_string())
     }
 }
 
 pub(super) async fn serve(arguments: Serve) -> Result<(), String> {
     let origin = Origin::of(arguments);
-    let config = origin.read()?;
+    let (name, config) = origin.read()?;
+    config.check(&name).map_err(|error| error.to_string())?;
     let log = start_log(&config.log)?;
-    let (open, watch) = (config.is_open(), config.server.watch.0);
+    let (open, watch, files) = (config.is_open(), config.server.watch.0, config.files());
     let mut signals = Signals::new()?;
+    // From now on: it is no reason to end while the broker starts.
+    let hangups = heard(SignalKind::hangup())?;
     let app = tokio::select! {
         app = App::start(config) => app.map_err(|error| error.to_string())?,
         _ = signals.next() => return Ok(()),
@@ -51,7 +55,7 @@ pub(super) async fn serve(arguments: Serve) -> Result<(), String> {
     }
     // Scripts and tests that asked for a free port learn it here.
     println!("listening on {}", app.url);
-    tokio::spawn(reload::run(app.reloading(), origin, watch, log)?);
+    tokio::spawn(reload::run(app.reloading(), origin, files, (hangups, watch), log));
     app.serve(stopped(signals)).await.map_err(|error| error.to_string())?;
     tracing::info!("stopped");
     Ok(())
@@ -87,6 +91,10 @@ async fn stopped(mut signals: Signals) {
     });
 }
 
+fn heard(kind: SignalKind) -> Result<Signal, String> {
+    signal(kind).map_err(|error| format!("signals cannot be heard: {error}"))
+}
+
 /// SIGINT and SIGTERM.
 struct Signals {
     interrupts: Signal,
@@ -95,7 +103,6 @@ struct Signals {
 
 impl Signals {
     fn new() -> Result<Self, String> {
-        let heard = |kind| signal(kind).map_err(|error| format!("signals cannot be heard: {error}"));
         Ok(Self {
             interrupts: heard(SignalKind::interrupt())?,
             terminations: heard(SignalKind::terminate())?,

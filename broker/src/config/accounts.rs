@@ -40,6 +40,8 @@ impl Config {
         let of_principal = principals.filter_map(Result::transpose).collect::<Result<_, _>>()?;
         let issuers = self.issuers.iter().map(|one| known(("issuers", &one.name, &one.account)));
         let of_issuer = issuers.filter_map(Result::transpose).collect::<Result<_, _>>()?;
-        Ok(Accounts { policies, of_principal, of_issuer })
+        let principals = self.principals.iter().map(|one| one.name.clone());
+        let standing = principals.chain(self.issuers.iter().map(|one| one.name.clone())).collect();
+        Ok(Accounts { policies, of_principal, of_issuer, standing })
     }
 }

@@ -1,7 +1,7 @@
 //! Accounts: principals that share a policy. What a policy does not admit, nobody of the account gets, at any hop; it
 //! only ever narrows.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use capability::Scope;
 
@@ -14,6 +14,8 @@ pub struct Accounts {
     pub of_principal: HashMap<String, String>,
     /// Accounts by issuer, for principals that only a token names (`issuer:subject`).
     pub of_issuer: HashMap<String, String>,
+    /// All principals and issuers of the configuration, with an account or without.
+    pub standing: HashSet<String>,
 }
 
 impl Accounts {
@@ -21,6 +23,24 @@ impl Accounts {
     pub(super) fn of(&self, owner: &str) -> Option<&str> {
         let issuer = || owner.split_once(':').and_then(|(issuer, _)| self.of_issuer.get(issuer));
         self.of_principal.get(owner).or_else(issuer).map(String::as_str)
+    }
+
+    /// Whoever belonged to an account and stands nowhere any more goes on belonging to it: trees it began are still bound.
+    pub(super) fn remember(&mut self, before: &Self) {
+        let is_gone = |(name, _): &(&String, &String)| !self.standing.contains(*name);
+        let former: Vec<_> = before.of_principal.iter().filter(is_gone).collect();
+        for (name, account) in former {
+            if let Some(policy) = before.policies.get(account) {
+                self.policies.entry(account.clone()).or_insert_with(|| policy.clone());
+            }
+            self.of_principal.entry(name.clone()).or_insert_with(|| account.clone());
+        }
+        for (issuer, account) in before.of_issuer.iter().filter(|(name, _)| !self.standing.contains(*name)) {
+            if let Some(policy) = before.policies.get(account) {
+                self.policies.entry(account.clone()).or_insert_with(|| policy.clone());
+            }
+            self.of_issuer.entry(issuer.clone()).or_insert_with(|| account.clone());
+        }
     }
 
     /// What the policy of an owner's account admits; `None` is everything.

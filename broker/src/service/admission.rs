@@ -86,7 +86,7 @@ pub(super) struct Place {
     task: TaskId,
     kind: Kind,
     /// Of what the agent may be given, where it is not counted yet.
-    _quotas: Option<Reservation>,
+    quotas: Option<Reservation>,
 }
 
 #[derive(Clone, PartialEq, Eq)]
@@ -104,6 +104,13 @@ impl Place {
     /// Whether the task may be sent to the agent at once.
     pub(super) fn admits(&self) -> bool {
         !matches!(self.kind, Kind::Waits { .. })
+    }
+
+    /// The task came to be, or came to the agent.
+    pub(super) fn keep(&mut self) {
+        if let Some(quotas) = &mut self.quotas {
+            quotas.keep();
+        }
     }
 }
 
@@ -126,7 +133,6 @@ impl Broker {
     /// Takes a place for a task that is about to begin, if there is one. Refused where too many wait, or the agent has had
     /// as much as it may.
     pub(super) fn enter(self: &Arc<Self>, agent: &str, task: TaskId, owner: &str) -> Result<Place, A2aError> {
-        let quotas = self.use_agent(agent)?;
         let entry = self.admission_if_kept(agent).map(|mut kept| kept.enter(task, owner, self.clock.now()));
         let kind = match entry {
             None => Kind::Free,
@@ -134,7 +140,9 @@ impl Broker {
             Some(Entry::Waits) => Kind::Waits { owner: owner.to_owned() },
             Some(Entry::Full) => return Err(error::agent_busy(agent)),
         };
-        Ok(Place { broker: Arc::clone(self), agent: agent.to_owned(), task, kind, _quotas: Some(quotas) })
+        let mut place = Place { broker: Arc::clone(self), agent: agent.to_owned(), task, kind, quotas: None };
+        place.quotas = Some(self.use_agent(agent)?);
+        Ok(place)
     }
 
     /// An attempt waits until the agent has a place for it. Called with its tree locked, so that it waits no longer than
@@ -313,7 +321,7 @@ impl Broker {
                         agent: agent.to_owned(),
                         task: ticket.attempt.task,
                         kind: Kind::Taken,
-                        _quotas: None,
+                        quotas: None,
                     };
                     tokio::spawn(async move { broker.admit(ticket, place).await });
                 }

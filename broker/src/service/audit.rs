@@ -120,7 +120,7 @@ impl Broker {
     }
 
     /// Records that the configuration was read again.
-    pub(super) fn note_reconfigured(&self, changed: Vec<String>) {
+    pub fn note_reconfigured(&self, changed: Vec<String>) {
         self.audit.note(&Event::Reconfigured(Reconfigured { changed }), self.clock.now());
     }
 

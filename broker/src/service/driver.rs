@@ -58,6 +58,14 @@ pub(super) struct Reserved {
     pub(super) quotas: Vec<Reservation>,
 }
 
+impl Reserved {
+    /// What it was reserved for came to be.
+    fn keep(&mut self) {
+        self.places.iter_mut().for_each(Place::keep);
+        self.quotas.iter_mut().for_each(Reservation::keep);
+    }
+}
+
 impl From<DriveError> for A2aError {
     fn from(failure: DriveError) -> Self {
         match failure {
@@ -142,7 +150,7 @@ impl Broker {
         cell: &Arc<TreeCell>,
         tree: &mut Tree,
         input: Input,
-        Reserved { claim, places, quotas: _quotas }: Reserved,
+        mut reserved: Reserved,
     ) -> Result<(), DriveError> {
         let (now, takes_up) = (self.clock.now(), matches!(input, Input::Resume));
         let is_alarm = matches!(input, Input::Tick);
@@ -154,7 +162,7 @@ impl Broker {
             DriveError::Refused(refused.refusal)
         })?;
         if !decision.records.is_empty() {
-            let append = prepare(root, tree.version(), &decision, claim, now)?;
+            let append = prepare(root, tree.version(), &decision, reserved.claim.take(), now)?;
             if let Err(failure) = self.store.append(append).await
                 && !removed(Guard::DurableFirst)
             {
@@ -166,15 +174,17 @@ impl Broker {
                 self.trees.forget(root);
                 self.uncount(tree, cell);
                 if !takes_up && !removed(Guard::UncertainAppends) {
-                    self.take_up_again(root, places);
+                    self.take_up_again(root, reserved);
                 }
                 return Err(DriveError::Uncertain(error::uncertain(&failure)));
             }
+            reserved.keep();
             let mut bill = Bill::default();
             for record in &decision.records {
                 let before = Standing::of(tree, record.task);
                 if let Err(damage) = tree.apply(record) {
                     self.trees.forget(root);
+                    self.uncount(tree, cell);
                     return Err(DriveError::Failed(error::damaged(&damage)));
                 }
                 bill.note(tree, record.task, before);

@@ -92,14 +92,16 @@ impl Broker {
         }
         let task = search.attempt.task;
         // Held until it is known what became of it.
-        let place = self.enter(name, task, &search.owner).map_err(|error| error.message)?;
+        let mut place = self.enter(name, task, &search.owner).map_err(|error| error.message)?;
         let to = self.candidate(&agent, &search.owner, &search.context_id, place.admits());
         let to = Candidate { choice, ..to.ok_or("its card is not known")? };
         let input = Input::Reassign { attempt: search.attempt, to: Box::new(to) };
         self.drive_patiently(root, input).await.map_err(|failure| match failure {
             DriveError::Refused(refusal) => refusal.to_string(),
             failure => protocol::A2aError::from(failure).message,
-        })
+        })?;
+        place.keep();
+        Ok(())
     }
 
     /// An agent as a delegate for an owner's task.

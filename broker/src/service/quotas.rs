@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use broker_core::Timestamp;
 use broker_core::delegation::BROKER_AGENT;
 use broker_core::quota::{Exceeded, Meter, Quota};
-use capability::ledger::{Amounts, Ceilings};
+use capability::ledger::{Amounts, Ceilings, DELEGATION_FEE};
 use futures_util::StreamExt;
 use protocol::A2aError;
 
@@ -54,29 +54,47 @@ struct Metered {
     refused: u64,
 }
 
-/// Tasks, or a budget, that are about to be: counted as long as this is kept, and by their tree from then on.
+/// Tasks, a budget or a message that are about to be: counted as long as this is kept, and by their tree from then on.
 #[must_use = "what is reserved is given back when this is dropped"]
 pub(super) struct Reservation {
     quotas: Arc<Quotas>,
     subjects: Vec<Subject>,
     tasks: u64,
     held: Amounts,
+    /// Whether a message was counted that goes to nobody unless it is kept.
+    is_message: bool,
+}
+
+impl Reservation {
+    fn new(quotas: &Arc<Quotas>, subjects: Vec<Subject>) -> Self {
+        let (tasks, held, is_message) = Default::default();
+        Self { quotas: Arc::clone(quotas), subjects, tasks, held, is_message }
+    }
+
+    /// What it was for came to be.
+    pub(super) fn keep(&mut self) {
+        self.is_message = false;
+    }
 }
 
 impl Drop for Reservation {
     fn drop(&mut self) {
+        let table = self.quotas.table();
         let mut meters = self.quotas.lock();
         for subject in &self.subjects {
-            let metered = meters.of(subject);
-            metered.meter.move_open(0, self.tasks);
-            metered.meter.move_held(&Amounts::default(), &self.held);
+            let meter = &mut meters.of(subject).meter;
+            meter.move_open(0, self.tasks);
+            meter.move_held(&Amounts::default(), &self.held);
+            if self.is_message {
+                meter.give_back_message(&table.of(subject));
+            }
         }
     }
 }
 
 /// A call that is being answered.
 #[must_use = "the call is over when this is dropped"]
-pub(super) struct Call {
+pub(crate) struct Call {
     quotas: Arc<Quotas>,
     subjects: Vec<Subject>,
 }
@@ -127,16 +145,18 @@ impl Broker {
         self.counting(self.quotas.take_message(&subjects, self.clock.now()))
     }
 
-    /// Counts a message that gives an agent a task, and reserves that.
+    /// Counts a message that gives an agent a task, and reserves that. Whoever may not use the agent takes nothing of what
+    /// it may be given.
     pub(super) fn use_agent(&self, agent: &str) -> Result<Reservation, A2aError> {
         let subjects = vec![Subject::new(Kind::Agent, agent)];
-        let reserved = self.counting(self.quotas.reserve_tasks(subjects.clone(), 1))?;
+        let mut reserved = self.counting(self.quotas.reserve_tasks(subjects.clone(), 1))?;
         self.counting(self.quotas.take_message(&subjects, self.clock.now()))?;
+        reserved.is_message = true;
         Ok(reserved)
     }
 
-    /// Counts a call while it is answered. Those of agents at work are bounded by the tasks they may have open.
-    pub(super) fn begin_call(&self, caller: &Caller) -> Result<Option<Call>, A2aError> {
+    /// Counts a call while it is answered. Those under a grant are bounded by the tasks that their tree may have open.
+    pub(crate) fn begin_call(&self, caller: &Caller) -> Result<Option<Call>, A2aError> {
         let Identity::Principal { name, .. } = &caller.0 else { return Ok(None) };
         self.counting(self.quotas.begin_call(self.owners(name))).map(Some)
     }
@@ -159,6 +179,7 @@ struct Refused {
 /// A stream that counts as a call as long as it is open.
 pub(super) fn during(call: Option<Call>, stream: TaskStream) -> TaskStream {
     Box::pin(stream.inspect(move |_| {
+        // Held by the stream, and let go with it.
         let _ = &call;
     }))
 }
@@ -219,7 +240,9 @@ impl Quotas {
     fn reserve_tasks(self: &Arc<Self>, subjects: Vec<Subject>, tasks: u64) -> Result<Reservation, Refused> {
         let allows = |meter: &mut Meter, quota: &Quota| meter.check_open(quota, tasks);
         self.admit(&subjects, allows, |meter, _| meter.move_open(tasks, 0))?;
-        Ok(Reservation { quotas: Arc::clone(self), subjects, tasks, held: Amounts::default() })
+        let mut reserved = Reservation::new(self, subjects);
+        reserved.tasks = tasks;
+        Ok(reserved)
     }
 
     /// The budget of a root task, and its reservation.
@@ -236,12 +259,12 @@ impl Quotas {
             budget.set(budget.get().lower_of(&offer));
             Ok(())
         };
-        let hold = |meter: &mut Meter, _: &Quota| {
-            meter.move_held(&budget.get().amounts(), &Amounts::default());
-        };
-        self.admit(&subjects, allows, hold)?;
-        let (budget, quotas) = (budget.get(), Arc::clone(self));
-        Ok((budget, Reservation { quotas, subjects, tasks: 0, held: budget.amounts() }))
+        // Giving it to an agent is paid for from the day as well.
+        let held = || budget.get().amounts().plus(&DELEGATION_FEE);
+        self.admit(&subjects, allows, |meter, _| meter.move_held(&held(), &Amounts::default()))?;
+        let mut reserved = Reservation::new(self, subjects);
+        reserved.held = held();
+        Ok((budget.get(), reserved))
     }
 
     /// How many principals have open tasks, and how many they have together.
@@ -263,9 +286,6 @@ impl Meters {
             Kind::Account => &mut self.accounts,
             Kind::Agent => &mut self.agents,
         };
-        if !all.contains_key(name) {
-            all.insert(name.to_owned(), Metered::default());
-        }
         all.entry(name.to_owned()).or_default()
     }
 
@@ -279,10 +299,14 @@ impl Meters {
         kinds.into_iter().flat_map(|(kind, all)| all.iter().map(move |(name, metered)| (kind, name, metered)))
     }
 
+    fn subjects(&self) -> impl Iterator<Item = Subject> {
+        self.iter().map(|(kind, name, _)| Subject::new(kind, name))
+    }
+
     /// Forgets meters of which there is nothing to say.
     fn tidy(&mut self, now: Timestamp) {
         for all in [&mut self.principals, &mut self.accounts, &mut self.agents] {
-            all.retain(|_, metered| metered.refused > 0 || !metered.meter.is_idle(now));
+            all.retain(|_, metered| !metered.meter.is_idle(now));
         }
     }
 }

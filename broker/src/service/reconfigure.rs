@@ -1,10 +1,9 @@
 //! Configuration that is read again while the broker serves: who may call, who may use how much, the bounds of trees, the
 //! agents of the configuration. Connections, streams and tasks go on.
 
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 
 use broker_core::Limits;
-use protocol::A2aError;
 
 use super::{Broker, CallerSettings, NewAgent, QuotaTable};
 
@@ -18,8 +17,6 @@ pub struct Reconfiguration {
     pub limits: Limits,
     /// The agents of the configuration.
     pub agents: Vec<NewAgent>,
-    /// The keys that say something else than before, for the audit log.
-    pub changed: Vec<String>,
 }
 
 impl Broker {
@@ -28,12 +25,17 @@ impl Broker {
         *self.limits.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Goes on under another configuration. Agents that cannot be stored stay as they were, and are told.
-    pub async fn reconfigure(&self, to: Reconfiguration) -> Result<(), A2aError> {
-        self.note_reconfigured(to.changed);
+    /// Goes on under another configuration. An agent that cannot be stored stays as it was, and is told in the log.
+    pub async fn reconfigure(self: &Arc<Self>, to: Reconfiguration) {
         self.replace_callers(to.callers);
         self.quotas.replace(to.quotas);
         *self.limits.write().unwrap_or_else(PoisonError::into_inner) = to.limits;
-        self.configure_agents(to.agents).await
+        for (agent, failure) in self.configure_agents(to.agents).await {
+            tracing::error!(agent, %failure, "an agent of the configuration could not be changed");
+        }
+        // One may have a limit since now, and be at work for long.
+        if let Err(failure) = self.take_up_places().await {
+            tracing::warn!(%failure, "whom agents are busy with is not counted");
+        }
     }
 }

@@ -71,7 +71,8 @@ impl Broker {
         parameters: ServiceParameters,
     ) -> Result<SendMessageResponse, A2aError> {
         let (at_once, history) = (request.returns_immediately(), request.history_length());
-        let _call = self.begin_call(caller)?;
+        // Who does not wait takes up nothing.
+        let _call = if at_once { None } else { self.begin_call(caller)? };
         // Boxed, so that whoever waits then, perhaps for days, holds no more than waiting takes.
         let accepted = Box::pin(self.accept(caller, target, request, parameters));
         let Accepted { cell, task, settled } = accepted.await?;

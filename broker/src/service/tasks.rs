@@ -164,9 +164,20 @@ impl Broker {
         request: SubscribeToTaskRequest,
         after: Option<u64>,
     ) -> Result<TaskStream, A2aError> {
-        let (cell, task) = self.find_readable(caller, target, &request.id).await?;
         let counted = self.begin_call(caller)?;
-        Ok(during(counted, self.stream_from(cell, task, after).await?))
+        Ok(during(counted, self.follow(caller, target, request, after).await?))
+    }
+
+    /// The same for a call that is counted already.
+    pub(crate) async fn follow(
+        self: &Arc<Self>,
+        caller: &Caller,
+        target: &Target,
+        request: SubscribeToTaskRequest,
+        after: Option<u64>,
+    ) -> Result<TaskStream, A2aError> {
+        let (cell, task) = self.find_readable(caller, target, &request.id).await?;
+        self.stream_from(cell, task, after).await
     }
 
     /// The tree below a task, parents before children.

@@ -286,7 +286,7 @@ impl Nodes for Draft<'_> {
     }
 
     /// No decision depends on what is paid for.
-    fn spend(&mut self, _: &Amounts) {}
+    fn spend(&mut self, _: &Amounts, _: &Amounts) {}
 }
 
 fn index_entry(node: &Node) -> Changed {

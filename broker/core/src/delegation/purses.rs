@@ -39,7 +39,7 @@ pub(super) fn open(nodes: &mut impl Nodes, task: TaskId, parent: Option<TaskId>,
     }
     let is_below = |parent| nodes.ledger_mut().get(&PurseId { task: parent, index: 0 }).is_some();
     if !terms.purses.is_empty() || !parent.is_some_and(is_below) {
-        nodes.spend(&DELEGATION_FEE);
+        nodes.spend(&DELEGATION_FEE, &DELEGATION_FEE);
     }
 }
 
@@ -49,15 +49,12 @@ pub(super) fn close(nodes: &mut impl Nodes, task: TaskId, terms: &Terms, cost: &
     let own = |unit| if unit == Unit::Fanout { Some(0) } else { cost.get(unit) };
     let close = |(index, _)| nodes.ledger_mut().close(&PurseId { task, index }, own);
     let charged: Vec<_> = (0..).zip(&terms.purses).map(close).collect();
+    let mut said = Amounts::default();
+    for unit in Unit::ALL {
+        said.set(unit, own(unit).unwrap_or(0));
+    }
     // The first purse is that of the task as a whole. Where nothing is limited, what is not known counts as nothing.
-    let as_said = || {
-        let mut said = Amounts::default();
-        for unit in Unit::ALL {
-            said.set(unit, own(unit).unwrap_or(0));
-        }
-        said
-    };
-    nodes.spend(&charged.into_iter().next().flatten().unwrap_or_else(as_said));
+    nodes.spend(&charged.into_iter().next().flatten().unwrap_or(said), &said);
 }
 
 /// What a tree may still come to cost: its root's ceilings, without what was charged to it and to all below it so far. An

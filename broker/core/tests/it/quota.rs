@@ -38,6 +38,16 @@ fn a_minutes_messages_may_come_at_once_and_the_next_when_it_says() {
 }
 
 #[test]
+fn a_message_that_came_to_nothing_is_given_back() {
+    let quota = Quota { messages_per_minute: Some(1), ..Quota::default() };
+    let mut meter = Meter::default();
+    meter.take_message(&quota, at(0));
+    assert!(meter.check_message(&quota, at(0)).is_err());
+    meter.give_back_message(&quota);
+    meter.check_message(&quota, at(0)).unwrap();
+}
+
+#[test]
 fn a_new_day_begins_with_nothing_used_and_with_what_open_tasks_hold() {
     let quota = of_tokens(1_000);
     let mut meter = Meter::default();
@@ -61,6 +71,9 @@ fn who_asks_for_no_budget_gets_a_share_and_who_asks_for_too_much_nothing() {
     assert_eq!(meter.offer(&quota, Ceilings::default(), 50, at(0)).unwrap().tokens, Some(500));
     let asked = Ceilings { tokens: Some(1_001), ..Ceilings::default() };
     assert_eq!(meter.offer(&quota, asked, 50, at(0)).unwrap_err().bound, Bound::Budget(Unit::Tokens));
+    let never = meter.offer(&quota, asked, 50, at(0)).unwrap_err();
+    assert_eq!(never.retry_after, 12 * 3_600, "there is never so much in a day");
+    assert!(meter.offer(&of_tokens(1), Ceilings::default(), 50, at(0)).is_err(), "half of one is nothing");
     let others = Ceilings { usd: Some(7), ..Ceilings::default() };
     assert_eq!(
         meter.offer(&quota, others, 50, at(0)).unwrap().usd,
@@ -110,6 +123,7 @@ proptest! {
         for (asked, used, ends) in steps {
             let asked = Ceilings { tokens: asked, ..Ceilings::default() };
             if let Ok(offer) = meter.offer(&quota, asked, 50, at(0)) {
+                prop_assert!(offer.tokens != Some(0) || asked.tokens == Some(0));
                 let held = offer.tokens.unwrap();
                 meter.move_held(&tokens(held), &Amounts::default());
                 open.push(held);

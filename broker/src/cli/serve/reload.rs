@@ -1,36 +1,40 @@
 //! When the configuration is read again: on SIGHUP, and when a file it is read from is another one than before.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::Signal;
 
 use super::{Origin, SetFilter, filter};
-use crate::app::Reloading;
+use crate::app::{Changes, Fingerprint, Reloading, fingerprint};
 
 /// Reads the configuration again whenever that is asked for, for ever. `every` is between two looks at its files; zero
-/// leaves it to SIGHUP.
-pub(super) fn run(
+/// leaves it to SIGHUP. `files` are those the configuration names.
+pub(super) async fn run(
     mut reloading: Reloading,
     origin: Origin,
-    every: Duration,
+    mut files: Vec<PathBuf>,
+    (mut hangups, every): (Signal, Duration),
     set_filter: SetFilter,
-) -> Result<impl Future<Output = ()>, String> {
-    let mut hangups =
-        signal(SignalKind::hangup()).map_err(|error| format!("signals cannot be heard: {error}"))?;
-    Ok(async move {
-        let mut seen = reloading.fingerprint(origin.file.as_ref());
-        loop {
-            let is_asked = tokio::select! {
-                heard = hangups.recv() => heard.is_some(),
-                () = pause(every) => false,
-            };
-            let now = reloading.fingerprint(origin.file.as_ref());
-            if is_asked || now != seen {
-                seen = now;
-                Box::pin(reload(&mut reloading, &origin, &set_filter)).await;
-            }
+) {
+    let mut seen = look(&origin, &files).await;
+    let mut before = seen.clone();
+    loop {
+        let is_asked = tokio::select! {
+            heard = hangups.recv() => heard.is_some(),
+            () = pause(every) => false,
+        };
+        let now = look(&origin, &files).await;
+        // What is still being written looks different the next time.
+        let is_settled = now == std::mem::replace(&mut before, now.clone());
+        if is_asked || (is_settled && now != seen) {
+            let changed = now.iter().filter(|(path, digest)| seen.get(*path) != Some(*digest));
+            let changed: Vec<String> = changed.map(|(path, _)| path.display().to_string()).collect();
+            Box::pin(reload(&mut reloading, &origin, &mut files, changed, &set_filter)).await;
+            seen = look(&origin, &files).await;
+            before = seen.clone();
         }
-    })
+    }
 }
 
 async fn pause(every: Duration) {
@@ -40,13 +44,28 @@ async fn pause(every: Duration) {
     tokio::time::sleep(every).await;
 }
 
-async fn reload(reloading: &mut Reloading, origin: &Origin, set_filter: &SetFilter) {
-    match Box::pin(try_reload(reloading, origin, set_filter)).await {
-        Ok(changes) => tracing::info!(
-            changed = changes.made.join(" "),
-            needs_restart = changes.need_restart.join(" "),
-            "the configuration was read again"
-        ),
+async fn look(origin: &Origin, files: &[PathBuf]) -> Fingerprint {
+    let all: Vec<PathBuf> = origin.file.iter().chain(files).cloned().collect();
+    tokio::task::spawn_blocking(move || fingerprint(&all)).await.unwrap_or_default()
+}
+
+async fn reload(
+    reloading: &mut Reloading,
+    origin: &Origin,
+    files: &mut Vec<PathBuf>,
+    changed: Vec<String>,
+    set_filter: &SetFilter,
+) {
+    match Box::pin(try_reload(reloading, origin, files, set_filter)).await {
+        Ok(changes) => {
+            tracing::info!(
+                changed = changes.made.join(" "),
+                files = changed.join(" "),
+                needs_restart = changes.need_restart.join(" "),
+                "the configuration was read again"
+            );
+            reloading.record(changes.made.into_iter().chain(changed).collect());
+        }
         Err(problem) => {
             tracing::error!(
                 problem,
@@ -59,11 +78,14 @@ async fn reload(reloading: &mut Reloading, origin: &Origin, set_filter: &SetFilt
 async fn try_reload(
     reloading: &mut Reloading,
     origin: &Origin,
+    files: &mut Vec<PathBuf>,
     set_filter: &SetFilter,
-) -> Result<crate::app::Changes, String> {
-    let config = origin.read()?;
+) -> Result<Changes, String> {
+    let (name, config) = origin.read()?;
+    // Also of one that is wrong: what it names may be what is still missing.
+    *files = config.files();
     let level = filter(&config.log)?;
-    let changes = reloading.apply(config).await.map_err(|error| error.to_string())?;
+    let changes = reloading.apply(&name, config).await.map_err(|error| error.to_string())?;
     set_filter(level)?;
     Ok(changes)
 }

@@ -59,6 +59,10 @@ impl Call {
             return outcome::of_error(&overload::too_many_streams(), None);
         };
         let Fleet { broker, caller, .. } = &self.fleet;
+        let _call = match broker.begin_call(caller) {
+            Ok(call) => call,
+            Err(refused) => return outcome::of_error(&refused, None),
+        };
         let task = match broker.send(caller, target, request, Version::V1.into()).await {
             Ok(SendMessageResponse::Task(task)) => task.id,
             Ok(SendMessageResponse::Message(message)) => return outcome::of_message(&message),
@@ -76,6 +80,10 @@ impl Call {
     pub(super) async fn wait_for(mut self, task: &str) -> CallToolResult {
         let Ok(_place) = self.fleet.streams.clone().try_acquire_owned() else {
             return outcome::of_error(&overload::too_many_streams(), Some(task));
+        };
+        let _call = match self.fleet.broker.begin_call(&self.fleet.caller) {
+            Ok(call) => call,
+            Err(refused) => return outcome::of_error(&refused, Some(task)),
         };
         match self.follow(task).await {
             Ok(Ok(task)) => outcome::of_task(&task),
@@ -133,7 +141,7 @@ impl Call {
     /// What is to come of a task; nothing, if it is over.
     async fn events(&self, task: &str) -> Result<Option<TaskStream>, A2aError> {
         let Fleet { broker, caller, .. } = &self.fleet;
-        match broker.subscribe(caller, &Target::Any, read(&json!({ "id": task }))?, None).await {
+        match broker.follow(caller, &Target::Any, read(&json!({ "id": task }))?, None).await {
             Ok(events) => Ok(Some(events)),
             Err(error) if error.kind == ErrorKind::UnsupportedOperation => Ok(None),
             Err(error) => Err(error),

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use broker_core::audit::By;
+use futures_util::future::join_all;
 use protocol::A2aError;
 
 use super::{Agent, Document, NewAgent, Source, check};
@@ -20,57 +21,93 @@ impl Broker {
             let agent = Agent::restored(name, document)?;
             self.registry.insert(Arc::new(agent));
         }
-        self.configure_agents(configured).await
+        match self.configure_agents(configured).await.into_iter().next() {
+            Some((_, failure)) => Err(failure),
+            None => Ok(()),
+        }
     }
 
-    /// Registers the agents of the configuration, and forgets those that stand there no longer.
+    /// Registers the agents of the configuration, and forgets those that stand there no longer. Those for which that failed.
     pub(in crate::service) async fn configure_agents(
         &self,
         configured: Vec<NewAgent>,
-    ) -> Result<(), A2aError> {
+    ) -> Vec<(String, A2aError)> {
+        let mut failed = Vec::new();
         for agent in self.registry.all() {
             let still_configured = configured.iter().any(|new| new.name == agent.name);
-            if agent.source == Source::Config && !still_configured {
-                self.forget(&agent.name, By::Configuration).await?;
+            if agent.source == Source::Config
+                && !still_configured
+                && let Err(failure) = self.forget(&agent.name, By::Configuration).await
+            {
+                failed.push((agent.name.clone(), failure));
             }
         }
-        for new in configured {
-            self.configure_agent(new).await?;
-        }
-        Ok(())
+        let configure = async |new: NewAgent| {
+            let name = new.name.clone();
+            self.configure_agent(new).await.err().map(|failure| (name, failure))
+        };
+        // Together, since each may have to be asked for its card.
+        failed.extend(join_all(configured.into_iter().map(configure)).await.into_iter().flatten());
+        failed
     }
 
     async fn configure_agent(&self, new: NewAgent) -> Result<(), A2aError> {
         let caps = check(&new)?;
-        let before = self.registry.get(&new.name).filter(|agent| agent.url == new.url);
-        let mut agent = Agent::registered(new, caps, Source::Config);
-        let is_news = before.as_ref().is_none_or(|before| !agent.is_registered_as(before));
-        if let Some(before) = before {
-            agent.follow(&before);
-        }
+        let agent = Agent::registered(new, caps, Source::Config);
+        let known = self.registry.get(&agent.name).filter(|known| known.url == agent.url);
         // A card that is known is used, and looked at again soon: what is new in it may have to wait for an operator.
-        if agent.resolved.is_none() {
-            match self.registry.discovery.fetch_card(&agent.url).await {
-                Ok(card) => match agent.clone().with_card(card, self.clock.now()) {
-                    Ok(known) => agent = self.registry.with_extended_card(known).await,
-                    // One bad card is no reason for nobody to be served; this agent is not, until it has a good one.
-                    Err(refused) => tracing::warn!(
-                        agent = agent.name,
-                        reason = refused.message,
-                        "the agent's card is refused; nothing is sent to it until a good one is fetched"
-                    ),
-                },
-                Err(reason) => {
-                    tracing::warn!(
-                        agent = agent.name,
-                        reason,
-                        "the agent's card will be fetched when it is needed"
-                    );
+        let is_known = known.is_some_and(|known| known.resolved.is_some());
+        let fetched = if is_known { None } else { self.with_first_card(&agent).await };
+
+        let turn = self.registry.changing.lock().await;
+        let before = self.registry.get(&agent.name);
+        let moved = before.as_ref().is_some_and(|before| before.url != agent.url);
+        let (agent, is_news) = match before.filter(|before| before.url == agent.url) {
+            Some(before) if before.is_configured_as(&agent) => return Ok(()),
+            Some(before) => {
+                let is_news = !agent.is_registered_as(&before);
+                let mut agent = if before.resolved.is_some() { agent } else { fetched.unwrap_or(agent) };
+                if agent.resolved.is_none() {
+                    agent.follow(&before);
                 }
+                (agent, is_news)
+            }
+            None => (fetched.unwrap_or(agent), true),
+        };
+        let event = is_news.then(|| agent.registration(By::Configuration));
+        let name = agent.name.clone();
+        self.registry.put(agent, event, &turn).await?;
+        if moved {
+            self.health.forget(&name);
+            self.hooks.forget(&name);
+        }
+        Ok(())
+    }
+
+    /// The agent with its card, if that can be fetched and is good.
+    async fn with_first_card(&self, agent: &Agent) -> Option<Agent> {
+        let card = match self.registry.discovery.fetch_card(&agent.url).await {
+            Ok(card) => card,
+            Err(reason) => {
+                tracing::warn!(
+                    agent = agent.name,
+                    reason,
+                    "the agent's card will be fetched when it is needed"
+                );
+                return None;
+            }
+        };
+        match agent.clone().with_card(card, self.clock.now()) {
+            Ok(known) => Some(self.registry.with_extended_card(known).await),
+            // One bad card is no reason for nobody to be served; this agent is not, until it has a good one.
+            Err(refused) => {
+                tracing::warn!(
+                    agent = agent.name,
+                    reason = refused.message,
+                    "the agent's card is refused; nothing is sent to it until a good one is fetched"
+                );
+                None
             }
         }
-        let event = is_news.then(|| agent.registration(By::Configuration));
-        let turn = self.registry.changing.lock().await;
-        self.registry.put(agent, event, &turn).await.map(drop)
     }
 }

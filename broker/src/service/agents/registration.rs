@@ -20,6 +20,14 @@ impl Agent {
         })
     }
 
+    /// Whether another registration would change nothing.
+    pub(super) fn is_configured_as(&self, other: &Self) -> bool {
+        self.resolved.is_some()
+            && self.is_registered_as(other)
+            && self.max_concurrent == other.max_concurrent
+            && self.retry == other.retry
+    }
+
     /// Whether the operator says the same of it as of another one. What a card says is another matter.
     pub(super) fn is_registered_as(&self, other: &Self) -> bool {
         let pinned = |agent: &Self| agent.card_keys.iter().map(VerifyKey::jwk).collect::<Vec<_>>();

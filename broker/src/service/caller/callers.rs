@@ -36,7 +36,10 @@ impl Callers {
         fetch: &Arc<dyn Fetch>,
         clock: &Arc<dyn Clock>,
     ) -> Self {
-        let CallerSettings { principals, issuers, accounts } = settings;
+        let CallerSettings { principals, issuers, mut accounts } = settings;
+        if let Some(before) = before {
+            accounts.remember(&before.accounts);
+        }
         let kept = |settings: &IssuerSettings| {
             before?.issuers.iter().find(|issuer| issuer.settings == *settings).map(Arc::clone)
         };

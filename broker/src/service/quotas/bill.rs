@@ -32,7 +32,10 @@ pub(in crate::service) struct Bill {
 struct Line {
     agent: String,
     bytes: u64,
+    /// What it costs its owner: all that a budget holds where the agent does not say.
     spent: Amounts,
+    /// What the agent says.
+    said: Amounts,
 }
 
 /// How a task stands before a record is applied.
@@ -40,13 +43,14 @@ pub(in crate::service) struct Standing {
     agent: Option<String>,
     bytes: u64,
     spent: Amounts,
+    said: Amounts,
 }
 
 impl Standing {
     /// Of a task, before its next record.
     pub(in crate::service) fn of(tree: &Tree, task: TaskId) -> Self {
         let agent = tree.agent(task).map(str::to_owned);
-        Self { agent, bytes: tree.bytes_of(task), spent: tree.spent() }
+        Self { agent, bytes: tree.bytes_of(task), spent: tree.spent(), said: tree.said_to_cost() }
     }
 }
 
@@ -54,25 +58,29 @@ impl Bill {
     /// Notes what a record that was applied has used.
     pub(in crate::service) fn note(&mut self, tree: &Tree, task: TaskId, before: Standing) {
         let bytes = tree.bytes_of(task).saturating_sub(before.bytes);
-        let spent = tree.spent().less(&before.spent);
+        let (spent, said) = (tree.spent().less(&before.spent), tree.said_to_cost().less(&before.said));
         let agent = tree.agent(task).unwrap_or_default().to_owned();
         match before.agent {
             // What the former one used is its own; that the task was given to another one is that one's.
             Some(former) if former != agent => {
-                self.add(former, bytes, spent.less(&DELEGATION_FEE));
-                self.add(agent, 0, DELEGATION_FEE);
+                let (spent, said) = (spent.less(&DELEGATION_FEE), said.less(&DELEGATION_FEE));
+                self.add(Line { agent: former, bytes, spent, said });
+                self.add(Line { agent, bytes: 0, spent: DELEGATION_FEE, said: DELEGATION_FEE });
             }
-            _ => self.add(agent, bytes, spent),
+            _ => self.add(Line { agent, bytes, spent, said }),
         }
     }
 
-    fn add(&mut self, agent: String, bytes: u64, spent: Amounts) {
-        if bytes == 0 && spent.is_nothing() {
+    fn add(&mut self, line: Line) {
+        if line.bytes == 0 && line.spent.is_nothing() && line.said.is_nothing() {
             return;
         }
-        match self.lines.last_mut().filter(|last| last.agent == agent) {
-            Some(last) => (last.bytes, last.spent) = (last.bytes + bytes, last.spent.plus(&spent)),
-            None => self.lines.push(Line { agent, bytes, spent }),
+        match self.lines.last_mut().filter(|last| last.agent == line.agent) {
+            Some(last) => {
+                last.bytes += line.bytes;
+                (last.spent, last.said) = (last.spent.plus(&line.spent), last.said.plus(&line.said));
+            }
+            None => self.lines.push(line),
         }
     }
 }
@@ -81,26 +89,26 @@ impl Broker {
     /// Charges what a step has used, and counts the tasks its records are about as they are now. With the tree locked.
     pub(in crate::service) fn settle(&self, tree: &Tree, cell: &TreeCell, bill: Bill, records: &[Record]) {
         let Some(owner) = tree.owner() else { return };
-        let (now, mut counted) = (self.clock.now(), cell.counted());
+        let (now, held, mut counted) = (self.clock.now(), tree.held(), cell.counted());
         if counted.open == 0 {
             counted.account = self.callers().accounts.of(owner).map(str::to_owned);
         }
         let mut meters = self.quotas.lock();
-        for Line { agent, bytes, spent } in bill.lines {
+        for Line { agent, bytes, spent, said } in bill.lines {
             meters.of_owner(owner, &counted, |metered| metered.meter.charge(bytes, &spent, now));
             if agent != BROKER_AGENT {
-                meters.named(Kind::Agent, &agent).meter.charge(bytes, &spent, now);
+                meters.named(Kind::Agent, &agent).meter.charge(bytes, &said, now);
             }
             meters.is_news = true;
         }
-        meters.count(tree, owner, &mut counted);
+        meters.count(tree, owner, held, &mut counted);
         for record in records {
             meters.count_by_agent(tree, &mut counted, record.task);
         }
     }
 
     /// Counts all of a tree that is taken up.
-    pub(in crate::service) fn count_tree_tasks(&self, tree: &Tree, cell: &TreeCell) {
+    pub(in crate::service) fn count_tree_taken_up(&self, tree: &Tree, cell: &TreeCell) {
         self.settle(tree, cell, Bill::default(), &[]);
         let (mut counted, mut meters) = (cell.counted(), self.quotas.lock());
         for task in tree.tasks() {
@@ -137,8 +145,8 @@ impl Meters {
         });
     }
 
-    fn count(&mut self, tree: &Tree, owner: &str, counted: &mut Counted) {
-        let (open, held) = (u64::from(tree.open_tasks()), tree.held());
+    fn count(&mut self, tree: &Tree, owner: &str, held: Amounts, counted: &mut Counted) {
+        let open = u64::from(tree.open_tasks());
         if (open, held) != (counted.open, counted.held) {
             self.move_owners(owner, counted, (open, &held));
             (counted.open, counted.held) = (open, held);

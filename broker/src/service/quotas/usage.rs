@@ -64,13 +64,14 @@ impl Broker {
     fn usage(&self) -> Option<Vec<u8>> {
         let now = self.clock.now();
         let mut meters = self.quotas.lock();
+        meters.tidy(now);
         if !std::mem::take(&mut meters.is_news) {
             return None;
         }
-        meters.tidy(now);
         let mut document = Document::default();
-        for (kind, name, metered) in meters.iter() {
-            document.of(kind).insert(name.clone(), metered.meter.today());
+        let used = meters.iter().map(|(kind, name, metered)| (kind, name, metered.meter.today()));
+        for (kind, name, today) in used.filter(|(_, _, today)| today.is_anything()) {
+            document.of(kind).insert(name.clone(), today);
         }
         drop(meters);
         serde_json::to_vec(&document).ok()

@@ -49,33 +49,30 @@ impl Broker {
             Identity::Delegate { .. } => Some(Vec::new()),
             Identity::Principal { .. } => None,
         };
-        let mut all = self.read_quotas();
-        all.retain(|subject, _| mine.as_ref().is_none_or(|mine| mine.contains(subject)));
-        all.into_values().collect()
+        self.read_quotas(mine.as_deref()).into_values().collect()
     }
 
     /// Those that the configuration names.
     pub(in crate::service) fn named_quotas(&self) -> Vec<QuotaView> {
-        let table = self.quotas.table();
-        let mut all = self.read_quotas();
-        table.named().filter_map(|named| all.remove(named)).collect()
+        let named: Vec<Subject> = self.quotas.table().named().cloned().collect();
+        self.read_quotas(Some(&named)).into_values().collect()
     }
 
-    /// Everybody with a quota, and everybody who used anything; in order.
-    fn read_quotas(&self) -> BTreeMap<Subject, QuotaView> {
+    /// Those, or everybody with a quota, and everybody who used anything; in order.
+    fn read_quotas(&self, those: Option<&[Subject]>) -> BTreeMap<Subject, QuotaView> {
         let (now, table) = (self.clock.now(), self.quotas.table());
         let mut meters = self.quotas.lock();
-        for named in table.named() {
-            meters.of(named);
-        }
-        let view = |(kind, name, metered): (Kind, &String, &super::Metered)| {
-            let subject = Subject { kind, name: name.clone() };
-            let quota = table.of(&subject);
-            let bounds = bounds(&quota, &metered.meter.read(&quota, now));
-            let view = QuotaView { kind, name: name.clone(), bounds, refused: metered.refused };
-            (subject, view)
+        let all: Vec<Subject> = match those {
+            Some(those) => those.to_vec(),
+            None => table.named().cloned().chain(meters.subjects()).collect(),
         };
-        meters.iter().map(view).collect()
+        let mut view = |subject: Subject| {
+            let (quota, metered) = (table.of(&subject), meters.of(&subject));
+            let bounds = bounds(&quota, &metered.meter.read(&quota, now));
+            let (kind, name, refused) = (subject.kind, subject.name.clone(), metered.refused);
+            (subject, QuotaView { kind, name, bounds, refused })
+        };
+        all.into_iter().map(&mut view).collect()
     }
 }
 

@@ -139,6 +139,26 @@ async fn an_agent_is_given_as_many_open_tasks_as_it_may_have_by_whomever() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn nobody_uses_up_an_agent_that_does_not_reach_it_or_with_a_budget_it_does_not_use() {
+    let narrow = "[[principals]]\nname = \"dave\"\nscope = [\"a2a:skill/other/*\"]\n";
+    let narrow = format!("{narrow}key_sha256 = \"{}\"\n", key_digest(&key_of("dave")));
+    let quota = "[[quotas]]\nof = \"agent:worker\"\nmessages_per_minute = 2\ntokens_per_day = 1000\n";
+    let (broker, agent) = start(&format!("{narrow}{quota}")).await;
+    for number in 0..5 {
+        let refused = send(&broker, "dave", &format!("d{number}"), &json!({}), None).await;
+        assert_eq!(refused["error"]["code"], -31403, "{refused}");
+    }
+    let large = json!({ "budget": { "tokens": 1_000_000 } });
+    assert_done(&send(&broker, "alice", "a1", &json!({ "chunks": ["done"] }), Some(large)).await);
+    assert_done(&send(&broker, "carol", "c1", &json!({ "chunks": ["done"] }), None).await);
+    let refused = send(&broker, "carol", "c2", &json!({}), None).await;
+    assert_refused(&refused, "QUOTA_EXCEEDED", "agent worker", "messages_per_minute");
+    let seen = quota_of(&broker, Some(ADMIN), "agent", "worker").await;
+    assert_eq!(seen["bounds"]["tokens_per_day"]["used"], 0, "{seen}");
+    assert_eq!(agent.logged("received").len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn calls_that_wait_are_counted_until_they_are_answered() {
     let (broker, agent) = start("[[quotas]]\nof = \"principal:*\"\ncalls_at_once = 1\n").await;
     let gates = Gates::start().await;

@@ -69,6 +69,11 @@ async fn on_sighup_others_may_call_and_open_streams_go_on() {
 
     let audit = api(&broker, Some(ADMIN), "audit").await.text;
     assert!(audit.contains("{\"reconfigured\":{\"changed\":[\"agents\",\"limits.max_depth\""), "{audit}");
+    let before = audit.matches("reconfigured").count();
+    broker.hang_up();
+    until("it was read again", async || broker.log().matches("was read again").count() > 1).await;
+    let audit = api(&broker, Some(ADMIN), "audit").await.text;
+    assert_eq!(audit.matches("reconfigured").count(), before, "nothing has changed");
 
     broker.configure(&format!("{UNWATCHED}{}{}", people(SECOND), agents(&[("other", other.url())])));
     broker.hang_up();
@@ -84,7 +89,16 @@ async fn a_configuration_that_is_wrong_changes_nothing_and_says_where() {
         &format!("{UNWATCHED}{}", people(FIRST)),
         &[("BAILIWICK_LOG_LEVEL", "error,bailiwick=info,broker=info")],
     );
+    broker.configure(UNWATCHED);
+    broker.hang_up();
+    until("it is refused", async || broker.log().contains("is decided at start")).await;
+    let stranger = api(&broker, None, "whoami").await;
+    assert_eq!(stranger.status, 401, "an empty file lets nobody in: {}", stranger.text);
     for (wrong, says) in [
+        (
+            "[[agents]]\nname = \"a\"\nurl = \"http://127.0.0.1:1\"\njwk = { kty = \"no\" }\n",
+            "agents.jwk of a",
+        ),
         ("[limits]\nmax_dept = 3\n", "max_dept"),
         ("[[principals]]\nname = \"nobody\"\n", "expected at least one of key_sha256"),
         ("[[quotas]]\nof = \"account:nobody\"\n", "no [[accounts]] entry"),
@@ -125,4 +139,7 @@ async fn a_new_certificate_is_shown_to_the_next_connection() {
     })
     .await;
     assert!(first.request(broker.address(), None, card()).await.is_err());
+    let audit = second.request(broker.address(), None, Request { path: "/api/v1/audit", ..card() }).await;
+    let (audit, cert) = (audit.unwrap().text, own.cert_file.display().to_string());
+    assert!(audit.contains("reconfigured") && audit.contains(&cert), "{audit}");
 }
