@@ -1,0 +1,31 @@
+//! What a figure depends on beside the code: the machine, its kernel, the file system, the compiler, the commit.
+
+use std::path::Path;
+use std::process::Command;
+
+/// The machine in a few words.
+pub fn describe(data: &Path) -> Vec<String> {
+    let cpuinfo = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = cpuinfo.lines().find_map(|line| line.strip_prefix("model name")?.split(": ").nth(1));
+    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let virtual_machine = if cpuinfo.contains(" hypervisor") { ", a virtual machine" } else { "" };
+    let file_system = said(Command::new("stat").args(["-f", "-c", "%T"]).arg(data));
+    vec![
+        format!("{} ({cores} cores{virtual_machine})", model.unwrap_or("an unknown processor").trim()),
+        format!("Linux {}", kernel.trim()),
+        format!("data on {}", file_system.unwrap_or_else(|| "an unknown file system".to_owned())),
+    ]
+}
+
+/// The first line a command prints, on either output.
+pub fn said(command: &mut Command) -> Option<String> {
+    let output = command.output().ok()?;
+    let text = if output.stdout.is_empty() { output.stderr } else { output.stdout };
+    String::from_utf8_lossy(&text).lines().next().map(|line| line.trim().to_owned())
+}
+
+/// The time, in UTC, to the minute.
+pub fn now() -> String {
+    said(Command::new("date").args(["-u", "+%Y-%m-%d %H:%M UTC"])).unwrap_or_default()
+}
