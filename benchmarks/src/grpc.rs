@@ -59,6 +59,8 @@ pub struct Task {
     pub context_id: String,
     #[prost(message, optional, tag = "3")]
     pub status: Option<Status>,
+    #[prost(message, repeated, tag = "4")]
+    pub artifacts: Vec<Artifact>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]

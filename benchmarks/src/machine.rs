@@ -3,16 +3,17 @@
 use std::path::Path;
 use std::process::Command;
 
+use crate::os;
+
 /// The machine in a few words.
 pub fn describe(data: &Path) -> Vec<String> {
     let cpuinfo = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = cpuinfo.lines().find_map(|line| line.strip_prefix("model name")?.split(": ").nth(1));
-    let cores = std::thread::available_parallelism().map_or(0, usize::from);
     let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let virtual_machine = if cpuinfo.contains(" hypervisor") { ", a virtual machine" } else { "" };
     let file_system = said(Command::new("stat").args(["-f", "-c", "%T"]).arg(data));
     vec![
-        format!("{} ({cores} cores{virtual_machine})", model.unwrap_or("an unknown processor").trim()),
+        format!("{} ({} cores{virtual_machine})", model.unwrap_or("an unknown processor").trim(), os::cores()),
         format!("Linux {}", kernel.trim()),
         format!("data on {}", file_system.unwrap_or_else(|| "an unknown file system".to_owned())),
     ]

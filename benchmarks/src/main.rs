@@ -50,6 +50,9 @@ struct Arguments {
     /// How long each contender is measured in each round, in seconds.
     #[arg(long)]
     seconds: Option<f64>,
+    /// Where results and page go; otherwise `benchmarks/results` and `docs`.
+    #[arg(long, value_name = "FOLDER")]
+    out: Option<PathBuf>,
     #[command(subcommand)]
     inner: Option<Inner>,
 }
@@ -68,10 +71,10 @@ fn main() -> Result<()> {
     }
     os::raise_open_files()?;
     let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize()?;
-    let place = if arguments.quick {
-        Place::of_trials()?
-    } else {
-        Place { results: repository.join("benchmarks/results"), docs: repository.join("docs") }
+    let place = match arguments.out {
+        Some(folder) => Place::within(&folder),
+        None if arguments.quick => Place::within(&process::target_folder()?.join("quick")),
+        None => Place { results: repository.join("benchmarks/results"), docs: repository.join("docs") },
     };
     let usual = if arguments.quick { QUICK } else { FULL };
     let options = Options {
@@ -117,9 +120,8 @@ struct Place {
 }
 
 impl Place {
-    fn of_trials() -> Result<Self> {
-        let folder = process::target_folder()?.join("quick");
-        Ok(Self { results: folder.join("results"), docs: folder.join("docs") })
+    fn within(folder: &Path) -> Self {
+        Self { results: folder.join("results"), docs: folder.join("docs") }
     }
 
     /// Writes the page and the pictures from all results there are.

@@ -22,6 +22,12 @@ pub fn pin(command: &mut Command, core: Option<usize>) {
     }
 }
 
+/// How many cores the machine has, whatever this process may use of them.
+pub fn cores() -> usize {
+    // SAFETY: it reads a number.
+    usize::try_from(unsafe { libc::sysconf(libc::_SC_NPROCESSORS_ONLN) }).unwrap_or(1)
+}
+
 /// Has this thread, and those it starts, run on one core.
 pub fn run_on(core: usize) -> io::Result<()> {
     // SAFETY: the set is a plain bit field, for which zero is empty, and lives through the call.

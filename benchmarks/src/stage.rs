@@ -42,7 +42,7 @@ impl Stage {
         let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize()?;
         // Not in /tmp, which may be memory: fsync is to cost what it costs.
         let folder = TempDir::with_prefix_in("benchmarks-", process::target_folder()?)?;
-        let is_pinned = std::thread::available_parallelism()?.get() > 1 && os::run_on(OTHER_CORE).is_ok();
+        let is_pinned = os::cores() > 1 && os::run_on(OTHER_CORE).is_ok();
         let stage = Self {
             options,
             folder,

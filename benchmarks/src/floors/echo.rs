@@ -164,7 +164,7 @@ fn stream_over_grpc(body: &[u8]) -> Result<Response<Pieces>> {
     let status = |state| Some(Status { state });
     let artifact = Some(Artifact { artifact_id: "echo".to_owned(), parts: message.parts });
     let events = [
-        Payload::Task(Task { id: id.clone(), context_id: context_id.clone(), status: status(grpc::WORKING) }),
+        Payload::Task(Task { id: id.clone(), context_id: context_id.clone(), status: status(grpc::WORKING), artifacts: Vec::new() }),
         Payload::Artifact(ArtifactUpdate { task_id: id.clone(), context_id: context_id.clone(), artifact }),
         Payload::Status(StatusUpdate { task_id: id, context_id, status: status(grpc::COMPLETED) }),
     ];

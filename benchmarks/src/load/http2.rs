@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 
 use super::request::{BODY, digits};
 use super::tally::{Shared, Tally, Window};
-use crate::grpc::{self, Message, Part, Payload, SendMessageRequest, StreamResponse};
+use crate::grpc::{self, Artifact, Message, Part, Payload, SendMessageRequest, StreamResponse};
 
 /// Streams over gRPC for as long as the window says.
 pub async fn grpc_first_events(address: SocketAddr, tenant: &str, window: Window<'_>) -> Result<Tally> {
@@ -69,10 +69,11 @@ async fn stream(
     }
     let message = answer.headers().get("grpc-message").cloned();
     ensure!(status.is_some_and(|status| status == "0"), "a stream ended with {:?} and {message:?}", answer.headers());
+    let says = |artifact: &Artifact| artifact.parts.iter().any(|part| part.text.starts_with(number));
+    // A task that is shown late has the artifact already.
     let echoed = events.iter().any(|event| match &event.payload {
-        Some(Payload::Artifact(update)) => {
-            update.artifact.iter().flat_map(|artifact| &artifact.parts).any(|part| part.text.starts_with(number))
-        }
+        Some(Payload::Artifact(update)) => update.artifact.iter().any(says),
+        Some(Payload::Task(task)) => task.artifacts.iter().any(says),
         _ => false,
     });
     ensure!(echoed, "a stream did not bring back what was sent: {events:?}");
