@@ -9,6 +9,7 @@ mod sdk;
 
 use std::cell::Cell;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::Command;
 use std::rc::Rc;
 
@@ -19,11 +20,14 @@ use crate::load::Connection;
 use crate::process::{Process, free_address};
 use crate::stage::Stage;
 
-pub use broker::{AGENT, start as start_broker};
+pub use broker::AGENT;
+pub use floor::get;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     Echo,
+    Caster,
+    Patient,
     Hop,
     Relay { fsync: bool, sign: bool },
     Nginx,
@@ -45,6 +49,7 @@ pub struct Setting {
     pub streaming: bool,
 }
 
+#[derive(Clone)]
 pub struct Contender {
     pub kind: Kind,
     pub name: String,
@@ -59,6 +64,8 @@ impl Kind {
     pub fn name(self) -> &'static str {
         match self {
             Self::Echo => "minimal echo",
+            Self::Caster => "bare hyper fan-out",
+            Self::Patient => "patient agent",
             Self::Hop => "bare hyper hop",
             Self::Relay { fsync: false, sign: false } => "minimal relay, no fsync",
             Self::Relay { fsync: false, sign: true } => "minimal relay that signs, no fsync",
@@ -80,6 +87,8 @@ impl Kind {
         let agent = || setting.agent.context("an agent to stand before");
         let command = match self {
             Self::Echo => Some(floor::echo(listen, setting)?),
+            Self::Caster => Some(floor::alone("caster", listen)?),
+            Self::Patient => Some(floor::alone("patient", listen)?),
             Self::Hop => Some(floor::hop(listen, agent()?)?),
             Self::Relay { fsync, sign } => Some(floor::relay(listen, agent()?, &room, fsync, sign)?),
             Self::Nginx => nginx::command(stage, listen, agent()?, &room)?,
@@ -92,7 +101,7 @@ impl Kind {
         let Some(command) = command else { return Ok(None) };
         let process = Process::start(command, listen, core, room.join("log")).with_context(|| self.name())?;
         if let Self::Broker { .. } = self {
-            broker::wait_until_ready(&process)?;
+            broker::wait_until(&process, &format!("/agents/{AGENT}/.well-known/agent-card.json"))?;
         }
         Ok(Some(Contender::new(self, self.name(), process)))
     }
@@ -106,6 +115,31 @@ impl Contender {
     pub fn new(kind: Kind, name: &str, process: Process) -> Self {
         let path = if matches!(kind, Kind::Broker { .. }) { format!("/agents/{AGENT}") } else { "/".to_owned() };
         Self { kind, name: name.to_owned(), path, process: Rc::new(process), answered: Cell::new(0) }
+    }
+
+    /// A broker with a configuration of its own.
+    pub fn broker(stage: &Stage, config: &str, room: &Path) -> Result<Self> {
+        let listen = free_address()?;
+        let command = broker::command(stage, listen, config, room)?;
+        let process = Process::start(command, listen, stage.server_core(), room.join("log"))?;
+        let kind = Kind::Broker { fsync: true };
+        Ok(Self::new(kind, kind.name(), process))
+    }
+
+    /// Waits until it serves.
+    pub fn wait_until_ready(&self) -> Result<()> {
+        broker::wait_until(&self.process, "/readyz")
+    }
+
+    /// Waits until a broker has the card of an agent.
+    pub fn wait_for_agent(&self, name: &str) -> Result<()> {
+        broker::wait_until(&self.process, &format!("/agents/{name}/.well-known/agent-card.json"))
+    }
+
+    /// Ends it as an operator would.
+    pub fn stop(self) -> Result<()> {
+        let process = Rc::try_unwrap(self.process).ok().context("nobody else holds what is to end")?;
+        process.stop()
     }
 
     /// The same server under another name, whose calls are counted apart.

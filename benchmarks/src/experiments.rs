@@ -1,12 +1,18 @@
 //! The experiments, in the order in which the page has them: one file each, and this table.
 
+mod delegation;
+mod fan_out;
 mod get_task;
+mod growth;
 mod hop;
+mod idle;
 mod latency;
+mod open_tasks;
 mod real_agent;
 mod sdk_servers;
 mod send;
 mod stream;
+mod sustained;
 
 use std::pin::Pin;
 
@@ -92,6 +98,50 @@ pub const ALL: &[Experiment] = &[
         about: "Streams one after another, over each binding: from the request to the whole first event. The agent says three things with a pause to let each \
                 leave: that it works, what it made, that it is done. Between broker and agent it is always JSON-RPC; `direct` and the hop speak the caller's binding.",
         run: |stage| Box::pin(stream::run(stage)),
+        is_long: false,
+    },
+    Experiment {
+        name: "fan-out",
+        title: "One task, a thousand listeners",
+        about: "An agent says something every 20 ms, and everybody who has subscribed to its task hears it. What one event costs for each of them, beside a bare \
+                server that makes each event once and gives it to all.",
+        run: |stage| Box::pin(fan_out::run(stage)),
+        is_long: false,
+    },
+    Experiment {
+        name: "delegation",
+        title: "A delegation beside a root task",
+        about: "The same message to the same agent, 32 at a time: from somebody outside, and from an agent at work, with the grant of its task, as a child of it.",
+        run: |stage| Box::pin(delegation::run(stage)),
+        is_long: false,
+    },
+    Experiment {
+        name: "growth",
+        title: "From ten thousand tasks to a million",
+        about: "The store is filled step by step; at each size, what a durable send costs, 32 at a time, and how long the first page of ListTasks takes.",
+        run: |stage| Box::pin(growth::run(stage)),
+        is_long: true,
+    },
+    Experiment {
+        name: "open-tasks",
+        title: "A million tasks at work",
+        about: "Tasks of 554 bytes at an agent that neither streams nor ends. What each holds in memory, and how long the broker takes from its start to its being ready with all of them, beside a scan of a bare log with a record \
+                of 1 kB for each.",
+        run: |stage| Box::pin(open_tasks::run(stage)),
+        is_long: true,
+    },
+    Experiment {
+        name: "sustained",
+        title: "Ten minutes of the same",
+        about: "Half of the most that the durable broker can do, for ten minutes: memory and latency, minute by minute.",
+        run: |stage| Box::pin(sustained::run(stage)),
+        is_long: true,
+    },
+    Experiment {
+        name: "idle",
+        title: "Idle",
+        about: "A broker with an empty store, a second after it is ready; how long that takes from its start, and how large its binary is.",
+        run: |stage| Box::pin(idle::run(stage)),
         is_long: false,
     },
 ];

@@ -2,9 +2,11 @@
 //! broker. Each is this program again, started with a subcommand, so that it has a process and a core of its own.
 
 mod body;
+mod caster;
 mod echo;
 mod hop;
 mod log;
+mod patient;
 mod relay;
 mod serving;
 
@@ -14,7 +16,10 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Subcommand;
 
+pub use caster::CAST;
 pub use echo::SERVED;
+pub use log::scan_time;
+pub use patient::GRANTS;
 
 #[derive(Subcommand, Clone, Debug)]
 pub enum Floor {
@@ -42,6 +47,10 @@ pub enum Floor {
         #[arg(long)]
         sign: bool,
     },
+    /// The least fan-out: one task, whose events go to whoever listens.
+    Caster { listen: SocketAddr },
+    /// An agent whose tasks stay open for ever.
+    Patient { listen: SocketAddr },
     /// So many writers that append to a log, each its next record when the last is durable; prints records a second.
     Log {
         folder: PathBuf,
@@ -61,6 +70,8 @@ impl Floor {
             Self::Relay { listen, agent, log, fsync, sign } => {
                 serving::serve(listen, relay::Relay::new(agent, &log, fsync, sign)?)
             }
+            Self::Caster { listen } => serving::serve(listen, caster::Caster::new(listen)),
+            Self::Patient { listen } => serving::serve(listen, patient::Patient::new(listen)),
             Self::Log { folder, writers, seconds } => log::measure(&folder, writers, seconds),
         }
     }

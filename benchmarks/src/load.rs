@@ -9,10 +9,10 @@ mod request;
 mod streams;
 mod tally;
 
-pub use closed::closed_loop;
+pub use closed::{calls, closed_loop};
 pub use connection::Connection;
 pub use http2::grpc_first_events;
 pub use open::open_loop;
 pub use request::Request;
 pub use streams::first_events;
-pub use tally::{Tally, Window};
+pub use tally::{Tally, Window, unique};

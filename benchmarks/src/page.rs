@@ -12,6 +12,14 @@ took turns; every ratio is the median of each round's own, with its lowest and h
 the load generator and the agent share the other. How and why: [decision 24](decisions/0024-benchmarks.md), [benchmarks/](../benchmarks/README.md).
 ";
 
+const TAIL: &str = "
+## Measured elsewhere
+
+- Grants, minted, verified and seen before, beside plain signatures and other engines: [benchmarks/capability](../benchmarks/README.md#authority), [comparison](comparison.md).
+- Choosing among 100,000 agents: [selection](selection.md).
+- The store's engine: [decision 3](decisions/0003-embedded-store-engine.md).
+";
+
 /// The whole page, of what has been measured.
 pub fn page(found: &[(&Experiment, Outcome)]) -> String {
     let mut text = HEAD.to_owned();
@@ -25,7 +33,7 @@ pub fn page(found: &[(&Experiment, Outcome)]) -> String {
     for (experiment, outcome) in found {
         section(&mut text, experiment, outcome);
     }
-    text
+    text + TAIL
 }
 
 fn section(text: &mut String, experiment: &Experiment, outcome: &Outcome) {
@@ -106,7 +114,7 @@ fn short(ratio: f64) -> String {
 }
 
 /// A figure: three digits that count, thousands apart.
-fn figure(value: f64) -> String {
+pub fn figure(value: f64) -> String {
     match value.abs() {
         large if large >= 1000.0 => {
             let digits = format!("{large:.0}");

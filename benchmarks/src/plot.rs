@@ -73,10 +73,13 @@ fn lines(title: &str, rounds: &Rounds, columns: &[String], across: &str) -> Stri
         rounds.rows.iter().filter_map(|row| Some((row.name.replace(',', "").parse().ok()?, row.name.as_str()))).collect();
     let (first, last) = ends(&points.iter().map(|point| point.0).collect::<Vec<_>>());
     let x = |at: f64| LEFT / 2.0 + (RIGHT - LEFT / 2.0) * ((at / first).ln() / (last / first).ln()).clamp(0.0, 1.0);
-    let all: Vec<f64> = columns.iter().flat_map(|column| points.iter().filter_map(|point| rounds.median(point.1, column))).collect();
+    // Each as a multiple of what it was at first: what does not grow is flat, whatever its unit.
+    let grown = |point: &str, column: &str| Some(rounds.median(point, column)? / rounds.median(points.first()?.1, column)?);
+    let all: Vec<f64> =
+        columns.iter().flat_map(|column| points.iter().filter_map(|point| grown(point.1, column))).collect();
     let most = ends(&all).1;
     let y = |value: f64| TOP + HEIGHT_OF_LINES * (1.0 - (value / most).clamp(0.0, 1.0));
-    let mut text = open(TOP + HEIGHT_OF_LINES + 60.0, &format!("{title}, over {across}"));
+    let mut text = open(TOP + HEIGHT_OF_LINES + 60.0, &format!("{title}: multiples of the first, over {across}"));
     for (at, name) in &points {
         let _ = writeln!(text, "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{name}</text>", x(*at), TOP + HEIGHT_OF_LINES + 18.0);
     }
@@ -84,7 +87,7 @@ fn lines(title: &str, rounds: &Rounds, columns: &[String], across: &str) -> Stri
         let colour = LINES[number % LINES.len()];
         let path: Vec<String> = points
             .iter()
-            .filter_map(|point| Some(format!("{:.1},{:.1}", x(point.0), y(rounds.median(point.1, column)?))))
+            .filter_map(|point| Some(format!("{:.1},{:.1}", x(point.0), y(grown(point.1, column)?))))
             .collect();
         let _ = writeln!(
             text,
@@ -95,15 +98,15 @@ fn lines(title: &str, rounds: &Rounds, columns: &[String], across: &str) -> Stri
             escaped(column),
         );
     }
-    for share in [0.0, 0.5, 1.0] {
+    for value in [0.0, 1.0, most] {
         let _ = writeln!(
             text,
             "<path d=\"M{} {:.1}H{RIGHT}\" stroke=\"#ddd\"/><text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>",
             LEFT / 2.0,
-            y(most * share),
+            y(value),
             LEFT / 2.0 - 6.0,
-            y(most * share) + 4.0,
-            rough(most * share)
+            y(value) + 4.0,
+            rough(value)
         );
     }
     text + "</svg>\n"
@@ -138,6 +141,20 @@ fn escaped(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::outcome::tests::outcome;
+
+    #[test]
+    fn what_does_not_grow_is_a_flat_line() {
+        let mut rounds = outcome().rounds;
+        for (row, name) in rounds.rows.iter_mut().zip(["10", "1,000"]) {
+            row.name = name.to_owned();
+            row.values.insert("flat".to_owned(), vec![7.0]);
+        }
+        let picture = Picture::Lines { columns: ["CPU µs", "flat"].map(str::to_owned).to_vec(), across: "tasks".to_owned() };
+        let svg = plot("Growth", &rounds, &picture);
+        let lines: Vec<&str> = svg.split("points=\"").skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
+        // Four times as much is at the top; the same is a quarter of the height.
+        assert_eq!(lines, ["115.0,226.0 760.0,46.0", "115.0,226.0 760.0,226.0"]);
+    }
 
     #[test]
     fn the_longest_bar_is_the_greatest_figure_and_ours_has_its_colour() {

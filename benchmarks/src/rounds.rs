@@ -126,6 +126,7 @@ fn keep(names: &[String], floor: Option<Floor<'_>>, all: &[Vec<Figures>], droppe
 impl Rounds {
     /// The rounds of another question about the same contenders, as further columns.
     pub fn join(&mut self, other: Self) {
+        self.kept = if self.rows.is_empty() { other.kept } else { self.kept.min(other.kept) };
         for column in other.columns {
             if !self.columns.contains(&column) {
                 self.columns.push(column);
@@ -137,7 +138,6 @@ impl Rounds {
                 None => self.rows.push(row),
             }
         }
-        self.kept = self.kept.min(other.kept);
         self.dropped.extend(other.dropped);
     }
 
@@ -215,6 +215,22 @@ mod tests {
         assert_eq!(drifting(&[100.0, 100.0, 124.0, 76.0]), [] as [usize; 0]);
         assert_eq!(drifting(&[100.0, 100.0, 100.0, 126.0, 74.0]), [3, 4]);
         assert_eq!(drifting(&[1.0, 100.0]), [] as [usize; 0], "two rounds cannot say which of them drifted");
+    }
+
+    #[test]
+    fn rounds_of_another_question_or_another_row_join_those_there_are() {
+        let rounds = |row: &str, column: &str, values: Vec<f64>| Rounds {
+            columns: vec![column.to_owned()],
+            kept: values.len(),
+            rows: vec![Row { name: row.to_owned(), values: [(column.to_owned(), values)].into() }],
+            dropped: Vec::new(),
+        };
+        let mut all = Rounds::default();
+        all.join(rounds("a", "x", vec![1.0, 2.0, 3.0]));
+        all.join(rounds("a", "y", vec![4.0, 5.0]));
+        all.join(rounds("b", "x", vec![6.0, 7.0, 8.0]));
+        assert_eq!((all.kept, all.columns.len(), all.rows.len()), (2, 2, 2));
+        assert_eq!((all.values("a", "y").unwrap(), all.median("b", "x").unwrap()), (&[4.0, 5.0][..], 7.0));
     }
 
     #[test]

@@ -74,10 +74,6 @@ impl Stage {
         Ok(room)
     }
 
-    pub fn repository(&self) -> &Path {
-        &self.repository
-    }
-
     /// Says that something is left out, now and on the page.
     pub fn skip(&self, what: impl Into<String>) {
         let what = what.into();

@@ -1,6 +1,7 @@
 //! The broker itself: its own binary, as it is, with a configuration of a few lines.
 
-use std::net::SocketAddr;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -8,13 +9,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::machine;
-use crate::process::{Process, free_address};
+use crate::process::Process;
 use crate::stage::Stage;
 
 /// The name under which it has the agent.
 pub const AGENT: &str = "echo";
 const READY_LIMIT: Duration = Duration::from_secs(60);
-const LOOK_EVERY: Duration = Duration::from_millis(10);
+const LOOK_EVERY: Duration = Duration::from_millis(2);
 
 /// The configuration that stands it before one agent.
 pub fn before(agent: SocketAddr, fsync: bool) -> String {
@@ -38,21 +39,12 @@ pub fn command(stage: &Stage, listen: SocketAddr, config: &str, room: &Path) -> 
     Ok(command)
 }
 
-/// Starts one with a configuration of its own.
-pub fn start(stage: &Stage, config: &str, room: &Path, environment: &[(&str, String)]) -> Result<Process> {
-    let listen = free_address()?;
-    let mut command = command(stage, listen, config, room)?;
-    command.envs(environment.iter().map(|(name, value)| (name, value)));
-    Process::start(command, listen, stage.server_core(), room.join("log"))
-}
-
-/// Waits until it has read the agent's card: until then it serves nobody there.
-pub fn wait_until_ready(process: &Process) -> Result<()> {
-    let url = format!("/agents/{AGENT}/.well-known/agent-card.json");
+/// Waits until it answers a GET with 200. (It serves nobody at an agent before it has read that agent's card.)
+pub fn wait_until(process: &Process, path: &str) -> Result<()> {
     let began = Instant::now();
-    while get(process.address(), &url)? != 200 {
+    while status(process.address(), path)? != 200 {
         if began.elapsed() > READY_LIMIT {
-            bail!("the broker has no card of its agent after {READY_LIMIT:?}; it said:\n{}", process.last_words());
+            bail!("the broker does not serve {path} after {READY_LIMIT:?}; it said:\n{}", process.last_words());
         }
         std::thread::sleep(LOOK_EVERY);
     }
@@ -60,9 +52,8 @@ pub fn wait_until_ready(process: &Process) -> Result<()> {
 }
 
 /// The status of a GET.
-fn get(address: SocketAddr, path: &str) -> Result<u16> {
-    use std::io::{Read, Write};
-    let mut socket = std::net::TcpStream::connect(address)?;
+fn status(address: SocketAddr, path: &str) -> Result<u16> {
+    let mut socket = TcpStream::connect(address)?;
     write!(socket, "GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n")?;
     let mut answer = String::new();
     socket.read_to_string(&mut answer)?;

@@ -29,10 +29,22 @@ pub fn relay(listen: SocketAddr, agent: SocketAddr, room: &Path, fsync: bool, si
     Ok(command)
 }
 
+/// One that stands before nobody.
+pub fn alone(what: &str, listen: SocketAddr) -> Result<Command> {
+    let mut command = this_program()?;
+    command.args([what, &listen.to_string()]);
+    Ok(command)
+}
+
 /// How many messages an echo has answered.
 pub async fn served(echo: SocketAddr) -> Result<u64> {
-    let request = format!("GET {} HTTP/1.1\r\nhost: {echo}\r\n\r\n", crate::floors::SERVED);
+    get(echo, crate::floors::SERVED).await?.trim().parse().context("the echo does not say how many it served")
+}
+
+/// What a floor has at a path.
+pub async fn get(floor: SocketAddr, path: &str) -> Result<String> {
+    let request = format!("GET {path} HTTP/1.1\r\nhost: {floor}\r\n\r\n");
     let mut body = Vec::new();
-    Connection::open(echo).await?.call(request.as_bytes(), &mut body).await?;
-    std::str::from_utf8(&body)?.trim().parse().context("the echo does not say how many it served")
+    Connection::open(floor).await?.call(request.as_bytes(), &mut body).await?;
+    Ok(String::from_utf8(body)?)
 }

@@ -1,7 +1,7 @@
 //! The least journal: records one after another in a file, and one fsync for all that came while the last one ran.
 
 use std::fs::File;
-use std::io::Write;
+use std::io::{BufReader, BufWriter, Read, Write};
 use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
@@ -87,6 +87,29 @@ pub fn measure(folder: &Path, writers: usize, seconds: u64) -> Result<()> {
     })?;
     println!("{:.0}", records as f64 / began.elapsed().as_secs_f64());
     Ok(())
+}
+
+/// How long it takes to read so many records back, each whole.
+pub fn scan_time(path: &Path, records: u64) -> Result<Duration> {
+    let mut writing = BufWriter::with_capacity(1 << 20, File::create(path)?);
+    for _ in 0..records {
+        writing.write_all(&u32::try_from(RECORD.len())?.to_le_bytes())?;
+        writing.write_all(&RECORD)?;
+    }
+    writing.into_inner()?.sync_data()?;
+    let began = Instant::now();
+    let mut reading = BufReader::with_capacity(1 << 20, File::open(path)?);
+    let (mut length, mut record, mut read) = ([0; 4], Vec::new(), 0);
+    while reading.read_exact(&mut length).is_ok() {
+        record.resize(u32::from_le_bytes(length) as usize, 0);
+        reading.read_exact(&mut record)?;
+        std::hint::black_box(&record);
+        read += 1;
+    }
+    anyhow::ensure!(read == records, "{read} of {records} records were read back");
+    let taken = began.elapsed();
+    std::fs::remove_file(path)?;
+    Ok(taken)
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The closed loop: so many connections, each of which sends its next request when it has the answer to the last. What it
 //! measures is the most a server can do.
 
+use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -32,6 +33,32 @@ async fn work(mut request: Request, shared: Rc<Shared>) -> Result<()> {
         let began = Instant::now();
         let status = connection.call(request.numbered(number), &mut body).await?;
         shared.answered(began.elapsed());
+        request.check(number, status, &body)?;
+    }
+    Ok(())
+}
+
+/// So many calls, as fast as they go.
+pub async fn calls(request: &Request, connections: usize, count: u64) -> Result<()> {
+    let calling = async {
+        let left = Rc::new(Cell::new(count));
+        let shared = Rc::new(Shared::new());
+        let mut workers = JoinSet::new();
+        for _ in 0..connections {
+            workers.spawn_local(work_off(request.clone(), Rc::clone(&shared), Rc::clone(&left)));
+        }
+        all(&mut workers).await
+    };
+    LocalSet::new().run_until(calling).await
+}
+
+async fn work_off(mut request: Request, shared: Rc<Shared>, left: Rc<Cell<u64>>) -> Result<()> {
+    let mut connection = Connection::open(request.address()).await?;
+    let mut body = Vec::new();
+    while let Some(less) = left.get().checked_sub(1) {
+        left.set(less);
+        let number = shared.number();
+        let status = connection.call(request.numbered(number), &mut body).await?;
         request.check(number, status, &body)?;
     }
     Ok(())

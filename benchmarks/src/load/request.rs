@@ -2,8 +2,9 @@
 //! it, in 16 digits, so that all have the same length and no two are the same message.
 
 use std::net::SocketAddr;
+use std::rc::Rc;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
 /// Bytes of a SendMessage's body, as in the measurements this work began with.
@@ -11,6 +12,8 @@ pub const BODY: usize = 554;
 const NUMBER: &str = "################";
 /// One answer in this many is read as JSON; all others are looked through for their number.
 const SAMPLE: u64 = 64;
+/// Tasks on a page.
+const PAGE: usize = 50;
 /// How much of a wrong answer is shown.
 const SHOWN: usize = 600;
 
@@ -21,6 +24,10 @@ pub enum Answers {
     Echo,
     /// The task that was asked for.
     Task,
+    /// A task that is open.
+    Begun,
+    /// A full page of tasks.
+    Page,
 }
 
 #[derive(Clone)]
@@ -32,6 +39,9 @@ pub struct Request {
     answers: Answers,
     /// What a task's answer must contain.
     marker: Vec<u8>,
+    /// Whose calls these are, in turn, and where that has to be written.
+    grants: Rc<[String]>,
+    grant_at: usize,
 }
 
 impl Request {
@@ -51,6 +61,43 @@ impl Request {
         Self::post(address, &path, "application/a2a+json", &padded(&format!(r#"{{"message":{}}}"#, message())))
     }
 
+    /// SendMessage of agents that delegate, each in turn with its grant.
+    pub fn delegate(address: SocketAddr, path: &str, grants: &[String]) -> Result<Self> {
+        let longest = grants.iter().map(String::len).max();
+        let room = "_".repeat(longest.context("a grant to delegate with")?);
+        let mut request = Self::send(address, path);
+        let text = String::from_utf8(request.bytes)?;
+        let text = text.replacen("\r\n", &format!("\r\nauthorization: Bearer {room}\r\n"), 1);
+        request.grants = grants.into();
+        request.grant_at = text.find(&room).context("a place for the grant")?;
+        request.places = text.match_indices(NUMBER).map(|(at, _)| at).collect();
+        request.bytes = text.into_bytes();
+        Ok(request)
+    }
+
+    /// SendMessage that is answered with a task at once.
+    pub fn begin(address: SocketAddr, path: &str) -> Self {
+        let body = json_rpc("SendMessage");
+        let body = body.replacen(r#""params":{"#, r#""params":{"configuration":{"returnImmediately":true},"#, 1);
+        let mut request = Self::post(address, path, "application/json", &body);
+        request.answers = Answers::Begun;
+        request
+    }
+
+    /// SubscribeToTask over JSON-RPC.
+    pub fn subscribe(address: SocketAddr, path: &str, task: &str) -> Self {
+        let body = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"SubscribeToTask","params":{{"id":"{task}"}}}}"#);
+        Self::post(address, path, "application/json", &body)
+    }
+
+    /// A page of ListTasks over JSON-RPC.
+    pub fn list_tasks(address: SocketAddr, path: &str) -> Self {
+        let body = format!(r#"{{"jsonrpc":"2.0","id":"{NUMBER}","method":"ListTasks","params":{{"pageSize":{PAGE}}}}}"#);
+        let mut request = Self::post(address, path, "application/json", &body);
+        request.answers = Answers::Page;
+        request
+    }
+
     /// GetTask over JSON-RPC.
     pub fn get_task(address: SocketAddr, path: &str, task: &str) -> Self {
         let body = format!(r#"{{"jsonrpc":"2.0","id":"{NUMBER}","method":"GetTask","params":{{"id":"{task}"}}}}"#);
@@ -66,7 +113,8 @@ impl Request {
             body.len()
         );
         let places = text.match_indices(NUMBER).map(|(at, _)| at).collect();
-        Self { address, bytes: text.into_bytes(), places, answers: Answers::Echo, marker: Vec::new() }
+        let (answers, marker, grants) = (Answers::Echo, Vec::new(), Rc::default());
+        Self { address, bytes: text.into_bytes(), places, answers, marker, grants, grant_at: 0 }
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -78,6 +126,13 @@ impl Request {
         let digits = digits(number);
         for &at in &self.places {
             self.bytes[at..at + digits.len()].copy_from_slice(&digits);
+        }
+        if !self.grants.is_empty() {
+            let grant = &self.grants[(number % self.grants.len() as u64) as usize];
+            // One that is shorter is followed by spaces, which mean nothing there.
+            let end = self.bytes[self.grant_at..].iter().position(|&byte| byte == b'\r').unwrap_or_default();
+            self.bytes[self.grant_at..self.grant_at + end].fill(b' ');
+            self.bytes[self.grant_at..self.grant_at + grant.len()].copy_from_slice(grant.as_bytes());
         }
         &self.bytes
     }
@@ -110,6 +165,11 @@ impl Request {
                 let is_asked_for = result["id"].as_str().is_some_and(|id| id.as_bytes() == self.marker);
                 is_asked_for && result["status"]["state"] == "TASK_STATE_COMPLETED"
             }
+            Answers::Begun => {
+                let state = result["task"]["status"]["state"].as_str();
+                matches!(state, Some("TASK_STATE_SUBMITTED" | "TASK_STATE_WORKING"))
+            }
+            Answers::Page => result["tasks"].as_array().is_some_and(|tasks| tasks.len() == PAGE),
         }
     }
 }
@@ -162,6 +222,18 @@ mod tests {
         assert_eq!(body.len(), BODY);
         let body: Value = serde_json::from_str(body).unwrap();
         assert_eq!(body["params"]["message"]["messageId"], "0000000000000abc");
+    }
+
+    #[test]
+    fn each_call_of_delegating_agents_has_the_next_ones_grant() {
+        let grants = ["short".to_owned(), "much-longer".to_owned()];
+        let mut request = Request::delegate("127.0.0.1:1".parse().unwrap(), "/", &grants).unwrap();
+        let mut grant = |number| {
+            let text = String::from_utf8(request.numbered(number).to_vec()).unwrap();
+            assert!(text.contains(&format!(r#""messageId":"{number:016x}""#)));
+            text.split("Bearer ").nth(1).unwrap().split("\r\n").next().unwrap().trim_end().to_owned()
+        };
+        assert_eq!([1, 2, 3].map(&mut grant), ["much-longer", "short", "much-longer"]);
     }
 
     #[test]

@@ -24,6 +24,11 @@ pub struct Shared {
     pub answered: Cell<u64>,
 }
 
+/// A message id that no other call of this process has.
+pub fn unique() -> String {
+    format!("{:016x}", Shared::new().number())
+}
+
 impl Shared {
     pub fn new() -> Self {
         static RUNS: AtomicU64 = AtomicU64::new(RUN);
