@@ -93,7 +93,9 @@ impl Kind {
             Self::Relay { fsync, sign } => Some(floor::relay(listen, agent()?, &room, fsync, sign)?),
             Self::Nginx => nginx::command(stage, listen, agent()?, &room)?,
             Self::AgentGateway => agentgateway::command(stage, listen, agent()?, &room)?,
-            Self::Broker { fsync } => Some(broker::command(stage, listen, &broker::before(agent()?, fsync), &room)?),
+            Self::Broker { fsync } => {
+                Some(broker::command(stage, listen, &broker::before(agent()?, fsync), &room)?)
+            }
             Self::RustSdk => sdk::rust(stage, listen, setting)?,
             Self::NodeSdk => sdk::node(stage, listen, setting)?,
             Self::PythonSdk => sdk::python(stage, listen, setting)?,
@@ -113,7 +115,8 @@ impl Kind {
 
 impl Contender {
     pub fn new(kind: Kind, name: &str, process: Process) -> Self {
-        let path = if matches!(kind, Kind::Broker { .. }) { format!("/agents/{AGENT}") } else { "/".to_owned() };
+        let path =
+            if matches!(kind, Kind::Broker { .. }) { format!("/agents/{AGENT}") } else { "/".to_owned() };
         Self { kind, name: name.to_owned(), path, process: Rc::new(process), answered: Cell::new(0) }
     }
 
@@ -176,7 +179,8 @@ impl Contender {
 
     /// Whether its calls come to an agent.
     fn reaches(&self, agent: &Self) -> bool {
-        let answers_itself = matches!(self.kind, Kind::Echo | Kind::RustSdk | Kind::NodeSdk | Kind::PythonSdk);
+        let answers_itself =
+            matches!(self.kind, Kind::Echo | Kind::RustSdk | Kind::NodeSdk | Kind::PythonSdk);
         !answers_itself || self.address() == agent.address()
     }
 
@@ -198,7 +202,11 @@ pub async fn count_back(contenders: &[&Contender], agent: &Contender) -> Result<
     for contender in contenders.iter().filter(|contender| matches!(contender.kind, Kind::Broker { .. })) {
         let answered: u64 = same_server(contenders, contender).map(|row| row.answered.get()).sum();
         let counted = contender.counted().await?;
-        ensure!(counted == Some(answered), "{} answered {answered} calls and has {counted:?} tasks", contender.name);
+        ensure!(
+            counted == Some(answered),
+            "{} answered {answered} calls and has {counted:?} tasks",
+            contender.name
+        );
     }
     if let Some(served) = agent.counted().await? {
         let through = contenders.iter().filter(|contender| contender.reaches(agent));
@@ -208,12 +216,15 @@ pub async fn count_back(contenders: &[&Contender], agent: &Contender) -> Result<
     Ok(())
 }
 
-fn same_server<'a>(contenders: &'a [&'a Contender], server: &'a Contender) -> impl Iterator<Item = &'a Contender> {
+fn same_server<'a>(
+    contenders: &'a [&'a Contender],
+    server: &'a Contender,
+) -> impl Iterator<Item = &'a Contender> {
     contenders.iter().copied().filter(|row| row.address() == server.address())
 }
 
 /// The command that is this program as a floor.
-fn this_program() -> Result<Command> {
+pub fn this_program() -> Result<Command> {
     let mut command = Command::new(std::env::current_exe()?);
     command.arg("floor");
     Ok(command)

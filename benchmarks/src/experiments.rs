@@ -3,6 +3,7 @@
 mod delegation;
 mod fan_out;
 mod get_task;
+mod group_commit;
 mod growth;
 mod hop;
 mod idle;
@@ -106,6 +107,13 @@ pub const ALL: &[Experiment] = &[
         about: "An agent says something every 20 ms, and everybody who has subscribed to its task hears it. What one event costs for each of them, beside a bare \
                 server that makes each event once and gives it to all.",
         run: |stage| Box::pin(fan_out::run(stage)),
+        is_long: false,
+    },
+    Experiment {
+        name: "group-commit",
+        title: "Group commit",
+        about: "64 writers, each of which appends its next record of 1 kB when the last is durable: to a bare log, and to the broker's store by itself, on the disk as it is and on one whose every fsync takes 1 ms and 4 ms longer.",
+        run: |stage| Box::pin(group_commit::run(stage)),
         is_long: false,
     },
     Experiment {

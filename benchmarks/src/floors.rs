@@ -52,11 +52,7 @@ pub enum Floor {
     /// An agent whose tasks stay open for ever.
     Patient { listen: SocketAddr },
     /// So many writers that append to a log, each its next record when the last is durable; prints records a second.
-    Log {
-        folder: PathBuf,
-        writers: usize,
-        seconds: u64,
-    },
+    Log { folder: PathBuf, writers: usize, seconds: f64 },
 }
 
 impl Floor {

@@ -13,10 +13,25 @@ pub fn describe(data: &Path) -> Vec<String> {
     let virtual_machine = if cpuinfo.contains(" hypervisor") { ", a virtual machine" } else { "" };
     let file_system = said(Command::new("stat").args(["-f", "-c", "%T"]).arg(data));
     vec![
-        format!("{} ({} cores{virtual_machine})", model.unwrap_or("an unknown processor").trim(), os::cores()),
+        format!(
+            "{} ({} cores{virtual_machine})",
+            model.unwrap_or("an unknown processor").trim(),
+            os::cores()
+        ),
         format!("Linux {}", kernel.trim()),
         format!("data on {}", file_system.unwrap_or_else(|| "an unknown file system".to_owned())),
     ]
+}
+
+/// The commit of a repository, and whether what is built differs from it.
+pub fn commit(repository: &Path) -> String {
+    let git = |arguments: &[&str]| said(Command::new("git").arg("-C").arg(repository).args(arguments));
+    let commit = git(&["rev-parse", "--short", "HEAD"]).unwrap_or_else(|| "unknown".to_owned());
+    // The page and the results change while this runs.
+    let built = ["broker", "capability", "protocol", "Cargo.toml", "Cargo.lock", "benchmarks/src"];
+    let changed =
+        git(&[&["status", "--porcelain", "--"], &built[..]].concat()).is_some_and(|text| !text.is_empty());
+    if changed { format!("{commit}, with changes") } else { commit }
 }
 
 /// The first line a command prints, on either output.

@@ -19,7 +19,7 @@ mod stage;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use clap::{Parser, Subcommand};
 
 use experiments::{ALL, Experiment};
@@ -28,12 +28,16 @@ use rounds::Plan;
 use stage::{Options, Stage};
 
 /// As the page has it.
-const FULL: Plan = Plan { rounds: 5, warm_up: Duration::from_millis(500), window: Duration::from_secs(2) };
+const FULL: Plan = Plan { rounds: 5, warm_up: Duration::from_millis(300), window: Duration::from_secs(2) };
 /// Whether it works at all.
-const QUICK: Plan = Plan { rounds: 2, warm_up: Duration::from_millis(50), window: Duration::from_millis(200) };
+const QUICK: Plan =
+    Plan { rounds: 2, warm_up: Duration::from_millis(50), window: Duration::from_millis(200) };
 
 #[derive(Parser)]
-#[command(about = "Ratios of the broker to floors measured in the same minute.", args_conflicts_with_subcommands = true)]
+#[command(
+    about = "Ratios of the broker to floors measured in the same minute.",
+    args_conflicts_with_subcommands = true
+)]
 struct Arguments {
     /// Experiments by name; `short` for those that take a minute or two each, `all`, or `report` to only write the page anew.
     #[arg(required = true)]
@@ -86,27 +90,43 @@ fn main() -> Result<()> {
         },
         only_what_is_there: arguments.quick,
     };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    for experiment in chosen(&arguments.names)? {
-        let began = Instant::now();
-        eprintln!("{}:", experiment.name);
-        let stage = Stage::new(options.clone())?;
-        let outcome = runtime.block_on((experiment.run)(&stage)).with_context(|| experiment.name)?;
-        outcome.save(&place.results)?;
-        eprintln!("  took {:.0} s", began.elapsed().as_secs_f64());
-        place.report()?;
-    }
+    let failed: Vec<&str> = chosen(&arguments.names)?
+        .into_iter()
+        .filter(|experiment| make(experiment, &options, &place).is_err())
+        .map(|experiment| experiment.name)
+        .collect();
     place.report()?;
     eprintln!("written: {}", place.docs.join("benchmarks.md").display());
+    ensure!(failed.is_empty(), "failed: {}; what the page says of these is from earlier", failed.join(", "));
     Ok(())
+}
+
+/// Makes one experiment and keeps what it found. Why it failed is said at once: the others go on.
+fn make(experiment: &Experiment, options: &Options, place: &Place) -> Result<()> {
+    let began = Instant::now();
+    eprintln!("{}:", experiment.name);
+    let made = || -> Result<()> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let stage = Stage::new(options.clone())?;
+        runtime.block_on((experiment.run)(&stage))?.save(&place.results)?;
+        place.report()
+    };
+    let made = made().inspect_err(|error| eprintln!("  failed: {error:#}"));
+    eprintln!("  took {:.0} s", began.elapsed().as_secs_f64());
+    made
 }
 
 /// The experiments that are named, in their own order.
 fn chosen(names: &[String]) -> Result<Vec<&'static Experiment>> {
-    let known = |name: &str| ["all", "short", "report"].contains(&name) || ALL.iter().any(|known| known.name == name);
+    let known =
+        |name: &str| ["all", "short", "report"].contains(&name) || ALL.iter().any(|known| known.name == name);
     for name in names {
         let all: Vec<&str> = ALL.iter().map(|experiment| experiment.name).collect();
-        ensure!(known(name), "there is no experiment {name}; there are all, short, report, {}", all.join(", "));
+        ensure!(
+            known(name),
+            "there is no experiment {name}; there are all, short, report, {}",
+            all.join(", ")
+        );
     }
     let named = |name: &str| names.iter().any(|given| given == name);
     let is_chosen = |one: &&Experiment| named("all") || named(one.name) || (named("short") && !one.is_long);

@@ -22,6 +22,18 @@ pub fn pin(command: &mut Command, core: Option<usize>) {
     }
 }
 
+/// Has a command run on any core, though this process may not: building is not measured.
+pub fn unpin(command: &mut Command) {
+    // SAFETY: one system call, which allocates nothing, as is demanded between fork and exec.
+    unsafe {
+        command.pre_exec(|| {
+            let all = [u8::MAX; size_of::<libc::cpu_set_t>()];
+            let failed = libc::sched_setaffinity(0, all.len(), all.as_ptr().cast());
+            if failed == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+        });
+    }
+}
+
 /// How many cores the machine has, whatever this process may use of them.
 pub fn cores() -> usize {
     // SAFETY: it reads a number.
@@ -71,7 +83,8 @@ pub fn resident(process: u32) -> Result<u64> {
     let path = format!("/proc/{process}/status");
     let status = std::fs::read_to_string(&path).with_context(|| format!("{path}: the process has ended"))?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kilobytes = line.and_then(|line| line.split_whitespace().next()).and_then(|number| number.parse::<u64>().ok());
+    let kilobytes =
+        line.and_then(|line| line.split_whitespace().next()).and_then(|number| number.parse::<u64>().ok());
     kilobytes.map(|number| number * 1024).with_context(|| format!("{path} has no VmRSS"))
 }
 

@@ -113,8 +113,9 @@ impl Outcome {
     pub fn load(folder: &Path, experiment: &str) -> Result<Option<Self>> {
         let path = folder.join(format!("{experiment}.json"));
         let Ok(text) = std::fs::read_to_string(&path) else { return Ok(None) };
-        let outcome = serde_json::from_str(&text)
-            .with_context(|| format!("{} is not what this program writes; make the experiment again", path.display()))?;
+        let outcome = serde_json::from_str(&text).with_context(|| {
+            format!("{} is not what this program writes; make the experiment again", path.display())
+        })?;
         Ok(Some(outcome))
     }
 }

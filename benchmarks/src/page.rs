@@ -46,7 +46,10 @@ fn section(text: &mut String, experiment: &Experiment, outcome: &Outcome) {
     push_line(text, &head);
     push_line(text, &vec!["---"; head.len()]);
     for row in &rounds.rows {
-        let figures = rounds.columns.iter().map(|column| rounds.median(&row.name, column).map_or("".to_owned(), figure));
+        let figures = rounds
+            .columns
+            .iter()
+            .map(|column| rounds.median(&row.name, column).map_or("".to_owned(), figure));
         let line: Vec<String> = std::iter::once(row.name.clone()).chain(figures).collect();
         push_line(text, &line.iter().map(String::as_str).collect::<Vec<_>>());
     }
@@ -69,7 +72,8 @@ fn section(text: &mut String, experiment: &Experiment, outcome: &Outcome) {
     for dropped in &rounds.dropped {
         let _ = writeln!(text, "- Dropped: {dropped}.");
     }
-    let versions: Vec<String> = outcome.versions.iter().map(|(what, version)| format!("{what} {version}")).collect();
+    let versions: Vec<String> =
+        outcome.versions.iter().map(|(what, version)| format!("{what} {version}")).collect();
     let _ = write!(
         text,
         "- {}, {} kept. {}. {}. {}.\n- Again: `cargo run --release --manifest-path benchmarks/Cargo.toml -- {name}`\n",
@@ -114,22 +118,28 @@ fn short(ratio: f64) -> String {
 }
 
 /// A figure: three digits that count, thousands apart.
-pub fn figure(value: f64) -> String {
+fn figure(value: f64) -> String {
     match value.abs() {
         large if large >= 1000.0 => {
-            let digits = format!("{large:.0}");
-            let first = digits.len() % 3;
-            let mut groups: Vec<&str> = Vec::new();
-            if first > 0 {
-                groups.push(&digits[..first]);
-            }
-            groups.extend((first..digits.len()).step_by(3).map(|at| &digits[at..at + 3]));
-            format!("{}{}", if value < 0.0 { "-" } else { "" }, groups.join(","))
+            format!("{}{}", if value < 0.0 { "-" } else { "" }, whole(large.round() as u64))
         }
         large if large >= 100.0 => format!("{value:.0}"),
         large if large >= 10.0 => format!("{value:.1}"),
         _ => format!("{value:.2}"),
     }
+}
+
+/// A whole number, thousands apart.
+pub fn whole(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
 }
 
 /// Where GitHub puts a heading.
@@ -168,7 +178,10 @@ mod tests {
 
     #[test]
     fn figures_are_as_long_as_they_are_sure() {
-        assert_eq!([0.123, 12.34, 123.4, 1234.5, 1_234_567.0].map(figure), ["0.12", "12.3", "123", "1,234", "1,234,567"]);
+        assert_eq!(
+            [0.123, 12.34, 123.4, 1234.5, 1_234_567.0].map(figure),
+            ["0.12", "12.3", "123", "1,234", "1,234,567"]
+        );
         assert_eq!([2.0, 1.5, 0.0133, 120.0].map(short), ["2", "1.5", "0.013", "120"]);
     }
 

@@ -69,19 +69,32 @@ fn bars(title: &str, rounds: &Rounds, column: &str, logarithmic: bool) -> String
 }
 
 fn lines(title: &str, rounds: &Rounds, columns: &[String], across: &str) -> String {
-    let points: Vec<(f64, &str)> =
-        rounds.rows.iter().filter_map(|row| Some((row.name.replace(',', "").parse().ok()?, row.name.as_str()))).collect();
+    let points: Vec<(f64, &str)> = rounds
+        .rows
+        .iter()
+        .filter_map(|row| Some((row.name.replace(',', "").parse().ok()?, row.name.as_str())))
+        .collect();
     let (first, last) = ends(&points.iter().map(|point| point.0).collect::<Vec<_>>());
-    let x = |at: f64| LEFT / 2.0 + (RIGHT - LEFT / 2.0) * ((at / first).ln() / (last / first).ln()).clamp(0.0, 1.0);
+    let x = |at: f64| {
+        LEFT / 2.0 + (RIGHT - LEFT / 2.0) * ((at / first).ln() / (last / first).ln()).clamp(0.0, 1.0)
+    };
     // Each as a multiple of what it was at first: what does not grow is flat, whatever its unit.
-    let grown = |point: &str, column: &str| Some(rounds.median(point, column)? / rounds.median(points.first()?.1, column)?);
+    let grown = |point: &str, column: &str| {
+        Some(rounds.median(point, column)? / rounds.median(points.first()?.1, column)?)
+    };
     let all: Vec<f64> =
         columns.iter().flat_map(|column| points.iter().filter_map(|point| grown(point.1, column))).collect();
     let most = ends(&all).1;
     let y = |value: f64| TOP + HEIGHT_OF_LINES * (1.0 - (value / most).clamp(0.0, 1.0));
-    let mut text = open(TOP + HEIGHT_OF_LINES + 60.0, &format!("{title}: multiples of the first, over {across}"));
+    let mut text =
+        open(TOP + HEIGHT_OF_LINES + 60.0, &format!("{title}: multiples of the first, over {across}"));
     for (at, name) in &points {
-        let _ = writeln!(text, "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{name}</text>", x(*at), TOP + HEIGHT_OF_LINES + 18.0);
+        let _ = writeln!(
+            text,
+            "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{name}</text>",
+            x(*at),
+            TOP + HEIGHT_OF_LINES + 18.0
+        );
     }
     for (number, column) in columns.iter().enumerate() {
         let colour = LINES[number % LINES.len()];
@@ -126,7 +139,9 @@ fn is_ours(name: &str) -> bool {
 }
 
 fn ends(values: &[f64]) -> (f64, f64) {
-    values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), &value| (low.min(value), high.max(value)))
+    values
+        .iter()
+        .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), &value| (low.min(value), high.max(value)))
 }
 
 fn rough(value: f64) -> String {
@@ -149,9 +164,13 @@ mod tests {
             row.name = name.to_owned();
             row.values.insert("flat".to_owned(), vec![7.0]);
         }
-        let picture = Picture::Lines { columns: ["CPU µs", "flat"].map(str::to_owned).to_vec(), across: "tasks".to_owned() };
+        let picture = Picture::Lines {
+            columns: ["CPU µs", "flat"].map(str::to_owned).to_vec(),
+            across: "tasks".to_owned(),
+        };
         let svg = plot("Growth", &rounds, &picture);
-        let lines: Vec<&str> = svg.split("points=\"").skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
+        let lines: Vec<&str> =
+            svg.split("points=\"").skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
         // Four times as much is at the top; the same is a quarter of the height.
         assert_eq!(lines, ["115.0,226.0 760.0,46.0", "115.0,226.0 760.0,226.0"]);
     }
@@ -160,7 +179,8 @@ mod tests {
     fn the_longest_bar_is_the_greatest_figure_and_ours_has_its_colour() {
         let picture = Picture::Bars { column: "CPU µs".to_owned(), logarithmic: false };
         let svg = plot("Hop & <more>", &outcome().rounds, &picture);
-        let widths: Vec<&str> = svg.split("width=\"").skip(2).map(|rest| rest.split('"').next().unwrap()).collect();
+        let widths: Vec<&str> =
+            svg.split("width=\"").skip(2).map(|rest| rest.split('"').next().unwrap()).collect();
         assert_eq!(widths, ["132.5", "530.0"], "a quarter, and the whole");
         assert!(svg.contains("Hop &amp; &lt;more>") && svg.matches(OURS).count() == 1);
     }

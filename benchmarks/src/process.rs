@@ -25,7 +25,12 @@ pub struct Process {
 
 impl Process {
     /// Starts a command that listens at an address, and waits until it does.
-    pub fn start(mut command: Command, address: SocketAddr, core: Option<usize>, log: PathBuf) -> Result<Self> {
+    pub fn start(
+        mut command: Command,
+        address: SocketAddr,
+        core: Option<usize>,
+        log: PathBuf,
+    ) -> Result<Self> {
         let output = File::create(&log).with_context(|| format!("{}: cannot be written", log.display()))?;
         command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
         os::pin(&mut command, core);
@@ -35,10 +40,18 @@ impl Process {
         let began = Instant::now();
         while TcpStream::connect(address).is_err() {
             if let Some(status) = process.child.try_wait()? {
-                bail!("{} ended ({status}) before it listened; it said:\n{}", program.display(), process.last_words());
+                bail!(
+                    "{} ended ({status}) before it listened; it said:\n{}",
+                    program.display(),
+                    process.last_words()
+                );
             }
             if began.elapsed() > START_LIMIT {
-                bail!("{} does not listen on {address} after {START_LIMIT:?}; it said:\n{}", program.display(), process.last_words());
+                bail!(
+                    "{} does not listen on {address} after {START_LIMIT:?}; it said:\n{}",
+                    program.display(),
+                    process.last_words()
+                );
             }
             std::thread::sleep(LOOK_EVERY);
         }

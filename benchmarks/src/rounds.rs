@@ -81,7 +81,9 @@ pub async fn rounds(
 fn floors(names: &[String], floor: Option<Floor<'_>>, all: &[Vec<Figures>]) -> Vec<f64> {
     let Some(floor) = floor else { return Vec::new() };
     let Some(at) = names.iter().position(|name| name == floor.name) else { return Vec::new() };
-    let figure = |round: &Vec<Figures>| round[at].iter().find(|(name, _)| *name == floor.figure).map(|(_, value)| *value);
+    let figure = |round: &Vec<Figures>| {
+        round[at].iter().find(|(name, _)| *name == floor.figure).map(|(_, value)| *value)
+    };
     all.iter().filter_map(figure).collect()
 }
 
@@ -101,7 +103,13 @@ fn keep(names: &[String], floor: Option<Floor<'_>>, all: &[Vec<Figures>], droppe
         .iter()
         .filter_map(|&round| {
             let (floor, off) = (floor?, measured[round] / median(&measured) - 1.0);
-            let told = format!("round {}: {} was {:+.0} % off in {}", round + 1, floor.name, off * 100.0, floor.figure);
+            let told = format!(
+                "round {}: {} was {:+.0} % off in {}",
+                round + 1,
+                floor.name,
+                off * 100.0,
+                floor.figure
+            );
             eprintln!("  dropped {told}");
             Some(told)
         })

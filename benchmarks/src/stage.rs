@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use crate::contenders::{Contender, Kind, Setting};
 use crate::load::{Tally, Window};
 use crate::outcome::Outcome;
-use crate::rounds::{Floor, Figures, Plan, Rounds, rounds};
+use crate::rounds::{Figures, Floor, Plan, Rounds, rounds};
 use crate::{machine, os, process};
 
 /// The core of what is measured, and of everything else.
@@ -53,7 +53,9 @@ impl Stage {
             versions: RefCell::default(),
         };
         if !is_pinned {
-            stage.skip("pinning to cores: there is only one, so that load, agent and server disturb each other");
+            stage.skip(
+                "pinning to cores: there is only one, so that load, agent and server disturb each other",
+            );
         }
         Ok(stage)
     }
@@ -114,7 +116,9 @@ impl Stage {
         let names: Vec<String> = contenders.iter().map(|contender| contender.name.clone()).collect();
         rounds(self.options.plan, &names, Some(floor), async |at| {
             let contender = &contenders[at];
-            measure(contender).await.with_context(|| format!("its log says:\n{}", contender.process.last_words()))
+            measure(contender)
+                .await
+                .with_context(|| format!("its log says:\n{}", contender.process.last_words()))
         })
         .await
     }
@@ -138,11 +142,8 @@ impl Stage {
     /// What was found, with what it depends on.
     pub fn outcome(&self, experiment: &str, rounds: Rounds) -> Result<Outcome> {
         let Plan { rounds: wanted, warm_up, window } = self.options.plan;
-        let commit = machine::said(
-            std::process::Command::new("git").arg("-C").arg(&self.repository).args(["describe", "--always", "--dirty"]),
-        );
         let mut versions = self.versions.borrow().clone();
-        versions.push(("commit".to_owned(), commit.unwrap_or_else(|| "unknown".to_owned())));
+        versions.push(("commit".to_owned(), machine::commit(&self.repository)));
         Ok(Outcome {
             experiment: experiment.to_owned(),
             measured: machine::now(),

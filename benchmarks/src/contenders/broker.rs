@@ -19,7 +19,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(2);
 
 /// The configuration that stands it before one agent.
 pub fn before(agent: SocketAddr, fsync: bool) -> String {
-    format!("[store]\nfsync = {fsync}\n[log]\nlevel = \"error\"\n[[agents]]\nname = \"{AGENT}\"\nurl = \"http://{agent}\"\n")
+    format!(
+        "[store]\nfsync = {fsync}\n[log]\nlevel = \"error\"\n[[agents]]\nname = \"{AGENT}\"\nurl = \"http://{agent}\"\n"
+    )
 }
 
 pub fn command(stage: &Stage, listen: SocketAddr, config: &str, room: &Path) -> Result<Command> {
@@ -30,12 +32,17 @@ pub fn command(stage: &Stage, listen: SocketAddr, config: &str, room: &Path) -> 
         program.display()
     );
     let version = machine::said(Command::new(program).arg("--version")).unwrap_or_default();
-    let build = if program.components().any(|part| part.as_os_str() == "debug") { " (debug build!)" } else { "" };
+    let build =
+        if program.components().any(|part| part.as_os_str() == "debug") { " (debug build!)" } else { "" };
     stage.version("bailiwick", format!("{}{build}", version.trim_start_matches("bailiwick ")));
     let file = room.join("bailiwick.toml");
     std::fs::write(&file, config)?;
     let mut command = Command::new(program);
-    command.args(["serve", "--listen", &listen.to_string(), "--config"]).arg(file).arg("--data").arg(room.join("data"));
+    command
+        .args(["serve", "--listen", &listen.to_string(), "--config"])
+        .arg(file)
+        .arg("--data")
+        .arg(room.join("data"));
     Ok(command)
 }
 
@@ -44,7 +51,10 @@ pub fn wait_until(process: &Process, path: &str) -> Result<()> {
     let began = Instant::now();
     while status(process.address(), path)? != 200 {
         if began.elapsed() > READY_LIMIT {
-            bail!("the broker does not serve {path} after {READY_LIMIT:?}; it said:\n{}", process.last_words());
+            bail!(
+                "the broker does not serve {path} after {READY_LIMIT:?}; it said:\n{}",
+                process.last_words()
+            );
         }
         std::thread::sleep(LOOK_EVERY);
     }

@@ -13,7 +13,9 @@ use crate::stage::Stage;
 const PROGRAMS: [&str; 2] = ["nginx", "/usr/sbin/nginx"];
 
 pub fn command(stage: &Stage, listen: SocketAddr, agent: SocketAddr, room: &Path) -> Result<Option<Command>> {
-    let found = PROGRAMS.into_iter().find_map(|program| Some((program, machine::said(Command::new(program).arg("-v"))?)));
+    let found = PROGRAMS
+        .into_iter()
+        .find_map(|program| Some((program, machine::said(Command::new(program).arg("-v"))?)));
     let Some((program, version)) = found else {
         stage.skip("nginx is not installed (Debian: apt-get install nginx-light)");
         return Ok(None);

@@ -9,6 +9,7 @@ use anyhow::{Context, Result, ensure};
 
 use super::Setting;
 use crate::machine;
+use crate::os;
 use crate::process::target_folder;
 use crate::stage::Stage;
 
@@ -51,14 +52,19 @@ pub fn python(stage: &Stage, listen: SocketAddr, setting: Setting) -> Result<Opt
         }
         eprintln!("  making a Python environment in {} (once)", environment.display());
         run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&environment))?;
-        run(Command::new(&interpreter).args(["-m", "pip", "install", "--quiet", "--requirement"]).arg(folder().join("requirements.txt")))?;
+        run(Command::new(&interpreter)
+            .args(["-m", "pip", "install", "--quiet", "--requirement"])
+            .arg(folder().join("requirements.txt")))?;
         note_installed(&environment, &wanted)?;
     }
     let version = wanted.lines().next().unwrap_or_default().rsplit('=').next().unwrap_or_default();
     stage.version("a2a-sdk", version);
     stage.version("Python", said_by(Command::new(&interpreter).arg("--version"), "Python "));
     let mut command = Command::new(interpreter);
-    command.arg(folder().join("echo.py")).arg(listen.port().to_string()).args(setting.tasks.then_some("--tasks"));
+    command
+        .arg(folder().join("echo.py"))
+        .arg(listen.port().to_string())
+        .args(setting.tasks.then_some("--tasks"));
     Ok(Some(command))
 }
 
@@ -133,6 +139,7 @@ fn said_by(command: &mut Command, before: &str) -> String {
 }
 
 fn run(command: &mut Command) -> Result<()> {
+    os::unpin(command);
     let status = command.status().with_context(|| format!("{command:?}"))?;
     ensure!(status.success(), "{command:?} failed with {status}");
     Ok(())

@@ -24,7 +24,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 pub async fn run(stage: &Stage) -> Result<Outcome> {
     let agent = echo(stage, Setting::default())?;
-    let boss = stage.agent(Kind::Patient, Setting::default())?.context("the patient agent is part of this program")?;
+    let boss = stage
+        .agent(Kind::Patient, Setting::default())?
+        .context("the patient agent is part of this program")?;
     let config = format!(
         "[limits]\nmax_open_tasks = 1000000\nmax_fanout = {FANOUT}\n[southbound]\npush_backstop = \"1h\"\n[log]\nlevel = \"error\"\n\
          [[agents]]\nname = \"{AGENT}\"\nurl = \"http://{}\"\n[[agents]]\nname = \"{BOSS}\"\nurl = \"http://{}\"\ncaps = [\"a2a:skill/**\"]\n",
@@ -44,8 +46,9 @@ pub async fn run(stage: &Stage) -> Result<Outcome> {
                 let grants = parents(&broker, &boss).await?;
                 Request::delegate(contender.address(), &contender.path, &grants)?
             };
-            let tally =
-                stage.measure(contender, &agent, async |window| closed_loop(&request, CONNECTIONS, window).await).await?;
+            let tally = stage
+                .measure(contender, &agent, async |window| closed_loop(&request, CONNECTIONS, window).await)
+                .await?;
             Ok(vec![
                 (CPU, tally.cpu_micros()),
                 (PER_SECOND, tally.per_second()),
@@ -74,7 +77,10 @@ async fn parents(broker: &Contender, boss: &Contender) -> Result<Vec<String>> {
             return Ok(grants.split_off(before));
         }
         let given = grants.len() - before;
-        ensure!(began.elapsed() < GRANTS_LIMIT, "{PARENTS} tasks were begun, and their agent was given {given} grants");
+        ensure!(
+            began.elapsed() < GRANTS_LIMIT,
+            "{PARENTS} tasks were begun, and their agent was given {given} grants"
+        );
         tokio::time::sleep(LOOK_EVERY).await;
     }
 }

@@ -30,7 +30,8 @@ const OTHERS: &str = "other core %";
 
 pub async fn run(stage: &Stage) -> Result<Outcome> {
     let listeners = if stage.options.only_what_is_there { QUICK_LISTENERS } else { LISTENERS };
-    let agent = stage.agent(Kind::Caster, Setting::default())?.context("the caster is part of this program")?;
+    let agent =
+        stage.agent(Kind::Caster, Setting::default())?.context("the caster is part of this program")?;
     let mut lineup = stage.lineup(&[BARE], Setting::default())?;
     lineup.extend(stage.lineup(&[BROKER], Setting { agent: Some(agent.address()), ..Setting::default() })?);
     let names: Vec<String> = lineup.iter().map(|contender| contender.name.clone()).collect();
@@ -56,10 +57,18 @@ pub async fn run(stage: &Stage) -> Result<Outcome> {
 }
 
 /// Has a task's events heard by all; what that cost.
-async fn cast(stage: &Stage, contender: &Contender, empty: u64, source: &Contender, listeners: u32) -> Result<Figures> {
+async fn cast(
+    stage: &Stage,
+    contender: &Contender,
+    empty: u64,
+    source: &Contender,
+    listeners: u32,
+) -> Result<Figures> {
     let events = u64::try_from(stage.options.plan.window.as_millis())? / PACE_MILLIS;
     let message = json!({ "messageId": unique(), "role": "ROLE_USER", "parts": [{ "text": "say a lot" }] });
-    let sent = contender.call("SendMessage", &json!({ "message": message, "configuration": { "returnImmediately": true } })).await?;
+    let sent = contender
+        .call("SendMessage", &json!({ "message": message, "configuration": { "returnImmediately": true } }))
+        .await?;
     let task = sent["task"]["id"].as_str().context("a task")?.to_owned();
     let (ready, mut hearing) = (Rc::new(Semaphore::new(0)), JoinSet::new());
     for _ in 0..listeners {
@@ -80,7 +89,8 @@ async fn cast(stage: &Stage, contender: &Contender, empty: u64, source: &Contend
         let heard = heard??;
         ensure!(heard == events, "a listener heard {heard} of {events} events");
     }
-    let (elapsed, cpu, own) = (began.elapsed().as_secs_f64(), contender.process.cpu_time()? - cpu, os::own_cpu_time()? - own);
+    let (elapsed, cpu, own) =
+        (began.elapsed().as_secs_f64(), contender.process.cpu_time()? - cpu, os::own_cpu_time()? - own);
     let deliveries = events as f64 * f64::from(listeners);
     Ok(vec![
         (CPU, cpu.as_secs_f64() * 1e6 / deliveries),
@@ -109,7 +119,11 @@ async fn hear(mut request: Request, ready: Rc<Semaphore>) -> Result<u64> {
         }
         body.drain(..whole);
     }
-    ensure!(is_ready, "a listener was answered with HTTP {} and no event: {}", head.status, String::from_utf8_lossy(&body));
+    ensure!(
+        is_ready,
+        "a listener was answered with HTTP {} and no event: {}",
+        head.status,
+        String::from_utf8_lossy(&body)
+    );
     Ok(heard)
 }
-

@@ -27,8 +27,9 @@ pub async fn run(stage: &Stage) -> Result<Outcome> {
             let task = tasks.iter().find(|(address, _)| *address == contender.address());
             let (_, task) = task.context("its task")?;
             let request = Request::get_task(contender.address(), &contender.path, task);
-            let tally =
-                stage.measure(contender, &agent, async |window| closed_loop(&request, CONNECTIONS, window).await).await?;
+            let tally = stage
+                .measure(contender, &agent, async |window| closed_loop(&request, CONNECTIONS, window).await)
+                .await?;
             Ok(vec![
                 (CPU, tally.cpu_micros()),
                 (PER_SECOND, tally.per_second()),
@@ -37,7 +38,12 @@ pub async fn run(stage: &Stage) -> Result<Outcome> {
             ])
         })
         .await?;
-    let mut outcome = stage.outcome("get-task", rounds)?.judge(CPU, BROKER.name(), Kind::Echo.name(), Some(Goal::AtMost(1.5)));
+    let mut outcome = stage.outcome("get-task", rounds)?.judge(
+        CPU,
+        BROKER.name(),
+        Kind::Echo.name(),
+        Some(Goal::AtMost(1.5)),
+    );
     for sdk in [Kind::RustSdk, Kind::NodeSdk, Kind::PythonSdk] {
         outcome = outcome.judge(CPU, BROKER.name(), sdk.name(), None);
     }

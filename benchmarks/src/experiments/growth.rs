@@ -8,6 +8,7 @@ use super::{CONNECTIONS, CPU, echo};
 use crate::contenders::{Contender, Kind, Setting};
 use crate::load::{Request, Window, calls, closed_loop};
 use crate::outcome::{Goal, Outcome, Picture};
+use crate::page::whole;
 use crate::rounds::{Rounds, rounds};
 use crate::stage::Stage;
 
@@ -21,6 +22,8 @@ const FILLERS: usize = 128;
 const LIST: &str = "ListTasks p50 µs";
 const HOP: &str = "bare hyper hop CPU µs";
 const RESIDENT: &str = "resident MiB";
+/// In less nothing is answered at all.
+const LEAST: Duration = Duration::from_millis(100);
 
 pub async fn run(stage: &Stage) -> Result<Outcome> {
     let agent = echo(stage, Setting::default())?;
@@ -33,15 +36,22 @@ pub async fn run(stage: &Stage) -> Result<Outcome> {
         fill(broker, size).await?;
         all.join(at_size(stage, size, hop, broker, &agent).await?);
     }
-    let (least, most) = (grouped(sizes[0]), grouped(sizes[sizes.len() - 1]));
+    let (least, most) = (whole(sizes[0]), whole(sizes[sizes.len() - 1]));
     let grows = |column: &str| format!("{column}: {most} / {least} tasks");
     Ok(stage
         .outcome("growth", all)?
-        .judge_by(grows("CPU of a send"), Some(Goal::AtMost(1.1)), |of| Some(of(&most, CPU)? / of(&least, CPU)?))
-        .judge_by(grows("page of ListTasks, p50"), Some(Goal::AtMost(1.1)), |of| Some(of(&most, LIST)? / of(&least, LIST)?))
+        .judge_by(grows("CPU of a send"), Some(Goal::AtMost(1.1)), |of| {
+            Some(of(&most, CPU)? / of(&least, CPU)?)
+        })
+        .judge_by(grows("page of ListTasks, p50"), Some(Goal::AtMost(1.1)), |of| {
+            Some(of(&most, LIST)? / of(&least, LIST)?)
+        })
         .judge_by(grows("the bare hop meanwhile, CPU"), None, |of| Some(of(&most, HOP)? / of(&least, HOP)?))
         .note("A row says how many tasks there were before its rounds, each of which adds a few thousand.")
-        .picture(Picture::Lines { columns: vec![CPU.to_owned(), HOP.to_owned(), LIST.to_owned()], across: "tasks in the store".to_owned() }))
+        .picture(Picture::Lines {
+            columns: vec![CPU.to_owned(), HOP.to_owned(), LIST.to_owned()],
+            across: "tasks in the store".to_owned(),
+        }))
 }
 
 /// Sends until the store has as many tasks.
@@ -50,19 +60,27 @@ async fn fill(broker: &Contender, size: u64) -> Result<()> {
     calls(&Request::send(broker.address(), &broker.path), FILLERS, size.saturating_sub(there)).await
 }
 
-async fn at_size(stage: &Stage, size: u64, hop: &Contender, broker: &Contender, agent: &Contender) -> Result<Rounds> {
-    let name = [grouped(size)];
+async fn at_size(
+    stage: &Stage,
+    size: u64,
+    hop: &Contender,
+    broker: &Contender,
+    agent: &Contender,
+) -> Result<Rounds> {
+    let name = [whole(size)];
     rounds(stage.options.plan, &name, None, async |_| {
         let send = Request::send(broker.address(), &broker.path);
         let sent = stage.measure(broker, agent, async |window| {
-            let window = Window { warm_up: Duration::ZERO, time: window.time / SENDING, ..window };
+            let window =
+                Window { warm_up: Duration::ZERO, time: (window.time / SENDING).max(LEAST), ..window };
             closed_loop(&send, CONNECTIONS, window).await
         });
         let sent = sent.await?;
         let list = Request::list_tasks(broker.address(), &broker.path);
         let listed = stage.measure(broker, agent, async |window| closed_loop(&list, 1, window).await).await?;
         let pass = Request::send(hop.address(), &hop.path);
-        let passed = stage.measure(hop, agent, async |window| closed_loop(&pass, CONNECTIONS, window).await).await?;
+        let passed =
+            stage.measure(hop, agent, async |window| closed_loop(&pass, CONNECTIONS, window).await).await?;
         Ok(vec![
             (CPU, sent.cpu_micros()),
             (HOP, passed.cpu_micros()),
@@ -72,8 +90,3 @@ async fn at_size(stage: &Stage, size: u64, hop: &Contender, broker: &Contender, 
     })
     .await
 }
-
-fn grouped(number: u64) -> String {
-    crate::page::figure(number as f64)
-}
-

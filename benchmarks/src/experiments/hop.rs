@@ -13,12 +13,12 @@ const KINDS: [Kind; 9] = [
     Kind::Hop,
     Kind::Nginx,
     Kind::Relay { fsync: false, sign: false },
+    Kind::Relay { fsync: false, sign: true },
     Kind::Relay { fsync: true, sign: false },
     Kind::Relay { fsync: true, sign: true },
     Kind::AgentGateway,
     Kind::Broker { fsync: false },
     Kind::Broker { fsync: true },
-    Kind::Relay { fsync: false, sign: true },
 ];
 
 pub async fn run(stage: &Stage) -> Result<Outcome> {
@@ -28,8 +28,9 @@ pub async fn run(stage: &Stage) -> Result<Outcome> {
     let rounds = stage
         .rounds(&lineup, floor, async |contender| {
             let request = Request::send(contender.address(), &contender.path);
-            let tally =
-                stage.measure(contender, &agent, async |window| closed_loop(&request, CONNECTIONS, window).await).await?;
+            let tally = stage
+                .measure(contender, &agent, async |window| closed_loop(&request, CONNECTIONS, window).await)
+                .await?;
             Ok(vec![
                 (CPU, tally.cpu_micros()),
                 (PER_SECOND, tally.per_second()),

@@ -33,5 +33,9 @@ pub async fn run(stage: &Stage) -> Result<Outcome> {
             (BINARY, size as f64 / MIB),
         ])
     });
-    Ok(stage.outcome("idle", measured.await?)?.judge_by("resident MiB, idle", Some(Goal::AtMost(15.0)), |of| of(ROW, RESIDENT)))
+    Ok(stage.outcome("idle", measured.await?)?.judge_by(
+        "resident MiB, idle",
+        Some(Goal::AtMost(15.0)),
+        |of| of(ROW, RESIDENT),
+    ))
 }

@@ -29,7 +29,9 @@ pub async fn run(stage: &Stage) -> Result<Outcome> {
     let rounds = stage
         .rounds(&lineup, floor, async |contender| {
             let request = Request::send(contender.address(), &contender.path);
-            let tally = stage.measure(contender, &agent, async |window| closed_loop(&request, 1, window).await).await?;
+            let tally = stage
+                .measure(contender, &agent, async |window| closed_loop(&request, 1, window).await)
+                .await?;
             Ok(vec![(P50, tally.histogram.percentile(0.5)), (P99, tally.histogram.percentile(0.99))])
         })
         .await?;

@@ -22,7 +22,9 @@ const SCAN: &str = "bare scan s";
 
 pub async fn run(stage: &Stage) -> Result<Outcome> {
     let tasks = if stage.options.only_what_is_there { QUICK_TASKS } else { TASKS };
-    let agent = stage.agent(Kind::Patient, Setting::default())?.context("the patient agent is part of this program")?;
+    let agent = stage
+        .agent(Kind::Patient, Setting::default())?
+        .context("the patient agent is part of this program")?;
     // The agent pushes, and never does: nothing is open towards it.
     let config = format!(
         "[limits]\nmax_open_tasks = 10000000\nsilence = \"24h\"\n[southbound]\npush_backstop = \"24h\"\n[log]\nlevel = \"error\"\n\
@@ -59,6 +61,8 @@ pub async fn run(stage: &Stage) -> Result<Outcome> {
     Ok(stage
         .outcome("open-tasks", measured.await?)?
         .judge_by("resident kB a task", Some(Goal::AtMost(0.5)), |of| of(ROW, BYTES))
-        .judge_by("restart / bare scan of as many records", Some(Goal::AtMost(3.0)), |of| Some(of(ROW, RESTART)? / of(ROW, SCAN)?))
+        .judge_by("restart / bare scan of as many records", Some(Goal::AtMost(3.0)), |of| {
+            Some(of(ROW, RESTART)? / of(ROW, SCAN)?)
+        })
         .note(format!("{tasks} tasks, made once; before and after the restart ListTasks has them all.")))
 }

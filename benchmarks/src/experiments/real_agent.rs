@@ -23,8 +23,9 @@ pub async fn run(stage: &Stage) -> Result<Outcome> {
     let rounds = stage
         .rounds(&lineup, floor, async |contender| {
             let request = Request::send(contender.address(), &contender.path);
-            let tally =
-                stage.measure(contender, &agent, async |window| closed_loop(&request, CONNECTIONS, window).await).await?;
+            let tally = stage
+                .measure(contender, &agent, async |window| closed_loop(&request, CONNECTIONS, window).await)
+                .await?;
             Ok(vec![
                 (PER_SECOND, tally.per_second()),
                 (P50, tally.histogram.percentile(0.5)),

@@ -50,8 +50,9 @@ async fn most(stage: &Stage, lineup: &[Contender], agent: &Contender) -> Result<
     stage
         .rounds(lineup, floor, async |contender| {
             let request = Request::send(contender.address(), &contender.path);
-            let tally =
-                stage.measure(contender, agent, async |window| closed_loop(&request, CONNECTIONS, window).await).await?;
+            let tally = stage
+                .measure(contender, agent, async |window| closed_loop(&request, CONNECTIONS, window).await)
+                .await?;
             Ok(vec![
                 (PER_SECOND, tally.per_second()),
                 (CPU, tally.cpu_micros()),
@@ -68,7 +69,9 @@ async fn at_half(stage: &Stage, lineup: &[Contender], agent: &Contender, rate: f
     stage
         .rounds(lineup, floor, async |contender| {
             let request = Request::send(contender.address(), &contender.path);
-            let tally = stage.measure(contender, agent, async |window| open_loop(&request, rate, window).await).await?;
+            let tally = stage
+                .measure(contender, agent, async |window| open_loop(&request, rate, window).await)
+                .await?;
             Ok(vec![(P50, tally.histogram.percentile(0.5)), (P99, tally.histogram.percentile(0.99))])
         })
         .await

@@ -62,7 +62,9 @@ pub async fn run(stage: &Stage) -> Result<Outcome> {
     }
     // Those speak one binding each.
     let others = stage.lineup(&[Kind::AgentGateway, Kind::RustSdk], before)?;
-    rows.extend(others.iter().map(|server| (Binding::JsonRpc, server.as_row(&Binding::JsonRpc.row(&server.name)))));
+    rows.extend(
+        others.iter().map(|server| (Binding::JsonRpc, server.as_row(&Binding::JsonRpc.row(&server.name)))),
+    );
     let (bindings, lineup): (Vec<Binding>, Vec<Contender>) = rows.into_iter().unzip();
     let hop = Binding::JsonRpc.row(Kind::Hop.name());
     let rounds = stage
@@ -95,5 +97,7 @@ fn judge(outcome: Outcome, binding: Binding) -> Outcome {
     outcome
         .judge_by(format!("added p50: {} / hop", row(QUICK.name())), Some(Goal::AtMost(2.0)), added(QUICK))
         .judge_by(format!("added p50: {} / hop", row(DURABLE.name())), None, added(DURABLE))
-        .judge_by(format!("p99: {late} / 5 ms"), Some(Goal::AtMost(1.0)), |of| Some(of(&late, P99)? / LATE_MICROS))
+        .judge_by(format!("p99: {late} / 5 ms"), Some(Goal::AtMost(1.0)), |of| {
+            Some(of(&late, P99)? / LATE_MICROS)
+        })
 }

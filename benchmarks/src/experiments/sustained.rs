@@ -24,7 +24,9 @@ pub async fn run(stage: &Stage) -> Result<Outcome> {
     let lineup = stage.lineup(&[kind], Setting { agent: Some(agent.address()), ..Setting::default() })?;
     let [broker] = &lineup[..] else { anyhow::bail!("the broker") };
     let request = Request::send(broker.address(), &broker.path);
-    let most = stage.measure(broker, &agent, async |window| closed_loop(&request, CONNECTIONS, window).await).await?;
+    let most = stage
+        .measure(broker, &agent, async |window| closed_loop(&request, CONNECTIONS, window).await)
+        .await?;
     let rate = most.per_second() / 2.0;
     let minute = if stage.options.only_what_is_there { QUICK_MINUTE } else { MINUTE };
     let mut all = Rounds::default();
@@ -82,7 +84,11 @@ mod tests {
     fn a_slope_is_that_of_the_settled_minutes() {
         let row = |minute: usize| Row {
             name: minute.to_string(),
-            values: [(RESIDENT.to_owned(), vec![if minute < SETTLED { 1.0 } else { 100.0 + 2.0 * minute as f64 }])].into(),
+            values: [(
+                RESIDENT.to_owned(),
+                vec![if minute < SETTLED { 1.0 } else { 100.0 + 2.0 * minute as f64 }],
+            )]
+            .into(),
         };
         let rounds = Rounds { rows: (1..=MINUTES).map(row).collect(), ..Rounds::default() };
         assert!((slope(&rounds, RESIDENT) - 2.0).abs() < 1e-9);

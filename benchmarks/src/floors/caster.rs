@@ -112,7 +112,11 @@ impl Service for Caster {
     type Body = Heard;
 
     async fn answer(&self, request: Request<Incoming>) -> Result<Response<Heard>> {
-        let json = |body: Bytes| Ok(Response::builder().header("content-type", "application/json").body(Heard::Whole(Some(body)))?);
+        let json = |body: Bytes| {
+            Ok(Response::builder()
+                .header("content-type", "application/json")
+                .body(Heard::Whole(Some(body)))?)
+        };
         if request.method() == Method::GET {
             let path = request.uri().path();
             if !path.starts_with(CAST) {

@@ -16,7 +16,9 @@ use serde_json::value::RawValue;
 
 use super::body::Pieces;
 use super::serving::{Service, whole};
-use crate::grpc::{self, Artifact, ArtifactUpdate, Payload, SendMessageRequest, Status, StatusUpdate, StreamResponse, Task};
+use crate::grpc::{
+    self, Artifact, ArtifactUpdate, Payload, SendMessageRequest, Status, StatusUpdate, StreamResponse, Task,
+};
 
 const CARD: &str = "/.well-known/agent-card.json";
 /// How many messages it has answered.
@@ -80,7 +82,8 @@ impl Echo {
             "SendStreamingMessage" => {
                 self.served.fetch_add(1, Ordering::Relaxed);
                 let events = events_of(said()?);
-                sse(events.map(|event| format!("data: {{\"jsonrpc\":\"2.0\",\"id\":{id},\"result\":{event}}}\n\n")))
+                sse(events
+                    .map(|event| format!("data: {{\"jsonrpc\":\"2.0\",\"id\":{id},\"result\":{event}}}\n\n")))
             }
             "GetTask" => {
                 let task = params.id.context("an id")?;
@@ -105,7 +108,9 @@ impl Service for Echo {
                 SERVED => self.served.load(Ordering::Relaxed).to_string().into(),
                 _ => return Ok(Response::builder().status(404).body(Pieces::default())?),
             };
-            return Ok(Response::builder().header("content-type", "application/json").body(Pieces::one(body))?);
+            return Ok(Response::builder()
+                .header("content-type", "application/json")
+                .body(Pieces::one(body))?);
         }
         let path = request.uri().path();
         let (over_grpc, over_http) = (path == grpc::STREAM, path.ends_with("/message:stream"));
@@ -126,13 +131,17 @@ impl Service for Echo {
 
 fn one(body: String) -> Response<Pieces> {
     let mut response = Response::new(Pieces::one(body.into()));
-    response.headers_mut().insert("content-type", hyper::header::HeaderValue::from_static("application/json"));
+    response
+        .headers_mut()
+        .insert("content-type", hyper::header::HeaderValue::from_static("application/json"));
     response
 }
 
 fn sse(events: [String; 3]) -> Response<Pieces> {
     let mut response = Response::new(Pieces::events(events.map(Bytes::from), None));
-    response.headers_mut().insert("content-type", hyper::header::HeaderValue::from_static("text/event-stream"));
+    response
+        .headers_mut()
+        .insert("content-type", hyper::header::HeaderValue::from_static("text/event-stream"));
     response
 }
 
@@ -152,8 +161,12 @@ fn events_of(said: &Said<'_>) -> [String; 3] {
     let Said { message_id: id, parts } = said;
     [
         format!(r#"{{"task":{{"id":"{id}","contextId":"c","status":{{"state":"TASK_STATE_WORKING"}}}}}}"#),
-        format!(r#"{{"artifactUpdate":{{"taskId":"{id}","contextId":"c","artifact":{{"artifactId":"echo","parts":{parts}}}}}}}"#),
-        format!(r#"{{"statusUpdate":{{"taskId":"{id}","contextId":"c","status":{{"state":"TASK_STATE_COMPLETED"}}}}}}"#),
+        format!(
+            r#"{{"artifactUpdate":{{"taskId":"{id}","contextId":"c","artifact":{{"artifactId":"echo","parts":{parts}}}}}}}"#
+        ),
+        format!(
+            r#"{{"statusUpdate":{{"taskId":"{id}","contextId":"c","status":{{"state":"TASK_STATE_COMPLETED"}}}}}}"#
+        ),
     ]
 }
 
@@ -164,13 +177,19 @@ fn stream_over_grpc(body: &[u8]) -> Result<Response<Pieces>> {
     let status = |state| Some(Status { state });
     let artifact = Some(Artifact { artifact_id: "echo".to_owned(), parts: message.parts });
     let events = [
-        Payload::Task(Task { id: id.clone(), context_id: context_id.clone(), status: status(grpc::WORKING), artifacts: Vec::new() }),
+        Payload::Task(Task {
+            id: id.clone(),
+            context_id: context_id.clone(),
+            status: status(grpc::WORKING),
+            artifacts: Vec::new(),
+        }),
         Payload::Artifact(ArtifactUpdate { task_id: id.clone(), context_id: context_id.clone(), artifact }),
         Payload::Status(StatusUpdate { task_id: id, context_id, status: status(grpc::COMPLETED) }),
     ];
     let events = events.map(|payload| grpc::frame(&StreamResponse { payload: Some(payload) }));
     let mut trailers = HeaderMap::new();
     trailers.insert("grpc-status", "0".parse()?);
-    Ok(Response::builder().header("content-type", "application/grpc").body(Pieces::events(events, Some(trailers)))?)
+    Ok(Response::builder()
+        .header("content-type", "application/grpc")
+        .body(Pieces::events(events, Some(trailers)))?)
 }
-

@@ -34,7 +34,8 @@ impl Service for Hop {
 
     async fn answer(&self, mut request: Request<Incoming>) -> Result<Response<Incoming>> {
         let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
-        *request.uri_mut() = Uri::builder().scheme("http").authority(self.agent.to_string()).path_and_query(path).build()?;
+        *request.uri_mut() =
+            Uri::builder().scheme("http").authority(self.agent.to_string()).path_and_query(path).build()?;
         let client = if request.version() == Version::HTTP_2 { &self.http2 } else { &self.http1 };
         client.request(request).await.context("the agent does not answer")
     }

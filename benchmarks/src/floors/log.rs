@@ -63,9 +63,9 @@ fn commit_all(mut file: File, fsync: bool, receiver: &Receiver<Waiting>) -> Resu
 }
 
 /// Prints how many records a second so many writers get done.
-pub fn measure(folder: &Path, writers: usize, seconds: u64) -> Result<()> {
+pub fn measure(folder: &Path, writers: usize, seconds: f64) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let (log, time) = (Log::open(&folder.join("log"), true)?, Duration::from_secs(seconds));
+    let (log, time) = (Log::open(&folder.join("log"), true)?, Duration::from_secs_f64(seconds));
     let began = Instant::now();
     let records: u64 = runtime.block_on(async {
         let writing = (0..writers).map(|_| {

@@ -113,8 +113,11 @@ impl Service for Relay {
         anyhow::ensure!(!call.params.message.parts.is_empty(), "a message without parts");
         self.sign(call.params.message.message_id);
         self.note(&body).await?;
-        let onward = Request::post(&self.agent).header("content-type", "application/json").header("a2a-version", "1.0");
-        let answer = self.client.request(onward.body(Full::new(body))?).await.context("the agent does not answer")?;
+        let onward = Request::post(&self.agent)
+            .header("content-type", "application/json")
+            .header("a2a-version", "1.0");
+        let answer =
+            self.client.request(onward.body(Full::new(body))?).await.context("the agent does not answer")?;
         let answer = whole(answer.into_body()).await?;
         let result: Answer = serde_json::from_slice(&answer).context("an answer with a result")?;
         self.note(result.result.get().as_bytes()).await?;

@@ -17,7 +17,8 @@ const BACKLOG: u32 = 4096;
 pub trait Service: Clone + Send + 'static {
     type Body: Body<Data = Bytes, Error: Into<anyhow::Error> + std::error::Error + Send + Sync> + Send;
 
-    fn answer(&self, request: Request<Incoming>) -> impl Future<Output = Result<Response<Self::Body>>> + Send;
+    fn answer(&self, request: Request<Incoming>)
+    -> impl Future<Output = Result<Response<Self::Body>>> + Send;
 }
 
 pub fn serve(listen: SocketAddr, service: impl Service) -> Result<()> {

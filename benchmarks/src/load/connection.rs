@@ -32,7 +32,8 @@ pub struct Head {
 
 impl Connection {
     pub async fn open(address: SocketAddr) -> Result<Self> {
-        let socket = TcpStream::connect(address).await.with_context(|| format!("no connection with {address}"))?;
+        let socket =
+            TcpStream::connect(address).await.with_context(|| format!("no connection with {address}"))?;
         socket.set_nodelay(true)?;
         Ok(Self { socket, buffer: Vec::with_capacity(BUFFER) })
     }
@@ -105,7 +106,8 @@ impl Connection {
 fn read_head(bytes: &[u8]) -> Result<Option<Head>> {
     let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
     let mut response = httparse::Response::new(&mut headers);
-    let httparse::Status::Complete(size) = response.parse(bytes).context("the answer is not HTTP/1.1")? else {
+    let httparse::Status::Complete(size) = response.parse(bytes).context("the answer is not HTTP/1.1")?
+    else {
         return Ok(None);
     };
     let mut length = None;

@@ -58,7 +58,9 @@ async fn stream(
     while let Some(frame) = answer.body_mut().frame().await {
         match frame?.into_data() {
             Ok(data) => buffer.extend_from_slice(&data),
-            Err(trailers) => status = trailers.trailers_ref().and_then(|trailers| trailers.get("grpc-status").cloned()),
+            Err(trailers) => {
+                status = trailers.trailers_ref().and_then(|trailers| trailers.get("grpc-status").cloned())
+            }
         }
         while let Some(event) = grpc::take_frame(&mut buffer) {
             if events.is_empty() {
@@ -68,7 +70,11 @@ async fn stream(
         }
     }
     let message = answer.headers().get("grpc-message").cloned();
-    ensure!(status.is_some_and(|status| status == "0"), "a stream ended with {:?} and {message:?}", answer.headers());
+    ensure!(
+        status.is_some_and(|status| status == "0"),
+        "a stream ended with {:?} and {message:?}",
+        answer.headers()
+    );
     let says = |artifact: &Artifact| artifact.parts.iter().any(|part| part.text.starts_with(number));
     // A task that is shown late has the artifact already.
     let echoed = events.iter().any(|event| match &event.payload {

@@ -58,7 +58,12 @@ impl Request {
     /// `POST /message:stream` of HTTP+JSON.
     pub fn stream_http(address: SocketAddr, path: &str) -> Self {
         let path = format!("{}/message:stream", path.trim_end_matches('/'));
-        Self::post(address, &path, "application/a2a+json", &padded(&format!(r#"{{"message":{}}}"#, message())))
+        Self::post(
+            address,
+            &path,
+            "application/a2a+json",
+            &padded(&format!(r#"{{"message":{}}}"#, message())),
+        )
     }
 
     /// SendMessage of agents that delegate, each in turn with its grant.
@@ -78,7 +83,8 @@ impl Request {
     /// SendMessage that is answered with a task at once.
     pub fn begin(address: SocketAddr, path: &str) -> Self {
         let body = json_rpc("SendMessage");
-        let body = body.replacen(r#""params":{"#, r#""params":{"configuration":{"returnImmediately":true},"#, 1);
+        let body =
+            body.replacen(r#""params":{"#, r#""params":{"configuration":{"returnImmediately":true},"#, 1);
         let mut request = Self::post(address, path, "application/json", &body);
         request.answers = Answers::Begun;
         request
@@ -86,13 +92,16 @@ impl Request {
 
     /// SubscribeToTask over JSON-RPC.
     pub fn subscribe(address: SocketAddr, path: &str, task: &str) -> Self {
-        let body = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"SubscribeToTask","params":{{"id":"{task}"}}}}"#);
+        let body =
+            format!(r#"{{"jsonrpc":"2.0","id":1,"method":"SubscribeToTask","params":{{"id":"{task}"}}}}"#);
         Self::post(address, path, "application/json", &body)
     }
 
     /// A page of ListTasks over JSON-RPC.
     pub fn list_tasks(address: SocketAddr, path: &str) -> Self {
-        let body = format!(r#"{{"jsonrpc":"2.0","id":"{NUMBER}","method":"ListTasks","params":{{"pageSize":{PAGE}}}}}"#);
+        let body = format!(
+            r#"{{"jsonrpc":"2.0","id":"{NUMBER}","method":"ListTasks","params":{{"pageSize":{PAGE}}}}}"#
+        );
         let mut request = Self::post(address, path, "application/json", &body);
         request.answers = Answers::Page;
         request
@@ -100,7 +109,8 @@ impl Request {
 
     /// GetTask over JSON-RPC.
     pub fn get_task(address: SocketAddr, path: &str, task: &str) -> Self {
-        let body = format!(r#"{{"jsonrpc":"2.0","id":"{NUMBER}","method":"GetTask","params":{{"id":"{task}"}}}}"#);
+        let body =
+            format!(r#"{{"jsonrpc":"2.0","id":"{NUMBER}","method":"GetTask","params":{{"id":"{task}"}}}}"#);
         let mut request = Self::post(address, path, "application/json", &body);
         request.answers = Answers::Task;
         request.marker = task.as_bytes().to_vec();
@@ -141,7 +151,7 @@ impl Request {
     pub fn check(&self, number: u64, status: u16, body: &[u8]) -> Result<()> {
         ensure!(status == 200, "call {number} was answered with HTTP {status}: {}", shown(body));
         self.contains(number, body)?;
-        if number % SAMPLE == 0 {
+        if number.is_multiple_of(SAMPLE) {
             let answer: Value = serde_json::from_slice(body)?;
             if !self.is_answer(&answer["result"], std::str::from_utf8(&digits(number))?) {
                 bail!("call {number} was answered wrongly: {}", shown(body));
@@ -160,7 +170,9 @@ impl Request {
     fn is_answer(&self, result: &Value, digits: &str) -> bool {
         let says = |parts: &Value| parts[0]["text"].as_str().is_some_and(|text| text.starts_with(digits));
         match self.answers {
-            Answers::Echo => says(&result["message"]["parts"]) || says(&result["task"]["artifacts"][0]["parts"]),
+            Answers::Echo => {
+                says(&result["message"]["parts"]) || says(&result["task"]["artifacts"][0]["parts"])
+            }
             Answers::Task => {
                 let is_asked_for = result["id"].as_str().is_some_and(|id| id.as_bytes() == self.marker);
                 is_asked_for && result["status"]["state"] == "TASK_STATE_COMPLETED"
@@ -241,7 +253,10 @@ mod tests {
         assert!(request().check(64, 200, &answer(64, "message")).is_ok());
         assert!(request().check(64, 500, &answer(64, "message")).is_err(), "another status");
         assert!(request().check(64, 200, &answer(65, "message")).is_err(), "another call's");
-        assert!(request().check(65, 200, &answer(64, "message")).is_err(), "another call's, of those not sampled");
+        assert!(
+            request().check(65, 200, &answer(64, "message")).is_err(),
+            "another call's, of those not sampled"
+        );
         assert!(request().check(64, 200, &answer(64, "mistake")).is_err(), "another shape");
     }
 }

@@ -25,7 +25,11 @@ async fn stream_on(mut request: Request, shared: &Shared) -> Result<()> {
         connection.send(request.numbered(number)).await?;
         let head = connection.head().await?;
         connection.pass(&head);
-        ensure!(head.status == 200 && head.length == Length::Chunked, "a stream was answered with HTTP {}", head.status);
+        ensure!(
+            head.status == 200 && head.length == Length::Chunked,
+            "a stream was answered with HTTP {}",
+            head.status
+        );
         body.clear();
         let mut more = true;
         while more && !has_event(&body) {
@@ -43,12 +47,14 @@ async fn stream_on(mut request: Request, shared: &Shared) -> Result<()> {
 /// An event ends with an empty line; comments are no events.
 fn has_event(body: &[u8]) -> bool {
     let Some(data) = memchr::memmem::find(body, b"data:") else { return false };
-    let end = memchr::memmem::find(&body[data..], b"\n\n").or_else(|| memchr::memmem::find(&body[data..], b"\r\n\r\n"));
+    let end = memchr::memmem::find(&body[data..], b"\n\n")
+        .or_else(|| memchr::memmem::find(&body[data..], b"\r\n\r\n"));
     end.is_some()
 }
 
 fn check(request: &Request, number: u64, body: &[u8]) -> Result<()> {
-    let ends = memchr::memmem::find(body, b"TASK_STATE_COMPLETED").or_else(|| memchr::memmem::find(body, br#""message""#));
+    let ends = memchr::memmem::find(body, b"TASK_STATE_COMPLETED")
+        .or_else(|| memchr::memmem::find(body, br#""message""#));
     ensure!(ends.is_some(), "a stream did not end with its task: {}", String::from_utf8_lossy(body));
     // What was sent comes back in an artifact or a message.
     request.contains(number, body)

@@ -3,9 +3,7 @@
 
 use std::sync::Arc;
 
-use a2a::{
-    AgentCard, Artifact, A2AError, Message, Part, Role, StreamResponse, Task, TaskState, TaskStatus,
-};
+use a2a::{A2AError, AgentCard, Artifact, Message, Part, Role, StreamResponse, Task, TaskState, TaskStatus};
 use a2a_server::agent_card::agent_card_router;
 use a2a_server::jsonrpc::jsonrpc_router;
 use a2a_server::{AgentExecutor, DefaultRequestHandler, ExecutorContext, InMemoryTaskStore, StaticAgentCard};
@@ -69,7 +67,8 @@ async fn main() -> Result<(), Failure> {
     }))?;
     let handler = DefaultRequestHandler::new(Echo { tasks: has("--tasks") }, InMemoryTaskStore::new())
         .with_capabilities(card.capabilities.clone());
-    let router = agent_card_router(Arc::new(StaticAgentCard::new(card))).merge(jsonrpc_router(Arc::new(handler)));
+    let router =
+        agent_card_router(Arc::new(StaticAgentCard::new(card))).merge(jsonrpc_router(Arc::new(handler)));
     axum::serve(TcpListener::bind(format!("127.0.0.1:{port}")).await?, router).await?;
     Ok(())
 }
