@@ -7,6 +7,7 @@ use std::process::Command;
 use anyhow::Result;
 
 use crate::machine;
+use crate::process::free_address;
 use crate::stage::Stage;
 
 const PROGRAM: &str = "AGENTGATEWAY";
@@ -18,9 +19,14 @@ pub fn command(stage: &Stage, listen: SocketAddr, agent: SocketAddr, room: &Path
     };
     let version = machine::said(Command::new(&program).arg("--version"));
     stage.version("agentgateway", version.unwrap_or_else(|| "of unknown version".to_owned()));
-    // It logs every request by default, which nobody else here does.
+    // It logs every request by default, which nobody else here does; and what it serves beside requests is at fixed
+    // ports, which two of it cannot share.
+    let beside = ["adminAddr", "statsAddr", "readinessAddr"]
+        .map(|what| Ok(format!("  {what}: {}\n", free_address()?)))
+        .into_iter()
+        .collect::<Result<String>>()?;
     let config = format!(
-        "config:\n  logging:\n    level: error\nbinds:\n- port: {}\n  listeners:\n  - routes:\n    - policies:\n        \
+        "config:\n{beside}  logging:\n    level: error\nbinds:\n- port: {}\n  listeners:\n  - routes:\n    - policies:\n        \
          a2a: {{}}\n      backends:\n      - host: {agent}\n",
         listen.port()
     );
@@ -28,9 +34,5 @@ pub fn command(stage: &Stage, listen: SocketAddr, agent: SocketAddr, room: &Path
     std::fs::write(&file, config)?;
     let mut command = Command::new(program);
     command.arg("-f").arg(file);
-    // Otherwise these are at fixed ports, which two of it cannot share.
-    for variable in ["ADMIN_ADDR", "STATS_ADDR", "READINESS_ADDR"] {
-        command.env(variable, crate::process::free_address()?.to_string());
-    }
     Ok(Some(command))
 }

@@ -19,7 +19,7 @@ use crate::os::FineTimer;
 /// More than are ever busy at half of what a server can do.
 const CONNECTIONS: usize = 128;
 /// What may be due and not sent yet; more means that the server does not keep up at all.
-const MAX_BACKLOG_SECONDS: f64 = 0.5;
+const MAX_BACKLOG_SECONDS: f64 = 5.0;
 
 /// What is due and has no connection yet.
 #[derive(Default)]
