@@ -83,3 +83,60 @@ async fn work(mut request: Request, shared: Rc<Shared>, due: Rc<Due>) -> Result<
         request.check(number, status, &body)?;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead, BufReader, Read, Write};
+    use std::net::{SocketAddr, TcpListener, TcpStream};
+
+    use super::*;
+
+    const RATE: f64 = 2000.0;
+    const RUN: Duration = Duration::from_secs(1);
+    /// When the server stands still, from its first request on.
+    const STALL: [Duration; 2] = [Duration::from_millis(200), Duration::from_millis(500)];
+
+    /// A server that echoes, and stands still once.
+    fn server() -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        std::thread::spawn(move || {
+            let began = Instant::now();
+            while let Ok((socket, _)) = listener.accept() {
+                std::thread::spawn(move || while echo(&socket, began).is_some() {});
+            }
+        });
+        address
+    }
+
+    fn echo(socket: &TcpStream, began: Instant) -> Option<()> {
+        let mut reading = BufReader::new(socket);
+        let mut line = String::new();
+        while line != "\r\n" {
+            line.clear();
+            reading.read_line(&mut line).ok().filter(|read| *read > 0)?;
+        }
+        let mut body = vec![0; super::super::request::BODY];
+        reading.read_exact(&mut body).ok()?;
+        let [from, until] = STALL;
+        if began.elapsed() > from {
+            std::thread::sleep(until.saturating_sub(began.elapsed()));
+        }
+        let body = String::from_utf8(body).ok()?;
+        let number = body.split("\"messageId\":\"").nth(1)?.get(..16)?;
+        let answer = format!(r#"{{"result":{{"message":{{"parts":[{{"text":"{number}"}}]}}}}}}"#);
+        let mut writing = socket;
+        write!(writing, "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{answer}", answer.len()).ok()
+    }
+
+    #[tokio::test]
+    async fn what_is_due_while_a_server_stands_still_counts_as_late() {
+        let nobody = || Ok(Duration::ZERO);
+        let window = Window { warm_up: Duration::ZERO, time: RUN, server: &nobody, agent: &nobody };
+        let tally = open_loop(&Request::send(server(), "/"), RATE, window).await.unwrap();
+        // Three in ten are due in that time; counted from when they were sent, it would be no more than have a connection.
+        let late = tally.histogram.percentile(0.85);
+        assert!(late > 100_000.0, "17 of 20 are counted as answered within {late} µs");
+        assert!(tally.answered as f64 > RATE * RUN.as_secs_f64() * 0.9, "{} were answered", tally.answered);
+    }
+}
