@@ -24,6 +24,7 @@ use clap::{Parser, Subcommand};
 
 use experiments::{ALL, Experiment};
 use outcome::Outcome;
+use page::Section;
 use rounds::Plan;
 use stage::{Options, Stage};
 
@@ -78,7 +79,7 @@ fn main() -> Result<()> {
     let place = match arguments.out {
         Some(folder) => Place::within(&folder),
         None if arguments.quick => Place::within(&process::target_folder()?.join("quick")),
-        None => Place { results: repository.join("benchmarks/results"), docs: repository.join("docs") },
+        None => Place { docs: repository.join("docs"), ..Place::within(&repository.join("benchmarks")) },
     };
     let usual = if arguments.quick { QUICK } else { FULL };
     let options = Options {
@@ -137,11 +138,14 @@ fn chosen(names: &[String]) -> Result<Vec<&'static Experiment>> {
 struct Place {
     results: PathBuf,
     docs: PathBuf,
+    /// What people found out who looked closer, by experiment; `profile.md` is about all of it.
+    findings: PathBuf,
 }
 
 impl Place {
     fn within(folder: &Path) -> Self {
-        Self { results: folder.join("results"), docs: folder.join("docs") }
+        let [results, docs, findings] = ["results", "docs", "findings"].map(|what| folder.join(what));
+        Self { results, docs, findings }
     }
 
     /// Writes the page and the pictures from all results there are.
@@ -154,9 +158,15 @@ impl Place {
                 let svg = plot::plot(experiment.title, &outcome.rounds, picture);
                 std::fs::write(self.docs.join(format!("img/benchmark-{}.svg", experiment.name)), svg)?;
             }
-            found.push((experiment, outcome));
+            let finding = self.finding(experiment.name);
+            found.push(Section { experiment, outcome, finding });
         }
-        std::fs::write(self.docs.join("benchmarks.md"), page::page(&found))?;
+        std::fs::write(self.docs.join("benchmarks.md"), page::page(&found, &self.finding("profile")))?;
         Ok(())
+    }
+
+    /// What somebody wrote about an experiment, or nothing.
+    fn finding(&self, name: &str) -> String {
+        std::fs::read_to_string(self.findings.join(format!("{name}.md"))).unwrap_or_default()
     }
 }

@@ -20,23 +20,38 @@ const TAIL: &str = "
 - The store's engine: [decision 3](decisions/0003-embedded-store-engine.md).
 ";
 
-/// The whole page, of what has been measured.
-pub fn page(found: &[(&Experiment, Outcome)]) -> String {
+/// What the page says of one experiment.
+pub struct Section<'a> {
+    pub experiment: &'a Experiment,
+    pub outcome: Outcome,
+    /// What somebody who looked closer found out, in words; empty if nobody has.
+    pub finding: String,
+}
+
+/// The whole page, of what has been measured. `profile` is what was found out about all of it.
+pub fn page(found: &[Section<'_>], profile: &str) -> String {
     let mut text = HEAD.to_owned();
+    if found.is_empty() {
+        return text + "\nNothing has been measured yet.\n" + TAIL;
+    }
     text.push_str("\n## Goals\n\n| experiment | ratio | is | goal | met |\n|---|---|---|---|---|\n");
-    for (experiment, outcome) in found {
+    for Section { experiment, outcome, .. } in found {
         for verdict in outcome.verdicts.iter().filter(|verdict| verdict.goal.is_some()) {
             let name = format!("[{}](#{})", experiment.name, anchor(experiment.title));
             push_line(&mut text, &[&name, &verdict.what, &spread(verdict), &goal(verdict), is_met(verdict)]);
         }
     }
-    for (experiment, outcome) in found {
-        section(&mut text, experiment, outcome);
+    if !profile.is_empty() {
+        let _ = write!(text, "\n## Where the time goes\n\n{}\n", profile.trim());
+    }
+    for section in found {
+        push_section(&mut text, section);
     }
     text + TAIL
 }
 
-fn section(text: &mut String, experiment: &Experiment, outcome: &Outcome) {
+fn push_section(text: &mut String, section: &Section<'_>) {
+    let Section { experiment, outcome, finding } = section;
     let Outcome { rounds, verdicts, .. } = outcome;
     let name = experiment.name;
     // Writing to a string cannot fail.
@@ -61,6 +76,9 @@ fn section(text: &mut String, experiment: &Experiment, outcome: &Outcome) {
     }
     if outcome.picture.is_some() {
         let _ = write!(text, "\n![{}](img/benchmark-{name}.svg)\n", experiment.title);
+    }
+    if !finding.is_empty() {
+        let _ = write!(text, "\n{}\n", finding.trim());
     }
     text.push('\n');
     for note in &outcome.notes {
@@ -162,7 +180,8 @@ mod tests {
             .judge("CPU µs", "floor", "broker", None)
             .note("a note");
         let experiment = ALL.iter().find(|experiment| experiment.name == "hop").unwrap();
-        let page = page(&[(experiment, judged)]);
+        let finding = "It is slow because.".to_owned();
+        let page = page(&[Section { experiment, outcome: judged, finding }], "Half of it is fsync.");
         for line in [
             "|  | CPU µs |",
             "| floor | 10.0 |",
@@ -170,6 +189,8 @@ mod tests {
             "| CPU µs: broker / floor | 2 (2 to 4) | ≤ 1.5 | **no** |",
             "| CPU µs: floor / broker | 0.5 (0.25 to 0.5) |  |  |",
             "- a note",
+            "It is slow because.",
+            "Half of it is fsync.",
         ] {
             assert!(page.lines().any(|found| found == line), "{line} is not in\n{page}");
         }
