@@ -32,7 +32,7 @@ use stage::{Options, Stage};
 const FULL: Plan = Plan { rounds: 5, warm_up: Duration::from_millis(300), window: Duration::from_secs(2) };
 /// Whether it works at all.
 const QUICK: Plan =
-    Plan { rounds: 2, warm_up: Duration::from_millis(50), window: Duration::from_millis(200) };
+    Plan { rounds: 2, warm_up: Duration::from_millis(100), window: Duration::from_millis(300) };
 
 #[derive(Parser)]
 #[command(
