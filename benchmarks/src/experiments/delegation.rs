@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
-use super::{CONNECTIONS, CPU, OTHER_CORE, PER_SECOND, SERVER_CORE, echo};
-use crate::contenders::{AGENT, Contender, Kind, Setting, get};
+use super::{CONNECTIONS, CPU, OTHER_CORE, PER_SECOND, SERVER_CORE, echo, refs};
+use crate::contenders::{AGENT, Contender, Kind, Setting, count_back, get};
 use crate::floors::GRANTS;
 use crate::load::{Request, calls, closed_loop};
 use crate::outcome::{Goal, Outcome, Picture};
@@ -57,6 +57,7 @@ pub async fn run(stage: &Stage) -> Result<Outcome> {
             ])
         })
         .await?;
+    count_back(&refs(&lineup), &agent).await?;
     Ok(stage
         .outcome("delegation", rounds)?
         .judge(CPU, HOP, ROOT, Some(Goal::AtMost(1.3)))
