@@ -98,7 +98,8 @@ impl Engine for Sqlite {
         {
             let mut journal = transaction.prepare_cached("INSERT INTO journal VALUES (?, ?, ?)").unwrap();
             let mut heads = transaction.prepare_cached("INSERT OR REPLACE INTO heads VALUES (?, 2)").unwrap();
-            let mut rows = transaction.prepare_cached("INSERT OR REPLACE INTO rows VALUES (?, ?, ?)").unwrap();
+            let mut rows =
+                transaction.prepare_cached("INSERT OR REPLACE INTO rows VALUES (?, ?, ?)").unwrap();
             for tree in from as i64..(from + group) as i64 {
                 for record in 0..2 {
                     journal.execute(rusqlite::params![tree, record, RECORD.as_slice()]).unwrap();
@@ -166,7 +167,9 @@ fn report<E: Engine>(name: &str, group: u64) {
 }
 
 fn main() {
-    println!("| engine | appends a commit | appends/s | CPU µs an append | commit p50 µs | p99 µs |\n|---|---|---|---|---|---|");
+    println!(
+        "| engine | appends a commit | appends/s | CPU µs an append | commit p50 µs | p99 µs |\n|---|---|---|---|---|---|"
+    );
     for group in [1, 64] {
         report::<Fjall>("fjall 3", group);
         report::<Redb>("redb 2", group);

@@ -1,0 +1,72 @@
+//! The broker itself: its own binary, as it is, with a configuration of a few lines.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::machine;
+use crate::process::Process;
+use crate::stage::Stage;
+
+/// The name under which it has the agent.
+pub const AGENT: &str = "echo";
+const READY_LIMIT: Duration = Duration::from_secs(60);
+const LOOK_EVERY: Duration = Duration::from_millis(2);
+
+/// The configuration that stands it before one agent.
+pub fn before(agent: SocketAddr, fsync: bool) -> String {
+    format!(
+        "[store]\nfsync = {fsync}\n[log]\nlevel = \"error\"\n[[agents]]\nname = \"{AGENT}\"\nurl = \"http://{agent}\"\n"
+    )
+}
+
+pub fn command(stage: &Stage, listen: SocketAddr, config: &str, room: &Path) -> Result<Command> {
+    let program = &stage.options.broker;
+    ensure!(
+        program.is_file(),
+        "{} is not there: cargo build --release -p broker --bin bailiwick, or say where it is with --broker",
+        program.display()
+    );
+    let version = machine::said(Command::new(program).arg("--version")).unwrap_or_default();
+    let build =
+        if program.components().any(|part| part.as_os_str() == "debug") { " (debug build!)" } else { "" };
+    stage.version("bailiwick", format!("{}{build}", version.trim_start_matches("bailiwick ")));
+    let file = room.join("bailiwick.toml");
+    std::fs::write(&file, config)?;
+    let mut command = Command::new(program);
+    command
+        .args(["serve", "--listen", &listen.to_string(), "--config"])
+        .arg(file)
+        .arg("--data")
+        .arg(room.join("data"));
+    Ok(command)
+}
+
+/// Waits until it answers a GET with 200. (It serves nobody at an agent before it has read that agent's card.)
+pub fn wait_until(process: &Process, path: &str) -> Result<()> {
+    let began = Instant::now();
+    while status(process.address(), path)? != 200 {
+        if began.elapsed() > READY_LIMIT {
+            bail!(
+                "the broker does not serve {path} after {READY_LIMIT:?}; it said:\n{}",
+                process.last_words()
+            );
+        }
+        std::thread::sleep(LOOK_EVERY);
+    }
+    Ok(())
+}
+
+/// The status of a GET.
+fn status(address: SocketAddr, path: &str) -> Result<u16> {
+    let mut socket = TcpStream::connect(address)?;
+    write!(socket, "GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n")?;
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer)?;
+    let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok());
+    status.with_context(|| format!("{path} was not answered: {answer:.100}"))
+}

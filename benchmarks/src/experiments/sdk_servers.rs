@@ -1,0 +1,39 @@
+//! What a durable send costs beside a server of an SDK that does it all by itself.
+
+use anyhow::Result;
+
+use super::{CONNECTIONS, CPU, OTHER_CORE, PER_SECOND, SERVER_CORE, echo, refs};
+use crate::contenders::{Kind, Setting, count_back};
+use crate::load::{Request, closed_loop};
+use crate::outcome::{Goal, Outcome, Picture};
+use crate::rounds::Floor;
+use crate::stage::Stage;
+
+const BROKER: Kind = Kind::Broker { fsync: true };
+const KINDS: [Kind; 5] = [Kind::Hop, BROKER, Kind::RustSdk, Kind::NodeSdk, Kind::PythonSdk];
+
+pub async fn run(stage: &Stage) -> Result<Outcome> {
+    let agent = echo(stage, Setting::default())?;
+    let lineup = stage.lineup(&KINDS, Setting { agent: Some(agent.address()), ..Setting::default() })?;
+    let floor = Floor { name: Kind::Hop.name(), figure: PER_SECOND };
+    let rounds = stage
+        .rounds(&lineup, floor, async |contender| {
+            let request = Request::send(contender.address(), &contender.path);
+            let tally = stage
+                .measure(contender, &agent, async |window| closed_loop(&request, CONNECTIONS, window).await)
+                .await?;
+            Ok(vec![
+                (CPU, tally.cpu_micros()),
+                (PER_SECOND, tally.per_second()),
+                (SERVER_CORE, tally.server_share()),
+                (OTHER_CORE, tally.others_share()),
+            ])
+        })
+        .await?;
+    count_back(&refs(&lineup), &agent).await?;
+    let mut outcome = stage.outcome("sdk-servers", rounds)?;
+    for (sdk, limit) in [(Kind::RustSdk, 1.4), (Kind::NodeSdk, 1.0 / 8.0), (Kind::PythonSdk, 1.0 / 50.0)] {
+        outcome = outcome.judge(CPU, BROKER.name(), sdk.name(), Some(Goal::AtMost(limit)));
+    }
+    Ok(outcome.picture(Picture::Bars { column: CPU.to_owned(), logarithmic: true }))
+}
