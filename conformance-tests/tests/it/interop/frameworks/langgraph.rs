@@ -27,9 +27,9 @@ async fn a_graph_asks_through_the_broker_outlives_it_and_streams_what_its_nodes_
         wire::stream(&url, "SendStreamingMessage", answer(&task, "sailors"), None).await.rest().await;
     let seen: Vec<String> = answered.iter().map(|event| event.json.to_string()).collect();
     let at = |what: &str| seen.iter().position(|event| event.contains(what));
-    let (asks, writes) = (at("done: ask"), at("done: write"));
+    let (asks, end) = (at("done: ask"), at("done: write"));
     assert!(asks.is_some() && asks < at("\"All\"") && at("\"All\"") < at("\"sailors.\""), "{seen:#?}");
-    assert!(at("\"sailors.\"") < writes && writes < at("COMPLETED"), "{seen:#?}");
+    assert!(at("\"sailors.\"") < end && end < at("COMPLETED"), "{seen:#?}");
     let done = until_state(&broker, "writer", &task, "COMPLETED").await;
     assert_eq!(text(&done), "All about the sea, for sailors.");
 }
