@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use crate::build::binary;
 use crate::node;
 use crate::process::Process;
-use crate::python::{agents_folder, examples_folder, interpreter, interpreter_v03};
+use crate::python::{Framework, agents_folder, examples_folder, interpreter, interpreter_v03};
 use crate::tls::Certified;
 
 const CARD_FILE: &str = "card.json";
@@ -124,6 +124,19 @@ impl Agent {
         let mut command = Command::new(interpreter());
         command.arg(examples_folder().join(file));
         Self::launch(command)
+    }
+
+    /// One of the Python examples that need a framework, with arguments for it.
+    pub fn framework_example(framework: Framework, file: &str, arguments: &[&str]) -> Self {
+        let mut command = Command::new(framework.interpreter());
+        // What ADK says about itself at every start is noise here; errors are not.
+        command.args(["-W", "ignore"]).arg(examples_folder().join(file)).args(arguments);
+        Self::launch(command)
+    }
+
+    /// One of the JavaScript examples; see [`crate::missing_node`].
+    pub fn javascript_example(file: &str) -> Self {
+        Self::launch(node::javascript_example(file))
     }
 
     /// One of the Rust examples.

@@ -18,11 +18,15 @@ pub(crate) fn binary(package: &'static str, name: &str) -> PathBuf {
     let folder = target_folder();
     let mut built = BUILT.lock().expect("no build has panicked");
     if built.insert(package) {
-        let status = Command::new(env!("CARGO"))
-            .args(["build", "--quiet", "--bins", "--package", package, "--target-dir"])
-            .arg(&folder)
-            .status()
-            .expect("cargo runs");
+        let mut cargo = Command::new(env!("CARGO"));
+        cargo.args(["build", "--quiet", "--bins", "--package", package, "--target-dir"]).arg(&folder);
+        // What cargo says of the package under test: build scripts that look at it (ring's) would run again, and all
+        // that depends on them, each time a cargo with it and one without it take turns.
+        let told = std::env::vars_os().map(|(name, _)| name);
+        for name in told.filter(|name| name.as_encoded_bytes().starts_with(b"CARGO_PKG_")) {
+            cargo.env_remove(name);
+        }
+        let status = cargo.env_remove("CARGO_MANIFEST_DIR").status().expect("cargo runs");
         assert!(status.success(), "{package} builds");
     }
     folder.join("debug").join(name)

@@ -36,8 +36,10 @@ pub use browser::{Browser, Page, missing_browser};
 pub use gates::Gates;
 pub use issuer::Issuer;
 pub use mcp_host::McpHost;
-pub use node::missing_node;
+pub use node::{javascript_example, missing_node};
 pub use player::{Player, Round, Seen};
-pub use python::{Probe, agents_folder, examples_folder, interpreter, interpreter_mcp, verified_card};
+pub use python::{
+    Framework, Probe, agents_folder, examples_folder, interpreter, interpreter_mcp, verified_card,
+};
 pub use receiver::{Posted, Receiver, Reply};
 pub use waiting::until;

@@ -6,10 +6,12 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 use crate::build::target_folder;
-use crate::python::{agents_folder, run};
+use crate::python::{agents_folder, examples_folder, run};
 
 /// The SDK runs on this version of Node.js and later ones.
 const OLDEST_NODE: u32 = 20;
+/// The link to the scripts, beside their packages.
+const SOURCE: &str = "agents";
 /// What npm reads; it installs again when either has changed.
 const MANIFESTS: [&str; 2] = ["package.json", "package-lock.json"];
 
@@ -39,17 +41,26 @@ fn version_of(program: &str) -> Option<String> {
 /// A command that runs a file of `agents/js` where it finds the SDK.
 pub(crate) fn script(file: &str) -> Command {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
-    let folder = FOLDER.get_or_init(install);
+    run_in(FOLDER.get_or_init(|| install(&agents_folder().join("js"), "node")), file)
+}
+
+/// A command that runs one of the JavaScript examples.
+pub fn javascript_example(file: &str) -> Command {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    let source = examples_folder().join("../javascript");
+    run_in(FOLDER.get_or_init(|| install(&source, "node-examples")), file)
+}
+
+fn run_in(folder: &Path, file: &str) -> Command {
     let mut command = Command::new("node");
     // Packages are looked for beside the link, not beside what it leads to: nothing is installed into the source.
-    command.args(["--preserve-symlinks", "--preserve-symlinks-main"]).arg(folder.join("agents").join(file));
+    command.args(["--preserve-symlinks", "--preserve-symlinks-main"]).arg(folder.join(SOURCE).join(file));
     command
 }
 
-fn install() -> PathBuf {
-    let source = agents_folder().join("js");
-    let folder = packages(&source, "node");
-    link(&source, &folder.join("agents"));
+fn install(source: &Path, name: &str) -> PathBuf {
+    let folder = packages(source, name);
+    link(source, &folder.join(SOURCE));
     folder
 }
 

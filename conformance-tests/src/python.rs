@@ -1,5 +1,5 @@
-//! Python environments of the tests' own, under the target folder, with pinned versions: one for each version of A2A, and
-//! one for the client of MCP.
+//! Python environments of the tests' own, under the target folder, with pinned versions: one for each version of A2A, one
+//! for the client of MCP, and one for each framework of the examples.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -19,27 +19,47 @@ pub fn examples_folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/python")
 }
 
+/// Where the examples that need a framework find it.
+#[derive(Debug, Clone, Copy)]
+pub enum Framework {
+    /// Google's Agent Development Kit.
+    Adk,
+    /// LangGraph.
+    LangGraph,
+}
+
+impl Framework {
+    pub(crate) fn interpreter(self) -> PathBuf {
+        static ADK: OnceLock<PathBuf> = OnceLock::new();
+        static LANG_GRAPH: OnceLock<PathBuf> = OnceLock::new();
+        let (cell, folder, requirements) = match self {
+            Self::Adk => (&ADK, "python-adk", "requirements-adk.txt"),
+            Self::LangGraph => (&LANG_GRAPH, "python-langgraph", "requirements-langgraph.txt"),
+        };
+        cell.get_or_init(|| install(folder, &examples_folder().join(requirements))).clone()
+    }
+}
+
 /// The interpreter of an environment in which the requirements are installed; made at first use.
 pub fn interpreter() -> PathBuf {
     static INTERPRETER: OnceLock<PathBuf> = OnceLock::new();
-    INTERPRETER.get_or_init(|| install("python", "requirements.txt")).clone()
+    INTERPRETER.get_or_init(|| install("python", &agents_folder().join("requirements.txt"))).clone()
 }
 
 /// The same with the SDK of A2A 0.3, which cannot be installed beside that of 1.0.
 pub(crate) fn interpreter_v03() -> PathBuf {
     static INTERPRETER: OnceLock<PathBuf> = OnceLock::new();
-    INTERPRETER.get_or_init(|| install("python-v03", "requirements-v03.txt")).clone()
+    INTERPRETER.get_or_init(|| install("python-v03", &agents_folder().join("requirements-v03.txt"))).clone()
 }
 
 /// The same with the official client of the Model Context Protocol.
 pub fn interpreter_mcp() -> PathBuf {
     static INTERPRETER: OnceLock<PathBuf> = OnceLock::new();
-    INTERPRETER.get_or_init(|| install("python-mcp", "requirements-mcp.txt")).clone()
+    INTERPRETER.get_or_init(|| install("python-mcp", &agents_folder().join("requirements-mcp.txt"))).clone()
 }
 
-fn install(folder: &str, requirements: &str) -> PathBuf {
-    let file = agents_folder().join(requirements);
-    let requirements = std::fs::read_to_string(&file).expect("requirements");
+fn install(folder: &str, file: &Path) -> PathBuf {
+    let requirements = std::fs::read_to_string(file).expect("requirements");
     let folder = target_folder().join(folder);
     let (interpreter, marker) = (folder.join("bin/python"), folder.join("installed.txt"));
     if std::fs::read_to_string(&marker).is_ok_and(|installed| installed == requirements) {

@@ -207,11 +207,11 @@ impl Broker {
     }
 }
 
-/// At an agent's own address there are only its tasks.
+/// At an agent's own address there are only its tasks, and those it gave away: whoever began one there goes on there.
 fn is_here(tree: &Tree, task: TaskId, target: &Target) -> bool {
     match target {
         Target::Any => true,
-        Target::Agent(name) => tree.agent(task) == Some(name),
+        Target::Agent(name) => tree.has_been_with(task, name),
     }
 }
 

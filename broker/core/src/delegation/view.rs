@@ -238,6 +238,14 @@ impl Tree {
         self.nodes.get(task).filter(|node| node.is_open()).map(|node| node.terms().agent.as_str())
     }
 
+    /// Whether a task is an agent's, or was before it went to another.
+    pub fn has_been_with(&self, task: TaskId, agent: &str) -> bool {
+        self.nodes.get(task).is_some_and(|node| {
+            let mut former = node.attempts.iter().filter_map(|attempt| attempt.former.as_deref());
+            &*node.terms().agent == agent || former.any(|former| former == agent)
+        })
+    }
+
     /// The agent's own id of the task an attempt made there.
     pub fn agent_task(&self, attempt: AttemptId) -> Option<&str> {
         self.nodes.get(attempt.task)?.live(attempt.number)?.agent_task.as_deref()

@@ -100,9 +100,10 @@ async fn a_task_is_handed_over_and_the_first_agents_grant_is_dead() {
     until("the second at work", async || state(&broker, &task).await == "TASK_STATE_WORKING").await;
     wire::get(&format!("{}/open/second", gates.url())).await;
     until("the end", async || state(&broker, &task).await == "TASK_STATE_COMPLETED").await;
-    let got = broker.rpc("/agents/second", "GetTask", json!({ "id": task, "historyLength": 0 })).await;
-    let got = got.to_string();
-    assert!(got.contains("by the second") && !got.contains("by the first"), "{got}");
+    for address in ["/agents/second", "/agents/first"] {
+        let got = broker.rpc(address, "GetTask", json!({ "id": task, "historyLength": 0 })).await.to_string();
+        assert!(got.contains("by the second") && !got.contains("by the first"), "{address}: {got}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

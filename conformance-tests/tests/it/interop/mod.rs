@@ -2,6 +2,7 @@
 
 mod cards;
 mod examples;
+mod frameworks;
 mod grpc;
 mod matrix;
 mod mcp;
