@@ -6,7 +6,7 @@ use std::process::Command;
 use std::sync::Mutex;
 
 /// The folder cargo builds into, found from the running test or program in it.
-pub(crate) fn target_folder() -> PathBuf {
+pub fn target_folder() -> PathBuf {
     let exe = std::env::current_exe().expect("the test has a path");
     let built_into = |folder: &&std::path::Path| folder.join("debug").is_dir();
     exe.ancestors().find(built_into).expect("target/debug/deps/test").to_path_buf()

@@ -37,7 +37,7 @@ pub fn interpreter_mcp() -> PathBuf {
     INTERPRETER.get_or_init(|| install("python-mcp", "requirements-mcp.txt")).clone()
 }
 
-fn install(folder: &str, requirements: &str) -> PathBuf {
+pub(crate) fn install(folder: &str, requirements: &str) -> PathBuf {
     let file = agents_folder().join(requirements);
     let requirements = std::fs::read_to_string(&file).expect("requirements");
     let folder = target_folder().join(folder);
