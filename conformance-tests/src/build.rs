@@ -18,7 +18,9 @@ pub(crate) fn binary(package: &'static str, name: &str) -> PathBuf {
     let folder = target_folder();
     let mut built = BUILT.lock().expect("no build has panicked");
     if built.insert(package) {
-        let status = Command::new(env!("CARGO"))
+        let mut cargo = Command::new(env!("CARGO"));
+        forget_the_package(&mut cargo);
+        let status = cargo
             .args(["build", "--quiet", "--bins", "--package", package, "--target-dir"])
             .arg(&folder)
             .status()
@@ -26,4 +28,15 @@ pub(crate) fn binary(package: &'static str, name: &str) -> PathBuf {
         assert!(status.success(), "{package} builds");
     }
     folder.join("debug").join(name)
+}
+
+/// Takes from the environment of a command what cargo told this test about its package. Build scripts look at that, so
+/// cargo would run them again, and build all that stands on them, at every turn between a shell and a test.
+pub fn forget_the_package(command: &mut Command) {
+    let told = |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(told) {
+            command.env_remove(name);
+        }
+    }
 }

@@ -34,7 +34,7 @@ pub use agent::Agent;
 pub use append_fault::{AppendFault, Side};
 pub use broker::{Broker, command, demonstration, key_digest};
 pub use browser::{Browser, Page, missing_browser};
-pub use build::target_folder;
+pub use build::{forget_the_package, target_folder};
 pub use documents::{document_tool, wheels};
 pub use gates::Gates;
 pub use issuer::Issuer;

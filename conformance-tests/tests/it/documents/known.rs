@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use conformance_tests::command;
 
+use super::page::Page;
 use super::{pages, repository};
 
 /// Words that begin a path in the repository.
@@ -85,12 +86,22 @@ fn command_lines(text: &str) -> Vec<Vec<String>> {
     lines
 }
 
+/// Everything in a page that may be a command line: what is for a shell, lines that are shown, code within sentences.
+fn named(page: &Page) -> String {
+    let mut named = String::new();
+    for block in &page.blocks {
+        let lines = block.text.lines().filter(|line| block.is_shell() || line.starts_with("bailiwick "));
+        named.extend(lines.flat_map(|line| [line, "\n"]));
+    }
+    named.extend(page.spans.iter().flat_map(|span| [span, "\n"]));
+    named
+}
+
 #[test]
 fn every_command_line_that_is_named_is_one_that_the_program_knows() {
     let (mut manual, mut judged, mut problems) = (Manual::default(), 0, Vec::new());
     for page in pages() {
-        let blocks = page.blocks.iter().filter(|block| block.is_shell()).map(|block| &block.text);
-        for line in blocks.chain(&page.spans).flat_map(|text| command_lines(text)) {
+        for line in command_lines(&named(&page)) {
             let Some(("bailiwick", words)) = line.split_first().map(|(first, words)| (first.as_str(), words))
             else {
                 continue;

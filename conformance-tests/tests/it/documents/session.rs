@@ -7,7 +7,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use conformance_tests::{command, target_folder, wheels};
+use conformance_tests::{command, forget_the_package, target_folder, wheels};
 use tempfile::TempDir;
 
 use super::page::{Block, Mark, Page};
@@ -19,6 +19,11 @@ const PAGE_LIMIT: &str = "120";
 const PRELUDE: &str = include_str!("session.sh");
 /// A network, processes and mounts of its own, all of which end with the shell.
 const ALONE: [&str; 5] = ["-rn", "--pid", "--fork", "--kill-child", "--mount-proc"];
+/// A new network's loopback is down.
+const LOOPBACK: &str = "python3 -c '
+import fcntl, socket, struct
+UP_AND_RUNNING = 0x49
+fcntl.ioctl(socket.socket(), 0x8914, struct.pack(\"16sh14x\", b\"lo\", UP_AND_RUNNING))' && exec \"$@\"";
 /// What a reader sees in the folder that has the repository.
 const IN_SIGHT: [&str; 6] = ["Cargo.toml", "benchmarks", "broker", "deploy", "docs", "examples"];
 /// cargo, from a folder that only looks like the repository.
@@ -26,19 +31,17 @@ const CARGO: &str = "#!/bin/sh\nverb=$1; shift\nexec \"$REAL_CARGO\" \"$verb\" -
 
 /// Why commands cannot have a network of their own here, if so.
 pub(super) fn missing_network() -> Option<String> {
-    let tried =
-        Command::new("unshare").args(ALONE).args(["mount", "-t", "tmpfs", "tmpfs", "/var/lib"]).output();
-    match tried {
+    match alone("10").args(["mount", "-t", "tmpfs", "tmpfs", "/var/lib"]).output() {
         Ok(output) if output.status.success() => None,
         Ok(output) => Some(String::from_utf8_lossy(&output.stderr).trim().to_owned()),
-        Err(error) => Some(format!("unshare: {error}")),
+        Err(error) => Some(format!("timeout or unshare: {error}")),
     }
 }
 
-/// A command in a network of its own.
+/// What is to run a command, in a network of its own and for so many seconds at most.
 pub(super) fn alone(limit: &str) -> Command {
     let mut command = Command::new("timeout");
-    command.args(["--signal=KILL", limit, "unshare"]).args(ALONE);
+    command.args(["--signal=KILL", limit, "unshare"]).args(ALONE).args(["sh", "-c", LOOPBACK, "sh"]);
     command
 }
 
@@ -50,6 +53,7 @@ pub(super) fn give_programs(folder: &Path, to: &mut Command) {
     std::fs::write(bin.join("cargo"), CARGO).expect("a script");
     let status = Command::new("chmod").arg("+x").arg(bin.join("cargo")).status().expect("chmod runs");
     assert!(status.success(), "the script can be run");
+    forget_the_package(to);
     to.env("PATH", format!("{}:{}", bin.display(), std::env::var("PATH").expect("a PATH")))
         .envs([("REAL_CARGO", env!("CARGO")), ("CARGO_NET_OFFLINE", "true"), ("PIP_NO_INDEX", "1")])
         .env("REPOSITORY", repository())
@@ -80,7 +84,7 @@ pub(super) fn run(page: &Page) -> Result<(), String> {
     give_programs(folder.path(), &mut shell);
     let errors = folder.path().join("errors");
     let status = shell
-        .args(["bash"])
+        .arg("bash")
         .arg(&script)
         .current_dir(&clean)
         .stdin(Stdio::null())

@@ -1,11 +1,7 @@
-# Before the commands of a page: a network of their own, in which every port is free, and nothing in /var/lib.
+# Before the commands of a page: nothing is in /var/lib, and what they start in the background is waited for.
 set -Eeuo pipefail
 exec 3>&2
 trap 'echo "failed: $BASH_COMMAND" >&3' ERR
-python3 -c '
-import fcntl, socket, struct
-UP_AND_RUNNING = 0x49
-fcntl.ioctl(socket.socket(), 0x8914, struct.pack("16sh14x", b"lo", UP_AND_RUNNING))'
 mount -t tmpfs tmpfs /var/lib
 
 listening() { grep -c ' 0A ' /proc/net/tcp || true; }
