@@ -6,13 +6,11 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 use crate::build::target_folder;
-use crate::python::{examples_folder, install, interpreter, run};
+use crate::python::{examples_folder, interpreter, interpreter_documents, run};
 
 /// A program of `agents/requirements-documents.txt`, installed at first use.
 pub fn document_tool(name: &str) -> PathBuf {
-    static INTERPRETER: OnceLock<PathBuf> = OnceLock::new();
-    let interpreter = INTERPRETER.get_or_init(|| install("python-documents", "requirements-documents.txt"));
-    interpreter.with_file_name(name)
+    interpreter_documents().with_file_name(name)
 }
 
 /// A folder with the packages that the Python examples ask for, from which pip installs without a network.

@@ -22,24 +22,23 @@ pub fn examples_folder() -> PathBuf {
 /// The interpreter of an environment in which the requirements are installed; made at first use.
 pub fn interpreter() -> PathBuf {
     static INTERPRETER: OnceLock<PathBuf> = OnceLock::new();
-    INTERPRETER.get_or_init(|| install("python", "requirements.txt")).clone()
+    INTERPRETER.get_or_init(|| install("python", &agents_folder().join("requirements.txt"))).clone()
 }
 
 /// The same with the SDK of A2A 0.3, which cannot be installed beside that of 1.0.
 pub(crate) fn interpreter_v03() -> PathBuf {
     static INTERPRETER: OnceLock<PathBuf> = OnceLock::new();
-    INTERPRETER.get_or_init(|| install("python-v03", "requirements-v03.txt")).clone()
+    INTERPRETER.get_or_init(|| install("python-v03", &agents_folder().join("requirements-v03.txt"))).clone()
 }
 
 /// The same with the official client of the Model Context Protocol.
 pub fn interpreter_mcp() -> PathBuf {
     static INTERPRETER: OnceLock<PathBuf> = OnceLock::new();
-    INTERPRETER.get_or_init(|| install("python-mcp", "requirements-mcp.txt")).clone()
+    INTERPRETER.get_or_init(|| install("python-mcp", &agents_folder().join("requirements-mcp.txt"))).clone()
 }
 
-pub(crate) fn install(folder: &str, requirements: &str) -> PathBuf {
-    let file = agents_folder().join(requirements);
-    let requirements = std::fs::read_to_string(&file).expect("requirements");
+fn install(folder: &str, file: &Path) -> PathBuf {
+    let requirements = std::fs::read_to_string(file).expect("requirements");
     let folder = target_folder().join(folder);
     let (interpreter, marker) = (folder.join("bin/python"), folder.join("installed.txt"));
     if std::fs::read_to_string(&marker).is_ok_and(|installed| installed == requirements) {
@@ -86,4 +85,11 @@ pub fn verified_card(url: &str, arguments: &[&str]) -> Value {
     let output = command.stderr(Stdio::inherit()).output().expect("the verifier starts");
     assert!(output.status.success(), "the verifier failed at {url}");
     serde_json::from_slice(&output.stdout).expect("JSON")
+}
+
+/// The interpreter of an environment with what the documentation is built and judged with.
+pub(crate) fn interpreter_documents() -> PathBuf {
+    static INTERPRETER: OnceLock<PathBuf> = OnceLock::new();
+    let requirements = agents_folder().join("requirements-documents.txt");
+    INTERPRETER.get_or_init(|| install("python-documents", &requirements)).clone()
 }
