@@ -59,11 +59,8 @@ fn the_manifests_are_what_kubernetes_takes() {
 fn the_configuration_in_the_manifests_is_what_the_broker_takes() {
     let manifests = std::fs::read_to_string(file("deploy/kubernetes.yaml")).unwrap();
     let rest = manifests.split_once("bailiwick.toml: |\n").unwrap().1;
-    let configuration: String = rest
-        .lines()
-        .take_while(|line| line.starts_with("    "))
-        .map(|line| format!("{}\n", line.trim_start()))
-        .collect();
+    let lines = rest.lines().take_while(|line| line.starts_with("    ")).map(str::trim_start);
+    let configuration = lines.collect::<Vec<_>>().join("\n");
     let folder = TempDir::new().unwrap();
     let toml = folder.path().join("bailiwick.toml");
     std::fs::write(&toml, configuration).unwrap();

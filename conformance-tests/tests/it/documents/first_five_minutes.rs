@@ -8,8 +8,8 @@ use tempfile::TempDir;
 use super::session::{alone, clean_folder, give_programs, missing_network};
 use super::{pages, repository};
 
-/// Seconds for all of it, the build of the broker left out.
-const LIMIT: &str = "180";
+/// Seconds for all of it.
+const LIMIT: &str = "600";
 const SCRIPT: &str = "examples/first_five_minutes.sh";
 /// The page, and how many commands it may take to have an agent of one's own called.
 const PAGE: &str = "docs/start.md";
@@ -23,6 +23,9 @@ fn the_first_five_minutes_go_as_they_are_told() {
     }
     let folder = TempDir::new().unwrap();
     let clean = clean_folder(folder.path());
+    let picture = target_folder().join("first_five_minutes.png");
+    // One of an earlier run says nothing of this one.
+    let _ = std::fs::remove_file(&picture);
     let mut script = alone(LIMIT);
     give_programs(folder.path(), &mut script);
     let output = script.arg(clean.join(SCRIPT)).stdin(Stdio::null()).output().unwrap();
@@ -38,14 +41,12 @@ fn the_first_five_minutes_go_as_they_are_told() {
     ] {
         assert!(printed.contains(expected), "{expected:?} is missing:\n{printed}");
     }
-    match missing_browser() {
-        Some(reason) => eprintln!("skipped: the console's picture of the tree: {reason}"),
-        None => {
-            let picture = target_folder().join("first_five_minutes.png");
-            assert!(std::fs::read(&picture).unwrap().starts_with(b"\x89PNG"), "{printed}");
-            eprintln!("a picture of the console is in {}", picture.display());
-        }
+    if let Some(reason) = missing_browser() {
+        eprintln!("skipped: the console's picture of the tree: {reason}");
+        return;
     }
+    assert!(std::fs::read(&picture).unwrap().starts_with(b"\x89PNG"), "{printed}");
+    eprintln!("a picture of the console is in {}", picture.display());
 }
 
 #[test]

@@ -14,7 +14,7 @@ use super::page::{Block, Mark, Page};
 use super::repository;
 
 /// Seconds for all commands of a page.
-const PAGE_LIMIT: &str = "120";
+const PAGE_LIMIT: &str = "300";
 /// What comes before them.
 const PRELUDE: &str = include_str!("session.sh");
 /// A network, processes and mounts of its own, all of which end with the shell.
@@ -55,7 +55,12 @@ pub(super) fn give_programs(folder: &Path, to: &mut Command) {
     assert!(status.success(), "the script can be run");
     forget_the_package(to);
     to.env("PATH", format!("{}:{}", bin.display(), std::env::var("PATH").expect("a PATH")))
-        .envs([("REAL_CARGO", env!("CARGO")), ("CARGO_NET_OFFLINE", "true"), ("PIP_NO_INDEX", "1")])
+        .envs([
+            ("REAL_CARGO", env!("CARGO")),
+            ("CARGO_NET_OFFLINE", "true"),
+            ("PIP_NO_INDEX", "1"),
+            ("PIP_NO_COMPILE", "1"),
+        ])
         .env("REPOSITORY", repository())
         .env("CARGO_TARGET_DIR", target_folder())
         .env("PIP_FIND_LINKS", wheels());
@@ -162,6 +167,9 @@ fn stays(line: &str) -> bool {
 /// Each line in the background, as the process that a simple command is.
 fn side_by_side(commands: &str) -> String {
     let whole = commands.replace("\\\n", " ");
-    let lines = whole.lines().filter(|line| !line.trim().is_empty());
-    lines.map(|line| format!("starting\nbash -c '{}' &\nsettled $!\n", line.replace('\'', "'\\''"))).collect()
+    let mut started = String::new();
+    for line in whole.lines().filter(|line| !line.trim().is_empty()) {
+        let _ = write!(started, "starting\nbash -c '{}' &\nsettled $!\n", line.replace('\'', "'\\''"));
+    }
+    started
 }

@@ -12,7 +12,7 @@ settled() {
     local looks=0
     while kill -0 "$1" 2>/dev/null && [ "$(listening)" -le "$heard" ]; do
         looks=$((looks + 1))
-        [ "$looks" -lt 1200 ] || { echo "neither listens nor ends" >&3; return 1; }
+        [ "$looks" -lt 4000 ] || { echo "neither listens nor ends" >&3; return 1; }
         sleep 0.05
     done
     [ "$(listening)" -gt "$heard" ] || wait "$1"
