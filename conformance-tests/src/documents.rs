@@ -1,7 +1,7 @@
 //! What the documentation is built and judged with: mdBook and linters as the Python package index has them, and the
 //! packages that pages have their readers install.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
@@ -17,6 +17,14 @@ pub fn document_tool(name: &str) -> PathBuf {
 pub fn wheels() -> PathBuf {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     FOLDER.get_or_init(download).clone()
+}
+
+/// Where the tests' own environment keeps its packages: a new one that looks there needs none of those that it has.
+pub fn site_packages() -> PathBuf {
+    let environment = interpreter().parent().and_then(Path::parent).expect("an environment").join("lib");
+    let mut versions = std::fs::read_dir(&environment).expect("an environment's packages");
+    let version = versions.next().expect("a version of Python").expect("an entry");
+    version.path().join("site-packages")
 }
 
 fn download() -> PathBuf {

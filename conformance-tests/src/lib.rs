@@ -35,7 +35,7 @@ pub use append_fault::{AppendFault, Side};
 pub use broker::{Broker, command, demonstration, key_digest};
 pub use browser::{Browser, Page, missing_browser};
 pub use build::{forget_the_package, target_folder};
-pub use documents::{document_tool, wheels};
+pub use documents::{document_tool, site_packages, wheels};
 pub use gates::Gates;
 pub use issuer::Issuer;
 pub use mcp_host::McpHost;

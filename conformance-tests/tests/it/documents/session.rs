@@ -7,7 +7,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use conformance_tests::{command, forget_the_package, target_folder, wheels};
+use conformance_tests::{command, forget_the_package, site_packages, target_folder, wheels};
 use tempfile::TempDir;
 
 use super::page::{Block, Mark, Page};
@@ -87,6 +87,8 @@ pub(super) fn run(page: &Page) -> Result<(), String> {
     std::fs::write(&script, self::script(page, &out)).expect("a script");
     let mut shell = alone(PAGE_LIMIT);
     give_programs(folder.path(), &mut shell);
+    // The first five minutes install everything; here it is enough that pip finds nothing missing.
+    shell.env("PYTHONPATH", site_packages());
     let errors = folder.path().join("errors");
     let status = shell
         .arg("bash")
