@@ -107,3 +107,10 @@ pub fn verified_card(url: &str, arguments: &[&str]) -> Value {
     assert!(output.status.success(), "the verifier failed at {url}");
     serde_json::from_slice(&output.stdout).expect("JSON")
 }
+
+/// The interpreter of an environment with what the documentation is built and judged with.
+pub(crate) fn interpreter_documents() -> PathBuf {
+    static INTERPRETER: OnceLock<PathBuf> = OnceLock::new();
+    let requirements = agents_folder().join("requirements-documents.txt");
+    INTERPRETER.get_or_init(|| install("python-documents", &requirements)).clone()
+}

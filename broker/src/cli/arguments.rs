@@ -87,7 +87,7 @@ pub(super) enum Command {
     Select(Select),
     /// Say whether an agent should go on, think again, or delegate, from the next steps it has sampled.
     #[command(after_help = "Example:
-  bailiwick advise --goal 'Plan the trip' 'Look up trains to Oslo' '-0.4=Book a hotel in Bergen'")]
+  bailiwick advise --goal 'Plan the trip' -- 'Look up trains to Oslo' '-0.4=Book a hotel in Bergen'")]
     Advise(Advise),
     /// Read and steer tasks.
     #[command(subcommand)]
@@ -269,10 +269,12 @@ pub(super) enum TaskCommand {
         limit: u32,
     },
     /// Draw the tree below a task.
-    #[command(after_help = "Example:\n  bailiwick task tree 0190…")]
+    #[command(after_help = "Examples:
+  bailiwick task tree            the newest tree
+  bailiwick task tree 0190…")]
     Tree {
-        /// The task.
-        id: String,
+        /// The task; without one, the task that was begun last.
+        id: Option<String>,
     },
     /// Print a task's events as they come, until it is over.
     #[command(after_help = "Example:\n  bailiwick task watch 0190…")]

@@ -1,5 +1,7 @@
 //! A small client of a running broker: JSON-RPC for tasks, the operator API for agents and trees.
 
+use std::time::{Duration, Instant};
+
 use async_stream::try_stream;
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
@@ -15,6 +17,10 @@ use super::arguments::Connection;
 
 /// Largest event read.
 const MAX_EVENT_BYTES: usize = 64 * 1024 * 1024;
+/// How long a broker may take to listen: `bailiwick serve &` and the next command are often pasted together.
+const START_PATIENCE: Duration = Duration::from_secs(2);
+/// Between two tries to connect.
+const CONNECT_PAUSE: Duration = Duration::from_millis(50);
 
 pub(crate) struct BrokerClient {
     http: reqwest::Client,
@@ -48,8 +54,19 @@ impl BrokerClient {
         }
     }
 
+    /// Sends a request. A broker that nobody answers for may have been started a moment ago.
     async fn send(&self, request: RequestBuilder) -> Result<Response, String> {
-        request.send().await.map_err(|error| {
+        let patience = Instant::now() + START_PATIENCE;
+        let answered = loop {
+            let Some(again) = request.try_clone() else { break request.send().await };
+            match again.send().await {
+                Err(error) if error.is_connect() && Instant::now() < patience => {
+                    tokio::time::sleep(CONNECT_PAUSE).await;
+                }
+                answered => break answered,
+            }
+        };
+        answered.map_err(|error| {
             let base = &self.base;
             if error.is_connect() {
                 format!(

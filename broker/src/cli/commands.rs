@@ -155,6 +155,15 @@ impl Session {
         Ok(())
     }
 
+    /// The task that was begun last and not by another task.
+    async fn newest_root(&self) -> Result<String, String> {
+        let found = self.broker.api(Method::GET, "/api/v1/trees", None).await?;
+        let newest = found.pointer("/trees/0/root").and_then(Value::as_str);
+        newest.map(str::to_owned).ok_or_else(|| {
+            "there is no task yet; begin one with `bailiwick send --agent NAME TEXT`".to_owned()
+        })
+    }
+
     async fn task(&self, command: TaskCommand) -> Result<(), String> {
         match command {
             TaskCommand::Get { id } => {
@@ -168,6 +177,10 @@ impl Session {
                 self.show(&page, || print::tasks(&page.tasks))
             }
             TaskCommand::Tree { id } => {
+                let id = match id {
+                    Some(id) => id,
+                    None => self.newest_root().await?,
+                };
                 let path = format!("/api/v1/tasks/{id}/tree");
                 let found = self.broker.api(Method::GET, &path, None).await?;
                 let tasks = found.get("tasks").and_then(Value::as_array).cloned().unwrap_or_default();

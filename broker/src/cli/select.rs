@@ -48,7 +48,7 @@ pub(super) struct Advise {
     /// What is to be achieved, and what is known so far.
     #[arg(long)]
     goal: String,
-    /// Next steps that were sampled; with its mean log-probability as `-0.42=text`.
+    /// Next steps that were sampled; with its mean log-probability as `-0.42=text`, behind `--`.
     #[arg(required = true, num_args = 1.., value_name = "SAMPLE")]
     samples: Vec<String>,
 }

@@ -5,6 +5,8 @@
 mod agent;
 mod story;
 
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -15,7 +17,7 @@ use serde_json::Value;
 use crate::app::App;
 use crate::cli::client::BrokerClient;
 use crate::cli::print;
-use crate::config::{Config, Overrides};
+use crate::config::{Config, ConfigError, Overrides};
 
 /// The demonstration gives up after this long.
 const TIME_LIMIT: Duration = Duration::from_mins(1);
@@ -31,10 +33,8 @@ pub async fn run(stay: bool) -> Result<(), String> {
     result
 }
 
-async fn play(folder: &std::path::Path, stay: bool) -> Result<(), String> {
-    let listen = Some(std::net::SocketAddr::from(([127, 0, 0, 1], 0)));
-    let overrides = Overrides { listen, data: Some(folder.to_path_buf()) };
-    let config = Config::load(None, [], overrides).map_err(|error| error.to_string())?;
+async fn play(folder: &Path, stay: bool) -> Result<(), String> {
+    let config = configure(folder, stay).map_err(|error| error.to_string())?;
     let app = App::start(config).await.map_err(|error| error.to_string())?;
     let url = app.url.clone();
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
@@ -59,6 +59,19 @@ async fn play(folder: &std::path::Path, stay: bool) -> Result<(), String> {
     }
     let _ = stop.send(());
     serving.await.map_err(|error| error.to_string())?.map_err(|error| error.to_string())
+}
+
+/// The defaults. What stays is where commands look for a broker, if nobody else is there.
+fn configure(folder: &Path, stay: bool) -> Result<Config, ConfigError> {
+    let load = |listen| {
+        let overrides = Overrides { listen, data: Some(folder.to_path_buf()) };
+        Config::load(None, [], overrides)
+    };
+    let usual = load(None)?;
+    if stay && TcpListener::bind(usual.server.listen).is_ok() {
+        return Ok(usual);
+    }
+    load(Some(SocketAddr::from(([127, 0, 0, 1], 0))))
 }
 
 /// Sends the request and shows what comes of it; the root task's id.
@@ -133,11 +146,16 @@ async fn draw(client: &BrokerClient, task: &str, drawn: &mut String) -> Result<(
 fn next_steps(url: &str, task: &str, stay: bool) {
     println!("\nnext steps");
     if stay {
-        println!("  bailiwick --broker {url} task tree {task}");
-        println!("  bailiwick --broker {url} send --agent editor --stream 'Another story'");
+        let usual = url == Config::default().public_url();
+        let broker = if usual { String::new() } else { format!("--broker {url} ") };
+        println!("  {url}/console#/tree/{task}");
+        println!("  bailiwick {broker}task tree {task}");
+        println!("  bailiwick {broker}send --agent editor --stream 'Another story'");
         println!("  Ctrl-C ends the demonstration");
     } else {
-        println!("  bailiwick demo --stay                        keep this running and try commands on it");
+        println!(
+            "  bailiwick demo --stay                        keep this running to look at it in the console"
+        );
         println!("  bailiwick serve                              run a broker of your own");
         println!("  bailiwick agent add NAME URL --cap CAP       register an A2A agent with it");
         println!("  examples/python                              agents that delegate, in about five lines");

@@ -11,6 +11,7 @@
 
 mod console;
 mod delegation;
+mod documents;
 mod interop;
 mod operating;
 mod overload;
