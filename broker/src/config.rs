@@ -6,6 +6,7 @@ mod issuers;
 mod principals;
 mod problem;
 pub mod secret;
+mod shown;
 mod tls;
 mod units;
 
@@ -358,11 +359,7 @@ impl Config {
 
     /// The configuration as TOML, without secrets.
     pub fn to_toml(&self) -> String {
-        let mut shown = self.clone();
-        for principal in &mut shown.principals {
-            principal.hide_keys();
-        }
-        toml::to_string(&shown).unwrap_or_default()
+        toml::to_string(&self.without_secrets()).unwrap_or_default()
     }
 
     /// The base URL callers and agents reach the broker at.

@@ -38,6 +38,8 @@ pub use issuer::Issuer;
 pub use mcp_host::McpHost;
 pub use node::missing_node;
 pub use player::{Player, Round, Seen};
-pub use python::{Probe, agents_folder, examples_folder, interpreter, interpreter_mcp, verified_card};
+pub use python::{
+    Probe, agents_folder, examples_folder, interpreter, interpreter_mcp, interpreter_openapi, verified_card,
+};
 pub use receiver::{Posted, Receiver, Reply};
 pub use waiting::until;

@@ -12,6 +12,7 @@
 mod console;
 mod delegation;
 mod interop;
+mod operator_api;
 mod overload;
 mod security;
 mod soak;
