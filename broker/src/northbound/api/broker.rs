@@ -12,6 +12,7 @@ use crate::service::Condition;
 
 /// How the broker does.
 #[derive(Serialize, JsonSchema)]
+#[schemars(rename = "BrokerHealth")]
 pub(super) struct Health {
     #[serde(flatten)]
     condition: Condition,

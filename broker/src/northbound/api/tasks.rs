@@ -56,6 +56,7 @@ pub(super) struct Resolving {
 
 /// What was decided.
 #[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Resolved")]
 pub(super) struct Outcome {
     /// The task.
     task: String,

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 use conformance_tests::{agents_folder, interpreter_openapi};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::{House, OPERATOR};
@@ -68,16 +68,18 @@ async fn configuration(house: &House) -> String {
 }
 
 /// What `schemathesis` finds by trying all that the document says.
-async fn tried(house: &House, document: &Value) -> (bool, String) {
+async fn tried(house: &House, document: &Value, more: &[&str]) -> (bool, String) {
     let folder = TempDir::new().expect("a folder");
     let file = write(&folder, document);
     let config = folder.path().join("schemathesis.toml");
     std::fs::write(&config, configuration(house).await).expect("the configuration is written");
     let url = format!("{}/api/v1", house.broker.url());
+    let more: Vec<String> = more.iter().map(|more| (*more).to_owned()).collect();
     tokio::task::spawn_blocking(move || {
         let config = config.to_str().expect("a path");
         let mut arguments = vec!["--config-file", config, "run", &file, "--url", &url, "--no-color"];
-        arguments.extend(["--phases", "examples,coverage,fuzzing"]);
+        arguments.extend(["--phases", "coverage,fuzzing"]);
+        arguments.extend(more.iter().map(String::as_str));
         run("schemathesis", &arguments, folder.path())
     })
     .await
@@ -90,10 +92,33 @@ async fn the_broker_does_what_its_document_says_whatever_it_is_asked() {
     let document = house.document().await;
     let endpoints: usize =
         document["paths"].as_object().unwrap().values().map(|path| path.as_object().unwrap().len()).sum();
-    let (content, said) = tried(&house, &document).await;
+    let (content, said) = tried(&house, &document, &[]).await;
     assert!(content, "{said}");
     assert!(
         said.contains(&format!("Tested: {endpoints}")),
         "not all of {endpoints} endpoints were tried:\n{said}"
     );
+}
+
+/// The judge is one that says no: each of these lies about the broker is found out.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_document_that_is_not_true_is_found_out() {
+    let house = House::build("").await;
+    let document = house.document().await;
+    let lies: [(&str, &str, Value); 4] = [
+        ("/components/schemas/Introduction/properties/name/type", "/whoami", json!("integer")),
+        ("/paths/~1agents~1{name}/get/responses/404", "/agents/{name}", Value::Null),
+        ("/paths/~1trees/get/parameters/2/schema", "/trees", json!({ "type": "string", "maxLength": 4 })),
+        ("/paths/~1keys/get/responses/200/content", "/keys", json!({ "text/plain": {} })),
+    ];
+    for (place, path, lie) in lies {
+        let mut document = document.clone();
+        let told = document.pointer_mut(place).unwrap_or_else(|| panic!("{place} is there"));
+        *told = lie;
+        if let Some(responses) = document.pointer_mut("/paths/~1agents~1{name}/get/responses") {
+            responses.as_object_mut().expect("responses").retain(|_, response| !response.is_null());
+        }
+        let (content, said) = tried(&house, &document, &["--include-path", path]).await;
+        assert!(!content && said.contains("FAILURES"), "{place}:\n{said}");
+    }
 }

@@ -88,7 +88,7 @@ fn body(operation: &Value) -> Value {
 }
 
 /// Those after which nothing is as it was; asked last.
-const LAST: [&str; 2] = ["revokeTask", "removeAgent"];
+const LAST: [&str; 2] = ["removeAgent", "revokeTask"];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_may_do_what_by_the_operator_api() {
