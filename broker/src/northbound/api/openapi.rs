@@ -84,7 +84,7 @@ pub(in crate::northbound) fn plain_document() -> Value {
     describe(BASE, &[])
 }
 
-fn describe(server: &str, schemes: &[(String, Value)]) -> Value {
+fn describe(server: &str, proofs: &[(String, Value)]) -> Value {
     let mut schemas = Schemas::default();
     let mut paths: Map<String, Value> = Map::new();
     for &endpoint in Endpoint::ALL {
@@ -101,12 +101,12 @@ fn describe(server: &str, schemes: &[(String, Value)]) -> Value {
             "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
         },
         "servers": [{ "url": server }],
-        "security": security::requirements(schemes),
+        "security": security::requirements(proofs),
         "paths": paths,
         "components": {
             "schemas": schemas.all(),
             "responses": failures::responses(),
-            "securitySchemes": security::schemes(schemes),
+            "securitySchemes": security::schemes(proofs),
         },
     })
 }
@@ -123,23 +123,20 @@ fn describe_endpoint(endpoint: Endpoint, schemas: &mut Schemas) -> Value {
     let Description { parameters, body, mut answers, .. } = description;
     answers.extend(failures::of(endpoint, body.is_some()));
     let mut lines = endpoint.lines().iter().map(|line| line.trim());
-    let mut operation = json!({
-        "operationId": operation_id(endpoint),
-        "tags": [endpoint.path().split('/').nth(1).unwrap_or_default()],
-        "summary": lines.next(),
-        "responses": answers,
-    });
+    let summary = lines.next();
     let about = lines.collect::<Vec<_>>().join(" ");
-    for (member, value) in [
+    let tag = endpoint.path().split('/').nth(1);
+    let members = [
+        ("operationId", Some(operation_id(endpoint).into())),
+        ("tags", Some(json!([tag]))),
+        ("summary", summary.map(Value::from)),
         ("description", (!about.is_empty()).then(|| about.into())),
         ("parameters", (!parameters.is_empty()).then(|| parameters.into())),
         ("requestBody", body),
-    ] {
-        if let Some(value) = value {
-            operation[member] = value;
-        }
-    }
-    operation
+        ("responses", Some(json!(answers))),
+    ];
+    let said = members.into_iter().filter_map(|(member, value)| Some((member.to_owned(), value?)));
+    Value::Object(said.collect())
 }
 
 /// Its name as programs write it.

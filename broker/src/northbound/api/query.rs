@@ -72,14 +72,12 @@ impl<'de> Deserializer<'de> for Value<'_> {
     }
 
     fn deserialize_u64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
-        match self.text.parse() {
-            Ok(number) => visitor.visit_u64(number),
-            Err(_) => {
-                let Self { name, text } = self;
-                let problem = format!("expected a whole number, such as {name}=100, found {text:?}");
-                Err(Wrong { parameter: name.into_owned(), problem })
-            }
+        if let Ok(number) = self.text.parse() {
+            return visitor.visit_u64(number);
         }
+        let Self { name, text } = self;
+        let problem = format!("expected a whole number, such as {name}=100, found {text:?}");
+        Err(Wrong { parameter: name.into_owned(), problem })
     }
 
     forward_to_deserialize_any! {

@@ -215,8 +215,8 @@ pub(in crate::northbound) struct Resource {
 pub(in crate::northbound) fn route(segments: &[&str]) -> Option<Resource> {
     let endpoints: Vec<Endpoint> = Endpoint::ALL.iter().copied().filter(|one| one.fits(segments)).collect();
     let template = endpoints.first()?.template();
-    let named = template.zip(segments).filter(|(part, _)| is_name(part));
-    let names = named.map(|(_, segment)| percent_decode(segment).into_owned()).collect();
+    let standing = template.zip(segments).filter(|(part, _)| is_name(part));
+    let names = standing.map(|(_, segment)| percent_decode(segment).into_owned()).collect();
     Some(Resource { endpoints, names })
 }
 

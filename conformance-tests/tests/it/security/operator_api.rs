@@ -113,11 +113,8 @@ async fn who_may_do_what_by_the_operator_api() {
     let mut golden = format!("endpoint | {}\n", CALLERS.join(" | "));
     for (path, method, operation) in all {
         let method = method.to_uppercase();
-        let mut row = Vec::new();
+        let mut row = CALLERS.map(|caller| (caller, String::new()));
         // Who may do it comes after those who may not.
-        for caller in CALLERS {
-            row.push((caller, String::new()));
-        }
         for caller in ["anonymous", "other-account", "same-account", "delegate", "owner", "operator"] {
             let verdict = house.verdict(&method, path, operation, caller).await;
             row.iter_mut().filter(|(of, _)| *of == caller).for_each(|(_, word)| word.clone_from(&verdict));

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use protocol::ErrorKind;
 use protocol::binding::http_json::MEDIA_TYPE;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::northbound::api::route::Endpoint;
 
@@ -63,10 +63,14 @@ pub(super) fn of(endpoint: Endpoint, reads_body: bool) -> BTreeMap<String, Value
 pub(super) fn responses() -> Value {
     let schema = json!({ "$ref": format!("#/components/schemas/{SCHEMA}") });
     let responses = RESPONSES.into_iter().map(|(kind, name, about)| {
-        let mut response = json!({ "description": about, "content": { MEDIA_TYPE: { "schema": schema } } });
-        if let Some((header, about)) = header(kind) {
-            response["headers"] = json!({ header: { "description": about, "schema": { "type": "string" } } });
-        }
+        let headers: Map<String, Value> = header(kind)
+            .map(|(header, about)| {
+                (header.to_owned(), json!({ "description": about, "schema": { "type": "string" } }))
+            })
+            .into_iter()
+            .collect();
+        let content = json!({ MEDIA_TYPE: { "schema": schema } });
+        let response = json!({ "description": about, "headers": headers, "content": content });
         (name.to_owned(), response)
     });
     Value::Object(responses.collect())

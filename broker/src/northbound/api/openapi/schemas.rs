@@ -67,10 +67,10 @@ pub(super) fn query_parameters<T: JsonSchema>() -> Vec<Value> {
     let settings = settings().with(|settings| settings.inline_subschemas = true);
     let schema = Value::from(settings.into_generator().into_root_schema_for::<T>());
     let is_required = |name: &str| {
-        let required = schema["required"].as_array();
+        let required = schema.get("required").and_then(Value::as_array);
         required.is_some_and(|required| required.iter().any(|member| member == name))
     };
-    let members = schema["properties"].as_object().into_iter().flatten();
+    let members = schema.get("properties").and_then(Value::as_object).into_iter().flatten();
     members
         .map(|(name, schema)| {
             let mut schema = without_null(schema.clone());
