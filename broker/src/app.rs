@@ -165,6 +165,7 @@ impl App {
         let mut options = config.server_options();
         options.max_connections = open_files::connections(options.max_connections);
         let server = Server::new(Arc::clone(&broker), options, server_tls.clone());
+        server.show_configuration(config.to_json());
         Ok(Self { broker, server, listener, tls: server_tls, config, asked: address, url })
     }
 

@@ -7,6 +7,7 @@ mod principals;
 mod problem;
 mod quotas;
 pub mod secret;
+mod shown;
 mod tls;
 mod units;
 
@@ -377,11 +378,7 @@ impl Config {
 
     /// The configuration as TOML, without secrets.
     pub fn to_toml(&self) -> String {
-        let mut shown = self.clone();
-        for principal in &mut shown.principals {
-            principal.hide_keys();
-        }
-        toml::to_string(&shown).unwrap_or_default()
+        toml::to_string(&self.without_secrets()).unwrap_or_default()
     }
 
     /// The base URL callers and agents reach the broker at.

@@ -42,7 +42,8 @@ pub use mcp_host::McpHost;
 pub use node::{javascript_example, missing_node};
 pub use player::{Player, Round, Seen};
 pub use python::{
-    Framework, Probe, agents_folder, examples_folder, interpreter, interpreter_mcp, verified_card,
+    Framework, Probe, agents_folder, examples_folder, interpreter, interpreter_mcp, interpreter_openapi,
+    verified_card,
 };
 pub use receiver::{Posted, Receiver, Reply};
 pub use waiting::until;

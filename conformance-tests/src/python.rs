@@ -1,5 +1,5 @@
 //! Python environments of the tests' own, under the target folder, with pinned versions: one for each version of A2A, one
-//! for the client of MCP, and one for each framework of the examples.
+//! for the client of MCP, one for what judges the operator API, and one for each framework of the examples.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -56,6 +56,14 @@ pub(crate) fn interpreter_v03() -> PathBuf {
 pub fn interpreter_mcp() -> PathBuf {
     static INTERPRETER: OnceLock<PathBuf> = OnceLock::new();
     INTERPRETER.get_or_init(|| install("python-mcp", &agents_folder().join("requirements-mcp.txt"))).clone()
+}
+
+/// The same with what judges an API by its OpenAPI document.
+pub fn interpreter_openapi() -> PathBuf {
+    static INTERPRETER: OnceLock<PathBuf> = OnceLock::new();
+    INTERPRETER
+        .get_or_init(|| install("python-openapi", &agents_folder().join("requirements-openapi.txt")))
+        .clone()
 }
 
 fn install(folder: &str, file: &Path) -> PathBuf {

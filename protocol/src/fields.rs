@@ -419,7 +419,7 @@ macro_rules! wire_enum {
         $($(#[$variant_doc:meta])* $variant:ident = $wire:literal,)*
     }) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, schemars::JsonSchema)]
         pub enum $name {
             $($(#[$variant_doc])* #[serde(rename = $wire)] $variant,)*
         }

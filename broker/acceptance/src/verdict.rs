@@ -1,5 +1,6 @@
 //! What became of the checks: passed, failed, or not decided, each with its reason.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Most bytes of a reason: parts of it come from outside, and it is stored, shown and sent back to the delegate.
@@ -8,8 +9,9 @@ const MAX_REASON_BYTES: usize = 500;
 const MAX_REASONS: usize = 5;
 
 /// What became of a check, or of all of them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(rename = "CheckOutcome")]
 pub enum Outcome {
     /// As asked for.
     Passed,
@@ -20,7 +22,7 @@ pub enum Outcome {
 }
 
 /// What was checked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Criterion {
     /// The media types of its parts.
@@ -42,7 +44,7 @@ pub enum Criterion {
 }
 
 /// One check and what became of it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Check {
     /// What was checked.
     pub check: Criterion,
@@ -71,7 +73,7 @@ impl Check {
 }
 
 /// What all checks come to.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Verdict {
     /// Failed if any check failed, else unverified if any was not decided, else passed.
     #[serde(rename = "verdict")]

@@ -8,6 +8,7 @@ use broker_acceptance::{Acceptance, Criteria, Reference, Specification, Verdict,
 use capability::Scope;
 use capability::ledger::Ceilings;
 use protocol::{Artifact, Message, Metadata, Part, StreamResponse, TaskStatus, Timestamp};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -71,8 +72,9 @@ struct SubtaskWire {
 }
 
 /// What may be used up, or was: money as a decimal string, the rest as integers.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "Amounts")]
 pub struct AmountsWire {
     #[serde(skip_serializing_if = "Option::is_none")]
     usd: Option<String>,

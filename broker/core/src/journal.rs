@@ -11,6 +11,7 @@ mod submission;
 use broker_acceptance::Verdict;
 use capability::ledger::Ceilings;
 use protocol::{Artifact, Message, Metadata, Secret, TaskState, Timestamp, Version};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::TaskId;
@@ -247,7 +248,7 @@ pub struct Bubble {
 }
 
 /// What an operator decides about an attempt whose outcome is unknown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Resolution {
     /// Ask the agent once more.
@@ -317,7 +318,8 @@ pub enum Origin {
 }
 
 /// A child's progress, as its parent's stream shows it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "Child")]
 pub struct ChildNote {
     /// The child.
     pub task: TaskId,

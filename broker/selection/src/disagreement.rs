@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::embedding::EmbedError;
@@ -30,7 +31,7 @@ const NAMED: usize = 3;
 const NAMED_WORDS: usize = 8;
 
 /// One candidate action of an agent.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Sample {
     /// What it would do or ask next.
     pub text: String,
@@ -40,8 +41,9 @@ pub struct Sample {
 }
 
 /// What to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(rename = "AdviceVerdict")]
 pub enum Verdict {
     /// Go on: the samples agree.
     Execute,
@@ -52,7 +54,7 @@ pub enum Verdict {
 }
 
 /// Advice on a step.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Advice {
     /// What to do.
     pub verdict: Verdict,

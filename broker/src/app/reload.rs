@@ -10,8 +10,8 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 use super::{App, AppError};
-use crate::config::{Config, ServerConfig};
-use crate::northbound::Tls;
+use crate::config::{Config, LimitsConfig, ServerConfig};
+use crate::northbound::{Server, Tls};
 use crate::service::{Broker, Reconfiguration};
 
 /// Files by path, and the SHA-256 of what is in them.
@@ -40,6 +40,7 @@ const MAX_FILE_BYTES: u64 = 4 << 20;
 /// A broker whose configuration can be read again.
 pub struct Reloading {
     broker: Arc<Broker>,
+    server: Arc<Server>,
     tls: Option<Tls>,
     /// What it was started with: what needs a restart holds as it stands there.
     started: Config,
@@ -61,9 +62,9 @@ pub struct Changes {
 impl App {
     /// For reading the configuration again.
     pub fn reloading(&self) -> Reloading {
-        let (broker, tls) = (Arc::clone(&self.broker), self.tls.clone());
+        let (broker, server, tls) = (Arc::clone(&self.broker), Arc::clone(&self.server), self.tls.clone());
         let (started, last) = (self.config.clone(), self.config.clone());
-        Reloading { broker, tls, started, asked: self.asked, last }
+        Reloading { broker, server, tls, started, asked: self.asked, last }
     }
 }
 
@@ -93,8 +94,20 @@ impl Reloading {
         }
         let (limits, agents) = (holds.limits(), holds.agents());
         self.broker.reconfigure(Reconfiguration { callers, quotas, limits, agents }).await;
+        self.server.show_configuration(self.in_effect(holds).to_json());
         self.last = new;
         Ok(changes)
+    }
+
+    /// What holds of a configuration: of what needs a restart, what the broker was started with.
+    fn in_effect(&self, holds: Config) -> Config {
+        let Config { principals, issuers, accounts, quotas, agents, .. } = holds;
+        let mut config = self.started.clone();
+        config.server.tls = holds.server.tls;
+        config.limits = LimitsConfig { max_waiting: config.limits.max_waiting, ..holds.limits };
+        config.push.max_configs = holds.push.max_configs;
+        config.log.level = holds.log.level;
+        Config { principals, issuers, accounts, quotas, agents, ..config }
     }
 
     /// What is said otherwise than the last time and holds, and all that does not hold as it stands.

@@ -139,6 +139,8 @@ pub(super) enum Command {
     /// Check or show the configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Print the OpenAPI document of the operator API. Asks no broker.
+    Openapi,
 }
 
 #[derive(Debug, Args)]

@@ -25,6 +25,7 @@ use super::client::BrokerClient;
 use super::key::NewKey;
 use super::{audit, backup, cap, grant, judged, print, push, quota, select, serve};
 use crate::config::{self, Config, DEFAULT_TOML, Overrides};
+use crate::northbound::openapi_document;
 use crate::ports::agent_auth::AgentAuth;
 use crate::service::{NewAgent, RetryConfig};
 
@@ -67,6 +68,10 @@ pub(super) async fn execute(arguments: Arguments) -> Result<ExitCode, String> {
         Command::Manual { folder } => clap_mangen::generate_to(Arguments::command(), &folder)
             .map_err(|error| format!("{}: {error}", folder.display())),
         Command::Config(command) => session.config(command),
+        Command::Openapi => {
+            println!("{:#}", openapi_document());
+            Ok(())
+        }
     };
     done.map(|()| ExitCode::SUCCESS)
 }

@@ -5,13 +5,11 @@ use std::path::PathBuf;
 use capability::Scope;
 use serde::{Deserialize, Serialize};
 
+use super::shown::HIDDEN;
 use crate::service::{CertificateName, Principal, Proof, Role, is_agent_name};
 
 /// Shortest API key taken from a variable or a file, bytes; an empty variable is a mistake, not a key.
 const MIN_KEY_BYTES: usize = 16;
-/// What may stand in place of a digest when a configuration is shown.
-const HIDDEN: &str = "…";
-
 /// Somebody who may call.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -1,8 +1,10 @@
 //! Secrets by reference: an environment variable or a file, read when the secret is needed and kept nowhere.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::path::{Component, Path, PathBuf};
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use tokio::io::AsyncReadExt;
@@ -122,6 +124,25 @@ impl fmt::Display for SecretRef {
             Self::File(path) => write!(f, "the file {}", path.display()),
             Self::Unusable => f.write_str("nothing"),
         }
+    }
+}
+
+impl JsonSchema for SecretRef {
+    fn schema_name() -> Cow<'static, str> {
+        "SecretRef".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let place = |what: &str| json_schema!({ "type": "string", "minLength": 1, "description": what });
+        json_schema!({
+            "description": "Where a secret is: exactly one of the two. The secret itself is refused.",
+            "type": "object",
+            "properties": {
+                "env": place("An environment variable of the broker, BAILIWICK_AGENT_…"),
+                "file": place("A file below southbound.secret_dir"),
+            },
+            "oneOf": [{ "required": ["env"] }, { "required": ["file"] }],
+        })
     }
 }
 

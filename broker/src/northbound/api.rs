@@ -4,9 +4,14 @@
 mod agents;
 mod audit;
 mod backup;
+mod broker;
 mod dead_letters;
 mod events;
+mod exchange;
 mod keys;
+mod openapi;
+mod query;
+mod quotas;
 mod refusals;
 mod route;
 mod selection;
@@ -16,19 +21,16 @@ mod trees;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{Response, StatusCode};
+use http::Response;
 use protocol::A2aError;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-use serde_json::json;
 
+pub(super) use self::openapi::plain_document;
+#[cfg(test)]
+pub(super) use self::route::Endpoint;
 pub(super) use self::route::{Resource, route};
-use super::body;
 use super::operations::Context;
 use super::reply::{self, Body, method_not_allowed};
 use crate::service::{Broker, Caller, Credential};
-
-const JSON: &str = "application/json";
 
 /// One call, as it came.
 pub(super) struct Incoming<'r> {
@@ -47,7 +49,7 @@ struct Call<'r> {
     body: Result<Bytes, A2aError>,
 }
 
-/// How a resource answers.
+/// How a call is answered.
 type Answered = Result<Response<Body>, A2aError>;
 
 /// Serves one call.
@@ -59,74 +61,7 @@ async fn answer(context: &Context, resource: Resource, incoming: Incoming<'_>) -
     let Incoming { method, query, credential, body } = incoming;
     let broker = &context.broker;
     let caller = broker.authenticate(credential).await?;
-    let allow = resource.allow();
-    if !allow.split(", ").any(|allowed| allowed == method) {
-        return Ok(method_not_allowed(allow));
-    }
+    let Some(endpoint) = resource.by_method(method) else { return Ok(method_not_allowed(&resource.allow())) };
     let call = Call { context, broker, caller, query, body };
-    match resource {
-        Resource::Agents if method == "GET" => Ok(agents::list(&call)),
-        Resource::Agents => agents::register(&call).await,
-        Resource::Agent(name) if method == "GET" => agents::show(&call, &name),
-        Resource::Agent(name) => agents::remove(&call, &name).await,
-        Resource::AcceptCard(name) => agents::accept_card(&call, &name).await,
-        Resource::ProbeAgent(name) => agents::probe(&call, &name).await,
-        Resource::Whoami => Ok(ok(&broker.introduce(&call.caller))),
-        Resource::Trees => trees::list(&call).await,
-        Resource::Events => events::stream(&call).await,
-        Resource::Refusals => refusals::list(&call).await,
-        Resource::Quotas => Ok(ok(&json!({ "quotas": call.broker.quotas(&call.caller) }))),
-        Resource::Log(task) => trees::log(&call, &task).await,
-        Resource::Tree(task) => tasks::tree(&call, &task).await,
-        Resource::RevokeTask(task) => tasks::revoke(&call, &task).await,
-        Resource::Approvals => tasks::approvals(&call).await,
-        Resource::Decide(task, approve) => tasks::decide(&call, &task, approve).await,
-        Resource::Resolve(task) => tasks::resolve(&call, &task).await,
-        Resource::Select => selection::select(&call).await,
-        Resource::Advise => selection::advise(&call).await,
-        Resource::LintCards => Ok(selection::lint(&call)),
-        Resource::Backup => backup::stream(&call),
-        Resource::Audit => audit::page(&call).await,
-        Resource::Keys => keys::list(&call),
-        Resource::RotateKeys => keys::rotate(&call).await,
-        Resource::CardKeys => keys::list_card_keys(&call),
-        Resource::RotateCardKeys => keys::rotate_card_keys(&call).await,
-        Resource::DeadLetters => dead_letters::list(&call).await,
-        Resource::RetryDeadLetter(task, config) => dead_letters::retry(&call, &task, &config).await,
-    }
-}
-
-impl Call<'_> {
-    /// A parameter of the query; one without a value is as good as none.
-    fn text(&self, name: &str) -> Option<String> {
-        reply::query_parameter(self.query, name).filter(|text| !text.is_empty())
-    }
-
-    /// A parameter that is a number.
-    fn number(&self, name: &str) -> Result<Option<u64>, A2aError> {
-        let Some(text) = reply::query_parameter(self.query, name) else { return Ok(None) };
-        text.parse().map(Some).map_err(|_| {
-            let problem = format!("expected a whole number, such as {name}=100, found {text:?}");
-            protocol::invalid_params(vec![(name.to_owned(), problem)])
-        })
-    }
-
-    /// A parameter that says how many.
-    fn count(&self, name: &str) -> Result<Option<usize>, A2aError> {
-        Ok(self.number(name)?.map(|number| usize::try_from(number).unwrap_or(usize::MAX)))
-    }
-
-    fn read<T: DeserializeOwned>(&self) -> Result<T, A2aError> {
-        body::read_json(self.body.as_ref().map_err(Clone::clone)?)
-    }
-
-    /// A body that may be left out.
-    fn read_or_default<T: DeserializeOwned + Default>(&self) -> Result<T, A2aError> {
-        let sent = self.body.as_ref().map_err(Clone::clone)?;
-        if sent.is_empty() { Ok(T::default()) } else { body::read_json(sent) }
-    }
-}
-
-fn ok(document: &impl Serialize) -> Response<Body> {
-    reply::json(StatusCode::OK, JSON, document)
+    endpoint.perform(&call, &resource.names).await
 }

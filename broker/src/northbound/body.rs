@@ -122,5 +122,9 @@ pub(super) fn read_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, A2aError>
     check_nesting(body).map_err(broken)?;
     let raw: &RawValue =
         serde_json::from_slice(body).map_err(|error| broken(format!("Invalid JSON payload: {error}")))?;
+    // A list could be read as the members of a type in their order, which nobody promises to keep.
+    if !raw.get().starts_with('{') {
+        return Err(A2aError::new(ErrorKind::InvalidRequest, "expected a JSON object as the body"));
+    }
     read_params(Some(raw))
 }

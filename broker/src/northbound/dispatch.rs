@@ -128,7 +128,7 @@ impl Server {
             _ => Ok(bytes::Bytes::new()),
         };
         let in_hand = place.begin();
-        let permit = self.requests.try_acquire();
+        let permit = self.context.requests.try_acquire();
         if permit.is_err() && !is_watch(&route) {
             return Speech::of(&route).refuse(&overload::too_many_requests());
         }

@@ -34,3 +34,8 @@ pub use self::body::REQUEST_BYTES;
 pub use self::mcp::Options as McpOptions;
 pub use self::server::{Options, Server, listen};
 pub use self::tls::{Tls, TlsFiles};
+
+/// The OpenAPI document of the operator API, as far as it is the same for every broker.
+pub fn openapi_document() -> serde_json::Value {
+    api::plain_document()
+}

@@ -1,7 +1,7 @@
 //! The eleven operations, once for all bindings: check, authenticate, read the parameters, ask the service. A binding
 //! only says where the parameters come from and how the answer travels.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use async_stream::stream;
@@ -10,13 +10,16 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use http::HeaderMap;
 use protocol::{A2aError, EXTENSIONS_HEADER, ErrorKind, Operation, VERSION_HEADER, Version, check_version};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use super::leaving::{Phase, begun};
 use super::mcp;
 use super::memory::Memory;
+use super::places::Places;
 use super::{overload, reply};
 use crate::service::{Broker, Credential, ServiceParameters, Target, TaskStream, is_agent_name};
 
@@ -33,14 +36,37 @@ pub(super) struct Context {
     pub(super) phase: watch::Sender<Phase>,
     /// Memory for what is on its way.
     pub(super) memory: Arc<Memory>,
+    /// A place for each connection.
+    pub(super) places: Arc<Places>,
+    /// A place for each request that may be in hand.
+    pub(super) requests: Semaphore,
+    /// How many requests may be in hand.
+    pub(super) max_requests: usize,
     /// A place for each stream that may be open.
     pub(super) streams: Arc<Semaphore>,
+    /// How many streams may be open.
+    pub(super) max_streams: usize,
     /// Silence on a stream after which a sign of life is due.
     pub(super) heartbeat: Duration,
     /// How the fleet is served as tools.
     pub(super) mcp: mcp::Options,
     /// Calls of tools that another request may cancel.
     pub(super) under_way: Arc<mcp::UnderWay>,
+    /// The configuration in effect, as operators see it.
+    pub(super) configuration: RwLock<Map<String, Value>>,
+}
+
+/// Whom the server serves now.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Serving {
+    /// Whether it is on its way out.
+    leaving: bool,
+    /// Connections that are open.
+    connections: usize,
+    /// Requests that are being answered, this one too; event streams are not counted here once they have begun.
+    requests: usize,
+    /// Event streams that are open.
+    streams: usize,
 }
 
 /// One call, apart from its parameters.
@@ -210,6 +236,21 @@ impl Context {
     /// Taken before anything begins, so that what is refused has done nothing.
     pub(super) fn place_for_stream(&self) -> Result<OwnedSemaphorePermit, A2aError> {
         Arc::clone(&self.streams).try_acquire_owned().map_err(|_| overload::too_many_streams())
+    }
+
+    /// Whom the server serves now.
+    pub(super) fn serving(&self) -> Serving {
+        Serving {
+            leaving: *self.phase.borrow() > Phase::Serving,
+            connections: self.places.taken(),
+            requests: self.max_requests.saturating_sub(self.requests.available_permits()),
+            streams: self.max_streams.saturating_sub(self.streams.available_permits()),
+        }
+    }
+
+    /// The configuration in effect, as operators see it.
+    pub(super) fn configuration(&self) -> Map<String, Value> {
+        self.configuration.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// How far the server is in leaving.

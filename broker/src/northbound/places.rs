@@ -104,6 +104,11 @@ impl Places {
         self.room().make_way()
     }
 
+    /// How many connections have one.
+    pub(super) fn taken(&self) -> usize {
+        self.room().taken.len()
+    }
+
     fn room(&self) -> MutexGuard<'_, Room> {
         self.room.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -67,10 +67,12 @@ pub(super) fn not_found() -> Response<Body> {
 }
 
 /// There is, for another method.
-pub(super) fn method_not_allowed(allow: &'static str) -> Response<Body> {
+pub(super) fn method_not_allowed(allow: &str) -> Response<Body> {
     let message = format!("this path answers {allow} only");
     let mut response = error(&A2aError::new(ErrorKind::MethodNotAllowed, message));
-    response.headers_mut().insert(ALLOW, HeaderValue::from_static(allow));
+    if let Ok(allow) = HeaderValue::from_str(allow) {
+        response.headers_mut().insert(ALLOW, allow);
+    }
     response
 }
 

@@ -98,7 +98,7 @@ fn below_agent(method: &str, name: &str, rest: &[&str]) -> Route {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::northbound::api::Resource;
+    use crate::northbound::api::{Endpoint, Resource};
 
     fn agent(name: &str) -> Target {
         Target::Agent(name.to_owned())
@@ -111,7 +111,10 @@ mod tests {
 
     #[test]
     fn paths_lead_where_the_documentation_says() {
-        let api = Route::Api;
+        let api = |endpoints: &[Endpoint], names: &[&str]| {
+            let names = names.iter().map(|name| (*name).to_owned()).collect();
+            Route::Api(Resource { endpoints: endpoints.to_vec(), names })
+        };
         let rest = |target, path: &str| Route::HttpJson(target, path.to_owned());
         let table = [
             ("POST", "/", Route::JsonRpc(Target::Any)),
@@ -129,13 +132,14 @@ mod tests {
             ("GET", "/.well-known/agent-card.json", Route::Card(Target::Any)),
             ("GET", "/agents/a/.well-known/agent-card.json", Route::Card(agent("a"))),
             ("GET", "/agents/a/.well-known/upstream-agent-card.json", Route::UpstreamCard("a".to_owned())),
-            ("GET", "/api/v1/tasks/x/tree", api(Resource::Tree("x".to_owned()))),
-            ("POST", "/api/v1/agents/a/accept", api(Resource::AcceptCard("a".to_owned()))),
-            ("POST", "/api/v1/agents/a/probe", api(Resource::ProbeAgent("a".to_owned()))),
-            ("GET", "/api/v1/audit", api(Resource::Audit)),
-            ("POST", "/api/v1/tasks/x/revoke", api(Resource::RevokeTask("x".to_owned()))),
+            ("GET", "/api/v1/tasks/x/tree", api(&[Endpoint::ShowTree], &["x"])),
+            ("POST", "/api/v1/agents/a/accept", api(&[Endpoint::AcceptCard], &["a"])),
+            ("POST", "/api/v1/agents/a/probe", api(&[Endpoint::ProbeAgent], &["a"])),
+            ("GET", "/api/v1/audit", api(&[Endpoint::ReadAudit], &[])),
+            ("POST", "/api/v1/tasks/x/revoke", api(&[Endpoint::RevokeTask], &["x"])),
             ("POST", "/token", Route::Tokens(TokenEndpoint::Token)),
-            ("GET", "/api/v1/push/dead-letters", api(Resource::DeadLetters)),
+            ("DELETE", "/api/v1/agents/a", api(&[Endpoint::ShowAgent, Endpoint::RemoveAgent], &["a"])),
+            ("GET", "/api/v1/push/dead-letters", api(&[Endpoint::ListDeadLetters], &[])),
             ("POST", "/mcp", Route::Mcp),
             ("GET", "/mcp/", Route::Mcp),
             ("POST", "/push/x", Route::Push("x".to_owned())),

@@ -3,12 +3,13 @@
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
+use serde_json::{Map, Value};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{Semaphore, watch};
@@ -111,9 +112,6 @@ pub fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
 pub struct Server {
     pub(super) context: Context,
     pub(super) options: Options,
-    /// A place for each request that may be in hand.
-    pub(super) requests: Semaphore,
-    places: Arc<Places>,
     /// A place for each socket that may be there, whatever for.
     sockets: Arc<Semaphore>,
     tls: Option<Tls>,
@@ -127,20 +125,23 @@ impl Server {
             broker,
             phase: watch::Sender::new(Phase::Serving),
             memory: Memory::new(options.max_body_memory),
+            places: Places::new(options.max_connections),
+            requests: semaphore(options.max_requests),
+            max_requests: options.max_requests.min(Semaphore::MAX_PERMITS),
             streams: Arc::new(semaphore(options.max_streams)),
+            max_streams: options.max_streams.min(Semaphore::MAX_PERMITS),
             heartbeat: options.heartbeat,
             mcp: options.mcp.clone(),
             under_way: Arc::default(),
+            configuration: RwLock::default(),
         };
         let sockets = options.max_connections.saturating_add(REFUSED_CONNECTIONS + LEAVING_CONNECTIONS);
-        Arc::new(Self {
-            context,
-            requests: semaphore(options.max_requests),
-            places: Places::new(options.max_connections),
-            sockets: Arc::new(semaphore(sockets)),
-            options,
-            tls,
-        })
+        Arc::new(Self { context, sockets: Arc::new(semaphore(sockets)), options, tls })
+    }
+
+    /// Shows operators this configuration from now on. It must hold no secret.
+    pub fn show_configuration(&self, configuration: Map<String, Value>) {
+        *self.context.configuration.write().unwrap_or_else(PoisonError::into_inner) = configuration;
     }
 
     /// Serves until `shutdown`; then says so, takes nobody in any more and ends streams, lets open requests finish within
@@ -179,12 +180,12 @@ impl Server {
         let (socket, peer) = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
-                let made = self.places.make_way();
+                let made = self.context.places.make_way();
                 tracing::warn!(%error, made, "a connection could not be accepted; made: another one made way");
                 return tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         };
-        let (server, place) = (Arc::clone(self), self.places.take());
+        let (server, place) = (Arc::clone(self), self.context.places.take());
         let phase = self.context.phase();
         tokio::spawn(async move {
             tokio::select! {

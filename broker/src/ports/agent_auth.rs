@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::address::{Destination, GivenBy};
@@ -22,7 +23,7 @@ const OWN_HEADERS: [&str; 9] = [
 ];
 
 /// A credential of exactly one kind.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AgentAuth {
     /// `Authorization: Bearer …`.
@@ -40,7 +41,7 @@ pub struct AgentAuth {
 }
 
 /// A key in a header of its own.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ApiKey {
     /// The header's name.
     pub header: String,
@@ -50,7 +51,7 @@ pub struct ApiKey {
 }
 
 /// The client credentials grant (RFC 6749 §4.4).
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OAuth2 {
     /// The token endpoint.

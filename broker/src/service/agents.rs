@@ -21,8 +21,10 @@ use broker_core::audit::{By, Event, Removed};
 use capability::{Scope, VerifyKey};
 use protocol::v03::read_card;
 use protocol::{A2aError, ErrorKind};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Mutex, MutexGuard};
+use url::Url;
 
 use self::card::Drift;
 pub use self::card::{CardDrift, CardOptions};
@@ -30,7 +32,7 @@ pub use self::health::Health;
 pub(super) use self::health::HealthBook;
 pub use self::name::is_agent_name;
 pub(super) use self::probe::tend as probe_all;
-pub use self::probe::{ProbeOptions, Probed};
+pub use self::probe::{MAX_PROBE_CHARS, ProbeOptions, Probed};
 pub(super) use self::refresh::{Refreshing, tend as refresh_cards};
 pub(super) use self::retry::RetryPolicy;
 pub use self::retry::{RetryConfig, SkillRetry};
@@ -46,12 +48,14 @@ use crate::ports::store::Store;
 /// What only an operator may do here.
 const CHANGE_REGISTRY: &str = "change the registry";
 /// A registration, as asked for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewAgent {
     /// `[a-z0-9][a-z0-9-]{0,62}`.
+    #[schemars(regex(pattern = "^[a-z0-9][a-z0-9-]{0,62}$"))]
     pub name: String,
     /// The agent's base URL, or its card's.
+    #[schemars(regex(pattern = "^https?://"), extend("format" = "uri"))]
     pub url: String,
     /// `Caps(B)` as canonical texts.
     #[serde(default)]
@@ -61,9 +65,11 @@ pub struct NewAgent {
     pub auth: Option<AgentAuth>,
     /// Its public key (RFC 7517): its grants are bound to it. Wins over the one in its card.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<serde_json::Map<String, serde_json::Value>>")]
     pub jwk: Option<serde_json::Value>,
     /// Public keys (RFC 7517) of which one has to have signed its card; with none, nothing has to.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Vec<serde_json::Map<String, serde_json::Value>>")]
     pub card_keys: Vec<serde_json::Value>,
     /// Most tasks it works on at a time; further ones wait in order. None: any number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -74,7 +80,7 @@ pub struct NewAgent {
 }
 
 /// Where a registration comes from. Configuration wins over the API.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Source {
     /// The configuration file.
@@ -279,6 +285,12 @@ impl Broker {
             let message = format!("agent {} comes from the configuration; change it there", new.name);
             return Err(A2aError::new(ErrorKind::UnsupportedOperation, message));
         }
+        if !is_web_url(&new.url) {
+            return Err(error::invalid(
+                "url",
+                "expected an http or https URL, such as http://127.0.0.1:9000",
+            ));
+        }
         let card = self.registry.discovery.fetch_card(&new.url).await;
         let card = card.map_err(|reason| A2aError::new(ErrorKind::BadGateway, reason))?;
         let caching = card.caching.clone();
@@ -326,6 +338,10 @@ impl Broker {
         self.forget_metrics(name);
         Ok(self.registry.remove(name) || known)
     }
+}
+
+fn is_web_url(text: &str) -> bool {
+    Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
 }
 
 fn check(new: &NewAgent) -> Result<Scope, A2aError> {

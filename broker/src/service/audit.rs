@@ -105,7 +105,7 @@ impl Broker {
     }
 
     /// Insists on an operator; anybody else is refused, and that is recorded.
-    pub(super) fn require_operator(&self, caller: &Caller, act: &str) -> Result<(), A2aError> {
+    pub fn require_operator(&self, caller: &Caller, act: &str) -> Result<(), A2aError> {
         if caller.is_operator() {
             return Ok(());
         }

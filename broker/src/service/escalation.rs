@@ -6,6 +6,7 @@ use broker_core::delegation::input::{Input, NewGrant};
 use broker_core::journal::Resolution;
 use broker_core::{TaskId, Timestamp};
 use protocol::{A2aError, ErrorKind, TaskState};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::caller::{Caller, Identity, Role};
@@ -21,7 +22,7 @@ const MAX_SHOWN: usize = 1_000;
 const RESOLVE: &str = "decide about a task whose outcome is unknown";
 
 /// A task that waits for approval.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Approval {
     /// The task.
     pub task: TaskId,

@@ -9,6 +9,7 @@ use broker_core::journal::Record;
 use broker_core::{TaskId, Timestamp, Tree};
 use futures_util::Stream;
 use protocol::{A2aError, TaskState};
+use schemars::JsonSchema;
 use serde::Serialize;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::broadcast::{Receiver, Sender};
@@ -20,7 +21,7 @@ use super::{Broker, Target};
 const FEED_LAG_RECORDS: usize = 1_024;
 
 /// Something happened to a task.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Happening {
     /// The tree.
     pub root: TaskId,

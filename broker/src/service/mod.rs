@@ -11,6 +11,7 @@ mod begun;
 mod caller;
 mod card_trust;
 mod cards;
+mod condition;
 mod conversation;
 mod driver;
 mod error;
@@ -33,6 +34,7 @@ mod send;
 mod signing_keys;
 mod stream;
 mod taken_up;
+mod task_pages;
 mod tasks;
 mod timers;
 mod traces;
@@ -53,8 +55,8 @@ pub use self::accounts::Accounts;
 pub use self::admission::AdmissionOptions;
 use self::admission::Places;
 pub use self::agents::{
-    AgentView, CardDrift, CardOptions, Health, NewAgent, ProbeOptions, Probed, RetryConfig, SkillRetry,
-    SkillView, Source, is_agent_name,
+    AgentView, CardDrift, CardOptions, Health, MAX_PROBE_CHARS, NewAgent, ProbeOptions, Probed, RetryConfig,
+    SkillRetry, SkillView, Source, is_agent_name,
 };
 use self::agents::{HealthBook, Refreshing, Registry};
 use self::audit::Audit;
@@ -68,6 +70,7 @@ pub(crate) use self::card_trust::read_keys as read_card_keys;
 pub use self::cards::CARD_JWKS_PATH;
 use self::cards::CardKeys;
 pub use self::cards::{CardDocument, OfferedSkill};
+pub use self::condition::Condition;
 use self::conversation::Conversations;
 pub use self::error::{CREDENTIAL_INVALID, DOMAIN};
 pub use self::escalation::Approval;
@@ -77,7 +80,7 @@ use self::grants::Grants;
 pub use self::grants::{Issued, OAuthCode, OAuthError, SentProof, TokenRequest};
 pub use self::metrics::METRICS_MEDIA_TYPE;
 use self::metrics::Metrics;
-pub use self::overview::{Introduction, LogPage, TreesPage, TreesWanted};
+pub use self::overview::{Introduction, LogPage, OPEN_TREES, TreesPage, TreesWanted};
 use self::push::Outbox;
 use self::push::hooks::Hooks;
 pub use self::push::{DeadLetter, PushOptions};
@@ -92,6 +95,7 @@ pub use self::send::ServiceParameters;
 pub use self::signing_keys::{KeyOptions, KeyView};
 pub use self::stream::{StreamItem, TaskStream};
 use self::taken_up::TakenUp;
+pub use self::task_pages::{TaskLine, TasksPage, TasksWanted};
 use tokio::sync::Semaphore;
 
 use self::timers::Timers;
@@ -350,6 +354,11 @@ impl Broker {
             // The SDK waits for the collector.
             let _ = tokio::task::spawn_blocking(move || traces.close()).await;
         }
+    }
+
+    /// The base URL callers and agents reach the broker at.
+    pub fn base_url(&self) -> &str {
+        &self.public_url
     }
 
     /// Whether the store answers, and can still be written to.

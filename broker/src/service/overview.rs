@@ -6,6 +6,7 @@ use broker_core::TaskId;
 use broker_core::delegation::{Changes, Overview};
 use broker_core::journal::{Line, Record};
 use protocol::{A2aError, TaskState};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::caller::{Caller, Identity, Role};
@@ -22,6 +23,9 @@ const LOOK_AT: usize = 10_000;
 const DEFAULT_LINES: usize = 200;
 /// Most of them.
 const MAX_LINES: usize = 1_000;
+
+/// What asks for trees that are not over, whatever their root's state.
+pub const OPEN_TREES: &str = "open";
 
 /// The states of a task that is not over.
 const OPEN: [TaskState; 4] =
@@ -41,7 +45,7 @@ pub struct TreesWanted {
 }
 
 /// A page of trees, the newest first.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct TreesPage {
     /// The trees.
     pub trees: Vec<Overview>,
@@ -51,7 +55,7 @@ pub struct TreesPage {
 }
 
 /// A page of a tree's journal in words.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct LogPage {
     /// Its lines, in order.
     pub lines: Vec<Line>,
@@ -61,7 +65,7 @@ pub struct LogPage {
 }
 
 /// Who is asking, and whom.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Introduction {
     /// The name the broker knows the caller by.
     pub name: String,
@@ -157,7 +161,7 @@ impl Caller {
 }
 
 fn read_states(text: &str) -> Result<Vec<TaskState>, A2aError> {
-    if text == "open" {
+    if text == OPEN_TREES {
         return Ok(OPEN.to_vec());
     }
     let state = serde_json::from_value(serde_json::Value::from(text));

@@ -4,6 +4,7 @@
 use broker_core::audit::{By, Delegation, Event, Refused, Verdict};
 use broker_core::{TaskId, Timestamp};
 use protocol::A2aError;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::caller::Caller;
@@ -17,7 +18,7 @@ const LOOK_AT: u64 = 5_000;
 const PAGE: usize = 100;
 
 /// A refusal, as shown.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Refusal {
     /// Number of the entry in the audit log.
     pub n: u64,
@@ -56,7 +57,7 @@ pub struct Refusal {
 }
 
 /// A page of refusals, the newest first.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, JsonSchema)]
 pub struct RefusalsPage {
     /// The refusals.
     pub refusals: Vec<Refusal>,

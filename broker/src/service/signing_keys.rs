@@ -10,6 +10,7 @@ use broker_core::Timestamp;
 use broker_core::audit::{By, Event, KeyFollows, Signs};
 use capability::{Algorithm, GrantKey};
 use protocol::A2aError;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 pub(super) use self::key_ring::KeyRing;
@@ -45,11 +46,12 @@ pub struct KeyOptions {
 }
 
 /// A key, as operators see it.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct KeyView {
     /// Names it in tokens and in the key set.
     pub kid: String,
     /// What it signs with.
+    #[schemars(with = "String")]
     pub algorithm: Algorithm,
     /// When it signs for the first time.
     pub signs_from: Timestamp,

@@ -235,12 +235,12 @@ async fn settled(trees: &Trees, mut cell: Arc<TreeCell>, task: TaskId) {
 /// Length of a page token's content: milliseconds and a task id.
 const TOKEN_BYTES: usize = 8 + 16;
 
-fn write_page_token(cursor: RowCursor) -> String {
+pub(super) fn write_page_token(cursor: RowCursor) -> String {
     let bytes = [cursor.updated.as_millis().to_be_bytes().as_slice(), cursor.task.0.as_bytes()].concat();
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
-fn read_page_token(token: &str) -> Result<RowCursor, A2aError> {
+pub(super) fn read_page_token(token: &str) -> Result<RowCursor, A2aError> {
     let wrong =
         || error::invalid("pageToken", "not a token of this broker; use nextPageToken of the page before");
     let bytes = URL_SAFE_NO_PAD.decode(token).map_err(|_| wrong())?;

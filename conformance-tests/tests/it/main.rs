@@ -14,6 +14,7 @@ mod delegation;
 mod documents;
 mod interop;
 mod operating;
+mod operator_api;
 mod overload;
 mod security;
 mod soak;

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use protocol::{Part, TaskState, Timestamp};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Tree;
@@ -15,7 +16,7 @@ use crate::text::shortened;
 const MAX_ASKED_CHARS: usize = 160;
 
 /// A tree at a glance.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Overview {
     /// Its root.
     pub root: TaskId,
@@ -45,7 +46,7 @@ pub struct Overview {
 }
 
 /// What of a tree is new to somebody.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Changes {
     /// Tasks that changed, each parent before its children.
     pub tasks: Vec<TaskSummary>,

@@ -7,6 +7,7 @@ use protocol::{
     Message, Metadata, StreamResponse, Task, TaskArtifactUpdateEvent, TaskState, TaskStatus,
     TaskStatusUpdateEvent, Timestamp,
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Tree;
@@ -41,7 +42,7 @@ pub struct Work<'t> {
 }
 
 /// One task of a tree, for people and tools.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct TaskSummary {
     /// The task.
     pub task: TaskId,
@@ -111,7 +112,7 @@ pub struct TaskSummary {
 }
 
 /// One attempt, for people and tools.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct AttemptSummary {
     /// From 1.
     pub number: u32,

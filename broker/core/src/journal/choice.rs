@@ -1,9 +1,10 @@
 //! How a delegate was chosen: who was weighed, who was left out, and why. Kept with the task, for people and tools.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The broker has weighed whom to give a task to.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Choice {
     /// What came of it.
     pub verdict: ChoiceVerdict,
@@ -25,7 +26,7 @@ pub struct Choice {
 }
 
 /// What comes of weighing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ChoiceVerdict {
     /// The first candidate is likely enough.
@@ -53,7 +54,7 @@ impl Choice {
 }
 
 /// A candidate.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Considered {
     /// The agent.
     pub agent: String,
@@ -68,7 +69,7 @@ pub struct Considered {
 }
 
 /// An agent that could not have it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Excluded {
     /// The agent.
     pub agent: String,

@@ -2,6 +2,7 @@
 //! secret is said: of a receiver of pushes its id, of a message how it begins.
 
 use protocol::{Message, TaskState, Timestamp};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{ArtifactFact, AttemptOutcome, ChoiceVerdict, Fact, Origin, Outcome, Record, Submission};
@@ -12,7 +13,7 @@ use crate::text::shortened;
 const MAX_SAID_CHARS: usize = 200;
 
 /// A record, for people.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Line {
     /// Number of the record in the tree's journal, from 1.
     pub n: u64,

@@ -1,53 +1,62 @@
 //! The registry.
 
-use http::{Response, StatusCode};
-use serde::Deserialize;
-use serde_json::json;
+use protocol::A2aError;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
-use super::{Answered, Call, JSON, ok};
-use crate::northbound::reply::{self, Body};
-use crate::service::NewAgent;
+use super::Call;
+use super::exchange::{Created, Json, NoContent};
+use crate::service::{AgentView, MAX_PROBE_CHARS, NewAgent, Probed};
+
+/// The registered agents.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Agents {
+    /// By name.
+    agents: Vec<AgentView>,
+}
 
 /// What may be said of a card that is accepted.
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-struct Acceptance {
-    /// SHA-256 of the card that was looked at; any other is not accepted.
+pub(super) struct Acceptance {
+    /// SHA-256 of the card that was looked at, in hex; any other is not accepted.
+    #[schemars(regex(pattern = "^[0-9a-f]{64}$"))]
     card: Option<String>,
 }
 
 /// What may be said of a probe.
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-struct Probe {
+pub(super) struct Probe {
     /// What to say instead of the configured message.
+    #[schemars(length(min = 1, max = MAX_PROBE_CHARS))]
     message: Option<String>,
 }
 
-pub(super) fn list(call: &Call<'_>) -> Response<Body> {
-    ok(&json!({ "agents": call.broker.list_agents(&call.caller) }))
+pub(super) fn list(call: &Call<'_>) -> Agents {
+    Agents { agents: call.broker.list_agents(&call.caller) }
 }
 
-pub(super) async fn register(call: &Call<'_>) -> Answered {
-    let new: NewAgent = call.read()?;
-    Ok(reply::json(StatusCode::CREATED, JSON, &call.broker.register_agent(&call.caller, new).await?))
+pub(super) async fn register(call: &Call<'_>, new: NewAgent) -> Result<Created<AgentView>, A2aError> {
+    call.broker.register_agent(&call.caller, new).await.map(Created)
 }
 
-pub(super) fn show(call: &Call<'_>, name: &str) -> Answered {
-    Ok(ok(&call.broker.show_agent(&call.caller, name)?))
+pub(super) fn show(call: &Call<'_>, name: &str) -> Result<Json<AgentView>, A2aError> {
+    call.broker.show_agent(&call.caller, name).map(Json)
 }
 
-pub(super) async fn remove(call: &Call<'_>, name: &str) -> Answered {
-    call.broker.remove_agent(&call.caller, name).await?;
-    Ok(reply::answer(StatusCode::NO_CONTENT, JSON, reply::whole("")))
+pub(super) async fn remove(call: &Call<'_>, name: &str) -> Result<NoContent, A2aError> {
+    call.broker.remove_agent(&call.caller, name).await.map(|()| NoContent)
 }
 
-pub(super) async fn accept_card(call: &Call<'_>, name: &str) -> Answered {
-    let Acceptance { card } = call.read_or_default()?;
-    Ok(ok(&call.broker.accept_card(&call.caller, name, card.as_deref()).await?))
+pub(super) async fn accept_card(
+    call: &Call<'_>,
+    name: &str,
+    accepted: Acceptance,
+) -> Result<Json<AgentView>, A2aError> {
+    call.broker.accept_card(&call.caller, name, accepted.card.as_deref()).await.map(Json)
 }
 
-pub(super) async fn probe(call: &Call<'_>, name: &str) -> Answered {
-    let Probe { message } = call.read_or_default()?;
-    Ok(ok(&call.broker.probe_agent(&call.caller, name, message.as_deref()).await?))
+pub(super) async fn probe(call: &Call<'_>, name: &str, probe: Probe) -> Result<Json<Probed>, A2aError> {
+    call.broker.probe_agent(&call.caller, name, probe.message.as_deref()).await.map(Json)
 }

@@ -2,18 +2,15 @@
 //! none, so that what goes wrong on the way needs no other sign.
 
 use futures_util::StreamExt;
-use http::StatusCode;
+use protocol::A2aError;
 use tokio_stream::wrappers::ReceiverStream;
 
-use super::{Answered, Call};
+use super::Call;
+use super::exchange::Archive;
 use crate::northbound::reply::{self, CutShort};
 
-const MEDIA_TYPE: &str = "application/octet-stream";
-
-pub(super) fn stream(call: &Call<'_>) -> Answered {
+pub(super) fn stream(call: &Call<'_>) -> Result<Archive, A2aError> {
     let pieces = ReceiverStream::new(call.broker.backup(&call.caller)?);
     let pieces = pieces.map(|piece| piece.map_err(|_| CutShort));
-    let mut response = reply::answer(StatusCode::OK, MEDIA_TYPE, reply::streamed(pieces));
-    reply::keep_private(&mut response);
-    Ok(response)
+    Ok(Archive(reply::streamed(pieces)))
 }

@@ -1,12 +1,16 @@
-//! What happens in trees, as it happens: `?task=ID`. An event stream whose events are hints: each says that a task has
-//! changed, and whoever shows it asks for the change. `event: reset` says that some were missed.
+//! What happens in trees, as it happens: an event stream whose events are hints. Each says that a task has changed, and
+//! whoever shows it asks for the change. `event: reset` says that some were missed.
 
 use async_stream::stream;
 use bytes::Bytes;
 use futures_util::StreamExt;
+use protocol::A2aError;
 use protocol::binding::sse;
+use schemars::JsonSchema;
+use serde::Deserialize;
 
-use super::{Answered, Call};
+use super::Call;
+use super::exchange::EventStream;
 use crate::northbound::leaving::{Phase, begun};
 use crate::northbound::reply::{self, CutShort};
 use crate::northbound::sse::event_stream;
@@ -17,9 +21,17 @@ const READY: &[u8] = b"retry: 2000\nevent: ready\ndata: {}\n\n";
 /// Some events were missed.
 const RESET: &[u8] = b"event: reset\ndata: {}\n\n";
 
-pub(super) async fn stream(call: &Call<'_>) -> Answered {
+/// What to tell.
+#[derive(Deserialize, JsonSchema)]
+pub(super) struct Wanted {
+    /// What happens in the tree of this task; without it, in all that the caller may see.
+    #[schemars(extend("format" = "uuid"))]
+    task: Option<String>,
+}
+
+pub(super) async fn stream(call: &Call<'_>, wanted: Wanted) -> Result<EventStream, A2aError> {
     let place = call.context.place_for_stream()?;
-    let mut news = call.broker.happenings(&call.caller, call.text("task").as_deref()).await?;
+    let mut news = call.broker.happenings(&call.caller, wanted.task.as_deref()).await?;
     let (heartbeat, mut phase) = (call.context.heartbeat, call.context.phase());
     let body = stream! {
         let _place = place;
@@ -41,5 +53,5 @@ pub(super) async fn stream(call: &Call<'_>) -> Answered {
             }
         }
     };
-    Ok(event_stream(reply::streamed(body)))
+    Ok(EventStream(event_stream(reply::streamed(body))))
 }

@@ -1,8 +1,23 @@
-//! What was refused: `?task=ID&before=N`.
+//! What was refused.
 
-use super::{Answered, Call, ok};
+use protocol::A2aError;
+use schemars::JsonSchema;
+use serde::Deserialize;
 
-pub(super) async fn list(call: &Call<'_>) -> Answered {
-    let (task, before) = (call.text("task"), call.number("before")?);
-    Ok(ok(&call.broker.refusals(&call.caller, task.as_deref(), before).await?))
+use super::Call;
+use super::exchange::Json;
+use crate::service::RefusalsPage;
+
+/// Which refusals to show.
+#[derive(Deserialize, JsonSchema)]
+pub(super) struct Wanted {
+    /// Those in the tree of this task.
+    #[schemars(extend("format" = "uuid"))]
+    task: Option<String>,
+    /// Those before this entry of the audit log: `next` of the page before.
+    before: Option<u64>,
+}
+
+pub(super) async fn list(call: &Call<'_>, wanted: Wanted) -> Result<Json<RefusalsPage>, A2aError> {
+    call.broker.refusals(&call.caller, wanted.task.as_deref(), wanted.before).await.map(Json)
 }

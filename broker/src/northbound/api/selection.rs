@@ -1,31 +1,39 @@
 //! Choosing delegates, without beginning anything.
 
-use http::Response;
-use serde::Deserialize;
-use serde_json::json;
+pub(super) use broker_selection::disagreement::Advice;
+use broker_selection::lint::Finding;
+use protocol::A2aError;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
-use super::{Answered, Call, ok};
-use crate::northbound::reply::Body;
-use crate::service::AdviceWanted;
+use super::Call;
+use super::exchange::Json;
+use crate::service::{AdviceWanted, Selected};
 
 /// What is to be done.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Request {
+#[schemars(rename = "SelectionWanted")]
+pub(super) struct Asked {
     /// In words.
     text: String,
 }
 
-pub(super) async fn select(call: &Call<'_>) -> Answered {
-    let Request { text } = call.read()?;
-    Ok(ok(&call.broker.select(&call.caller, text).await?))
+/// What cards lack.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Findings {
+    /// Agent by agent.
+    findings: Vec<Finding>,
 }
 
-pub(super) async fn advise(call: &Call<'_>) -> Answered {
-    let wanted: AdviceWanted = call.read()?;
-    Ok(ok(&call.broker.advise(&call.caller, wanted).await?))
+pub(super) async fn select(call: &Call<'_>, asked: Asked) -> Result<Json<Selected>, A2aError> {
+    call.broker.select(&call.caller, asked.text).await.map(Json)
 }
 
-pub(super) fn lint(call: &Call<'_>) -> Response<Body> {
-    ok(&json!({ "findings": call.broker.lint_cards(&call.caller) }))
+pub(super) async fn advise(call: &Call<'_>, wanted: AdviceWanted) -> Result<Json<Advice>, A2aError> {
+    call.broker.advise(&call.caller, wanted).await.map(Json)
+}
+
+pub(super) fn lint(call: &Call<'_>) -> Findings {
+    Findings { findings: call.broker.lint_cards(&call.caller) }
 }

@@ -119,6 +119,11 @@ impl fmt::Display for Noted {
 }
 
 impl Agent {
+    /// Whether a card of it that claims more waits for an operator.
+    pub(in crate::service) fn waits_for_operator(&self) -> bool {
+        self.drift.pending.is_some()
+    }
+
     /// Takes over what was known of the same agent before its registration was read again.
     pub(super) fn follow(&mut self, before: &Self) {
         self.answers_with_tasks = before.answers_with_tasks;

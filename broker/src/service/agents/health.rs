@@ -6,6 +6,7 @@ use std::fmt;
 use broker_core::Timestamp;
 use broker_core::delegation::input::Failure;
 use dashmap::DashMap;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::ports::clock::Clock;
@@ -13,7 +14,7 @@ use crate::ports::downstream::AskError;
 use crate::service::Broker;
 
 /// Whether an agent does its work, as far as is known since the broker started.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum Health {
     /// Nothing was sent to it yet.

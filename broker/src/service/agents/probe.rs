@@ -10,6 +10,7 @@ use futures_util::StreamExt;
 use protocol::{
     A2aError, ErrorKind, Message, SendMessageConfiguration, SendMessageRequest, StreamResponse, TaskState,
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
@@ -21,8 +22,8 @@ use crate::service::{Broker, Caller, error};
 const PROBE: &str = "probe an agent";
 /// Begins the ids of messages and contexts of probes, so that an agent's owner can tell them from work.
 const PREFIX: &str = "probe.";
-/// Longest message of a probe, in bytes: it is to be cheap.
-const MAX_MESSAGE_BYTES: usize = 4_096;
+/// Longest message of a probe, in characters: it is to be cheap.
+pub const MAX_PROBE_CHARS: usize = 4_096;
 /// Longest text of an agent that is repeated, in characters.
 const QUOTE_CHARS: usize = 500;
 /// Agents probed at a time.
@@ -48,7 +49,7 @@ impl Default for ProbeOptions {
 }
 
 /// What came of a probe.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Probed {
     /// The agent.
     pub agent: String,
@@ -76,8 +77,9 @@ pub struct Probed {
 }
 
 /// What an agent did with a probe.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(rename = "ProbeOutcome")]
 pub enum Outcome {
     /// It answered.
     Answered,
@@ -96,8 +98,9 @@ pub enum Outcome {
 }
 
 /// An answer.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
+#[schemars(rename = "ProbeAnswer")]
 pub enum Answer {
     /// A message, and no task.
     Message,
@@ -111,7 +114,7 @@ pub enum Answer {
 }
 
 /// What became of a task that a probe left open.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct CleanedUp {
     /// The agent's id of it, where it is known.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -139,8 +142,8 @@ impl Broker {
     ) -> Result<Probed, A2aError> {
         self.require_operator(caller, PROBE)?;
         let text = message.unwrap_or(&self.probing.message);
-        if text.is_empty() || text.len() > MAX_MESSAGE_BYTES {
-            let problem = format!("expected 1 to {MAX_MESSAGE_BYTES} bytes");
+        if !(1..=MAX_PROBE_CHARS).contains(&text.chars().count()) {
+            let problem = format!("expected 1 to {MAX_PROBE_CHARS} characters");
             return Err(error::invalid("message", &problem));
         }
         self.registry.resolved(name).await?;

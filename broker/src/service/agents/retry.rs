@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use broker_core::delegation::input::RetryWish;
 use broker_core::journal::Fallback;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// `retry` of an agent, as it is written.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RetryConfig {
     /// Attempts before another delegate is looked for, or the task fails.
@@ -25,7 +26,7 @@ pub struct RetryConfig {
 }
 
 /// The same for one skill.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SkillRetry {
     /// Attempts before another delegate is looked for, or the task fails.

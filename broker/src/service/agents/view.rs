@@ -2,13 +2,14 @@
 
 use broker_core::Timestamp;
 use protocol::AgentCard;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Agent, Health, Source};
 use crate::service::Broker;
 
 /// An agent, as shown.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct AgentView {
     /// Registered name.
     pub name: String,
@@ -65,7 +66,7 @@ pub struct AgentView {
 }
 
 /// A skill, as shown.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct SkillView {
     /// The skill's id.
     pub id: String,
@@ -107,7 +108,7 @@ fn registered(agent: &Agent) -> AgentView {
         busy: 0,
         waiting: 0,
         down_until: None,
-        pending: agent.drift.pending_digest().is_some(),
+        pending: agent.waits_for_operator(),
         pending_card: agent.drift.pending_digest().map(|digest| digest.to_string()),
         drift: agent.drift.sentences(),
     }

@@ -10,7 +10,7 @@ impl Broker {
     /// `securitySchemes` by name; none in open mode.
     pub(in crate::service) fn security_schemes(&self) -> Fields {
         let mut schemes = Fields::default();
-        for (name, scheme) in self.schemes() {
+        for (name, scheme) in self.declared_schemes() {
             let _ = schemes.set(&name, &scheme);
         }
         schemes
@@ -19,7 +19,7 @@ impl Broker {
     /// `securityRequirements`: any one of the schemes is enough.
     pub(in crate::service) fn security_requirements(&self) -> Fields {
         let alternatives: Vec<Value> = self
-            .schemes()
+            .declared_schemes()
             .into_iter()
             .map(|(name, _)| json!({ "schemes": { name: { "list": [] } } }))
             .collect();
@@ -30,7 +30,8 @@ impl Broker {
         members
     }
 
-    fn schemes(&self) -> Vec<(String, Value)> {
+    /// The schemes by name, as A2A has them; none in open mode.
+    pub fn declared_schemes(&self) -> Vec<(String, Value)> {
         let callers = self.callers();
         if callers.is_open() {
             return Vec::new();

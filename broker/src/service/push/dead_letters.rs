@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use broker_core::{TaskId, Timestamp};
 use protocol::{A2aError, ErrorKind};
+use schemars::JsonSchema;
 use serde::Serialize;
 use url::Url;
 
@@ -17,7 +18,7 @@ const PAGE: usize = 256;
 const MAX_SHOWN: usize = 1_000;
 
 /// A receiver that was given up.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct DeadLetter {
     /// The task whose events it should have had.
     pub task: TaskId,

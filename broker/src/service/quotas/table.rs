@@ -4,10 +4,11 @@ use std::collections::HashMap;
 use std::fmt;
 
 use broker_core::quota::Quota;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What can have a quota.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// Somebody who may call.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use broker_core::quota::{Bound, Quota, Reading};
 use capability::ledger::Unit;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Kind, Subject};
@@ -11,7 +12,7 @@ use crate::service::Broker;
 use crate::service::caller::{Caller, Identity};
 
 /// What one may use, and how much of it is gone.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct QuotaView {
     /// Principal, account or agent.
     pub kind: Kind,
@@ -24,7 +25,7 @@ pub struct QuotaView {
 }
 
 /// One bound: money in millionths of a dollar, all else in whole numbers.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct BoundView {
     /// How much there may be; absent: as much as there is.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -32,7 +33,7 @@ pub struct BoundView {
     /// How much there is, or was today.
     pub used: u64,
     /// What open tasks may use up beside that, where it is a budget.
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub held: u64,
 }
 

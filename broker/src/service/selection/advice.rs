@@ -7,6 +7,7 @@ use std::sync::Arc;
 use broker_selection::disagreement::{self, Advice, MAX_SAMPLES, Sample};
 use broker_selection::lint::{Finding, lint};
 use protocol::{A2aError, ErrorKind};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::super::{Broker, Caller, error};
@@ -14,12 +15,13 @@ use super::cards;
 use super::weighing::Sought;
 
 /// What an agent is about to do.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AdviceWanted {
     /// What it is to achieve, and what it has found so far.
     pub goal: String,
     /// Next steps it has sampled.
+    #[schemars(length(min = 1, max = MAX_SAMPLES))]
     pub samples: Vec<Sample>,
 }
 

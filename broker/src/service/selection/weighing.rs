@@ -10,6 +10,7 @@ use broker_core::journal::{Choice, ChoiceVerdict, Considered, Excluded};
 use broker_core::selection::{self, Facts, Ineligible, Wanted};
 use broker_selection::{Query, Ranking};
 use protocol::A2aError;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::super::agents::Agent;
@@ -62,7 +63,7 @@ struct Ranked {
 }
 
 /// An answer to somebody who asks whom a request is for.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Selected {
     /// How it was weighed.
     #[serde(flatten)]

@@ -5,6 +5,7 @@ pub(crate) mod api_keys;
 mod authorization;
 mod certificates;
 mod http2;
+mod operator_api;
 mod sockets;
 mod stalled_readers;
 mod tokens;
