@@ -60,6 +60,13 @@ async fn on_sighup_others_may_call_and_open_streams_go_on() {
     assert!(log.contains("limits.max_depth principals quotas"), "what holds: {log}");
     assert!(log.contains("server.drain"), "what does not before a restart: {log}");
 
+    let shown = api(&broker, Some(ADMIN), "config").await.json();
+    assert_eq!(
+        (&shown["limits"]["max_depth"], &shown["server"]["drain"]),
+        (&json!(3), &json!("10s")),
+        "{shown}"
+    );
+
     // It has one task open, which began before there was a quota.
     let refused = broker.rpc_as(Some(SECOND), "/agents/other", "SendMessage", wire::message("n", "{}")).await;
     assert_eq!(refused["error"]["data"][0]["reason"], "TOO_MANY_TASKS", "{refused}");
