@@ -28,9 +28,9 @@ pub(super) async fn run(
         // What is still being written looks different the next time.
         let is_settled = now == std::mem::replace(&mut before, now.clone());
         if is_asked || (is_settled && now != seen) {
-            let changed = now.iter().filter(|(path, digest)| seen.get(*path) != Some(*digest));
-            let changed: Vec<String> = changed.map(|(path, _)| path.display().to_string()).collect();
-            Box::pin(reload(&mut reloading, &origin, &mut files, changed, &set_filter)).await;
+            let replaced = now.iter().filter(|(path, digest)| seen.get(*path) != Some(*digest));
+            let replaced: Vec<String> = replaced.map(|(path, _)| path.display().to_string()).collect();
+            Box::pin(reload(&mut reloading, &origin, &mut files, replaced, &set_filter)).await;
             seen = look(&origin, &files).await;
             before = seen.clone();
         }
@@ -53,18 +53,18 @@ async fn reload(
     reloading: &mut Reloading,
     origin: &Origin,
     files: &mut Vec<PathBuf>,
-    changed: Vec<String>,
+    replaced: Vec<String>,
     set_filter: &SetFilter,
 ) {
     match Box::pin(try_reload(reloading, origin, files, set_filter)).await {
         Ok(changes) => {
             tracing::info!(
                 changed = changes.made.join(" "),
-                files = changed.join(" "),
+                files = replaced.join(" "),
                 needs_restart = changes.need_restart.join(" "),
                 "the configuration was read again"
             );
-            reloading.record(changes.made.into_iter().chain(changed).collect());
+            reloading.record(changes.made.into_iter().chain(replaced).collect());
         }
         Err(problem) => {
             tracing::error!(
