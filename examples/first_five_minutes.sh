@@ -47,7 +47,8 @@ fi
 run python3 -m venv venv && run venv/bin/pip install -r examples/python/requirements.txt
 show venv/bin/python examples/python/specialist.py --port 9101
 venv/bin/python examples/python/specialist.py --port 9101 > "$said" &
-trap 'kill "$!"; kill -INT "$demonstration"' EXIT
+specialist=$!
+trap 'kill "$specialist" || true; kill -INT "$demonstration"' EXIT
 hears 'listening on'
 run bailiwick agent add mine http://127.0.0.1:9101
 run bailiwick send --agent mine --stream 'one two three four five six'

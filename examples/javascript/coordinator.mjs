@@ -17,6 +17,7 @@ async function delegate(task, agent, text) {
   const serviceParameters = { Authorization: `Bearer ${told.grant}` };
   const answer = await client.sendMessage(request(text), { serviceParameters });
   if ("messageId" in answer) return textOf(answer.parts);
+  if (answer.status.state !== TaskState.TASK_STATE_COMPLETED) throw new Error(`${agent} did not do it: ${TaskState[answer.status.state]}`);
   return answer.artifacts.map((artifact) => textOf(artifact.parts)).join("\n");
 }
 

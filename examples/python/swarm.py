@@ -50,6 +50,8 @@ async def send(task: Message, agent: str, text: str, wishes: dict[str, Any]) -> 
             [answer] = [event async for event in client.send_message(request)]
         except Exception as error:  # noqa: BLE001 - whatever it is, the model is to hear of it
             return f"Error: {error}"
+    if answer.HasField("message"):
+        return "\n".join(part.text for part in answer.message.parts)
     made = [get_artifact_text(artifact) for artifact in answer.task.artifacts]
     said = [part.text for part in answer.task.status.message.parts]
     return "\n".join(made or said)

@@ -162,7 +162,7 @@ impl Session {
 
     /// The task that was begun last and not by another task.
     async fn newest_root(&self) -> Result<String, String> {
-        let found = self.broker.api(Method::GET, "/api/v1/trees", None).await?;
+        let found = self.broker.api(Method::GET, "/api/v1/trees?limit=1", None).await?;
         let newest = found.pointer("/trees/0/root").and_then(Value::as_str);
         newest.map(str::to_owned).ok_or_else(|| {
             "there is no task yet; begin one with `bailiwick send --agent NAME TEXT`".to_owned()

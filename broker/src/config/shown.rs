@@ -2,7 +2,7 @@
 //! which names where they are; but what somebody wrote into a URL or a key is shown to nobody either.
 
 use serde_json::{Map, Value};
-use url::Url;
+use url::{Position, Url};
 
 use super::Config;
 
@@ -52,16 +52,21 @@ fn hide(value: &mut Value) {
     }
 }
 
-/// A user, a password, and what stands in a query may be secret.
+/// A user, a password, and what stands in a query may be secret. What stands there is put together anew from what is not.
 fn hide_in_url(text: &mut String) {
     let Some(url) = Url::parse(text).ok().filter(Url::has_host) else { return };
-    let mut shown = text.clone();
-    for part in [url.query(), url.fragment(), url.password(), Some(url.username())].into_iter().flatten() {
-        if !part.is_empty() {
-            shown = shown.replace(part, HIDDEN);
-        }
+    let user = match (url.username(), url.password()) {
+        ("", None) => "",
+        (_, None) => "…@",
+        (_, Some(_)) => "…:…@",
+    };
+    let query = if url.query().is_some() { "?…" } else { "" };
+    let fragment = if url.fragment().is_some() { "#…" } else { "" };
+    if [user, query, fragment].iter().all(|part| part.is_empty()) {
+        return;
     }
-    *text = shown;
+    let (scheme, place) = (&url[..Position::BeforeUsername], &url[Position::BeforeHost..Position::AfterPath]);
+    *text = format!("{scheme}{user}{place}{query}{fragment}");
 }
 
 #[cfg(test)]
@@ -74,7 +79,7 @@ mod tests {
 [server]
 public_url = "https://s3cret1:s3cret2@broker.example"
 [traces]
-endpoint = "http://s3cret3:s3cret4@collector.example/v1/traces?key=s3cret5#s3cret6"
+endpoint = "http://s3cret3:s3cret4=;ä@collector.example/v1/traces?key=s3cret5#s3cret6"
 [selection.reranker]
 url = "http://models.example/v1?api_key=s3cret7"
 key_env = "RERANKER_KEY"

@@ -179,6 +179,11 @@ impl Caller {
         matches!(&self.0, Identity::Principal { role: Role::Operator, .. })
     }
 
+    /// Whether it is an agent, and not somebody who has it work.
+    pub(super) fn is_at_work(&self) -> bool {
+        matches!(&self.0, Identity::Delegate { .. } | Identity::Principal { role: Role::Agent(_), .. })
+    }
+
     /// Under which name its message ids are kept.
     pub(crate) fn claim_name(&self) -> String {
         match &self.0 {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use broker_core::TaskId;
 use broker_core::delegation::{Changes, Overview};
-use broker_core::journal::{Line, Record};
+use broker_core::journal::{Fact, Line, Record};
 use protocol::{A2aError, TaskState};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -114,7 +114,11 @@ impl Broker {
     /// What has changed below a task since its tree held so many records.
     pub async fn tree_changes(&self, caller: &Caller, id: &str, after: u64) -> Result<Changes, A2aError> {
         let (cell, task) = self.find_readable(caller, &Target::Any, id).await?;
-        Ok(cell.tree.lock().await.changes(task, after))
+        let tree = cell.tree.lock().await;
+        let mut changes = tree.changes(task, after);
+        // Who judges its work is none of an agent's business.
+        changes.tasks.retain(|summary| caller.may_read(&tree, summary.task));
+        Ok(changes)
     }
 
     /// The journal of what is below a task, in words, after record number `after` of its tree.
@@ -128,8 +132,8 @@ impl Broker {
         let (cell, task) = self.find_readable(caller, &Target::Any, id).await?;
         let (root, shown) = {
             let tree = cell.tree.lock().await;
-            let below: BTreeSet<TaskId> =
-                tree.changes(task, 0).tasks.into_iter().map(|summary| summary.task).collect();
+            let below = tree.changes(task, 0).tasks.into_iter().map(|summary| summary.task);
+            let below: BTreeSet<TaskId> = below.filter(|&task| caller.may_read(&tree, task)).collect();
             (tree.root(), below)
         };
         let limit = limit.unwrap_or(DEFAULT_LINES).clamp(1, MAX_LINES);
@@ -139,12 +143,17 @@ impl Broker {
         let mut lines = Vec::with_capacity(page.len());
         for (n, bytes) in (after.saturating_add(1)..).zip(page) {
             let record = Record::decode(&bytes).map_err(|damage| error::damaged(&damage))?;
-            if shown.contains(&record.task) {
+            if shown.contains(&record.task) && !(caller.is_at_work() && is_about_judging(&record.fact)) {
                 lines.push(Line::of(n, &record));
             }
         }
         Ok(LogPage { lines, next })
     }
+}
+
+/// Whether it says how a result is judged, which is none of the business of whoever made it.
+fn is_about_judging(fact: &Fact) -> bool {
+    matches!(fact, Fact::Judging { .. } | Fact::Checked { .. })
 }
 
 impl Caller {

@@ -348,10 +348,26 @@ fn root_keeps_within(world: &World, budget: &Ceilings) {
     }
 }
 
+/// Rounds of histories after which every kind of fact has to have been seen. One round misses the rarest now and then.
+const ROUNDS: usize = 6;
+
 #[test]
 fn every_history_keeps_the_invariants() {
-    let mut runner = TestRunner::new(ProptestConfig { cases: 1_000, ..ProptestConfig::default() });
     let reached = RefCell::new(BTreeSet::new());
+    let mut missed = Vec::new();
+    for _ in 0..ROUNDS {
+        play_histories(&reached);
+        let reached = reached.borrow();
+        missed = FACTS.iter().filter(|fact| !ELSEWHERE.contains(fact) && !reached.contains(**fact)).collect();
+        if missed.is_empty() {
+            break;
+        }
+    }
+    assert!(missed.is_empty(), "no history reached {missed:?}");
+}
+
+fn play_histories(reached: &RefCell<BTreeSet<String>>) {
+    let mut runner = TestRunner::new(ProptestConfig { cases: 1_000, ..ProptestConfig::default() });
     // Without a share of its own what is checked is rarely come to.
     let accepts = prop::option::weighted(0.4, any::<bool>());
     let history = (accepts, prop::collection::vec(step(), 1..90));
@@ -379,8 +395,4 @@ fn every_history_keeps_the_invariants() {
         Ok(())
     });
     played.unwrap_or_else(|failed| panic!("{failed}"));
-    let reached = reached.into_inner();
-    let missed: Vec<_> =
-        FACTS.iter().filter(|fact| !ELSEWHERE.contains(fact) && !reached.contains(**fact)).collect();
-    assert!(missed.is_empty(), "no history reached {missed:?}");
 }

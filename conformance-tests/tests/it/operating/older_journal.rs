@@ -23,7 +23,7 @@ fn told(task: &Value) -> Value {
 async fn what_an_older_broker_wrote_is_read_and_goes_on() {
     for name in OLDER {
         let broker = Broker::start_on(
-            "[southbound]\ngive_up = \"1s\"\nask_every = \"50ms\"\n[limits]\nunknown_hold = \"0s\"\ncancel = \"1s\"\n",
+            "[store]\nkeep_finished = \"0s\"\n[southbound]\ngive_up = \"1s\"\nask_every = \"50ms\"\n[limits]\nunknown_hold = \"0s\"\ncancel = \"1s\"\n",
             |data| {
                 let unpacked = Command::new("tar")
                     .arg("xzf")

@@ -11,6 +11,8 @@ use serde_json::{Value, json};
 /// What the operator and a user prove themselves with.
 const OPERATOR: &str = "key-of-olga-0123456789";
 const USER: &str = "key-of-alice-0123456789";
+/// Has no tasks.
+const OTHER: &str = "the-key-of-another-user";
 
 /// A broker that knows an operator and a user, with two agents and a few trees: one that is over, one that is at work, one
 /// that was refused.
@@ -34,6 +36,7 @@ impl House {
             more.to_owned(),
             principal("olga", "operator", OPERATOR),
             principal("alice", "user", USER),
+            principal("bob", "user", OTHER),
             agent("delegator", &agents[0], "\"a2a:skill/worker/*\""),
             agent("worker", &agents[1], ""),
         ];

@@ -3,7 +3,7 @@
 use conformance_tests::{key_digest, until, wire};
 use serde_json::json;
 
-use super::{House, OPERATOR, USER};
+use super::{House, OPERATOR, OTHER, USER};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_operator_sees_how_the_broker_does() {
@@ -64,6 +64,8 @@ async fn tasks_are_listed_page_by_page_and_to_whom_they_belong() {
     assert_eq!(seen.iter().filter(|task| task["agent"] == "worker").count(), 2);
     let own = house.get_as(USER, "/tasks?state=TASK_STATE_WORKING").await.json();
     assert_eq!((&own["total"], &own["tasks"][0]["task"]), (&json!(1), &json!(house.working)));
+    let nobodys = house.get_as(OTHER, "/tasks").await.json();
+    assert_eq!((&nobodys["total"], &nobodys["tasks"]), (&json!(0), &json!([])), "{nobodys}");
     let wrong = house.get("/tasks?state=busy").await;
     assert_eq!(wrong.status, 400);
     assert!(wrong.text.contains("state: expected a task state"), "{}", wrong.text);
