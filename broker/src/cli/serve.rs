@@ -10,8 +10,9 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::reload::Layer;
 use tracing_subscriber::util::SubscriberInitExt;
 
+use self::reload::Watched;
 use super::arguments::Serve;
-use crate::app::App;
+use crate::app::{App, fingerprint};
 use crate::config::{Config, LogConfig, LogFormat, Overrides};
 
 /// Exit code of a process that a signal ended, less the signal, as shells have it.
@@ -38,10 +39,14 @@ impl Origin {
 
 pub(super) async fn serve(arguments: Serve) -> Result<(), String> {
     let origin = Origin::of(arguments);
+    // Before they are read: what changes meanwhile is another one then.
+    let mut seen = fingerprint(&origin.file);
     let (name, config) = origin.read()?;
+    let files = config.files();
+    seen.extend(fingerprint(&files));
     config.check(&name).map_err(|error| error.to_string())?;
     let log = start_log(&config.log)?;
-    let (open, watch, files) = (config.is_open(), config.server.watch.0, config.files());
+    let (open, watch) = (config.is_open(), config.server.watch.0);
     let mut signals = Signals::new()?;
     // From now on: it is no reason to end while the broker starts.
     let hangups = heard(SignalKind::hangup())?;
@@ -55,7 +60,7 @@ pub(super) async fn serve(arguments: Serve) -> Result<(), String> {
     }
     // Scripts and tests that asked for a free port learn it here.
     println!("listening on {}", app.url);
-    tokio::spawn(reload::run(app.reloading(), origin, files, (hangups, watch), log));
+    tokio::spawn(reload::run(app.reloading(), origin, Watched { files, seen }, (hangups, watch), log));
     app.serve(stopped(signals)).await.map_err(|error| error.to_string())?;
     tracing::info!("stopped");
     Ok(())

@@ -8,16 +8,23 @@ use tokio::signal::unix::Signal;
 use super::{Origin, SetFilter, filter};
 use crate::app::{Changes, Fingerprint, Reloading, fingerprint};
 
+/// What is known of the files a configuration is read from.
+pub(super) struct Watched {
+    /// Those it names.
+    pub(super) files: Vec<PathBuf>,
+    /// How all of them looked before they were read.
+    pub(super) seen: Fingerprint,
+}
+
 /// Reads the configuration again whenever that is asked for, for ever. `every` is between two looks at its files; zero
-/// leaves it to SIGHUP. `files` are those the configuration names.
+/// leaves it to SIGHUP.
 pub(super) async fn run(
     mut reloading: Reloading,
     origin: Origin,
-    mut files: Vec<PathBuf>,
+    Watched { mut files, mut seen }: Watched,
     (mut hangups, every): (Signal, Duration),
     set_filter: SetFilter,
 ) {
-    let mut seen = look(&origin, &files).await;
     let mut before = seen.clone();
     loop {
         let is_asked = tokio::select! {
@@ -31,8 +38,13 @@ pub(super) async fn run(
             let replaced = now.iter().filter(|(path, digest)| seen.get(*path) != Some(*digest));
             let replaced: Vec<String> = replaced.map(|(path, _)| path.display().to_string()).collect();
             Box::pin(reload(&mut reloading, &origin, &mut files, replaced, &set_filter)).await;
-            seen = look(&origin, &files).await;
-            before = seen.clone();
+            // As it looked before it was read: what has changed since is seen the next time.
+            let named = look(&origin, &files).await;
+            seen = named
+                .into_iter()
+                .map(|(path, digest)| (path.clone(), *now.get(&path).unwrap_or(&digest)))
+                .collect();
+            before = now;
         }
     }
 }
