@@ -20,7 +20,9 @@ use std::pin::Pin;
 use anyhow::Result;
 
 use crate::contenders::{Contender, Kind, Setting};
+use crate::load::{Request, Tally, closed_loop};
 use crate::outcome::Outcome;
+use crate::rounds::Figures;
 use crate::stage::Stage;
 
 /// Calls at a time where throughput is asked for.
@@ -157,6 +159,26 @@ pub const ALL: &[Experiment] = &[
 /// A minimal echo beside the load generator.
 fn echo(stage: &Stage, setting: Setting) -> Result<Contender> {
     stage.agent(Kind::Echo, setting)?.ok_or_else(|| anyhow::anyhow!("the echo is part of this program"))
+}
+
+/// Calls as many at a time as throughput asks for.
+async fn saturate(
+    stage: &Stage,
+    contender: &Contender,
+    agent: &Contender,
+    request: &Request,
+) -> Result<Tally> {
+    stage.measure(contender, agent, async |window| closed_loop(request, CONNECTIONS, window).await).await
+}
+
+/// What calls cost whoever answers them, how many there were, and how busy the cores.
+fn cost(tally: &Tally) -> Figures {
+    vec![
+        (CPU, tally.cpu_micros()),
+        (PER_SECOND, tally.per_second()),
+        (SERVER_CORE, tally.server_share()),
+        (OTHER_CORE, tally.others_share()),
+    ]
 }
 
 /// Everybody.

@@ -4,10 +4,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
-use super::{CONNECTIONS, CPU, OTHER_CORE, PER_SECOND, SERVER_CORE, echo, refs};
+use super::{CONNECTIONS, CPU, PER_SECOND, cost, echo, refs, saturate};
 use crate::contenders::{AGENT, Contender, Kind, Setting, count_back, get};
 use crate::floors::GRANTS;
-use crate::load::{Request, calls, closed_loop};
+use crate::load::{Request, calls};
 use crate::outcome::{Goal, Outcome, Picture};
 use crate::rounds::Floor;
 use crate::stage::Stage;
@@ -46,15 +46,7 @@ pub async fn run(stage: &Stage) -> Result<Outcome> {
                 let grants = parents(&broker, &boss).await?;
                 Request::delegate(contender.address(), &contender.path, &grants)?
             };
-            let tally = stage
-                .measure(contender, &agent, async |window| closed_loop(&request, CONNECTIONS, window).await)
-                .await?;
-            Ok(vec![
-                (CPU, tally.cpu_micros()),
-                (PER_SECOND, tally.per_second()),
-                (SERVER_CORE, tally.server_share()),
-                (OTHER_CORE, tally.others_share()),
-            ])
+            Ok(cost(&saturate(stage, contender, &agent, &request).await?))
         })
         .await?;
     count_back(&refs(&lineup), &agent).await?;

@@ -3,9 +3,9 @@
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
-use super::{CONNECTIONS, CPU, OTHER_CORE, PER_SECOND, SERVER_CORE, echo};
+use super::{CPU, PER_SECOND, cost, echo, saturate};
 use crate::contenders::{Contender, Kind, Setting};
-use crate::load::{Request, closed_loop};
+use crate::load::Request;
 use crate::outcome::{Goal, Outcome, Picture};
 use crate::rounds::Floor;
 use crate::stage::Stage;
@@ -27,15 +27,7 @@ pub async fn run(stage: &Stage) -> Result<Outcome> {
             let task = tasks.iter().find(|(address, _)| *address == contender.address());
             let (_, task) = task.context("its task")?;
             let request = Request::get_task(contender.address(), &contender.path, task);
-            let tally = stage
-                .measure(contender, &agent, async |window| closed_loop(&request, CONNECTIONS, window).await)
-                .await?;
-            Ok(vec![
-                (CPU, tally.cpu_micros()),
-                (PER_SECOND, tally.per_second()),
-                (SERVER_CORE, tally.server_share()),
-                (OTHER_CORE, tally.others_share()),
-            ])
+            Ok(cost(&saturate(stage, contender, &agent, &request).await?))
         })
         .await?;
     let mut outcome = stage.outcome("get-task", rounds)?.judge(

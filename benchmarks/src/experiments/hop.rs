@@ -2,9 +2,9 @@
 
 use anyhow::Result;
 
-use super::{CONNECTIONS, CPU, OTHER_CORE, PER_SECOND, SERVER_CORE, echo, refs};
+use super::{CPU, PER_SECOND, cost, echo, refs, saturate};
 use crate::contenders::{Kind, Setting, count_back};
-use crate::load::{Request, closed_loop};
+use crate::load::Request;
 use crate::outcome::{Goal, Outcome, Picture};
 use crate::rounds::Floor;
 use crate::stage::Stage;
@@ -28,15 +28,7 @@ pub async fn run(stage: &Stage) -> Result<Outcome> {
     let rounds = stage
         .rounds(&lineup, floor, async |contender| {
             let request = Request::send(contender.address(), &contender.path);
-            let tally = stage
-                .measure(contender, &agent, async |window| closed_loop(&request, CONNECTIONS, window).await)
-                .await?;
-            Ok(vec![
-                (CPU, tally.cpu_micros()),
-                (PER_SECOND, tally.per_second()),
-                (SERVER_CORE, tally.server_share()),
-                (OTHER_CORE, tally.others_share()),
-            ])
+            Ok(cost(&saturate(stage, contender, &agent, &request).await?))
         })
         .await?;
     count_back(&refs(&lineup), &agent).await?;

@@ -2,9 +2,9 @@
 
 use anyhow::Result;
 
-use super::{CONNECTIONS, CPU, OTHER_CORE, P50, PER_SECOND, SERVER_CORE, refs};
+use super::{CPU, OTHER_CORE, P50, PER_SECOND, SERVER_CORE, refs, saturate};
 use crate::contenders::{Kind, Setting, count_back};
-use crate::load::{Request, closed_loop};
+use crate::load::Request;
 use crate::outcome::{Goal, Outcome, Picture};
 use crate::rounds::{Floor, Rounds};
 use crate::stage::Stage;
@@ -23,9 +23,7 @@ pub async fn run(stage: &Stage) -> Result<Outcome> {
     let rounds = stage
         .rounds(&lineup, floor, async |contender| {
             let request = Request::send(contender.address(), &contender.path);
-            let tally = stage
-                .measure(contender, &agent, async |window| closed_loop(&request, CONNECTIONS, window).await)
-                .await?;
+            let tally = saturate(stage, contender, &agent, &request).await?;
             Ok(vec![
                 (PER_SECOND, tally.per_second()),
                 (P50, tally.histogram.percentile(0.5)),
