@@ -11,6 +11,7 @@ use std::time::SystemTime;
 use broker_core::{TaskId, Timestamp};
 use tokio::net::TcpListener;
 
+pub use self::reload::{Changes, Fingerprint, Reloading, fingerprint};
 use crate::config::secret::SecretRef;
 use crate::config::{Config, ConfigError};
 use crate::northbound::{Server, Tls, listen};
@@ -71,8 +72,6 @@ pub enum AppError {
     #[error("{0}")]
     Start(String),
 }
-
-pub use self::reload::{Changes, Fingerprint, Reloading, fingerprint};
 
 /// A broker that is ready to serve.
 pub struct App {

@@ -27,19 +27,15 @@ impl Accounts {
 
     /// Whoever belonged to an account and stands nowhere any more goes on belonging to it: trees it began are still bound.
     pub(super) fn remember(&mut self, before: &Self) {
-        let is_gone = |(name, _): &(&String, &String)| !self.standing.contains(*name);
-        let former: Vec<_> = before.of_principal.iter().filter(is_gone).collect();
-        for (name, account) in former {
-            if let Some(policy) = before.policies.get(account) {
-                self.policies.entry(account.clone()).or_insert_with(|| policy.clone());
+        let Self { policies, of_principal, of_issuer, standing } = self;
+        for (of_former, of_present) in [(&before.of_principal, of_principal), (&before.of_issuer, of_issuer)]
+        {
+            for (name, account) in of_former.iter().filter(|(name, _)| !standing.contains(*name)) {
+                if let Some(policy) = before.policies.get(account) {
+                    policies.entry(account.clone()).or_insert_with(|| policy.clone());
+                }
+                of_present.entry(name.clone()).or_insert_with(|| account.clone());
             }
-            self.of_principal.entry(name.clone()).or_insert_with(|| account.clone());
-        }
-        for (issuer, account) in before.of_issuer.iter().filter(|(name, _)| !self.standing.contains(*name)) {
-            if let Some(policy) = before.policies.get(account) {
-                self.policies.entry(account.clone()).or_insert_with(|| policy.clone());
-            }
-            self.of_issuer.entry(issuer.clone()).or_insert_with(|| account.clone());
         }
     }
 
