@@ -292,11 +292,11 @@ impl<K: Ord + Clone> Ledger<K> {
         Ok(())
     }
 
-    /// Closes a purse: what it used up by itself is charged, the rest goes back to its parents. `None` is unknown, and
-    /// then all that could have been used up is charged. More than was left is charged only as far as it goes. Says what it
-    /// was charged with by itself; `None` if there is no such purse.
-    pub fn close(&mut self, key: &K, own: impl Fn(Unit) -> Option<u64>) -> Option<Amounts> {
-        let mut purse = self.purses.remove(key)?;
+    /// Charges a purse with what was used up by itself so far. `None` is unknown, and then all that could have been used up
+    /// is charged. More than was left is charged only as far as it goes. Says what was charged; `None` if there is no such
+    /// purse.
+    pub fn charge(&mut self, key: &K, own: impl Fn(Unit) -> Option<u64>) -> Option<Amounts> {
+        let purse = self.purses.get_mut(key)?;
         let mut charged = Amounts::default();
         for unit in Unit::ALL {
             let own = match (own(unit), purse.left(unit)) {
@@ -306,6 +306,16 @@ impl<K: Ord + Clone> Ledger<K> {
             };
             charged.set(unit, own);
             add(&mut purse.spent, unit, own);
+        }
+        Some(charged)
+    }
+
+    /// Closes a purse: it is charged ([`Self::charge`]), and the rest goes back to its parents. Says what it was charged with
+    /// by itself; `None` if there is no such purse.
+    pub fn close(&mut self, key: &K, own: impl Fn(Unit) -> Option<u64>) -> Option<Amounts> {
+        let charged = self.charge(key, own)?;
+        let mut purse = self.purses.remove(key)?;
+        for unit in Unit::ALL {
             // Children are closed first; were one not, what it holds counts as used up.
             let held = purse.reserved.get(unit);
             add(&mut purse.spent, unit, held);

@@ -63,7 +63,10 @@ impl Draft<'_> {
         if self.works_above(next.task, &new.agent) {
             return Err(Refusal::Cycle { agent: new.agent.name });
         }
-        let Granted { scope, skills, purses } = self.authorize(&new, audit)?;
+        let used_up = node.cost_handed_over();
+        let granted = self.once_charged(next.task, &used_up, |draft| draft.authorize(&new, audit));
+        let node = self.node(next.task).ok_or(Refusal::NotFound)?;
+        let Granted { scope, skills, purses } = granted?;
         let purses = in_place_of(&node.terms().purses, purses);
         let granted = Granted { scope, skills, purses };
         let retry = Some(self.retry(&new));

@@ -34,8 +34,8 @@ pub(super) struct PurseId {
 pub(super) fn open(nodes: &mut impl Nodes, task: TaskId, parent: Option<TaskId>, terms: &Terms) {
     for (index, purse) in (0..).zip(&terms.purses) {
         let from: Vec<PurseId> = parent.map_or_else(Vec::new, |task| ids(task, &purse.from));
-        // It was decided with this very call, so it cannot fail now.
-        let _ = nodes.ledger_mut().open(PurseId { task, index }, &from, purse.ceilings, fee(purse));
+        let opened = nodes.ledger_mut().open(PurseId { task, index }, &from, purse.ceilings, fee(purse));
+        debug_assert!(opened.is_ok(), "it was decided with this very call: {opened:?}");
     }
     let is_below = |parent| nodes.ledger_mut().get(&PurseId { task: parent, index: 0 }).is_some();
     if !terms.purses.is_empty() || !parent.is_some_and(is_below) {
@@ -46,8 +46,8 @@ pub(super) fn open(nodes: &mut impl Nodes, task: TaskId, parent: Option<TaskId>,
 /// Closes the purses of a task that ended, or goes on with another agent. How much was delegated the broker knows itself;
 /// of a capability no more was used up than the task used up in all.
 pub(super) fn close(nodes: &mut impl Nodes, task: TaskId, terms: &Terms, cost: &Cost) {
-    let own = |unit| if unit == Unit::Fanout { Some(0) } else { cost.get(unit) };
-    let close = |(index, _)| nodes.ledger_mut().close(&PurseId { task, index }, own);
+    let own = own_cost(cost);
+    let close = |(index, _)| nodes.ledger_mut().close(&PurseId { task, index }, &own);
     let charged: Vec<_> = (0..).zip(&terms.purses).map(close).collect();
     let mut said = Amounts::default();
     for unit in Unit::ALL {
@@ -55,6 +55,11 @@ pub(super) fn close(nodes: &mut impl Nodes, task: TaskId, terms: &Terms, cost: &
     }
     // The first purse is that of the task as a whole. Where nothing is limited, what is not known counts as nothing.
     nodes.spend(&charged.into_iter().next().flatten().unwrap_or(said), &said);
+}
+
+/// What is charged to a task's purses: delegations are counted where they are made.
+fn own_cost(cost: &Cost) -> impl Fn(Unit) -> Option<u64> {
+    |unit| if unit == Unit::Fanout { Some(0) } else { cost.get(unit) }
 }
 
 /// What a tree may still come to cost: its root's ceilings, without what was charged to it and to all below it so far. An
@@ -140,6 +145,18 @@ impl Draft<'_> {
         }
     }
 
+    /// What comes of something if a task's purses are charged with what it used up so far, which they are not yet.
+    pub(super) fn once_charged<T>(&mut self, task: TaskId, cost: &Cost, what: impl FnOnce(&Self) -> T) -> T {
+        let uncharged = self.ledger().clone();
+        let purses = self.node(task).map_or(0, |node| node.terms().purses.len());
+        for (index, _) in (0..).zip(0..purses) {
+            self.ledger_mut().charge(&PurseId { task, index }, own_cost(cost));
+        }
+        let came = what(self);
+        *self.ledger_mut() = uncharged;
+        came
+    }
+
     /// Whether the agent says it used up more than the task has left.
     pub(super) fn is_overspent(&self, task: TaskId) -> Option<Exhausted> {
         let node = self.node(task)?;
@@ -155,6 +172,18 @@ impl Node {
     /// What the task used up by itself on the terms it is on, as it stands: the sum over their attempts, unknown where an
     /// agent may have worked on one and has not said.
     pub(super) fn cost_on_terms(&self) -> Cost {
+        self.cost_where(used_up)
+    }
+
+    /// The same where the last agent hands it over, and has said by now what it used up.
+    pub(super) fn cost_handed_over(&self) -> Cost {
+        let last = self.attempts.last().map(|last| last.number);
+        self.cost_where(|attempt, unit| {
+            used_up(attempt, unit).or((Some(attempt.number) == last).then_some(0))
+        })
+    }
+
+    fn cost_where(&self, used_up: impl Fn(&Attempt, Unit) -> Option<u64>) -> Cost {
         let mut cost = Cost::default();
         let is_limited = !self.terms().purses.is_empty();
         for unit in Unit::ALL.into_iter().filter(|&unit| is_limited || self.said_on_terms(unit).is_some()) {
@@ -176,20 +205,19 @@ impl Node {
 
     /// What the task may still use up when its attempts so far are paid for: what is not known is as good as used up.
     pub(super) fn left_of_budget(&self, ledger: &Purses) -> Ceilings {
-        let cost = self.cost_on_terms();
-        self.left_after(ledger, |unit| cost.get(unit))
+        self.left_after(ledger, &self.cost_on_terms())
     }
 
-    /// The same where its agent hands it over, and has said by then what it used up.
+    /// The same where its last agent hands it over.
     pub(super) fn left_to_hand_over(&self, ledger: &Purses) -> Ceilings {
-        self.left_after(ledger, |unit| Some(self.said_on_terms(unit).unwrap_or(0)))
+        self.left_after(ledger, &self.cost_handed_over())
     }
 
-    fn left_after(&self, ledger: &Purses, cost: impl Fn(Unit) -> Option<u64>) -> Ceilings {
+    fn left_after(&self, ledger: &Purses, cost: &Cost) -> Ceilings {
         let mut left = ledger.left(&PurseId { task: self.id, index: 0 });
-        // Delegations are counted where they are made.
-        for unit in Unit::ALL.into_iter().filter(|&unit| unit != Unit::Fanout) {
-            let rest = |left: u64| cost(unit).map_or(0, |used| left.saturating_sub(used));
+        let own = own_cost(cost);
+        for unit in Unit::ALL {
+            let rest = |left: u64| own(unit).map_or(0, |used| left.saturating_sub(used));
             left.set(unit, left.get(unit).map(rest));
         }
         left

@@ -1,6 +1,6 @@
 //! Ways to delegate: handing over, several sub-tasks as one, and questions that have to find somebody to answer them.
 
-use broker_core::delegation::input::{AttemptId, Input, NewGroup, NewHandOff, NewTask, RetryWish};
+use broker_core::delegation::input::{AttemptId, Failure, Input, NewGroup, NewHandOff, NewTask, RetryWish};
 use broker_core::journal::{Fallback, Group, GroupMode};
 use broker_core::{Refusal, TaskId, extension};
 use capability::Scope;
@@ -8,7 +8,7 @@ use capability::ledger::Ceilings;
 use protocol::{Message, StreamResponse, TaskState};
 use serde_json::json;
 
-use super::world::{World, artifact, candidate, update};
+use super::world::{World, artifact, candidate, retries, update};
 
 fn first(task: TaskId) -> AttemptId {
     AttemptId { task, number: 1 }
@@ -318,6 +318,54 @@ fn nobody_hands_over_what_it_does_not_hold_or_to_whom_it_may_not() {
     hand_off(&mut world, root, "f").unwrap();
     world.feed(Input::Cancel { task: root, by: "alice".to_owned() }).unwrap();
     assert_eq!(hand_off(&mut world, root, "e"), Err(Refusal::NotFound), "a dead grant opens nothing");
+}
+
+/// A root with a budget whose agent was lost once, without a word on what it used up, and is at work again.
+fn lost_once(world: &mut World, calls: u64) -> AttemptId {
+    let budget = Ceilings { calls: Some(calls), ..Ceilings::default() };
+    let new = NewTask { budget, ..world.new_task(None, "a", retries(3, true, Fallback::None)) };
+    let root = new.id;
+    world.feed(Input::Delegate(Box::new(new))).unwrap();
+    world.fail(first(root), Failure::Errored("500".to_owned()));
+    world.now = world.now.add_millis(world.limits.max_backoff_ms);
+    world.feed(Input::Tick).unwrap();
+    AttemptId { task: root, number: 2 }
+}
+
+#[test]
+fn what_a_lost_attempt_used_up_unsaid_is_not_handed_over() {
+    let mut world = World::new();
+    let at = lost_once(&mut world, 12);
+    world.say(at, update(at, TaskState::Working, None));
+    let handed = hand_off(&mut world, at.task, "c");
+    assert!(matches!(handed, Err(Refusal::BudgetExhausted { .. })), "{handed:?}");
+}
+
+fn tools_left(world: &World, task: TaskId) -> String {
+    let scope = world.tree.scope_left(task).unwrap();
+    scope.iter().map(ToString::to_string).filter(|capability| capability.starts_with("mcp:")).collect()
+}
+
+#[test]
+fn what_was_used_up_of_a_capability_is_not_handed_over_with_it() {
+    let mut world = World::new();
+    let mut new = world.new_task(None, "a", RetryWish::default());
+    new.agent.caps = Scope::parse(["a2a:skill/**", "mcp:tool/search{calls<=10}"]).unwrap();
+    let root = new.id;
+    world.feed(Input::Delegate(Box::new(new))).unwrap();
+    let child = plain(&mut world, Some(root), "b");
+    let id = child.id;
+    world.feed(Input::Delegate(Box::new(child))).unwrap();
+    let left = tools_left(&world, id);
+    assert_eq!(left, "mcp:tool/search{calls<=9}");
+    let mut event = update(first(id), TaskState::Working, None);
+    if let StreamResponse::StatusUpdate(update) = &mut event {
+        update.metadata.set(extension::URI, &json!({ "cost": { "calls": 8 } })).unwrap();
+    }
+    world.say(first(id), event);
+    hand_off(&mut world, id, "c").unwrap();
+    let left = tools_left(&world, id);
+    assert_eq!(left, "mcp:tool/search{calls<=1}", "eight of nine calls were made");
 }
 
 #[test]

@@ -145,7 +145,7 @@ fn simple_step() -> impl Strategy<Value = Step> {
         1 => (some.clone(), verdict()).prop_map(|(parent, verdict)| Step::Ask { parent, verdict }),
         2 => (some.clone(), prop::option::weighted(0.7, 0..AGENTS.len()), verdict())
             .prop_map(|(task, agent, verdict)| Step::Answer { task, agent, verdict }),
-        1 => (some.clone(), 0..AGENTS.len(), any::<bool>())
+        2 => (some.clone(), 0..AGENTS.len(), any::<bool>())
             .prop_map(|(task, agent, admitted)| Step::HandOff { task, agent, admitted }),
         3 => some.clone().prop_map(|attempt| Step::Admit { attempt }),
         3 => (some.clone(), 0..AGENTS.len(), any::<bool>())
