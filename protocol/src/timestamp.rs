@@ -22,6 +22,7 @@ const LATEST_MILLIS: i64 = 253_402_300_799_999;
 /// 0000-01-01T00:00:00Z.
 const EARLIEST_MILLIS: i64 = -62_167_219_200_000;
 const NANOS_PER_MILLI: i128 = 1_000_000;
+const MILLIS_PER_SECOND: i64 = 1_000;
 
 impl Timestamp {
     /// From milliseconds since the epoch, held within what RFC 3339 can write.
@@ -41,14 +42,39 @@ impl Timestamp {
     }
 }
 
+/// How long its text is.
+const TEXT_BYTES: usize = 24;
+
+impl Timestamp {
+    /// Its text. Every record and every answer holds some, so it is put together digit by digit.
+    fn text(self) -> Option<[u8; TEXT_BYTES]> {
+        let seconds = self.0.div_euclid(MILLIS_PER_SECOND);
+        let at = OffsetDateTime::from_unix_timestamp(seconds).ok()?;
+        let millis = u32::try_from(self.0.rem_euclid(MILLIS_PER_SECOND)).ok()?;
+        let mut text = *b"0000-00-00T00:00:00.000Z";
+        let numbers = [
+            (0..4, u32::try_from(at.year()).ok()?),
+            (5..7, u32::from(u8::from(at.month()))),
+            (8..10, u32::from(at.day())),
+            (11..13, u32::from(at.hour())),
+            (14..16, u32::from(at.minute())),
+            (17..19, u32::from(at.second())),
+            (20..23, millis),
+        ];
+        for (place, mut number) in numbers {
+            for digit in text.get_mut(place)?.iter_mut().rev() {
+                *digit += u8::try_from(number % 10).ok()?;
+                number /= 10;
+            }
+        }
+        Some(text)
+    }
+}
+
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let nanos = i128::from(self.0) * NANOS_PER_MILLI;
-        let at = OffsetDateTime::from_unix_timestamp_nanos(nanos).map_err(|_| fmt::Error)?;
-        let (date, hour, minute, second) = (at.date(), at.hour(), at.minute(), at.second());
-        let (year, month, day) = (date.year(), u8::from(date.month()), date.day());
-        let millis = at.millisecond();
-        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z")
+        let text = self.text().ok_or(fmt::Error)?;
+        f.write_str(std::str::from_utf8(&text).map_err(|_| fmt::Error)?)
     }
 }
 

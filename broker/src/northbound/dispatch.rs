@@ -1,14 +1,15 @@
 //! One request on its way through the server: what is refused before it is looked at, which part answers it, and what
 //! it counts for meanwhile.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Instant;
 
+use futures_util::FutureExt;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use protocol::{A2aError, ErrorKind};
-use tokio::task::JoinSet;
 
 use super::leaving::{Phase, begun};
 use super::operations::Head;
@@ -59,12 +60,13 @@ impl Server {
         certificate: Certificate,
         place: Arc<Place>,
     ) -> Response<Body> {
-        // A caller that hangs up takes its waiting with it; what it began is the driver's and goes on.
-        let mut answering = JoinSet::new();
-        answering.spawn(async move { self.admit(request, &certificate, &place).await });
-        let answered = answering.join_next().await.unwrap_or_else(|| Ok(not_found()));
-        answered.unwrap_or_else(|panicked| {
-            tracing::error!(%panicked, "a request could not be answered");
+        // A caller that hangs up takes its waiting with it; what it began is the driver's and goes on. What is left behind by
+        // a panic is not looked at again: locks that are poisoned by one are taken all the same.
+        let answering = AssertUnwindSafe(self.admit(request, &certificate, &place));
+        // Boxed, because it is large, and moved about with the connection until it is done.
+        Box::pin(answering.catch_unwind()).await.unwrap_or_else(|_| {
+            // What it was, the panic itself has said.
+            tracing::error!("a request could not be answered");
             reply::error(&A2aError::new(ErrorKind::Internal, "internal error; the broker's log says more"))
         })
     }
@@ -149,8 +151,9 @@ impl Server {
         let credential = credential::presented(head, certificate.as_ref());
         let credential = credential.as_ref();
         let shared = Head { headers, query, credential };
+        // Boxed are those that are large and seldom: what is moved about for each request is as large as the largest.
         match route {
-            Route::Grpc => grpc::serve(&self.context, head, shared, body).await,
+            Route::Grpc => Box::pin(grpc::serve(&self.context, head, shared, body)).await,
             Route::JsonRpc(target) => jsonrpc::serve(&self.context, target, shared, body).await,
             Route::HttpJson(target, path) => {
                 let incoming = http_json::Incoming { method, path: &path, head: shared, body };
@@ -159,12 +162,14 @@ impl Server {
             Route::Unknown => not_found(),
             Route::Api(resource) => {
                 let incoming = api::Incoming { method, query, credential, body };
-                api::serve(&self.context, resource, incoming).await
+                Box::pin(api::serve(&self.context, resource, incoming)).await
             }
-            Route::Mcp => mcp::serve(&self.context, head, credential, body).await,
-            Route::Push(token) => push::receive(&self.context, &token, method, body).await,
+            Route::Mcp => Box::pin(mcp::serve(&self.context, head, credential, body)).await,
+            Route::Push(token) => Box::pin(push::receive(&self.context, &token, method, body)).await,
             Route::Tokens(_) if method != "POST" => method_not_allowed("POST"),
-            Route::Tokens(endpoint) => oauth::serve(&self.context, endpoint, head, credential, body).await,
+            Route::Tokens(endpoint) => {
+                Box::pin(oauth::serve(&self.context, endpoint, head, credential, body)).await
+            }
             _ if !matches!(method, "GET" | "HEAD") => method_not_allowed("GET, HEAD"),
             Route::Metrics => metrics::serve(&self.context, credential).await,
             Route::Console(_) if !self.options.console => not_found(),

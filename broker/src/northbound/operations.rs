@@ -195,7 +195,7 @@ impl Context {
             Operation::CancelTask => {
                 let request: protocol::CancelTaskRequest = parameters.read()?;
                 let target = target(&call.addressed, request.tenant.as_deref())?;
-                json(&broker.cancel_task(&caller, &target, request).await?)
+                json(&Box::pin(broker.cancel_task(&caller, &target, request)).await?)
             }
             Operation::SubscribeToTask => {
                 let request: protocol::SubscribeToTaskRequest = parameters.read()?;
@@ -207,7 +207,7 @@ impl Context {
             Operation::CreateTaskPushNotificationConfig => {
                 let request: protocol::TaskPushNotificationConfig = parameters.read()?;
                 let target = target(&call.addressed, request.tenant.as_deref())?;
-                json(&broker.create_push(&caller, &target, request, call.version).await?)
+                json(&Box::pin(broker.create_push(&caller, &target, request, call.version)).await?)
             }
             Operation::GetTaskPushNotificationConfig => {
                 let request: protocol::GetTaskPushNotificationConfigRequest = parameters.read()?;
@@ -228,7 +228,7 @@ impl Context {
             Operation::GetExtendedAgentCard => {
                 let request: protocol::GetExtendedAgentCardRequest = parameters.read()?;
                 let target = target(&call.addressed, request.tenant.as_deref())?;
-                broker.extended_card(&caller, &target).await.map(|card| Answer::Json(card.json))
+                Box::pin(broker.extended_card(&caller, &target)).await.map(|card| Answer::Json(card.json))
             }
         }
     }

@@ -195,9 +195,14 @@ impl Registry {
         if agent.resolved.is_some() {
             return Ok(agent);
         }
+        // Boxed, so that whoever asks does not carry along what it takes to fetch a card.
+        Box::pin(self.resolve(&agent)).await
+    }
+
+    async fn resolve(&self, agent: &Agent) -> Result<Arc<Agent>, A2aError> {
         let card = self.discovery.fetch_card(&agent.url).await;
         let card = card.map_err(|reason| A2aError::new(ErrorKind::Unavailable, reason))?;
-        let agent = self.take_in(&agent, Refetched::Changed(Box::new(card))).await?;
+        let agent = self.take_in(agent, Refetched::Changed(Box::new(card))).await?;
         Ok(self.with_fresh_extended_card(agent).await)
     }
 
@@ -225,7 +230,7 @@ impl Registry {
         let turn = self.changing.lock().await;
         let Some(agent) = self.get(name).filter(is_news) else { return };
         let learned = Agent { answers_with_tasks: Some(with_task), ..Agent::clone(&agent) };
-        if let Err(error) = self.put(learned, None, &turn).await {
+        if let Err(error) = Box::pin(self.put(learned, None, &turn)).await {
             tracing::warn!(agent = agent.name, %error, "what was learned of an agent is not stored");
         }
     }

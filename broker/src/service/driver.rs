@@ -188,7 +188,7 @@ impl Broker {
                     return Err(DriveError::Failed(error::damaged(&damage)));
                 }
                 bill.note(tree, record.task, before);
-                cell.publish(tree, record);
+                cell.listeners.tell(tree, record);
             }
             self.feed.tell(tree, &decision.records);
             self.push_records(tree, &decision.records);

@@ -20,6 +20,7 @@ mod extended_cards;
 mod fallback;
 mod feed;
 mod grants;
+mod listeners;
 mod metrics;
 mod modes;
 mod overview;

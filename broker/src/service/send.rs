@@ -194,7 +194,7 @@ impl Broker {
         let (message, push) = (Box::new(without_broker_data(message)), push.map(Box::new));
         if let Some(asks) = asks {
             let answer = Answer { task, asks, message: *message, push, claim };
-            self.answer_choice(&cell, answer).await?;
+            Box::pin(self.answer_choice(&cell, answer)).await?;
             return Ok(Accepted::new(cell, task));
         }
         let reserved = Reserved { claim: Some(claim), ..Reserved::default() };
@@ -246,15 +246,15 @@ impl Broker {
         };
         let mode = std::mem::take(&mut asked.mode);
         if let Mode::Group(group, subtasks) = mode {
-            return self.begin_group(begun, asked, group, subtasks).await;
+            return Box::pin(self.begin_group(begun, asked, group, subtasks)).await;
         }
         let Some(agent) =
             self.named(target, asked.agent.as_deref(), &begun.extensions).await.map_err(failed)?
         else {
-            return self.begin_unnamed(caller, begun, asked, &mode).await;
+            return Box::pin(self.begin_unnamed(caller, begun, asked, &mode)).await;
         };
         match mode {
-            Mode::HandOff => self.hand_over(caller, begun, asked, &agent).await,
+            Mode::HandOff => Box::pin(self.hand_over(caller, begun, asked, &agent)).await,
             _ => self.begin_one(begun, asked, &agent, None).await,
         }
     }

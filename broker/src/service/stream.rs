@@ -17,7 +17,8 @@ use protocol::{A2aError, SendMessageResponse, StreamResponse, Task};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
-use super::trees::{TaskEvent, TreeCell, event_json};
+use super::listeners::{TaskEvent, event_json};
+use super::trees::TreeCell;
 use super::{Broker, error, send};
 
 /// Records read from the journal at a time.
@@ -70,23 +71,15 @@ impl Broker {
         history: Option<usize>,
     ) -> Result<SendMessageResponse, A2aError> {
         loop {
-            let events = {
+            let news = {
                 let tree = cell.tree.lock().await;
                 if Until::Answer.is_reached(&tree, task) {
                     return answer(&tree, task, history);
                 }
-                cell.subscribe(task)
+                cell.listeners.news(task)
             };
-            self.news(&mut cell, events).await?;
+            self.trees.await_news(news, &mut cell).await?;
         }
-    }
-
-    /// Waits until something has happened, or was missed; then it is time to look again, at the copy that counts.
-    async fn news(&self, cell: &mut Arc<TreeCell>, mut events: Receiver<TaskEvent>) -> Result<(), A2aError> {
-        if matches!(events.recv().await, Err(RecvError::Closed)) {
-            *cell = self.trees.current(cell).await?;
-        }
-        Ok(())
     }
 
     /// A stream that begins with the first word about the task. Resolves when there is one.
@@ -97,10 +90,10 @@ impl Broker {
         history: Option<usize>,
     ) -> Result<TaskStream, A2aError> {
         loop {
-            let events = {
+            let news = {
                 let tree = cell.tree.lock().await;
                 match tree.told(task) {
-                    Told::Nothing => cell.subscribe(task),
+                    Told::Nothing => cell.listeners.news(task),
                     Told::Message => return direct(&tree, task),
                     Told::Task => {
                         let first = snapshot(&tree, task, history)?;
@@ -111,7 +104,7 @@ impl Broker {
                     }
                 }
             };
-            self.news(&mut cell, events).await?;
+            self.trees.await_news(news, &mut cell).await?;
         }
     }
 
@@ -195,7 +188,7 @@ impl Broker {
                     // This copy was given up; the one that counts has all that was shown, and goes on.
                     Err(RecvError::Closed) => {
                         let current = broker.trees.current(&cell).await?;
-                        listener.events = current.subscribe(task);
+                        listener.events = current.listeners.subscribe(task);
                         (cell, behind) = (current, true);
                     }
                 }
@@ -231,7 +224,7 @@ impl Broker {
 }
 
 fn listen(cell: &TreeCell, tree: &Tree, task: TaskId) -> Listener {
-    Listener { events: cell.subscribe(task), seen: tree.seq(task).unwrap_or(0), read: 0 }
+    Listener { events: cell.listeners.subscribe(task), seen: tree.seq(task).unwrap_or(0), read: 0 }
 }
 
 fn answer(tree: &Tree, task: TaskId, history: Option<usize>) -> Result<SendMessageResponse, A2aError> {

@@ -12,7 +12,6 @@ use protocol::{
     A2aError, CancelTaskRequest, GetTaskRequest, ListTasksRequest, ListTasksResponse, SubscribeToTaskRequest,
     Task,
 };
-use tokio::sync::broadcast::error::RecvError;
 
 use super::caller::{Caller, Identity, Role};
 use super::driver::Reserved;
@@ -218,16 +217,15 @@ fn is_here(tree: &Tree, task: TaskId, target: &Target) -> bool {
 /// Waits until a task is over, or cannot be looked at any more.
 async fn settled(trees: &Trees, mut cell: Arc<TreeCell>, task: TaskId) {
     loop {
-        let mut events = {
+        let news = {
             let tree = cell.tree.lock().await;
             if tree.state(task).is_none_or(protocol::TaskState::is_terminal) {
                 return;
             }
-            cell.subscribe(task)
+            cell.listeners.news(task)
         };
-        if let Err(RecvError::Closed) = events.recv().await {
-            let Ok(current) = trees.current(&cell).await else { return };
-            cell = current;
+        if trees.await_news(news, &mut cell).await.is_err() {
+            return;
         }
     }
 }

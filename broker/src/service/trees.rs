@@ -4,36 +4,24 @@
 //! Of each tree there is one copy at a time: a second one would go on showing what was true when it was read. So a tree is
 //! read once however many want it, a copy that somebody holds stays, and one that is given up takes no more steps.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use broker_core::journal::Record;
 use broker_core::{TaskId, Tree};
-use bytes::Bytes;
 use dashmap::DashMap;
-use protocol::{A2aError, TaskState};
-use tokio::sync::{Mutex as AsyncMutex, broadcast};
+use protocol::A2aError;
+use tokio::sync::Mutex as AsyncMutex;
+use tokio::sync::futures::OwnedNotified;
 
 use super::error;
+use super::listeners::Listeners;
 use super::quotas::Counted;
 use crate::ports::store::Store;
 
 /// Trees that can be read from the store at a time; those of one tree wait for each other.
 const LOADING_AT_ONCE: usize = 64;
-/// Events a subscriber may fall behind by before it has to read the journal again.
-const SUBSCRIBER_LAG_EVENTS: usize = 256;
-
-/// What happened to a subscribed task.
-#[derive(Debug, Clone)]
-pub(super) struct TaskEvent {
-    /// Number of the record among the task's own.
-    pub(super) seq: u64,
-    /// The event as a `StreamResponse` in JSON, if the record shows anything.
-    pub(super) json: Option<Bytes>,
-    /// The task's state after it.
-    pub(super) state: TaskState,
-}
 
 /// One tree in memory.
 pub(super) struct TreeCell {
@@ -41,15 +29,13 @@ pub(super) struct TreeCell {
     pub(super) tree: AsyncMutex<Tree>,
     /// What of it is counted among what its owner and its agents use.
     counted: Mutex<Counted>,
-    /// `None` once the cell is abandoned: nobody will hear anything here any more.
-    /// In order, so that they are sent away in order.
-    subscribers: Mutex<Option<BTreeMap<TaskId, broadcast::Sender<TaskEvent>>>>,
+    /// Nobody will hear anything here any more once the cell is abandoned.
+    pub(super) listeners: Listeners,
 }
 
 impl TreeCell {
     fn new(tree: Tree) -> Self {
-        let subscribers = Mutex::new(Some(BTreeMap::new()));
-        Self { tree: AsyncMutex::new(tree), counted: Mutex::default(), subscribers }
+        Self { tree: AsyncMutex::new(tree), counted: Mutex::default(), listeners: Listeners::default() }
     }
 
     /// What of it is counted. Called with the tree locked.
@@ -57,46 +43,15 @@ impl TreeCell {
         self.counted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Listens to a task from now on. Called with the tree locked, so that no event falls in between.
-    pub(super) fn subscribe(&self, task: TaskId) -> broadcast::Receiver<TaskEvent> {
-        let mut subscribers = self.subscribers.lock().unwrap_or_else(PoisonError::into_inner);
-        let new = || broadcast::Sender::new(SUBSCRIBER_LAG_EVENTS);
-        match subscribers.as_mut() {
-            Some(subscribers) => subscribers.entry(task).or_insert_with(new).subscribe(),
-            // Its sender is gone at once, so the receiver is closed.
-            None => new().subscribe(),
-        }
-    }
-
-    /// Tells whoever listens to the record's task. Called with the tree locked, after `apply`.
-    pub(super) fn publish(&self, tree: &Tree, record: &Record) {
-        let mut subscribers = self.subscribers.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(subscribers) = subscribers.as_mut() else { return };
-        let Some(sender) = subscribers.get(&record.task) else { return };
-        if sender.receiver_count() == 0 {
-            subscribers.remove(&record.task);
-            return;
-        }
-        // A send fails only when the last receiver has just gone.
-        let state = tree.state(record.task).unwrap_or(TaskState::Submitted);
-        let _ = sender.send(TaskEvent { seq: record.seq, json: event_json(tree, record), state });
-    }
-
     /// Whether this copy was given up, so that another one counts. Called with the tree locked.
     pub(super) fn is_abandoned(&self) -> bool {
-        self.subscribers.lock().unwrap_or_else(PoisonError::into_inner).is_none()
+        self.listeners.are_sent_away()
     }
 
     /// Sends everybody away: this copy of the tree may be wrong.
     fn abandon(&self) {
-        self.subscribers.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.listeners.send_away();
     }
-}
-
-/// The event a record shows, as JSON.
-pub(super) fn event_json(tree: &Tree, record: &Record) -> Option<Bytes> {
-    let event = tree.event(record)?;
-    serde_json::to_vec(&event).ok().map(Bytes::from)
 }
 
 /// All trees in memory.
@@ -198,6 +153,19 @@ impl Trees {
         self.load(root).await?.ok_or_else(error::lost_sight)
     }
 
+    /// Waits until something has happened in a tree; then it is time to look again, at the copy that counts.
+    pub(super) async fn await_news(
+        &self,
+        news: OwnedNotified,
+        cell: &mut Arc<TreeCell>,
+    ) -> Result<(), A2aError> {
+        news.await;
+        if cell.is_abandoned() {
+            *cell = self.current(cell).await?;
+        }
+        Ok(())
+    }
+
     fn turn_to_load(&self, root: TaskId) -> &AsyncMutex<()> {
         let [turns @ .., last] = &self.loading;
         let number = usize::from(root.0.as_bytes()[15]) % LOADING_AT_ONCE;
@@ -266,7 +234,6 @@ impl Trees {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tokio::sync::broadcast::error::TryRecvError;
 
     #[test]
     fn finished_trees_are_bounded_in_number_and_in_size_whoever_finishes_twice() {
@@ -281,16 +248,5 @@ mod tests {
         }
         assert_eq!(gone, [(1, 20), (2, 10), (3, 10)], "the oldest go");
         assert_eq!((finished.bytes, finished.sizes.len()), (100, 2), "what is counted is what is there");
-    }
-
-    #[test]
-    fn whoever_waits_on_an_abandoned_tree_is_sent_away() {
-        let task = TaskId(uuid::Uuid::from_u128(1));
-        let cell = TreeCell::new(Tree::new(task));
-        let mut before = cell.subscribe(task);
-        assert!(matches!(before.try_recv(), Err(TryRecvError::Empty)));
-        cell.abandon();
-        assert!(matches!(before.try_recv(), Err(TryRecvError::Closed)));
-        assert!(matches!(cell.subscribe(task).try_recv(), Err(TryRecvError::Closed)));
     }
 }

@@ -16,7 +16,6 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use protocol::binding::grpc::{path_of, write_request};
 use protocol::binding::http_json::percent_encode;
-use protocol::binding::jsonrpc;
 use protocol::{Operation, Role, SendMessageRequest, SendMessageResponse, Task, VERSION_HEADER};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -108,21 +107,17 @@ impl A2aClient {
         params: &impl Serialize,
     ) -> Result<Request<Full<Bytes>>, Trouble> {
         let wire = Wire::of(to, operation);
-        let encode = |result: Result<Vec<u8>, serde_json::Error>| {
-            result.map_err(|error| Trouble::Connect(error.to_string()))
-        };
         let mut version = Version::default();
         let (method, uri, body) = match to.binding {
             Binding::JsonRpc => {
                 let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-                let body = encode(jsonrpc::write_request(id, wire.method(), &wire.params(params)?))?;
-                (Method::POST, to.at.url().to_owned(), body)
+                (Method::POST, to.at.url().to_owned(), wire.call(id, params)?)
             }
             Binding::HttpJson => {
                 let uri = http_json_uri(to, operation, task, params);
                 let (method, body) = match operation.route().0 {
                     "GET" => (Method::GET, Vec::new()),
-                    _ => (Method::POST, encode(serde_json::to_vec(&wire.params(params)?))?),
+                    _ => (Method::POST, wire.body(params)?),
                 };
                 (method, uri, body)
             }

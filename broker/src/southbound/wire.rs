@@ -63,14 +63,27 @@ impl Wire {
         }
     }
 
-    /// The parameters as the agent reads them.
-    pub(super) fn params(self, params: &impl Serialize) -> Result<Box<RawValue>, Trouble> {
-        let params = to_raw_value(params).map_err(|error| Trouble::Connect(error.to_string()))?;
+    /// A JSON-RPC request with the parameters as the agent reads them.
+    pub(super) fn call(self, id: u64, params: &impl Serialize) -> Result<Vec<u8>, Trouble> {
+        let written = match self.version {
+            Version::V1 => jsonrpc::write_request(id, self.method(), params),
+            Version::V03 => jsonrpc::write_request(id, self.method(), &self.translated(params)?),
+        };
+        written.map_err(unsayable)
+    }
+
+    /// The parameters alone, as the agent reads them.
+    pub(super) fn body(self, params: &impl Serialize) -> Result<Vec<u8>, Trouble> {
         match self.version {
-            Version::V1 => Ok(params),
-            Version::V03 => v03::write_request(self.operation, &params, self.dialect())
-                .map_err(|invalid| Trouble::Connect(format!("it cannot be said in A2A 0.3: {invalid}"))),
+            Version::V1 => serde_json::to_vec(params).map_err(unsayable),
+            Version::V03 => Ok(String::from(Box::<str>::from(self.translated(params)?)).into_bytes()),
         }
+    }
+
+    fn translated(self, params: &impl Serialize) -> Result<Box<RawValue>, Trouble> {
+        let params = to_raw_value(params).map_err(unsayable)?;
+        v03::write_request(self.operation, &params, self.dialect())
+            .map_err(|invalid| Trouble::Connect(format!("it cannot be said in A2A 0.3: {invalid}")))
     }
 
     pub(super) fn media_type(self) -> &'static str {
@@ -159,6 +172,11 @@ impl Wire {
             Version::V03 => v03::error_from_http(status, bytes),
         }
     }
+}
+
+#[allow(clippy::needless_pass_by_value, reason = "it is what `map_err` gives")]
+fn unsayable(error: serde_json::Error) -> Trouble {
+    Trouble::Connect(error.to_string())
 }
 
 fn read_json<T: DeserializeOwned>(data: &[u8]) -> Result<T, Trouble> {

@@ -2,7 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use ed25519_dalek::Verifier;
+use ed25519_dalek::{Signer, Verifier};
 use jsonwebtoken::{DecodingKey, EncodingKey};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -10,9 +10,6 @@ use sha2::{Digest, Sha256};
 
 use super::json::Given;
 
-/// DER of a PKCS #8 Ed25519 private key, up to the 32 bytes of the seed (RFC 8410).
-const PKCS8_ED25519_PREFIX: [u8; 16] =
-    [0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20];
 /// DER of a PKCS #8 P-256 private key, up to its 32 bytes (RFC 5915, without the optional public key).
 const PKCS8_P256_PREFIX: [u8; 35] = [
     0x30, 0x41, 0x02, 0x01, 0x00, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06,
@@ -52,8 +49,15 @@ pub enum KeyError {
 /// A signing key. Its text form never shows the secret.
 #[derive(Clone)]
 pub struct GrantKey {
-    encoding: EncodingKey,
+    secret: Secret,
     verify: VerifyKey,
+}
+
+/// An Ed25519 key is kept with its public point, so that no signature has to find it anew.
+#[derive(Clone)]
+enum Secret {
+    Ed25519(Box<ed25519_dalek::SigningKey>),
+    P256(EncodingKey),
 }
 
 /// A key signatures are verified with.
@@ -91,9 +95,9 @@ impl Algorithm {
 impl GrantKey {
     /// The Ed25519 key of a 32-byte seed.
     pub fn from_seed(seed: [u8; 32]) -> Self {
-        let public = ed25519_dalek::SigningKey::from_bytes(&seed).verifying_key();
-        let encoding = EncodingKey::from_ed_der(&[PKCS8_ED25519_PREFIX.as_slice(), &seed].concat());
-        Self { encoding, verify: VerifyKey::of(None, Public::Ed25519(public)) }
+        let secret = ed25519_dalek::SigningKey::from_bytes(&seed);
+        let verify = VerifyKey::of(None, Public::Ed25519(secret.verifying_key()));
+        Self { secret: Secret::Ed25519(Box::new(secret)), verify }
     }
 
     /// The P-256 key of a 32-byte secret. Fails for the few secrets that are no scalar of the curve (1 in 2³²).
@@ -105,8 +109,8 @@ impl GrantKey {
             bytes.map(|bytes| <[u8; COORDINATE_BYTES]>::from(*bytes)).unwrap_or_default()
         };
         let public = Public::P256 { x: coordinate(point.x()), y: coordinate(point.y()) };
-        let encoding = EncodingKey::from_ec_der(&[PKCS8_P256_PREFIX.as_slice(), &secret].concat());
-        Ok(Self { encoding, verify: VerifyKey::of(None, public) })
+        let secret = EncodingKey::from_ec_der(&[PKCS8_P256_PREFIX.as_slice(), &secret].concat());
+        Ok(Self { secret: Secret::P256(secret), verify: VerifyKey::of(None, public) })
     }
 
     /// The key of a secret, for an algorithm.
@@ -140,8 +144,11 @@ impl GrantKey {
     /// Signs; the signature in base64url. Whoever signs other things than grants does so with keys of their own: one key,
     /// one purpose.
     pub fn sign(&self, message: &[u8]) -> Result<String, KeyError> {
-        jsonwebtoken::crypto::sign(message, &self.encoding, self.algorithm().jose())
-            .map_err(|error| KeyError::Malformed(error.to_string()))
+        match &self.secret {
+            Secret::Ed25519(key) => Ok(encode(key.sign(message).to_bytes())),
+            Secret::P256(key) => jsonwebtoken::crypto::sign(message, key, self.algorithm().jose())
+                .map_err(|error| KeyError::Malformed(error.to_string())),
+        }
     }
 }
 

@@ -129,9 +129,12 @@ impl Broker {
 
     /// Whether an agent pushes what becomes of its tasks to the broker.
     pub(in crate::service) fn is_pushed_by(&self, endpoint: &Endpoint) -> bool {
-        let own = Destination::judge(&self.public_url, &GivenBy::Operator);
-        let is_in_reach = own.is_ok_and(|own| !own.is_this_machine() || endpoint.at.is_this_machine());
-        self.recovery.push && endpoint.pushes && is_in_reach && !self.hooks.declined.contains(&endpoint.agent)
+        let is_in_reach = || {
+            let own = Destination::judge(&self.public_url, &GivenBy::Operator);
+            own.is_ok_and(|own| !own.is_this_machine() || endpoint.at.is_this_machine())
+        };
+        let pushes = self.recovery.push && endpoint.pushes;
+        pushes && !self.hooks.declined.contains(&endpoint.agent) && is_in_reach()
     }
 
     /// The address an agent pushes to about an attempt.

@@ -18,8 +18,9 @@ use super::{Selection, cards};
 
 /// The document of what was learned.
 const DOCUMENT: &str = "selection";
-/// Outcomes that wait to be worked in; of more, the oldest are forgotten.
-const MAX_WAITING: usize = 1_024;
+/// Outcomes that wait to be worked in; of more, the oldest are forgotten. Each is read by the embedding model, which takes the
+/// core from whoever is answered meanwhile.
+const MAX_WAITING: usize = 256;
 /// How often what was learned is worked in and written down.
 const PAUSE: Duration = Duration::from_secs(5);
 /// Longest text of a request that is learned, bytes.

@@ -14,6 +14,9 @@ use super::removal::Remains;
 use super::{Done, Work};
 use crate::ports::store::{Append, Claim, Over, StoreError, TaskRow};
 
+/// Entries of a batch for which there is room at first; some dozen appends.
+const BATCH_ENTRIES: usize = 256;
+
 /// A batch being put together, and what it changes over what is stored.
 pub(super) struct Pending<'t> {
     pub(super) tables: &'t Tables,
@@ -36,7 +39,7 @@ pub(super) struct Pending<'t> {
 
 impl<'t> Pending<'t> {
     pub(super) fn new(tables: &'t Tables, remains: &'t mut Remains, log: Head) -> Self {
-        let batch = tables.db.batch();
+        let batch = WriteBatch::with_capacity(tables.db.clone(), BATCH_ENTRIES);
         let (heads, claims, rows) = (HashMap::new(), HashMap::new(), HashMap::new());
         let (changed, agents, outbox) = (Vec::new(), HashMap::new(), HashMap::new());
         let (written, removed) = (0, 0);
