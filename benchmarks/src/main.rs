@@ -89,7 +89,7 @@ fn main() -> Result<()> {
             window: arguments.seconds.map_or(usual.window, Duration::from_secs_f64),
             ..usual
         },
-        only_what_is_there: arguments.quick,
+        is_quick: arguments.quick,
     };
     let failed: Vec<&str> = chosen(&arguments.names)?
         .into_iter()

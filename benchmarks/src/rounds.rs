@@ -63,8 +63,10 @@ pub async fn rounds(
     while all.len() - dropped.len() < plan.rounds && all.len() < plan.rounds + SPARE {
         let round = all.len();
         let mut figures = vec![Figures::new(); names.len()];
+        // Each begins once, and every other round goes the other way: nobody always comes after the same.
+        let step = if round.is_multiple_of(2) { 1 } else { names.len() - 1 };
         for turn in 0..names.len() {
-            let at = (turn + round) % names.len();
+            let at = (round + turn * step) % names.len();
             figures[at] = measure(at).await.with_context(|| names[at].clone())?;
         }
         eprint!(" {}", round + 1);

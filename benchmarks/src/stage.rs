@@ -23,8 +23,8 @@ const OTHER_CORE: usize = 0;
 pub struct Options {
     pub broker: PathBuf,
     pub plan: Plan,
-    /// Build and install nothing that is not there yet.
-    pub only_what_is_there: bool,
+    /// Only see that all works: build and install nothing that is not there yet, and measure little.
+    pub is_quick: bool,
 }
 
 pub struct Stage {

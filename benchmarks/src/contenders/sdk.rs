@@ -18,11 +18,11 @@ const OLDEST_NODE: u32 = 20;
 
 pub fn rust(stage: &Stage, listen: SocketAddr, setting: Setting) -> Result<Option<Command>> {
     let program = target_folder()?.join("release/sdk-echo");
-    if stage.options.only_what_is_there && !program.exists() {
+    if stage.options.is_quick && !program.exists() {
         stage.skip("a2a-server-lf: its echo is not built yet, and a quick run builds nothing");
         return Ok(None);
     }
-    if !stage.options.only_what_is_there {
+    if !stage.options.is_quick {
         let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         let manifest = folder().join("../Cargo.toml");
         run(cargo
@@ -42,7 +42,7 @@ pub fn python(stage: &Stage, listen: SocketAddr, setting: Setting) -> Result<Opt
     let environment = target_folder()?.join("python");
     let interpreter = environment.join("bin/python");
     if !is_installed(&environment, &wanted) {
-        if stage.options.only_what_is_there {
+        if stage.options.is_quick {
             stage.skip("a2a-sdk: it is not installed yet, and a quick run installs nothing");
             return Ok(None);
         }
@@ -80,7 +80,7 @@ pub fn node(stage: &Stage, listen: SocketAddr, setting: Setting) -> Result<Optio
     let wanted = read("package.json")? + &read("package-lock.json")?;
     let environment = target_folder()?.join("node");
     if !is_installed(&environment, &wanted) {
-        if stage.options.only_what_is_there {
+        if stage.options.is_quick {
             stage.skip("@a2a-js/sdk: it is not installed yet, and a quick run installs nothing");
             return Ok(None);
         }

@@ -29,7 +29,7 @@ const BUSY: &str = "its core %";
 const OTHERS: &str = "other core %";
 
 pub async fn run(stage: &Stage) -> Result<Outcome> {
-    let listeners = if stage.options.only_what_is_there { QUICK_LISTENERS } else { LISTENERS };
+    let listeners = if stage.options.is_quick { QUICK_LISTENERS } else { LISTENERS };
     let agent =
         stage.agent(Kind::Caster, Setting::default())?.context("the caster is part of this program")?;
     let mut lineup = stage.lineup(&[BARE], Setting::default())?;

@@ -31,7 +31,7 @@ pub async fn run(stage: &Stage) -> Result<Outcome> {
     let kinds = [Kind::Hop, Kind::Broker { fsync: true }];
     let lineup = stage.lineup(&kinds, Setting { agent: Some(agent.address()), ..Setting::default() })?;
     let [hop, broker] = &lineup[..] else { anyhow::bail!("the hop and the broker") };
-    let sizes: Vec<u64> = if stage.options.only_what_is_there {
+    let sizes: Vec<u64> = if stage.options.is_quick {
         SIZES.iter().take(FEW).map(|size| size / QUICKER).collect()
     } else {
         SIZES.to_vec()

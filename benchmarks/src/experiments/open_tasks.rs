@@ -21,7 +21,7 @@ const RESTART: &str = "restart s";
 const SCAN: &str = "bare scan s";
 
 pub async fn run(stage: &Stage) -> Result<Outcome> {
-    let tasks = if stage.options.only_what_is_there { QUICK_TASKS } else { TASKS };
+    let tasks = if stage.options.is_quick { QUICK_TASKS } else { TASKS };
     let agent = stage
         .agent(Kind::Patient, Setting::default())?
         .context("the patient agent is part of this program")?;

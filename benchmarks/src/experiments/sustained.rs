@@ -28,7 +28,7 @@ pub async fn run(stage: &Stage) -> Result<Outcome> {
         .measure(broker, &agent, async |window| closed_loop(&request, CONNECTIONS, window).await)
         .await?;
     let rate = most.per_second() / 2.0;
-    let minute = if stage.options.only_what_is_there { QUICK_MINUTE } else { MINUTE };
+    let minute = if stage.options.is_quick { QUICK_MINUTE } else { MINUTE };
     let mut all = Rounds::default();
     for number in 1..=MINUTES {
         let once = Plan { rounds: 1, ..stage.options.plan };

@@ -345,7 +345,7 @@ impl Nodes for Tree {
 /// The one meaning of a record for the state that decisions are made from.
 fn apply_to_nodes(nodes: &mut impl Nodes, record: &Record) {
     if let Fact::Submitted(submission) = &record.fact {
-        nodes.insert(Node::new(record.task, (**submission).clone(), record.at));
+        nodes.insert(Node::new(record.task, Arc::clone(submission), record.at));
         *nodes.open_mut() += 1;
         purses::open(nodes, record.task, submission.parent, &submission.terms);
         if let Some(parent) = submission.parent.and_then(|parent| nodes.node_mut(parent)) {

@@ -8,6 +8,8 @@ mod choice;
 mod reading;
 mod submission;
 
+use std::sync::Arc;
+
 use broker_acceptance::Verdict;
 use capability::ledger::Ceilings;
 use protocol::{Artifact, Message, Metadata, Secret, TaskState, Timestamp, Version};
@@ -45,7 +47,7 @@ pub struct Record {
 #[serde(rename_all = "snake_case")]
 pub enum Fact {
     /// The task exists: accepted, budgeted, allowed.
-    Submitted(Box<Submission>),
+    Submitted(Arc<Submission>),
     /// An attempt waits for its time (backoff).
     AttemptScheduled {
         /// Attempt number, from 1.

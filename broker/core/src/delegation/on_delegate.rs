@@ -1,5 +1,7 @@
 //! A task is asked for: authority first, then the guards, then it exists.
 
+use std::sync::Arc;
+
 use capability::{Allowed, Scope};
 
 use super::action::Action;
@@ -120,7 +122,7 @@ impl Draft<'_> {
             specification: new.specification,
             trace: new.trace,
         };
-        self.record(new.id, Fact::Submitted(Box::new(submission)));
+        self.record(new.id, Fact::Submitted(Arc::new(submission)));
         if let Some(push) = new.push {
             self.record(new.id, Fact::PushSet(Box::new(push)));
         }

@@ -213,11 +213,11 @@ pub(super) struct Delegated {
 }
 
 impl Node {
-    pub(super) fn new(id: TaskId, submission: Submission, at: Timestamp) -> Self {
+    pub(super) fn new(id: TaskId, submission: Arc<Submission>, at: Timestamp) -> Self {
         let bytes = bytes_of(&submission.message);
         Self {
             id,
-            submission: Arc::new(submission),
+            submission,
             reassigned: None,
             phase: Phase::Submitted,
             state: TaskState::Submitted,

@@ -113,8 +113,9 @@ impl<'t> Pending<'t> {
         {
             return Err(StoreError::Claimed(Box::new(taken)));
         }
-        let rows: Vec<Option<TaskRow>> =
-            change.rows.iter().map(|row| self.row(row.task)).collect::<Result<_, _>>()?;
+        // A tree that begins has no tasks yet, and to look for what is not there is not free.
+        let row = |row: &TaskRow| if expected == 0 { Ok(None) } else { self.row(row.task) };
+        let rows: Vec<Option<TaskRow>> = change.rows.iter().map(row).collect::<Result<_, _>>()?;
         let after = expected + change.records.len() as u64;
         let pushes = outbox::prepare(self.tables, &self.outbox, root, change.outbox)?;
 
