@@ -23,6 +23,8 @@ const LATEST_MILLIS: i64 = 253_402_300_799_999;
 const EARLIEST_MILLIS: i64 = -62_167_219_200_000;
 const NANOS_PER_MILLI: i128 = 1_000_000;
 const MILLIS_PER_SECOND: i64 = 1_000;
+/// How long its text is.
+const TEXT_BYTES: usize = 24;
 
 impl Timestamp {
     /// From milliseconds since the epoch, held within what RFC 3339 can write.
@@ -40,12 +42,7 @@ impl Timestamp {
     pub fn add_millis(self, millis: i64) -> Self {
         Self::from_millis(self.0.saturating_add(millis))
     }
-}
 
-/// How long its text is.
-const TEXT_BYTES: usize = 24;
-
-impl Timestamp {
     /// Its text. Every record and every answer holds some, so it is put together digit by digit.
     fn text(self) -> Option<[u8; TEXT_BYTES]> {
         let seconds = self.0.div_euclid(MILLIS_PER_SECOND);

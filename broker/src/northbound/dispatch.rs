@@ -64,9 +64,13 @@ impl Server {
         // a panic is not looked at again: locks that are poisoned by one are taken all the same.
         let answering = AssertUnwindSafe(self.admit(request, &certificate, &place));
         // Boxed, because it is large, and moved about with the connection until it is done.
-        Box::pin(answering.catch_unwind()).await.unwrap_or_else(|_| {
-            // What it was, the panic itself has said.
-            tracing::error!("a request could not be answered");
+        Box::pin(answering.catch_unwind()).await.unwrap_or_else(|panicked| {
+            let said = panicked.downcast_ref::<&str>().copied();
+            let said = said.or_else(|| panicked.downcast_ref::<String>().map(String::as_str));
+            tracing::error!(
+                panicked = said.unwrap_or("it did not say why"),
+                "a request could not be answered"
+            );
             reply::error(&A2aError::new(ErrorKind::Internal, "internal error; the broker's log says more"))
         })
     }

@@ -1,6 +1,6 @@
 //! Who listens to the tasks of one tree in memory: those who want every event, as streams do, and those who only wait until
 //! something has happened, as a call does that waits for its answer. A channel for events is made when the first wants
-//! them, and is gone with the last.
+//! them, and is gone with the task's end, or the first event that nobody wants.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -77,11 +77,14 @@ impl Listeners {
         let Some(audience) = audiences.get_mut(&record.task) else { return };
         audience.news.notify_waiters();
         audience.events.take_if(|events| events.receiver_count() == 0);
+        let state = tree.state(record.task).unwrap_or(TaskState::Submitted);
+        let is_empty = audience.events.is_none() && Arc::strong_count(&audience.news) == 1;
         if let Some(events) = &audience.events {
-            let state = tree.state(record.task).unwrap_or(TaskState::Submitted);
             // A send fails only when the last receiver has just gone.
             let _ = events.send(TaskEvent { seq: record.seq, json: event_json(tree, record), state });
-        } else if Arc::strong_count(&audience.news) == 1 {
+        }
+        // What was sent is heard all the same, and after the end there is nothing to wait for.
+        if is_empty || state.is_terminal() {
             audiences.remove(&record.task);
         }
     }

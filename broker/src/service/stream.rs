@@ -125,6 +125,9 @@ impl Broker {
         after: Option<u64>,
     ) -> Result<TaskStream, A2aError> {
         let tree = cell.tree.lock().await;
+        if after.is_none() && Until::End.is_reached(&tree, task) {
+            return Err(error::is_over(task));
+        }
         let mut listener = listen(&cell, &tree, task);
         let first = match after {
             Some(after) if after > listener.seen => return Err(error::event_gap(after, listener.seen)),
@@ -132,7 +135,6 @@ impl Broker {
                 listener.seen = after;
                 None
             }
-            None if Until::End.is_reached(&tree, task) => return Err(error::is_over(task)),
             None => Some(snapshot(&tree, task, None)?),
         };
         drop(tree);

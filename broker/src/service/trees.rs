@@ -43,7 +43,7 @@ impl TreeCell {
         self.counted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether this copy was given up, so that another one counts. Called with the tree locked.
+    /// Whether this copy was given up, so that another one counts. Whoever takes a step then holds the tree's lock.
     pub(super) fn is_abandoned(&self) -> bool {
         self.listeners.are_sent_away()
     }

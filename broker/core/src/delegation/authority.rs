@@ -7,7 +7,7 @@ use protocol::Timestamp;
 use super::draft::Draft;
 use super::input::{AgentFacts, NewTask};
 use super::on_group::BROKER_AGENT;
-use super::purses;
+use super::purses::{self, Purses};
 use super::state::{Delegated, Node};
 use crate::TaskId;
 use crate::audit::{self, Judged};
@@ -37,7 +37,18 @@ impl Draft<'_> {
     /// `Effective = pass_on(hold) ∩ asked ∩ caps ∩ policy`, and both gates (design §3).
     pub(super) fn authorize(&self, new: &NewTask, audit: &mut audit::Delegation) -> Result<Granted, Refusal> {
         let parent = new.parent.and_then(|parent| self.node(parent));
-        let hold = self.hold(parent, new)?;
+        self.authorize_with(&self.charged_as_said(parent), new, audit)
+    }
+
+    /// The same where this is left in the purses.
+    pub(super) fn authorize_with(
+        &self,
+        ledger: &Purses,
+        new: &NewTask,
+        audit: &mut audit::Delegation,
+    ) -> Result<Granted, Refusal> {
+        let parent = new.parent.and_then(|parent| self.node(parent));
+        let hold = hold(parent, new, ledger)?;
         let recent = match parent {
             Some(parent) if hold.has_rates() || new.policy.as_ref().is_some_and(Scope::has_rates) => {
                 self.invocations_below(parent.id)
@@ -52,17 +63,8 @@ impl Draft<'_> {
             Decision::Deny(denied) => return Err(refusal(denied, parent, &demand, new)),
         };
         self.keep_rates_above(new)?;
-        let purses = self.allot(new, parent, &allowed)?;
+        let purses = self.allot(new, parent, &allowed, ledger)?;
         Ok(Granted { scope: allowed.effective, skills: allowed.skills, purses })
-    }
-
-    /// What the delegator holds now: its ceilings lowered to what is left, and no more than its credential admits.
-    pub(super) fn hold(&self, parent: Option<&Node>, new: &NewTask) -> Result<Scope, Refusal> {
-        let Some(parent) = parent else { return Ok(new.held.clone()) };
-        if removed(Guard::Attenuation) {
-            return Ok(Scope::top());
-        }
-        purses::left_of(parent, self.ledger()).meet(&new.held).map_err(too_complex)
     }
 
     fn demand<'a>(&self, new: &'a NewTask, hold: &'a Scope, recent: &'a [Invocation<'a>]) -> Demand<'a> {
@@ -111,6 +113,15 @@ impl Draft<'_> {
         let below = tasks.filter(|&task| self.lineage(task).any(|node| node.id == above));
         below.filter_map(|task| self.node(task)).flat_map(invocations).collect()
     }
+}
+
+/// What the delegator holds now: its ceilings lowered to what is left, and no more than its credential admits.
+pub(super) fn hold(parent: Option<&Node>, new: &NewTask, ledger: &Purses) -> Result<Scope, Refusal> {
+    let Some(parent) = parent else { return Ok(new.held.clone()) };
+    if removed(Guard::Attenuation) {
+        return Ok(Scope::top());
+    }
+    purses::left_of(parent, ledger).meet(&new.held).map_err(too_complex)
 }
 
 /// Each delegate a task has had is one.

@@ -130,15 +130,16 @@ impl Draft<'_> {
         let of_delegator = NewTask { parent: submission.parent, held, ..new.clone() };
         let skills = self.authorize(&of_delegator, audit)?.skills;
         let place = self.place_below(node);
-        // The checked agent's own cost is known and not settled yet: it is no longer there to be given.
-        let mut budget = node.left_to_hand_over(self.ledger());
+        // What the checked agent has said it used up is not settled yet, and no longer there to be given.
+        let said = node.cost_said();
+        let mut budget = node.left_after(self.ledger(), &said);
         for unit in Unit::ALL {
             budget.set(unit, budget.get(unit).map(|left| self.limits.share_of(left)));
         }
         let new = NewTask { budget, ..new };
         self.guard(&new, &place)?;
         let nothing = Allowed { effective: Scope::empty(), skills: Vec::new(), under: Vec::new() };
-        let purses = self.allot(&new, Some(node), &nothing)?;
+        let purses = self.allot(&new, Some(node), &nothing, &self.charged(node, &said))?;
         let granted = Granted { scope: nothing.effective, skills, purses };
         let (judge, admitted) = (new.id, new.admitted);
         self.submit(new, place, granted, Particulars::default())?;

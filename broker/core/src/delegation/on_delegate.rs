@@ -139,7 +139,7 @@ impl Draft<'_> {
     ) -> Result<(), Refusal> {
         let parent = new.parent.and_then(|parent| self.node(parent));
         let allowed = Allowed { effective: holds, skills: Vec::new(), under: Vec::new() };
-        let purses = self.allot(&new, parent, &allowed)?;
+        let purses = self.allot(&new, parent, &allowed, &self.charged_as_said(parent))?;
         let granted = Granted { scope: allowed.effective, skills: allowed.skills, purses };
         self.submit(new, place, granted, particulars)
     }

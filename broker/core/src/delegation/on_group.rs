@@ -3,6 +3,7 @@
 
 use protocol::{Artifact, Message, Part, TaskState};
 
+use super::authority::hold;
 use super::draft::Draft;
 use super::input::{NewGroup, NewTask};
 use super::on_delegate::Particulars;
@@ -42,7 +43,7 @@ impl Draft<'_> {
         let place = self.place(&new)?;
         self.guard(&new, &place)?;
         let parent = new.parent.and_then(|parent| self.node(parent));
-        let scope = self.hold(parent, &new)?;
+        let scope = hold(parent, &new, &self.charged_as_said(parent))?;
         new.agent.identity = format!("{BROKER_AGENT}:{}", new.id);
         let particulars = Particulars { group: Some(group), ..Particulars::default() };
         self.submit_undelegated(new, place, scope, particulars)

@@ -41,7 +41,7 @@ impl Draft<'_> {
             return Err(Refusal::NotPossible(problem).into());
         }
         let (message, admitted) = (asked.message.clone(), asked.to.admitted);
-        let new = as_delegated(node, asked, node.left_to_hand_over(self.ledger()));
+        let new = as_delegated(node, asked, node.left_after(self.ledger(), &node.cost_handed_over()));
         self.judged(new, |draft, new, audit| {
             audit.task = task;
             let next = AttemptId { task, number: number + 1 };
@@ -63,10 +63,8 @@ impl Draft<'_> {
         if self.works_above(next.task, &new.agent) {
             return Err(Refusal::Cycle { agent: new.agent.name });
         }
-        let used_up = node.cost_handed_over();
-        let granted = self.once_charged(next.task, &used_up, |draft| draft.authorize(&new, audit));
-        let node = self.node(next.task).ok_or(Refusal::NotFound)?;
-        let Granted { scope, skills, purses } = granted?;
+        let Granted { scope, skills, purses } =
+            self.authorize_with(&self.charged(node, &node.cost_handed_over()), &new, audit)?;
         let purses = in_place_of(&node.terms().purses, purses);
         let granted = Granted { scope, skills, purses };
         let retry = Some(self.retry(&new));

@@ -6,6 +6,7 @@
 //! sharing does not let one be used up in the place of another. Purses are opened by the record that submits a task and closed
 //! by the one that ends it: reservation and state are one append.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use capability::ledger::{Amounts, Ceilings, DELEGATION_FEE, Exhausted, Ledger, Unit};
@@ -34,13 +35,25 @@ pub(super) struct PurseId {
 pub(super) fn open(nodes: &mut impl Nodes, task: TaskId, parent: Option<TaskId>, terms: &Terms) {
     for (index, purse) in (0..).zip(&terms.purses) {
         let from: Vec<PurseId> = parent.map_or_else(Vec::new, |task| ids(task, &purse.from));
-        let opened = nodes.ledger_mut().open(PurseId { task, index }, &from, purse.ceilings, fee(purse));
-        debug_assert!(opened.is_ok(), "it was decided with this very call: {opened:?}");
+        let (ledger, id) = (nodes.ledger_mut(), PurseId { task, index });
+        if ledger.open(id, &from, purse.ceilings, fee(purse)).is_err() {
+            // An older version may have given what was not there. What cannot be reserved is nothing, never unlimited.
+            let _ = ledger.open(id, &[], nothing_of(&purse.ceilings), Amounts::default());
+        }
     }
     let is_below = |parent| nodes.ledger_mut().get(&PurseId { task: parent, index: 0 }).is_some();
     if !terms.purses.is_empty() || !parent.is_some_and(is_below) {
         nodes.spend(&DELEGATION_FEE, &DELEGATION_FEE);
     }
+}
+
+/// Ceilings for the same, at nothing.
+fn nothing_of(ceilings: &Ceilings) -> Ceilings {
+    let mut nothing = *ceilings;
+    for unit in Unit::ALL {
+        nothing.set(unit, ceilings.get(unit).map(|_| 0));
+    }
+    nothing
 }
 
 /// Closes the purses of a task that ended, or goes on with another agent. How much was delegated the broker knows itself;
@@ -111,6 +124,7 @@ impl Draft<'_> {
         new: &NewTask,
         parent: Option<&Node>,
         allowed: &Allowed,
+        ledger: &Purses,
     ) -> Result<Vec<Allotment>, Refusal> {
         let limited = parent.is_some_and(|parent| !parent.terms().purses.is_empty());
         let scope = &allowed.effective;
@@ -122,16 +136,16 @@ impl Draft<'_> {
         {
             return Ok(Vec::new());
         }
-        let held: Vec<Held> = parent.map(|parent| held(parent, self.ledger()).collect()).unwrap_or_default();
-        let mut trial = Trial { new, ledger: self.ledger().clone(), purses: Vec::new() };
+        let held: Vec<Held> = parent.map(|parent| held(parent, ledger).collect()).unwrap_or_default();
+        let mut trial = Trial { new, ledger: ledger.clone(), purses: Vec::new() };
         let mut whole = whole_task(new, limited, &held, allowed);
         let within = whole.from.clone();
         if let Some(parent) = parent {
-            let offer = self.ledger().offer(&ids(parent.id, &within), whole.ceilings, DELEGATION_FEE);
+            let offer = ledger.offer(&ids(parent.id, &within), whole.ceilings, DELEGATION_FEE);
             self.share(&mut whole, new, &offer.map_err(exhausted)?);
         }
         trial.reserve(whole)?;
-        let left = |index| parent.map(|parent| self.ledger().left(&PurseId { task: parent.id, index }));
+        let left = |index| parent.map(|parent| ledger.left(&PurseId { task: parent.id, index }));
         for purse in capability_purses(scope, &held, &within, |index| left(index).unwrap_or_default()) {
             trial.reserve(purse)?;
         }
@@ -145,16 +159,18 @@ impl Draft<'_> {
         }
     }
 
-    /// What comes of something if a task's purses are charged with what it used up so far, which they are not yet.
-    pub(super) fn once_charged<T>(&mut self, task: TaskId, cost: &Cost, what: impl FnOnce(&Self) -> T) -> T {
-        let uncharged = self.ledger().clone();
-        let purses = self.node(task).map_or(0, |node| node.terms().purses.len());
-        for (index, _) in (0..).zip(0..purses) {
-            self.ledger_mut().charge(&PurseId { task, index }, own_cost(cost));
+    /// The purses, those of a task charged with what it used up by itself so far, which they are not yet.
+    pub(super) fn charged(&self, node: &Node, used: &Cost) -> Cow<'_, Purses> {
+        let mut ledger = Cow::Borrowed(self.ledger());
+        for (index, _) in (0..).zip(&node.terms().purses) {
+            ledger.to_mut().charge(&PurseId { task: node.id, index }, own_cost(used));
         }
-        let came = what(self);
-        *self.ledger_mut() = uncharged;
-        came
+        ledger
+    }
+
+    /// The purses, those of a delegating task charged with what it has said to have used up.
+    pub(super) fn charged_as_said(&self, node: Option<&Node>) -> Cow<'_, Purses> {
+        node.map_or(Cow::Borrowed(self.ledger()), |node| self.charged(node, &node.cost_said()))
     }
 
     /// Whether the agent says it used up more than the task has left.
@@ -175,12 +191,18 @@ impl Node {
         self.cost_where(used_up)
     }
 
-    /// The same where the last agent hands it over, and has said by now what it used up.
+    /// The same where the last agent hands it over, and has said by now what it used up; of attempts before, what was not
+    /// said is not known.
     pub(super) fn cost_handed_over(&self) -> Cost {
         let last = self.attempts.last().map(|last| last.number);
         self.cost_where(|attempt, unit| {
             used_up(attempt, unit).or((Some(attempt.number) == last).then_some(0))
         })
+    }
+
+    /// What was said so far, whatever may be said yet.
+    pub(super) fn cost_said(&self) -> Cost {
+        self.cost_where(|attempt, unit| Some(attempt.cost.get(unit).unwrap_or(0)))
     }
 
     fn cost_where(&self, used_up: impl Fn(&Attempt, Unit) -> Option<u64>) -> Cost {
@@ -208,12 +230,8 @@ impl Node {
         self.left_after(ledger, &self.cost_on_terms())
     }
 
-    /// The same where its last agent hands it over.
-    pub(super) fn left_to_hand_over(&self, ledger: &Purses) -> Ceilings {
-        self.left_after(ledger, &self.cost_handed_over())
-    }
-
-    fn left_after(&self, ledger: &Purses, cost: &Cost) -> Ceilings {
+    /// What it may still use up when so much is paid for.
+    pub(super) fn left_after(&self, ledger: &Purses, cost: &Cost) -> Ceilings {
         let mut left = ledger.left(&PurseId { task: self.id, index: 0 });
         let own = own_cost(cost);
         for unit in Unit::ALL {

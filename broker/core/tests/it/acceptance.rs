@@ -69,8 +69,13 @@ fn said(attempt: AttemptId, text: &str) -> StreamResponse {
 
 /// A task whose agent has produced something and says it is done.
 fn produced(retry: RetryWish, judged: bool) -> (World, AttemptId) {
+    produced_within(Ceilings::default(), retry, judged)
+}
+
+fn produced_within(budget: Ceilings, retry: RetryWish, judged: bool) -> (World, AttemptId) {
     let mut world = World::new();
-    let new = NewTask { specification: Some(accepting(judged)), ..world.new_task(None, "a", retry) };
+    let specification = Some(accepting(judged));
+    let new = NewTask { specification, budget, ..world.new_task(None, "a", retry) };
     let task = new.id;
     world.feed(Input::Delegate(Box::new(new))).unwrap();
     let attempt = AttemptId { task, number: 1 };
@@ -168,6 +173,25 @@ fn a_retry_is_told_why_and_begins_anew() {
     );
     check(&mut world, second, passed());
     assert_eq!(world.state(attempt.task), TaskState::Completed);
+}
+
+#[test]
+fn an_agent_that_does_not_say_what_it_costs_does_not_starve_the_judge_of_its_next_try() {
+    let budget = Ceilings { tokens: Some(1_000), ..Ceilings::default() };
+    let (mut world, attempt) = produced_within(budget, retries(2, true, Fallback::None), true);
+    check(&mut world, attempt, failed());
+    world.now = world.now.add_millis(10_000);
+    world.feed(Input::Tick).unwrap();
+    world.feed(Input::Admitted { attempt: world.queued[0] }).unwrap();
+    let second = AttemptId { number: 2, ..attempt };
+    produce(&mut world, second);
+    let new = asking(&mut world, attempt.task);
+    let judges = new.id;
+    world
+        .feed(Input::Checked { attempt: second, verdict: passed(), judge: Some(Ok(Box::new(new))) })
+        .unwrap();
+    let left = serde_json::to_value(world.tree.summary(judges).unwrap().left).unwrap();
+    assert!(left["tokens"].as_u64().is_some_and(|tokens| tokens > 0), "{left}");
 }
 
 #[test]

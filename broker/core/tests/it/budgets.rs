@@ -97,6 +97,15 @@ fn a_child_that_spends_what_it_does_not_have_is_stopped() {
 }
 
 #[test]
+fn what_an_agent_says_it_has_used_up_is_not_delegated_as_well() {
+    let mut world = World::new();
+    let root = delegate(&mut world, None, "a", usd(5_000_000)).unwrap();
+    report(&mut world, root, TaskState::Working, Some("4.00"));
+    assert!(exhausted(&delegate(&mut world, Some(root), "b", usd(1_000_001))));
+    delegate(&mut world, Some(root), "b", usd(1_000_000)).unwrap();
+}
+
+#[test]
 fn every_attempt_is_paid_for() {
     let mut world = World::new();
     let root = delegate(&mut world, None, "a", usd(9_000_000)).unwrap();

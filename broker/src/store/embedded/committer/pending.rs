@@ -113,7 +113,8 @@ impl<'t> Pending<'t> {
         {
             return Err(StoreError::Claimed(Box::new(taken)));
         }
-        // A tree that begins has no tasks yet, and to look for what is not there is not free.
+        // A tree that begins has no tasks yet: ids are new, and a change names each task once. To look for what is not there
+        // is not free.
         let row = |row: &TaskRow| if expected == 0 { Ok(None) } else { self.row(row.task) };
         let rows: Vec<Option<TaskRow>> = change.rows.iter().map(row).collect::<Result<_, _>>()?;
         let after = expected + change.records.len() as u64;
