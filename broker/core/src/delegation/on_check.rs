@@ -15,6 +15,7 @@ use super::authority::Granted;
 use super::draft::Draft;
 use super::input::{AttemptId, Failure, NewTask};
 use super::on_delegate::Particulars;
+use super::purses;
 use super::state::{Checking, Node, Phase, Progress};
 use crate::TaskId;
 use crate::attempts::{self, Next};
@@ -131,15 +132,15 @@ impl Draft<'_> {
         let skills = self.authorize(&of_delegator, audit)?.skills;
         let place = self.place_below(node);
         // What the checked agent has said it used up is not settled yet, and no longer there to be given.
-        let said = node.cost_said();
-        let mut budget = node.left_after(self.ledger(), &said);
+        let ledger = purses::charged(self.ledger(), node, &node.cost_said());
+        let mut budget = node.left_in(&ledger);
         for unit in Unit::ALL {
             budget.set(unit, budget.get(unit).map(|left| self.limits.share_of(left)));
         }
         let new = NewTask { budget, ..new };
         self.guard(&new, &place)?;
         let nothing = Allowed { effective: Scope::empty(), skills: Vec::new(), under: Vec::new() };
-        let purses = self.allot(&new, Some(node), &nothing, &self.charged(node, &said))?;
+        let purses = self.allot(&new, Some(node), &nothing, &ledger)?;
         let granted = Granted { scope: nothing.effective, skills, purses };
         let (judge, admitted) = (new.id, new.admitted);
         self.submit(new, place, granted, Particulars::default())?;

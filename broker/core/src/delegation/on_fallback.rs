@@ -175,7 +175,7 @@ fn asked_anew(node: &Node, to: Candidate, ledger: &purses::Purses) -> NewTask {
         retry: submission.retry_wish.clone(),
         admitted: to.admitted,
         escalate: false,
-        budget: node.left_of_budget(ledger),
+        budget: node.left_in(&purses::charged(ledger, node, &node.cost_on_terms())),
         policy: to.policy,
         push: None,
         choice: to.choice,

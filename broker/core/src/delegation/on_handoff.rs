@@ -11,6 +11,7 @@ use super::authority::Granted;
 use super::draft::Draft;
 use super::input::{AttemptId, NewHandOff, NewTask};
 use super::on_delegate::may_delegate;
+use super::purses::charged;
 use super::state::Node;
 use crate::TaskId;
 use crate::audit;
@@ -41,7 +42,8 @@ impl Draft<'_> {
             return Err(Refusal::NotPossible(problem).into());
         }
         let (message, admitted) = (asked.message.clone(), asked.to.admitted);
-        let new = as_delegated(node, asked, node.left_after(self.ledger(), &node.cost_handed_over()));
+        let new =
+            as_delegated(node, asked, node.left_in(&charged(self.ledger(), node, &node.cost_handed_over())));
         self.judged(new, |draft, new, audit| {
             audit.task = task;
             let next = AttemptId { task, number: number + 1 };
@@ -64,7 +66,7 @@ impl Draft<'_> {
             return Err(Refusal::Cycle { agent: new.agent.name });
         }
         let Granted { scope, skills, purses } =
-            self.authorize_with(&self.charged(node, &node.cost_handed_over()), &new, audit)?;
+            self.authorize_with(&charged(self.ledger(), node, &node.cost_handed_over()), &new, audit)?;
         let purses = in_place_of(&node.terms().purses, purses);
         let granted = Granted { scope, skills, purses };
         let retry = Some(self.retry(&new));

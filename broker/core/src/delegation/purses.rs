@@ -75,6 +75,16 @@ fn own_cost(cost: &Cost) -> impl Fn(Unit) -> Option<u64> {
     |unit| if unit == Unit::Fanout { Some(0) } else { cost.get(unit) }
 }
 
+/// The purses, those of a task charged with what it used up by itself so far, which they are not yet. What is not known is as
+/// good as used up.
+pub(super) fn charged<'l>(ledger: &'l Purses, node: &Node, used: &Cost) -> Cow<'l, Purses> {
+    let mut ledger = Cow::Borrowed(ledger);
+    for (index, _) in (0..).zip(&node.terms().purses) {
+        ledger.to_mut().charge(&PurseId { task: node.id, index }, own_cost(used));
+    }
+    ledger
+}
+
 /// What a tree may still come to cost: its root's ceilings, without what was charged to it and to all below it so far. An
 /// open purse keeps what was charged to itself and what is closed below it; its parents hear of that when it closes.
 pub(super) fn held_for(ledger: &Purses, root: TaskId) -> Amounts {
@@ -159,18 +169,9 @@ impl Draft<'_> {
         }
     }
 
-    /// The purses, those of a task charged with what it used up by itself so far, which they are not yet.
-    pub(super) fn charged(&self, node: &Node, used: &Cost) -> Cow<'_, Purses> {
-        let mut ledger = Cow::Borrowed(self.ledger());
-        for (index, _) in (0..).zip(&node.terms().purses) {
-            ledger.to_mut().charge(&PurseId { task: node.id, index }, own_cost(used));
-        }
-        ledger
-    }
-
     /// The purses, those of a delegating task charged with what it has said to have used up.
     pub(super) fn charged_as_said(&self, node: Option<&Node>) -> Cow<'_, Purses> {
-        node.map_or(Cow::Borrowed(self.ledger()), |node| self.charged(node, &node.cost_said()))
+        node.map_or(Cow::Borrowed(self.ledger()), |node| charged(self.ledger(), node, &node.cost_said()))
     }
 
     /// Whether the agent says it used up more than the task has left.
@@ -225,20 +226,9 @@ impl Node {
         self.attempts.iter().filter(move |attempt| attempt.number >= first)
     }
 
-    /// What the task may still use up when its attempts so far are paid for: what is not known is as good as used up.
-    pub(super) fn left_of_budget(&self, ledger: &Purses) -> Ceilings {
-        self.left_after(ledger, &self.cost_on_terms())
-    }
-
-    /// What it may still use up when so much is paid for.
-    pub(super) fn left_after(&self, ledger: &Purses, cost: &Cost) -> Ceilings {
-        let mut left = ledger.left(&PurseId { task: self.id, index: 0 });
-        let own = own_cost(cost);
-        for unit in Unit::ALL {
-            let rest = |left: u64| own(unit).map_or(0, |used| left.saturating_sub(used));
-            left.set(unit, left.get(unit).map(rest));
-        }
-        left
+    /// What the task as a whole may still use up, of these purses.
+    pub(super) fn left_in(&self, ledger: &Purses) -> Ceilings {
+        ledger.left(&PurseId { task: self.id, index: 0 })
     }
 }
 
