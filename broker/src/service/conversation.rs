@@ -1,68 +1,25 @@
 //! Conversations with agents: one per attempt. Each sends, listens, asks after lost work, and feeds what it learns
 //! to the driver. It decides nothing: when to stop, retry or give up is the core's to say.
 
+mod running;
+
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use broker_core::delegation::action::Dispatch;
 use broker_core::delegation::input::{AttemptId, Failure, Input};
 use broker_core::{TaskId, extension};
-use dashmap::DashMap;
 use futures_util::StreamExt;
 use protocol::{SendMessageConfiguration, SendMessageRequest, StreamResponse, Task, TaskState};
-use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
+pub(super) use self::running::Conversations;
 use super::Broker;
 use super::driver::DriveError;
 use crate::ports::downstream::{AskError, Endpoint, EventStream};
 
 /// Longest wait between two looks at a task that is not streamed; the wait doubles up to it.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-
-/// Who listens to which attempt. A new conversation about an attempt replaces the old one.
-#[derive(Default)]
-pub(super) struct Conversations {
-    running: DashMap<AttemptId, (u64, AbortHandle)>,
-    next: AtomicU64,
-}
-
-impl Conversations {
-    pub(super) fn stop(&self, attempt: AttemptId) {
-        if let Some((_, (_, running))) = self.running.remove(&attempt) {
-            running.abort();
-        }
-    }
-
-    /// Whether somebody listens to an attempt.
-    pub(super) fn is_running(&self, attempt: AttemptId) -> bool {
-        self.running.contains_key(&attempt)
-    }
-
-    fn start(
-        broker: &Arc<Broker>,
-        attempt: AttemptId,
-        conversation: impl Future<Output = ()> + Send + 'static,
-    ) {
-        // Boxed, because a future moved into another is held twice; there may be very many that wait.
-        let conversation = Box::pin(conversation);
-        let number = broker.conversations.next.fetch_add(1, Ordering::Relaxed);
-        let owner = Arc::clone(broker);
-        let running = tokio::spawn(async move {
-            conversation.await;
-            owner.conversations.running.remove_if(&attempt, |_, (running, _)| *running == number);
-        });
-        let before = broker.conversations.running.insert(attempt, (number, running.abort_handle()));
-        if let Some((_, before)) = before {
-            before.abort();
-        }
-        // It may have ended before it was entered.
-        if running.is_finished() {
-            broker.conversations.running.remove_if(&attempt, |_, (running, _)| *running == number);
-        }
-    }
-}
 
 /// An attempt to be asked after.
 pub(super) struct Lost {

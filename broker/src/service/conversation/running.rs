@@ -1,0 +1,54 @@
+//! Which attempts somebody listens to now: one conversation each, so that a new one ends the one before, and whoever gives an
+//! attempt up ends it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use broker_core::delegation::input::AttemptId;
+use dashmap::DashMap;
+use tokio::task::AbortHandle;
+
+use crate::service::Broker;
+
+/// Who listens to which attempt. A new conversation about an attempt replaces the old one.
+#[derive(Default)]
+pub(in crate::service) struct Conversations {
+    running: DashMap<AttemptId, (u64, AbortHandle)>,
+    next: AtomicU64,
+}
+
+impl Conversations {
+    pub(in crate::service) fn stop(&self, attempt: AttemptId) {
+        if let Some((_, (_, running))) = self.running.remove(&attempt) {
+            running.abort();
+        }
+    }
+
+    /// Whether somebody listens to an attempt.
+    pub(in crate::service) fn is_running(&self, attempt: AttemptId) -> bool {
+        self.running.contains_key(&attempt)
+    }
+
+    pub(super) fn start(
+        broker: &Arc<Broker>,
+        attempt: AttemptId,
+        conversation: impl Future<Output = ()> + Send + 'static,
+    ) {
+        // Boxed, because a future moved into another is held twice; there may be very many that wait.
+        let conversation = Box::pin(conversation);
+        let number = broker.conversations.next.fetch_add(1, Ordering::Relaxed);
+        let owner = Arc::clone(broker);
+        let running = tokio::spawn(async move {
+            conversation.await;
+            owner.conversations.running.remove_if(&attempt, |_, (running, _)| *running == number);
+        });
+        let before = broker.conversations.running.insert(attempt, (number, running.abort_handle()));
+        if let Some((_, before)) = before {
+            before.abort();
+        }
+        // It may have ended before it was entered.
+        if running.is_finished() {
+            broker.conversations.running.remove_if(&attempt, |_, (running, _)| *running == number);
+        }
+    }
+}
