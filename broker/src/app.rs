@@ -13,16 +13,16 @@ use tokio::net::TcpListener;
 
 pub use self::reload::{Changes, Fingerprint, Reloading, fingerprint};
 use crate::config::secret::SecretRef;
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, StoreKind};
 use crate::northbound::{Server, Tls, listen};
 use crate::open_files;
 use crate::ports::clock::Clock;
 use crate::ports::fetch::Fetch;
 use crate::ports::stages::{ModelEndpoint, Reranker};
-use crate::ports::store::Store;
+use crate::ports::store::{Store, StoreError};
 use crate::ports::traces::Traces;
 use crate::ranking::{self, LanguageModel, VectorModel};
-use crate::service::{Broker, KeepFinished, Parts, Settings, Stages};
+use crate::service::{Broker, Keep, Parts, Settings, Stages};
 use crate::southbound::client::A2aClient;
 use crate::southbound::connector::{Resolve, SystemResolver};
 use crate::southbound::dialer::Dialer;
@@ -33,6 +33,7 @@ use crate::southbound::tls;
 use crate::southbound::webhook::Webhooks;
 use crate::store::archive;
 use crate::store::embedded::{EmbeddedStore, Options};
+use crate::store::postgres::PostgresStore;
 
 /// Folder of the store, in the data directory.
 const STORE_FOLDER: &str = "store";
@@ -48,6 +49,12 @@ pub enum AppError {
     Data {
         /// The directory.
         directory: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// The database cannot be used.
+    #[error("the database of store.url: {problem}")]
+    Database {
         /// What is wrong.
         problem: String,
     },
@@ -98,13 +105,9 @@ impl App {
         config.server.listen = listener.local_addr().unwrap_or(address);
         let url = config.public_url();
 
-        let data = &config.store.data;
-        let bad_data = |problem: String| AppError::Data { directory: data.display().to_string(), problem };
-        let folder = data.join(STORE_FOLDER);
-        make_private(&folder).map_err(|error| bad_data(error.to_string()))?;
-        let store = EmbeddedStore::open(&folder, config.store_options())
-            .map_err(|failure| bad_data(failure.to_string()))?;
-        let tls = tls::client_config(config.southbound.ca_file()).map_err(AppError::Start)?;
+        let store = open_for_good(&config).await?;
+        let ca_file = config.southbound.ca_file();
+        let tls = tls::client_config("southbound.ca_file", ca_file).map_err(AppError::Start)?;
         let resolver: Arc<dyn Resolve> = Arc::new(SystemResolver);
         let dialer = Arc::new(Dialer::new(config.southbound.dialer_options(), &tls, &resolver));
         let web: Arc<dyn Fetch> = Arc::<Dialer>::clone(&dialer);
@@ -117,7 +120,7 @@ impl App {
         let traces = traces.map_err(AppError::Start)?.map(|otlp| Arc::new(otlp) as Arc<dyn Traces>);
 
         let parts = Parts {
-            store: Arc::new(store),
+            store,
             notifier: Arc::new(Webhooks::new(Arc::clone(&dialer), config.push.timeout.0)),
             stages: stages(&config, &dialer).map_err(AppError::Start)?,
             downstream: Arc::new(A2aClient::new(dialer, config.southbound.client_options())),
@@ -134,9 +137,10 @@ impl App {
             recovery: config.southbound.recovery(),
             admission: config.southbound.admission(config.limits.max_waiting),
             quotas: config.quotas()?,
-            keep_finished: KeepFinished {
-                trees: config.store.finished_trees,
-                bytes: config.store.finished_size.0,
+            keep: Keep {
+                idle: config.store.idle_trees,
+                finished: config.store.finished_trees,
+                finished_bytes: config.store.finished_size.0,
             },
             retention: config.retention(),
             callers: config.callers()?,
@@ -198,6 +202,29 @@ fn stages(config: &Config, dialer: &Arc<Dialer>) -> Result<Stages, String> {
     let vectors = VectorModel::new(endpoint, asked.model.clone(), length, asked.bounds());
     let weights = ranking::weights_of_models().map_err(|damage| damage.to_string())?;
     Ok(Stages { reranker, embeddings: Some((Arc::new(vectors), weights)) })
+}
+
+/// Opens the store a broker works with.
+async fn open_for_good(config: &Config) -> Result<Arc<dyn Store>, AppError> {
+    match config.store.kind() {
+        StoreKind::Embedded(data, options) => {
+            let directory = data.display().to_string();
+            let bad_data = |problem: String| AppError::Data { directory, problem };
+            let folder = data.join(STORE_FOLDER);
+            let opened = make_private(&folder).map_err(|error| error.to_string());
+            let opened = opened
+                .and_then(|()| EmbeddedStore::open(&folder, options).map_err(|failure| failure.to_string()));
+            opened.map(|store| Arc::new(store) as _).map_err(bad_data)
+        }
+        StoreKind::Postgres(url, options) => {
+            let tls = tls::client_config("store.ca_file", config.store.ca_file()).map_err(AppError::Start)?;
+            let peer =
+                config.cluster.peer(uuid::Uuid::now_v7(), config.server.listen, config.server.tls.is_on());
+            let opened = PostgresStore::open(url, tls, options, peer).await;
+            let failed = |failure: StoreError| AppError::Database { problem: failure.to_string() };
+            opened.map(|store| Arc::new(store) as _).map_err(failed)
+        }
+    }
 }
 
 /// Opens the store of a data directory that no broker has open.

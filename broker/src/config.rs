@@ -20,6 +20,7 @@ use capability::Algorithm;
 use serde::{Deserialize, Serialize};
 
 pub use self::accounts::AccountConfig;
+pub use self::cluster::ClusterConfig;
 pub use self::issuers::IssuerConfig;
 pub use self::limits::LimitsConfig;
 pub use self::principals::{OneOrMany, PrincipalConfig, RoleConfig, SubjectConfig};
@@ -29,23 +30,25 @@ pub use self::quotas::QuotaConfig;
 pub use self::selection::{SelectionConfig, Tier};
 pub use self::southbound::SouthboundConfig;
 pub use self::stages::{EmbeddingsConfig, RerankerConfig};
+pub use self::store::{StoreConfig, StoreKind};
 pub use self::tls::TlsConfig;
 pub use self::traces::TracesConfig;
 pub use self::units::{ByteSize, Span};
+use crate::northbound;
 use crate::service::{
     AcceptanceOptions, CallerSettings, IssuerSettings, KeyOptions, NewAgent, Principals, PushOptions,
     Retention,
 };
-use crate::{northbound, store};
 
 /// The commented defaults.
 pub const DEFAULT_TOML: &str = include_str!("../config.default.toml");
 /// Environment variables that override a key begin so: `BAILIWICK_SERVER_LISTEN` is `server.listen`.
 const ENV_PREFIX: &str = "BAILIWICK_";
 /// Sections whose keys they override.
-const SECTIONS: [&str; 14] = [
+const SECTIONS: [&str; 15] = [
     "server",
     "store",
+    "cluster",
     "limits",
     "southbound",
     "grants",
@@ -67,6 +70,7 @@ const SECTIONS: [&str; 14] = [
 pub struct Config {
     pub server: ServerConfig,
     pub store: StoreConfig,
+    pub cluster: ClusterConfig,
     pub limits: LimitsConfig,
     pub southbound: SouthboundConfig,
     pub grants: GrantsConfig,
@@ -101,12 +105,14 @@ macro_rules! section {
     };
 }
 
+mod cluster;
 mod limits;
 mod mcp;
 mod push;
 mod selection;
 mod southbound;
 mod stages;
+mod store;
 mod traces;
 
 section! { ServerConfig {
@@ -126,18 +132,6 @@ section! { ServerConfig {
     watch: Span = Span::seconds(5),
     allow_open_anywhere: bool = false,
     tls: TlsConfig = TlsConfig::default(),
-}}
-
-section! { StoreConfig {
-    data: PathBuf = PathBuf::from("./bailiwick-data"),
-    fsync: bool = true,
-    queue: usize = 4_096,
-    batch: usize = 256,
-    finished_trees: usize = 1_024,
-    finished_size: ByteSize = ByteSize(256 << 20),
-    keep_finished: Span = Span::seconds(30 * 24 * 3_600),
-    keep_message_ids: Span = Span::seconds(30 * 24 * 3_600),
-    sweep_every: Span = Span::seconds(10 * 60),
 }}
 
 section! { GrantsConfig {
@@ -343,12 +337,6 @@ impl Config {
             console: self.console.enabled,
             mcp: self.mcp.options(&self.public_url()),
         }
-    }
-
-    /// How the embedded store behaves.
-    pub fn store_options(&self) -> store::embedded::Options {
-        let store = &self.store;
-        store::embedded::Options { fsync: store.fsync, queue: store.queue, batch: store.batch }
     }
 
     /// For how long what is over is kept.

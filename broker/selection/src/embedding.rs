@@ -9,7 +9,7 @@ mod table;
 pub use minilm::MiniLm;
 pub use quantised::Quantised;
 pub(crate) use quantised::{dot, dot_wide};
-pub use table::{Table, TableError};
+pub use table::{Shipped, Table, TableError};
 
 use thiserror::Error;
 

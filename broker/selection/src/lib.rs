@@ -27,7 +27,7 @@ pub use agent::{Agent, Skill};
 pub use confidence::{SIGNAL_NAMES, SIGNALS, confidence_signals};
 #[cfg(feature = "minilm")]
 pub use embedding::MiniLm;
-pub use embedding::{EmbedError, Embedder, Quantised, Table, TableError, normalise};
+pub use embedding::{EmbedError, Embedder, Quantised, Shipped, Table, TableError, normalise};
 pub use features::{COMPLETE, Examination, Examined, FAILED_WEIGHT, FEATURES, NAMES, Row};
 pub use index::Index;
 pub use layer::{Weights, WeightsError};

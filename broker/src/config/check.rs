@@ -20,14 +20,13 @@ impl Config {
             )));
         }
         self.check_bounds().map_err(wrong)?;
-        let problem =
-            self.selection.problem().or_else(|| self.mcp.problem()).or_else(|| self.traces.problem());
+        let problem = self.store.problem().or_else(|| self.cluster.problem());
+        let problem = problem.or_else(|| self.selection.problem());
+        let problem = problem.or_else(|| self.mcp.problem()).or_else(|| self.traces.problem());
         problem.map_or(Ok(()), |problem| Err(wrong(problem)))?;
-        for (key, span) in [
-            ("server.write_timeout", self.server.write_timeout),
-            ("server.heartbeat", self.server.heartbeat),
-            ("store.sweep_every", self.store.sweep_every),
-        ] {
+        for (key, span) in
+            [("server.write_timeout", self.server.write_timeout), ("server.heartbeat", self.server.heartbeat)]
+        {
             if span.0.is_zero() {
                 return Err(wrong(format!("{key}: expected a time longer than 0s")));
             }
@@ -62,11 +61,9 @@ impl Config {
     /// Bounds with which nothing would ever be served.
     fn check_bounds(&self) -> Result<(), String> {
         let server = &self.server;
-        for (key, bound) in [
-            ("server.max_connections", server.max_connections),
-            ("server.max_requests", server.max_requests),
-            ("store.queue", self.store.queue),
-        ] {
+        for (key, bound) in
+            [("server.max_connections", server.max_connections), ("server.max_requests", server.max_requests)]
+        {
             if bound == 0 {
                 return Err(format!("{key}: expected at least 1"));
             }

@@ -5,6 +5,7 @@
 //! The journal is the only source of truth. Rows, claims and the open set are derived from it and are
 //! written in the same atomic append, so that they can never disagree with it.
 
+mod driver;
 mod outbox;
 mod retention;
 mod trees;
@@ -16,6 +17,7 @@ use protocol::TaskState;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
+pub use self::driver::Drive;
 pub use self::outbox::{OutboxChange, OutboxKey, OutboxRow, Trouble};
 pub use self::retention::{Over, Removed};
 pub use self::trees::{TreePage, TreeQuery};
@@ -136,6 +138,9 @@ pub enum StoreError {
         /// Appends in the queue.
         waiting: usize,
     },
+    /// The engine is away; nothing was written or read, and it may be tried again.
+    #[error("the store cannot be reached: {0}")]
+    Unavailable(String),
     /// The engine failed; what was being written may or may not be durable.
     #[error("the store failed: {0}")]
     Engine(String),
@@ -147,7 +152,7 @@ pub enum StoreError {
 impl StoreError {
     /// Whether the writer may go on with what it knows: nothing was written, and nothing of its own is out of date.
     pub fn wrote_nothing(&self) -> bool {
-        matches!(self, Self::Claimed(_) | Self::Overloaded { .. })
+        matches!(self, Self::Claimed(_) | Self::Overloaded { .. } | Self::Unavailable(_))
     }
 }
 
@@ -163,6 +168,35 @@ pub trait Store: Send + Sync + 'static {
     /// Resolves when nothing can be written any more until the store is opened again, with the reason: what was being
     /// written then may or may not be there, and reading may not tell before. The broker has to be started anew.
     async fn until_failed(&self) -> String;
+
+    /// Whether other brokers may work with the same store.
+    fn is_shared(&self) -> bool {
+        false
+    }
+
+    /// Whether what this broker holds in memory of the trees it drives is known to be true: nobody else can have taken one
+    /// over.
+    fn is_current(&self) -> bool {
+        true
+    }
+
+    /// Who may append to a tree.
+    async fn driver(&self, _root: TaskId) -> Result<Drive, StoreError> {
+        Ok(Drive::Here)
+    }
+
+    /// Takes over at most `limit` trees that have something left to do and whose broker is gone: their roots.
+    async fn adopt(&self, _limit: usize) -> Result<Vec<TaskId>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    /// Leaves what is under way to the other brokers. Nothing can be written afterwards.
+    async fn leave(&self) {}
+
+    /// Of the pushes that are not over, those of trees that this broker drives.
+    async fn own_outbox(&self, after: Option<OutboxKey>, limit: usize) -> Result<Vec<OutboxRow>, StoreError> {
+        self.outbox(after, limit).await
+    }
 
     /// Writes a backup of all that is in the store now, while it goes on; whether all of it was taken.
     async fn backup(&self, _to: mpsc::Sender<Piece>) -> Result<bool, StoreError> {
@@ -187,7 +221,7 @@ pub trait Store: Send + Sync + 'static {
     /// A page of trees.
     async fn trees(&self, query: TreeQuery) -> Result<TreePage, StoreError>;
 
-    /// Roots of trees with open tasks, in ascending order, after `after`, at most `limit`.
+    /// Roots of trees with open tasks that this broker drives, in ascending order, after `after`, at most `limit`.
     async fn open_trees(&self, after: Option<TaskId>, limit: usize) -> Result<Vec<TaskId>, StoreError>;
 
     /// Pushes that are not over, after `after`, at most `limit`, in the order of their keys.

@@ -7,7 +7,7 @@ mod reranker;
 
 use std::sync::Arc;
 
-use broker_selection::{Embedder, MiniLm, Table, Weights, WeightsError};
+use broker_selection::{Embedder, MiniLm, Shipped, Weights, WeightsError};
 
 pub use self::embeddings::VectorModel;
 pub use self::guard::Bounds;
@@ -17,7 +17,7 @@ use crate::config::{SelectionConfig, Tier};
 /// The embedder the configuration asks for, and the weights that go with it.
 pub fn of(config: &SelectionConfig) -> Result<(Arc<dyn Embedder>, Weights), String> {
     let embedder: Arc<dyn Embedder> = match config.tier {
-        Tier::Static => Arc::new(Table::shipped().map_err(|damage| damage.to_string())?),
+        Tier::Static => Arc::new(Shipped::new().map_err(|damage| damage.to_string())?),
         Tier::Minilm => {
             let file = std::fs::read(&config.model).map_err(|error| {
                 format!(

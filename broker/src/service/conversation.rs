@@ -1,18 +1,20 @@
 //! Conversations with agents: one per attempt. Each sends, listens, asks after lost work, and feeds what it learns
 //! to the driver. It decides nothing: when to stop, retry or give up is the core's to say.
 
+mod parked;
 mod running;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use broker_core::delegation::action::Dispatch;
+use broker_core::delegation::action::{Dispatch, Recovery};
 use broker_core::delegation::input::{AttemptId, Failure, Input};
 use broker_core::{TaskId, extension};
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
 use protocol::{SendMessageConfiguration, SendMessageRequest, StreamResponse, Task, TaskState};
 use tokio::time::Instant;
 
+pub(super) use self::parked::run as wake_parked;
 pub(super) use self::running::Conversations;
 use super::Broker;
 use super::driver::DriveError;
@@ -20,16 +22,6 @@ use crate::ports::downstream::{AskError, Endpoint, EventStream};
 
 /// Longest wait between two looks at a task that is not streamed; the wait doubles up to it.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-
-/// An attempt to be asked after.
-pub(super) struct Lost {
-    pub(super) attempt: AttemptId,
-    pub(super) agent: String,
-    pub(super) agent_task: Option<String>,
-    pub(super) agent_context: String,
-    pub(super) message_id: String,
-    pub(super) latest: String,
-}
 
 /// Why listening ended.
 enum Ended {
@@ -51,7 +43,7 @@ pub(super) fn start_send(broker: &Arc<Broker>, root: TaskId, dispatch: Dispatch)
     Conversations::start(broker, attempt, conversation.send(dispatch));
 }
 
-pub(super) fn start_recovery(broker: &Arc<Broker>, root: TaskId, lost: Lost) {
+pub(super) fn start_recovery(broker: &Arc<Broker>, root: TaskId, lost: Recovery) {
     let (attempt, agent) = (lost.attempt, lost.agent.clone());
     let conversation = Conversation { broker: Arc::clone(broker), root, attempt, agent };
     Conversations::start(broker, attempt, conversation.recover(lost));
@@ -210,7 +202,7 @@ impl Conversation {
     }
 
     /// Looks for the task at the agent, then listens on.
-    async fn recover(self, lost: Lost) {
+    async fn recover(self, lost: Recovery) {
         let endpoint = match self.reach(&lost.agent).await {
             Ok(endpoint) => endpoint,
             Err(reason) => return self.fail(Failure::Unreachable(reason)).await,
@@ -242,7 +234,7 @@ impl Conversation {
     }
 
     /// Finds a task whose id the agent never said, by the message that made it.
-    async fn find(&self, endpoint: &Endpoint, lost: &Lost) -> Result<String, Failure> {
+    async fn find(&self, endpoint: &Endpoint, lost: &Recovery) -> Result<String, Failure> {
         let recovery = self.broker.recovery;
         let (began, mut absent_since) = (Instant::now(), None);
         loop {
@@ -322,6 +314,16 @@ impl Conversation {
             }
             // Pushes are hints to look at once; a look now and then makes up for those that were lost.
             let wait = if is_pushed && is_in_touch { recovery.backstop } else { pause };
+            if wait > LONGEST_PAUSE {
+                self.broker.park(self.attempt, wait);
+                // What was said before that is heard here, and all that is said from now on wakes who is parked.
+                if listening.hint().now_or_never().is_none() {
+                    return;
+                }
+                self.broker.conversations.parked.set(self.attempt, None);
+                pause = recovery.ask_every;
+                continue;
+            }
             tokio::select! {
                 biased;
                 () = tokio::time::sleep(wait) => pause = (pause * 2).min(LONGEST_PAUSE),

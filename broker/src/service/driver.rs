@@ -211,7 +211,7 @@ impl Broker {
         for action in decision.actions {
             match action {
                 // Who listens already is not to be interrupted by a tree that is taken up in the middle of its life.
-                Action::Recover { attempt, .. } if takes_up && self.conversations.is_running(attempt) => {}
+                Action::Recover(lost) if takes_up && self.conversations.is_running(lost.attempt) => {}
                 action => self.perform(root, action),
             }
         }
@@ -225,11 +225,7 @@ impl Broker {
             Action::Seek(search) => self.seek(root, *search),
             Action::Check(check) => self.check(root, *check),
             Action::Send(dispatch) => conversation::start_send(self, root, *dispatch),
-            Action::Recover { attempt, agent, agent_task, agent_context, message_id, latest } => {
-                let lost =
-                    conversation::Lost { attempt, agent, agent_task, agent_context, message_id, latest };
-                conversation::start_recovery(self, root, lost);
-            }
+            Action::Recover(lost) => conversation::start_recovery(self, root, *lost),
             Action::Cancel { attempt, agent, agent_task } => {
                 conversation::start_cancel(self, root, attempt, agent, agent_task);
             }

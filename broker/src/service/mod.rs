@@ -5,6 +5,7 @@ mod acceptance;
 mod accounts;
 mod admission;
 mod agents;
+mod alarms;
 mod audit;
 mod backup;
 mod begun;
@@ -100,7 +101,7 @@ pub use self::task_pages::{TaskLine, TasksPage, TasksWanted};
 use tokio::sync::Semaphore;
 
 use self::timers::Timers;
-pub use self::trees::KeepFinished;
+pub use self::trees::Keep;
 use self::trees::Trees;
 use crate::ports::clock::Clock;
 use crate::ports::downstream::{Discovery, Downstream};
@@ -163,7 +164,7 @@ pub struct Settings {
     /// Who may use how much.
     pub quotas: QuotaTable,
     /// Finished trees kept in memory.
-    pub keep_finished: KeepFinished,
+    pub keep: Keep,
     /// For how long what is over is kept.
     pub retention: Retention,
     /// Who may call.
@@ -259,7 +260,7 @@ impl Broker {
             parts;
         let callers = Callers::new(settings.callers, None, &fetch, &clock);
         Arc::new(Self {
-            trees: Trees::new(Arc::clone(&store), settings.keep_finished),
+            trees: Trees::new(Arc::clone(&store), settings.keep),
             registry: Registry::new(
                 Arc::clone(&store),
                 discovery,
@@ -314,6 +315,8 @@ impl Broker {
     /// the configuration are registered.
     pub async fn resume(self: &Arc<Self>) -> Result<usize, protocol::A2aError> {
         tokio::spawn(timers::run(Arc::downgrade(self)));
+        tokio::spawn(conversation::wake_parked(Arc::downgrade(self)));
+        tokio::spawn(trees::keep_few(Arc::downgrade(self)));
         tokio::spawn(audit::run(Arc::downgrade(self)));
         tokio::spawn(signing_keys::tend(Arc::downgrade(self)));
         tokio::spawn(retention::run(Arc::downgrade(self)));

@@ -4,8 +4,10 @@
 //! Of each tree there is one copy at a time: a second one would go on showing what was true when it was read. So a tree is
 //! read once however many want it, a copy that somebody holds stays, and one that is given up takes no more steps.
 
+mod idle;
+
 use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use broker_core::journal::Record;
@@ -15,6 +17,8 @@ use protocol::A2aError;
 use tokio::sync::Mutex as AsyncMutex;
 use tokio::sync::futures::OwnedNotified;
 
+use self::idle::SetAside;
+pub(super) use self::idle::keep_few;
 use super::error;
 use super::listeners::Listeners;
 use super::quotas::Counted;
@@ -27,6 +31,8 @@ const LOADING_AT_ONCE: usize = 64;
 pub(super) struct TreeCell {
     /// The tree; whoever holds the lock decides next.
     pub(super) tree: AsyncMutex<Tree>,
+    /// Whether somebody has wanted it since it was last looked whether anybody does.
+    is_wanted: AtomicBool,
     /// What of it is counted among what its owner and its agents use.
     counted: Mutex<Counted>,
     /// Nobody will hear anything here any more once the cell is abandoned.
@@ -35,7 +41,8 @@ pub(super) struct TreeCell {
 
 impl TreeCell {
     fn new(tree: Tree) -> Self {
-        Self { tree: AsyncMutex::new(tree), counted: Mutex::default(), listeners: Listeners::default() }
+        let (counted, listeners) = Default::default();
+        Self { tree: AsyncMutex::new(tree), is_wanted: AtomicBool::new(true), counted, listeners }
     }
 
     /// What of it is counted. Called with the tree locked.
@@ -60,18 +67,21 @@ pub(super) struct Trees {
     cells: DashMap<TaskId, Arc<TreeCell>>,
     loading: [AsyncMutex<()>; LOADING_AT_ONCE],
     finished: Mutex<Finished>,
-    keep: KeepFinished,
+    set_aside: SetAside,
+    keep: Keep,
     /// How many trees were removed from the store so far.
     removals: AtomicU64,
 }
 
-/// How many finished trees are kept in memory for readers.
+/// How many trees are kept in memory.
 #[derive(Debug, Clone, Copy)]
-pub struct KeepFinished {
-    /// Trees at most.
-    pub trees: usize,
-    /// Bytes of messages and artifacts at most, in all of them together.
-    pub bytes: u64,
+pub struct Keep {
+    /// Open trees that nobody wants, at most.
+    pub idle: usize,
+    /// Finished trees for readers, at most.
+    pub finished: usize,
+    /// Bytes of messages and artifacts in those, at most.
+    pub finished_bytes: u64,
 }
 
 /// Finished trees in memory, and how large they are.
@@ -100,16 +110,16 @@ impl Finished {
         Some((oldest, bytes))
     }
 
-    fn are_too_many(&self, keep: KeepFinished) -> bool {
-        self.queue.len() > keep.trees || self.bytes > keep.bytes
+    fn are_too_many(&self, keep: Keep) -> bool {
+        self.queue.len() > keep.finished || self.bytes > keep.finished_bytes
     }
 }
 
 impl Trees {
-    pub(super) fn new(store: Arc<dyn Store>, keep: KeepFinished) -> Self {
+    pub(super) fn new(store: Arc<dyn Store>, keep: Keep) -> Self {
         let loading = std::array::from_fn(|_| AsyncMutex::default());
-        let (cells, finished, removals) = Default::default();
-        Self { store, cells, loading, finished, keep, removals }
+        let (cells, finished, set_aside, removals) = Default::default();
+        Self { store, cells, loading, finished, set_aside, keep, removals }
     }
 
     /// A cell for a tree that is about to begin.
@@ -121,12 +131,12 @@ impl Trees {
 
     /// The tree, from memory or folded from its journal; `None` if there is none.
     pub(super) async fn load(&self, root: TaskId) -> Result<Option<Arc<TreeCell>>, A2aError> {
-        if let Some(cell) = self.cells.get(&root) {
-            return Ok(Some(Arc::clone(&cell)));
+        if let Some(cell) = self.in_memory(root) {
+            return Ok(Some(cell));
         }
         let _turn = self.turn_to_load(root).lock().await;
-        if let Some(cell) = self.cells.get(&root) {
-            return Ok(Some(Arc::clone(&cell)));
+        if let Some(cell) = self.in_memory(root) {
+            return Ok(Some(cell));
         }
         let removals = self.removals.load(Ordering::SeqCst);
         let records = self.records(root).await?;
@@ -135,7 +145,8 @@ impl Trees {
         }
         let tree = Tree::fold(root, &records).map_err(|damage| error::damaged(&damage))?;
         let finished = (!tree.is_open()).then(|| tree.bytes());
-        let cell = Arc::clone(&self.cells.entry(root).or_insert_with(|| Arc::new(TreeCell::new(tree))));
+        let cell = self.set_aside.bring_back(root, tree);
+        let cell = Arc::clone(&self.cells.entry(root).or_insert_with(|| Arc::new(cell)));
         if let Some(bytes) = finished {
             self.retire(root, bytes);
             // Read before it was removed, and here after.
@@ -145,6 +156,12 @@ impl Trees {
             }
         }
         Ok(Some(cell))
+    }
+
+    fn in_memory(&self, root: TaskId) -> Option<Arc<TreeCell>> {
+        let cell = self.cells.get(&root)?;
+        cell.is_wanted.store(true, Ordering::Relaxed);
+        Some(Arc::clone(&cell))
     }
 
     /// The copy that counts, for whoever holds one that was given up.
@@ -174,8 +191,8 @@ impl Trees {
 
     /// The tree a task belongs to, and the task.
     pub(super) async fn find(&self, task: TaskId) -> Result<Option<Arc<TreeCell>>, A2aError> {
-        if let Some(cell) = self.cells.get(&task) {
-            return Ok(Some(Arc::clone(&cell)));
+        if let Some(cell) = self.in_memory(task) {
+            return Ok(Some(cell));
         }
         match self.store.locate(task).await.map_err(|failure| error::store(&failure))? {
             Some(root) => self.load(root).await,
@@ -237,7 +254,7 @@ mod tests {
 
     #[test]
     fn finished_trees_are_bounded_in_number_and_in_size_whoever_finishes_twice() {
-        let keep = KeepFinished { trees: 3, bytes: 100 };
+        let keep = Keep { idle: 0, finished: 3, finished_bytes: 100 };
         let mut finished = Finished::default();
         let mut gone = Vec::new();
         for (root, bytes) in [(1, 10), (2, 10), (1, 20), (3, 10), (4, 10), (5, 90)] {

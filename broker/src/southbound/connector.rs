@@ -161,7 +161,7 @@ mod tests {
     async fn an_address_that_is_written_out_is_judged_too() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let tls = super::super::tls::client_config(None).unwrap();
+        let tls = super::super::tls::client_config("southbound.ca_file", None).unwrap();
         let connect = |host: &str, reach| {
             let timeout = Duration::from_secs(5);
             let mut connector = Connector::new(reach, Arc::new(SystemResolver), tls.clone(), timeout);
@@ -181,7 +181,7 @@ mod tests {
         const KEEP_ALIVE: &str = "02";
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let tls = super::super::tls::client_config(None).unwrap();
+        let tls = super::super::tls::client_config("southbound.ca_file", None).unwrap();
         let mut connector =
             Connector::new(Reach::Anywhere, Arc::new(SystemResolver), tls, Duration::from_secs(5));
         let _kept = connector.call(format!("http://127.0.0.1:{port}/").parse().unwrap()).await.unwrap();

@@ -7,8 +7,9 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 
-/// The TLS side of a client. `ca_file` holds certificates in PEM that are believed beside the machine's own.
-pub fn client_config(ca_file: Option<&Path>) -> Result<ClientConfig, String> {
+/// The TLS side of a client. The file, which a key of the configuration names, holds certificates in PEM that are believed
+/// beside the machine's own.
+pub fn client_config(key: &str, ca_file: Option<&Path>) -> Result<ClientConfig, String> {
     let mut roots = RootCertStore::empty();
     let native = rustls_native_certs::load_native_certs();
     for error in &native.errors {
@@ -17,7 +18,7 @@ pub fn client_config(ca_file: Option<&Path>) -> Result<ClientConfig, String> {
     roots.add_parsable_certificates(native.certs);
     if let Some(path) = ca_file {
         add(&mut roots, path).map_err(|problem| {
-            format!("southbound.ca_file {}: expected certificates in PEM: {problem}", path.display())
+            format!("{key} {}: expected certificates in PEM: {problem}", path.display())
         })?;
     }
     let provider = Arc::new(rustls::crypto::ring::default_provider());

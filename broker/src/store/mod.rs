@@ -2,3 +2,5 @@
 
 pub(crate) mod archive;
 pub mod embedded;
+pub mod postgres;
+mod queue;

@@ -14,6 +14,7 @@ mod callers;
 mod command_line;
 mod command_line_cap;
 mod configuration;
+mod engines;
 mod house;
 mod push_histories;
 mod retention;

@@ -1,4 +1,6 @@
-//! What every store promises. Each engine runs all of it; here, the embedded one.
+//! What every store promises. Each engine runs all of it.
+
+use std::sync::Arc;
 
 use broker::ports::store::{Append, Claim, RowCursor, RowQuery, Store, StoreError, TaskRow};
 use broker::store::embedded::{EmbeddedStore, Options};
@@ -9,11 +11,8 @@ use protocol::TaskState;
 use tempfile::TempDir;
 use uuid::Uuid;
 
+use super::engines::places;
 use super::store_audit::entry;
-
-pub(crate) fn open(folder: &TempDir) -> EmbeddedStore {
-    EmbeddedStore::open(folder.path(), Options::default()).unwrap()
-}
 
 pub(crate) fn id(number: u128) -> TaskId {
     TaskId(Uuid::from_u128(number))
@@ -52,96 +51,109 @@ fn claim(message_id: &str, task: u128) -> Claim {
 
 #[tokio::test]
 async fn records_come_back_in_order_and_a_stale_writer_is_refused() {
-    let folder = TempDir::new().unwrap();
-    let store = open(&folder);
-    store.append(append(1, 0, &["a", "b"])).await.unwrap();
-    store.append(append(1, 2, &["c"])).await.unwrap();
-    assert!(matches!(
-        store.append(append(1, 2, &["d"])).await,
-        Err(StoreError::Stale { expected: 2, found: 3 })
-    ));
-    assert!(matches!(
-        store.append(append(2, 1, &["d"])).await,
-        Err(StoreError::Stale { expected: 1, found: 0 })
-    ));
-    assert_eq!(store.read(id(1), 0).await.unwrap(), ["a", "b", "c"]);
-    assert_eq!(store.read(id(1), 2).await.unwrap(), ["c"]);
-    assert!(store.read(id(2), 0).await.unwrap().is_empty());
+    for place in places().await {
+        let store = place.open().await;
+        store.append(append(1, 0, &["a", "b"])).await.unwrap();
+        store.append(append(1, 2, &["c"])).await.unwrap();
+        assert!(matches!(
+            store.append(append(1, 2, &["d"])).await,
+            Err(StoreError::Stale { expected: 2, found: 3 })
+        ));
+        assert!(matches!(
+            store.append(append(2, 1, &["d"])).await,
+            Err(StoreError::Stale { expected: 1, found: 0 })
+        ));
+        assert_eq!(store.read(id(1), 0).await.unwrap(), ["a", "b", "c"]);
+        assert_eq!(store.read(id(1), 2).await.unwrap(), ["c"]);
+        assert!(store.read(id(2), 0).await.unwrap().is_empty());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_many_claims_on_one_message_id_exactly_one_wins_and_the_losers_write_nothing() {
-    let folder = TempDir::new().unwrap();
-    let store = std::sync::Arc::new(open(&folder));
-    let mut racers = tokio::task::JoinSet::new();
-    for number in 1..=100 {
-        let store = std::sync::Arc::clone(&store);
-        racers.spawn(async move {
-            let change = Append { claim: Some(claim("m", number)), ..append(number, 0, &["x"]) };
-            (number, store.append(change).await)
-        });
-    }
-    let results = racers.join_all().await;
-    let winners: Vec<u128> =
-        results.iter().filter(|(_, result)| result.is_ok()).map(|(number, _)| *number).collect();
-    let [winner] = winners.as_slice() else { panic!("{winners:?}") };
-    assert_eq!(store.claim("p/alice", "m").await.unwrap(), Some(claim("m", *winner)));
-    for (number, result) in &results {
-        if number != winner {
-            assert!(matches!(result, Err(StoreError::Claimed(held)) if **held == claim("m", *winner)));
-            assert!(store.read(id(*number), 0).await.unwrap().is_empty(), "a refused append leaves no trace");
+    for place in places().await {
+        let store = place.open().await;
+        let mut racers = tokio::task::JoinSet::new();
+        for number in 1..=100 {
+            let store = std::sync::Arc::clone(&store);
+            racers.spawn(async move {
+                let change = Append { claim: Some(claim("m", number)), ..append(number, 0, &["x"]) };
+                (number, store.append(change).await)
+            });
         }
+        let results = racers.join_all().await;
+        let winners: Vec<u128> =
+            results.iter().filter(|(_, result)| result.is_ok()).map(|(number, _)| *number).collect();
+        let [winner] = winners.as_slice() else { panic!("{winners:?}") };
+        assert_eq!(store.claim("p/alice", "m").await.unwrap(), Some(claim("m", *winner)));
+        for (number, result) in &results {
+            if number != winner {
+                assert!(matches!(result, Err(StoreError::Claimed(held)) if **held == claim("m", *winner)));
+                assert!(
+                    store.read(id(*number), 0).await.unwrap().is_empty(),
+                    "a refused append leaves no trace"
+                );
+            }
+        }
+        assert_eq!(store.claim("p/alic", "em").await.unwrap(), None);
     }
-    assert_eq!(store.claim("p/alic", "em").await.unwrap(), None);
 }
 
 #[tokio::test]
-async fn everything_is_there_after_reopening_and_only_one_process_may_open() {
-    let folder = TempDir::new().unwrap();
-    {
-        let store = open(&folder);
-        let rows = vec![row(1, "alice", "a", TaskState::Working, 5)];
-        store.append(Append { rows, claim: Some(claim("m", 1)), ..append(1, 0, &["x"]) }).await.unwrap();
-        store.append(append(2, 0, &["y"])).await.unwrap();
-        store.append(Append { open: false, ..append(2, 1, &["z"]) }).await.unwrap();
-        store.put_document("keys", Bytes::from("old"), None).await.unwrap();
-        store.put_document("keys", Bytes::from("new"), None).await.unwrap();
-        store.put_agent("b", Bytes::from("doc"), None).await.unwrap();
-        store.put_agent("a", Bytes::from("old"), None).await.unwrap();
-        store.put_agent("a", Bytes::from("new"), None).await.unwrap();
-        assert!(store.remove_agent("b", entry("b")).await.unwrap());
-        assert!(!store.remove_agent("b", entry("b")).await.unwrap());
-        let second = EmbeddedStore::open(folder.path(), Options::default());
-        assert!(matches!(second, Err(StoreError::Engine(problem)) if problem.contains("in use")));
+async fn everything_is_there_after_reopening() {
+    for place in places().await {
+        {
+            let store = place.open().await;
+            let rows = vec![row(1, "alice", "a", TaskState::Working, 5)];
+            store.append(Append { rows, claim: Some(claim("m", 1)), ..append(1, 0, &["x"]) }).await.unwrap();
+            store.append(append(2, 0, &["y"])).await.unwrap();
+            store.append(Append { open: false, ..append(2, 1, &["z"]) }).await.unwrap();
+            store.put_document("keys", Bytes::from("old"), None).await.unwrap();
+            store.put_document("keys", Bytes::from("new"), None).await.unwrap();
+            store.put_agent("b", Bytes::from("doc"), None).await.unwrap();
+            store.put_agent("a", Bytes::from("old"), None).await.unwrap();
+            store.put_agent("a", Bytes::from("new"), None).await.unwrap();
+            assert!(store.remove_agent("b", entry("b")).await.unwrap());
+            assert!(!store.remove_agent("b", entry("b")).await.unwrap());
+        }
+        let store = place.open().await;
+        assert_eq!(store.read(id(1), 0).await.unwrap(), ["x"]);
+        assert_eq!(store.locate(id(1)).await.unwrap(), Some(id(1)));
+        assert_eq!(store.locate(id(9)).await.unwrap(), None);
+        assert_eq!(store.claim("p/alice", "m").await.unwrap(), Some(claim("m", 1)));
+        assert_eq!(store.open_trees(None, 10).await.unwrap(), [id(1)], "finished trees are not resumed");
+        assert_eq!(store.open_trees(Some(id(1)), 10).await.unwrap(), []);
+        assert_eq!(store.agents().await.unwrap(), [("a".to_owned(), Bytes::from("new"))]);
+        assert_eq!(store.document("keys").await.unwrap(), Some(Bytes::from("new")));
+        assert_eq!(store.document("other").await.unwrap(), None);
+        assert_eq!(store.rows(RowQuery { limit: 5, ..RowQuery::default() }).await.unwrap().total, 1);
     }
-    let store = open(&folder);
-    assert_eq!(store.read(id(1), 0).await.unwrap(), ["x"]);
-    assert_eq!(store.locate(id(1)).await.unwrap(), Some(id(1)));
-    assert_eq!(store.locate(id(9)).await.unwrap(), None);
-    assert_eq!(store.claim("p/alice", "m").await.unwrap(), Some(claim("m", 1)));
-    assert_eq!(store.open_trees(None, 10).await.unwrap(), [id(1)], "finished trees are not resumed");
-    assert_eq!(store.open_trees(Some(id(1)), 10).await.unwrap(), []);
-    assert_eq!(store.agents().await.unwrap(), [("a".to_owned(), Bytes::from("new"))]);
-    assert_eq!(store.document("keys").await.unwrap(), Some(Bytes::from("new")));
-    assert_eq!(store.document("other").await.unwrap(), None);
-    assert_eq!(store.rows(RowQuery { limit: 5, ..RowQuery::default() }).await.unwrap().total, 1);
+}
+
+#[tokio::test]
+async fn a_folder_is_for_one_process() {
+    let folder = TempDir::new().unwrap();
+    let _first = EmbeddedStore::open(folder.path(), Options::default()).unwrap();
+    let second = EmbeddedStore::open(folder.path(), Options::default());
+    assert!(matches!(second, Err(StoreError::Engine(problem)) if problem.contains("in use")));
 }
 
 #[tokio::test]
 async fn a_full_queue_is_overload_not_loss() {
-    let folder = TempDir::new().unwrap();
-    let store = EmbeddedStore::open(folder.path(), Options { queue: 1, batch: 1, fsync: true }).unwrap();
-    let all =
-        futures_util::future::join_all((1..200).map(|root| store.append(append(root, 0, &["x"])))).await;
-    for (root, result) in (1..).zip(&all) {
-        let stored = store.read(id(root), 0).await.unwrap().len();
-        match result {
-            Ok(()) => assert_eq!(stored, 1),
-            Err(StoreError::Overloaded { .. }) => assert_eq!(stored, 0),
-            Err(other) => panic!("{other}"),
+    for place in places().await {
+        let store = place.open_with(Options { queue: 1, batch: 1, fsync: true }).await;
+        let all =
+            futures_util::future::join_all((1..200).map(|root| store.append(append(root, 0, &["x"])))).await;
+        for (root, result) in (1..).zip(&all) {
+            let stored = store.read(id(root), 0).await.unwrap().len();
+            match result {
+                Ok(()) => assert_eq!(stored, 1),
+                Err(StoreError::Overloaded { .. }) => assert_eq!(stored, 0),
+                Err(other) => panic!("{other}"),
+            }
         }
+        assert!(all.iter().any(Result::is_ok) && all.iter().any(Result::is_err));
     }
-    assert!(all.iter().any(Result::is_ok) && all.iter().any(Result::is_err));
 }
 
 #[derive(Debug, Clone)]
@@ -196,7 +208,7 @@ fn expected(rows: &[TaskRow], query: &RowQuery) -> Vec<TaskRow> {
     rows
 }
 
-async fn all_pages(store: &EmbeddedStore, query: &RowQuery) -> (Vec<TaskRow>, u64) {
+async fn all_pages(store: &Arc<dyn Store>, query: &RowQuery) -> (Vec<TaskRow>, u64) {
     let (mut rows, mut query) = (Vec::new(), query.clone());
     loop {
         let page = store.rows(query.clone()).await.unwrap();
@@ -214,12 +226,11 @@ proptest! {
 
     #[test]
     fn pages_hold_what_a_filtered_sorted_list_holds(changes in changes(), queries in prop::collection::vec(query(), 1..12)) {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        runtime.block_on(async {
-            let folder = TempDir::new().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async { for place in places().await {
             let mut rows: Vec<TaskRow> = Vec::new();
             let mut heads = std::collections::BTreeMap::new();
-            let mut store = open(&folder);
+            let mut store = place.open().await;
             for change in &changes {
                 let (owner, agent) = (["alice", "bob"][(change.task % 2) as usize], ["a", "b"][(change.task / 2 % 2) as usize]);
                 let row = row(change.task, owner, agent, change.state, change.updated);
@@ -232,7 +243,7 @@ proptest! {
             for reopened in [false, true] {
                 if reopened {
                     drop(store);
-                    store = open(&folder);
+                    store = place.open().await;
                 }
                 for query in &queries {
                     let expected = expected(&rows, query);
@@ -241,6 +252,6 @@ proptest! {
                     assert_eq!(total, expected.len() as u64, "{query:?}");
                 }
             }
-        });
+        }});
     }
 }

@@ -1,17 +1,19 @@
 //! SIGKILL of a process that appends, or removes: what it was told is so, nothing is half there.
 
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use broker::ports::store::{Append, RowQuery, Store};
+use broker::store::embedded::{EmbeddedStore, Options};
 use broker_core::Timestamp;
-use tempfile::TempDir;
 
+use super::engines::{Place, places};
 use super::store_audit::{entry, log, verify};
-use super::store_contract::{append, id, open};
+use super::store_contract::{append, id};
 
-/// Set in the child: where its store is.
-const FOLDER: &str = "BAILIWICK_TEST_CRASH_STORE";
+/// Set in the child: the place of its store.
+const APPENDING: &str = "BAILIWICK_TEST_CRASH_APPENDING";
 const REMOVING: &str = "BAILIWICK_TEST_CRASH_REMOVING";
 /// Records of a tree that are too many for one batch.
 const LONG: usize = 600;
@@ -20,10 +22,8 @@ const ROUNDS: usize = 20;
 /// Not a test of its own: the process that is killed. Does nothing unless told where.
 #[tokio::test(flavor = "multi_thread")]
 async fn child_that_appends() {
-    let Ok(folder) = std::env::var(FOLDER) else { return };
-    let options = broker::store::embedded::Options::default();
-    let store =
-        std::sync::Arc::new(broker::store::embedded::EmbeddedStore::open(folder.as_ref(), options).unwrap());
+    let Ok(place) = std::env::var(APPENDING) else { return };
+    let store = Place::named(&place).open().await;
     let mut writers = tokio::task::JoinSet::new();
     for writer in 1..=8_u128 {
         let store = std::sync::Arc::clone(&store);
@@ -42,10 +42,10 @@ async fn child_that_appends() {
 }
 
 /// What a child said, in words, until it was killed: once it had said so much, in the middle of whatever it did then.
-fn until_killed(test: &str, variable: &str, folder: &TempDir, enough: usize) -> Vec<Vec<String>> {
+fn until_killed(test: &str, variable: &str, place: &Place, enough: usize) -> Vec<Vec<String>> {
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", test, "--nocapture"])
-        .env(variable, folder.path())
+        .env(variable, place.name())
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
@@ -65,14 +65,20 @@ fn until_killed(test: &str, variable: &str, folder: &TempDir, enough: usize) -> 
 
 #[tokio::test]
 async fn what_was_acknowledged_survives_sigkill() {
-    let folder = TempDir::new().unwrap();
+    for place in places().await {
+        appended_until_killed(&place).await;
+    }
+}
+
+async fn appended_until_killed(place: &Place) {
     let mut durable = std::collections::BTreeMap::new();
     for round in 0..ROUNDS {
-        for words in until_killed("store_crash::child_that_appends", FOLDER, &folder, 20 + 17 * round) {
+        for words in until_killed("store_crash::child_that_appends", APPENDING, place, 20 + 17 * round) {
             let (Ok(root), Ok(head)) = (words[1].parse::<u128>(), words[2].parse::<u64>()) else { continue };
             durable.insert(root, head);
         }
-        let store = open(&folder);
+        place.settle().await;
+        let store = place.open().await;
         for (root, head) in &durable {
             let records = store.read(id(*root), 0).await.unwrap();
             assert!(
@@ -106,10 +112,8 @@ async fn what_was_acknowledged_survives_sigkill() {
 /// Not a test of its own: the process that is killed while it removes. Does nothing unless told where.
 #[tokio::test(flavor = "multi_thread")]
 async fn child_that_removes() {
-    let Ok(folder) = std::env::var(REMOVING) else { return };
-    let options = broker::store::embedded::Options::default();
-    let store =
-        std::sync::Arc::new(broker::store::embedded::EmbeddedStore::open(folder.as_ref(), options).unwrap());
+    let Ok(place) = std::env::var(REMOVING) else { return };
+    let store = Place::named(&place).open().await;
     let mut writers = tokio::task::JoinSet::new();
     for writer in 1..=4_u128 {
         let store = std::sync::Arc::clone(&store);
@@ -132,17 +136,23 @@ async fn child_that_removes() {
 
 #[tokio::test]
 async fn after_sigkill_every_tree_is_there_or_wholly_gone() {
-    let folder = TempDir::new().unwrap();
+    for place in places().await {
+        removed_until_killed(&place).await;
+    }
+}
+
+async fn removed_until_killed(place: &Place) {
     let (mut told, mut removed) = (std::collections::BTreeMap::new(), 0);
     for round in 0..ROUNDS {
-        for words in until_killed("store_crash::child_that_removes", REMOVING, &folder, 10 + 7 * round) {
+        for words in until_killed("store_crash::child_that_removes", REMOVING, place, 10 + 7 * round) {
             let (Ok(root), Ok(records)) = (words[1].parse::<u128>(), words[2].parse::<usize>()) else {
                 continue;
             };
             removed += usize::from(words[0] == "removed");
             told.insert(root, records);
         }
-        let store = open(&folder);
+        place.settle().await;
+        let store = place.open().await;
         let over = store.over(Timestamp::from_millis(1), None, usize::MAX).await.unwrap();
         let over: std::collections::BTreeSet<_> = over.into_iter().map(|over| over.root).collect();
         for (root, records) in &told {
@@ -159,10 +169,16 @@ async fn after_sigkill_every_tree_is_there_or_wholly_gone() {
         }
     }
     assert!(removed > 8, "the child was alive long enough to remove: {removed}");
-    let options = broker::store::embedded::Options { fsync: false, ..Default::default() };
-    let store = broker::store::embedded::EmbeddedStore::open(folder.path(), options).unwrap();
+    if let Place::Folder(folder, _) = place {
+        nothing_lies_about(folder, told.len()).await;
+    }
+}
+
+/// No record is left of what was removed, once there was time to clear up.
+async fn nothing_lies_about(folder: &Path, trees: usize) {
+    let store = EmbeddedStore::open(folder, Options { fsync: false, ..Options::default() }).unwrap();
     // Each write takes a portion along.
-    for _ in 0..told.len() * LONG / 256 {
+    for _ in 0..trees * LONG / 256 {
         store.put_document("any", bytes::Bytes::new(), None).await.unwrap();
     }
     let left: usize = {
@@ -173,7 +189,7 @@ async fn after_sigkill_every_tree_is_there_or_wholly_gone() {
         left
     };
     drop(store);
-    let engine = fjall::Database::builder(folder.path()).open().unwrap();
+    let engine = fjall::Database::builder(folder).open().unwrap();
     let journal = engine.keyspace("journal", fjall::KeyspaceCreateOptions::default).unwrap();
     assert_eq!(journal.len().unwrap(), left, "no record lies about that belongs to no tree");
 }

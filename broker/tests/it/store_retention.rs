@@ -2,6 +2,7 @@
 //! still to be done; its message ids are remembered until they are forgotten.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use broker::ports::store::{
     Append, Claim, OutboxChange, OutboxKey, OutboxRow, Over, Removed, RowCursor, RowQuery, Store, StoreError,
@@ -14,7 +15,8 @@ use protocol::TaskState;
 use sha2::Digest;
 use tempfile::TempDir;
 
-use super::store_contract::{append, id, open};
+use super::engines::places;
+use super::store_contract::{append, id};
 
 /// Records of a tree that are too many for one batch.
 const LONG: usize = 1_000;
@@ -52,7 +54,7 @@ fn finished(root: u128, since: i64, records: usize) -> Append {
 }
 
 /// All by which a tree can be found.
-async fn traces(store: &EmbeddedStore, root: u128) -> Vec<bool> {
+async fn traces(store: &Arc<dyn Store>, root: u128) -> Vec<bool> {
     let all = RowQuery { limit: 1_000, ..RowQuery::default() };
     let in_context = RowQuery { context_id: Some("c".to_owned()), ..all.clone() };
     let is_in = |rows: Vec<TaskRow>| rows.iter().any(|row| row.root == id(root));
@@ -71,9 +73,10 @@ async fn traces(store: &EmbeddedStore, root: u128) -> Vec<bool> {
 
 #[tokio::test]
 async fn a_tree_that_is_over_goes_as_a_whole_and_its_message_ids_when_they_are_forgotten() {
-    for records in [3, LONG] {
-        let folder = TempDir::new().unwrap();
-        let mut store = open(&folder);
+    for (place, records) in
+        places().await.into_iter().zip([3, LONG]).chain(places().await.into_iter().zip([LONG, 3]))
+    {
+        let mut store = place.open().await;
         store.append(finished(1, 10, records)).await.unwrap();
         store.append(finished(2, 20, records)).await.unwrap();
         assert!(traces(&store, 1).await.into_iter().all(|trace| trace));
@@ -83,7 +86,7 @@ async fn a_tree_that_is_over_goes_as_a_whole_and_its_message_ids_when_they_are_f
         for reopened in [false, true] {
             if reopened {
                 drop(store);
-                store = open(&folder);
+                store = place.open().await;
             }
             assert!(!traces(&store, 1).await.into_iter().any(|trace| trace), "{records}");
             assert!(traces(&store, 2).await.into_iter().all(|trace| trace), "{records}");
@@ -98,78 +101,80 @@ async fn a_tree_that_is_over_goes_as_a_whole_and_its_message_ids_when_they_are_f
 
 #[tokio::test]
 async fn what_is_open_or_was_changed_since_or_is_still_to_be_pushed_stays() {
-    let folder = TempDir::new().unwrap();
-    let store = open(&folder);
-    let stays = async |root: u128, before: i64, why: &str| {
-        assert_eq!(store.remove_tree(id(root), at(before)).await.unwrap(), None, "{why}");
-    };
-    stays(9, 99, "there is no such tree").await;
-    store.append(Append { open: true, ..finished(1, 10, 1) }).await.unwrap();
-    assert_eq!(store.over(at(99), None, 9).await.unwrap(), []);
-    stays(1, 99, "it is open").await;
-    store.append(Append { at: at(20), open: false, ..append(1, 1, &["end"]) }).await.unwrap();
-    stays(1, 20, "it was changed then").await;
+    for place in places().await {
+        let store = place.open().await;
+        let stays = async |root: u128, before: i64, why: &str| {
+            assert_eq!(store.remove_tree(id(root), at(before)).await.unwrap(), None, "{why}");
+        };
+        stays(9, 99, "there is no such tree").await;
+        store.append(Append { open: true, ..finished(1, 10, 1) }).await.unwrap();
+        assert_eq!(store.over(at(99), None, 9).await.unwrap(), []);
+        stays(1, 99, "it is open").await;
+        store.append(Append { at: at(20), open: false, ..append(1, 1, &["end"]) }).await.unwrap();
+        stays(1, 20, "it was changed then").await;
 
-    let key = OutboxKey { task: id(101), config: "k".to_owned() };
-    let outbox = vec![OutboxChange::Set { key: key.clone(), set: 3, next: 2 }];
-    store.append(Append { at: at(30), open: false, outbox, ..append(1, 2, &["pushed"]) }).await.unwrap();
-    assert_eq!(store.over(at(99), None, 9).await.unwrap(), [Over { since: at(30), root: id(1) }]);
-    stays(1, 99, "its push is on its way").await;
-    let trouble = Trouble { since: at(31), reason: "HTTP 500".to_owned(), dead: Some(at(40)) };
-    let dead = OutboxRow { key, root: id(1), set: 3, next: 2, trouble: Some(trouble) };
-    assert!(store.move_outbox(dead.clone()).await.unwrap());
-    stays(1, 40, "it was given up then").await;
-    assert!(traces(&store, 1).await.into_iter().all(|trace| trace), "what stays is whole");
+        let key = OutboxKey { task: id(101), config: "k".to_owned() };
+        let outbox = vec![OutboxChange::Set { key: key.clone(), set: 3, next: 2 }];
+        store.append(Append { at: at(30), open: false, outbox, ..append(1, 2, &["pushed"]) }).await.unwrap();
+        assert_eq!(store.over(at(99), None, 9).await.unwrap(), [Over { since: at(30), root: id(1) }]);
+        stays(1, 99, "its push is on its way").await;
+        let trouble = Trouble { since: at(31), reason: "HTTP 500".to_owned(), dead: Some(at(40)) };
+        let dead = OutboxRow { key, root: id(1), set: 3, next: 2, trouble: Some(trouble) };
+        assert!(store.move_outbox(dead.clone()).await.unwrap());
+        stays(1, 40, "it was given up then").await;
+        assert!(traces(&store, 1).await.into_iter().all(|trace| trace), "what stays is whole");
 
-    let removed = store.remove_tree(id(1), at(41)).await.unwrap();
-    assert_eq!(removed, Some(Removed { tasks: 2, dead_letters: vec![dead] }));
-    assert!(store.outbox(None, 9).await.unwrap().is_empty());
+        let removed = store.remove_tree(id(1), at(41)).await.unwrap();
+        assert_eq!(removed, Some(Removed { tasks: 2, dead_letters: vec![dead] }));
+        assert!(store.outbox(None, 9).await.unwrap().is_empty());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_a_removal_and_a_change_at_the_same_time_one_comes_first_and_the_other_knows() {
-    let folder = TempDir::new().unwrap();
-    let store = std::sync::Arc::new(open(&folder));
-    let mut races = tokio::task::JoinSet::new();
-    for root in 1..=64 {
-        store.append(finished(root, 10, 1)).await.unwrap();
-        let store = std::sync::Arc::clone(&store);
-        races.spawn(async move {
-            let late = Append { at: at(50), open: false, ..append(root, 1, &["late"]) };
-            // Both orders are tried; which comes first is the scheduler's to say.
-            let (removed, appended) = if root % 2 == 0 {
-                tokio::join!(store.remove_tree(id(root), at(20)), store.append(late))
-            } else {
-                let (appended, removed) =
-                    tokio::join!(store.append(late), store.remove_tree(id(root), at(20)));
-                (removed, appended)
-            };
-            (root, removed.unwrap().is_some(), appended)
-        });
-    }
-    let mut firsts = std::collections::BTreeSet::new();
-    for (root, removed, appended) in races.join_all().await {
-        match appended {
-            Ok(()) => assert!(!removed && traces(&store, root).await.into_iter().all(|trace| trace)),
-            Err(StoreError::Stale { expected: 1, found: 0 }) => {
-                assert!(removed && !traces(&store, root).await.into_iter().any(|trace| trace));
-            }
-            Err(other) => panic!("{other}"),
+    for place in places().await {
+        let store = place.open().await;
+        let mut races = tokio::task::JoinSet::new();
+        for root in 1..=64 {
+            store.append(finished(root, 10, 1)).await.unwrap();
+            let store = std::sync::Arc::clone(&store);
+            races.spawn(async move {
+                let late = Append { at: at(50), open: false, ..append(root, 1, &["late"]) };
+                // Both orders are tried; which comes first is the scheduler's to say.
+                let (removed, appended) = if root % 2 == 0 {
+                    tokio::join!(store.remove_tree(id(root), at(20)), store.append(late))
+                } else {
+                    let (appended, removed) =
+                        tokio::join!(store.append(late), store.remove_tree(id(root), at(20)));
+                    (removed, appended)
+                };
+                (root, removed.unwrap().is_some(), appended)
+            });
         }
-        firsts.insert(removed);
+        let mut firsts = std::collections::BTreeSet::new();
+        for (root, removed, appended) in races.join_all().await {
+            match appended {
+                Ok(()) => assert!(!removed && traces(&store, root).await.into_iter().all(|trace| trace)),
+                Err(StoreError::Stale { expected: 1, found: 0 }) => {
+                    assert!(removed && !traces(&store, root).await.into_iter().any(|trace| trace));
+                }
+                Err(other) => panic!("{other}"),
+            }
+            firsts.insert(removed);
+        }
+        assert_eq!(firsts.len(), 2, "each came first at times");
     }
-    assert_eq!(firsts.len(), 2, "each came first at times");
 }
 
 #[tokio::test]
 async fn nothing_is_left_of_a_long_journal_even_if_the_store_was_closed_over_it() {
     let folder = TempDir::new().unwrap();
-    let store = open(&folder);
+    let store = EmbeddedStore::open(folder.path(), Options::default()).unwrap();
     store.append(finished(1, 10, LONG)).await.unwrap();
     store.append(finished(2, 10, LONG)).await.unwrap();
     assert!(store.remove_tree(id(1), at(11)).await.unwrap().is_some());
     drop(store);
-    let store = open(&folder);
+    let store = EmbeddedStore::open(folder.path(), Options::default()).unwrap();
     // Each write takes a portion along.
     for _ in 0..LONG {
         store.put_document("any", bytes::Bytes::new(), None).await.unwrap();
@@ -191,11 +196,10 @@ proptest! {
         limit in 1_usize..5,
         agent in prop::option::of(prop_oneof![Just("a"), Just("b")]),
     ) {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
-            let folder = TempDir::new().unwrap();
-            let options = Options { fsync: false, ..Options::default() };
-            let store = EmbeddedStore::open(folder.path(), options).unwrap();
+            for place in places().await {
+            let store = place.open().await;
             let mut left = BTreeMap::new();
             for (&root, &since) in &trees {
                 store.append(finished(root, since, 1)).await.unwrap();
@@ -206,7 +210,7 @@ proptest! {
                     }
                 }
             }
-            let mut removals = removals.into_iter();
+            let mut removals = removals.iter();
             let mut query = RowQuery { limit, agent: agent.map(ToOwned::to_owned), ..RowQuery::default() };
             loop {
                 let page = store.rows(query.clone()).await.unwrap();
@@ -218,11 +222,12 @@ proptest! {
                 let Some(next) = page.next else { break };
                 query.after = Some(next);
                 // Also the very task the next page begins behind.
-                for root in removals.next().into_iter().flatten() {
+                for &root in removals.next().into_iter().flatten() {
                     let removed = store.remove_tree(id(root), at(99)).await.unwrap();
                     assert_eq!(removed.is_some(), left.values().any(|row: &TaskRow| row.root == id(root)));
                     left.retain(|_, row| row.root != id(root));
                 }
+            }
             }
         });
     }

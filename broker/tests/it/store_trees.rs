@@ -1,11 +1,11 @@
 //! What every store promises of its list of trees.
 
-use broker::ports::store::{Append, Store, TaskRow, TreePage, TreeQuery};
+use broker::ports::store::{Append, TaskRow, TreePage, TreeQuery};
 use broker_core::Timestamp;
 use protocol::TaskState;
-use tempfile::TempDir;
 
-use super::store_contract::{append, id, open};
+use super::engines::places;
+use super::store_contract::{append, id};
 
 fn row(root: u128, task: u128, owner: &str, state: TaskState) -> TaskRow {
     TaskRow {
@@ -25,34 +25,38 @@ fn roots(page: &TreePage) -> Vec<u128> {
 
 #[tokio::test]
 async fn trees_come_the_newest_first_once_each_page_by_page_whoever_is_asked_for() {
-    let folder = TempDir::new().unwrap();
-    let store = open(&folder);
-    for root in [3, 1, 5, 2, 4] {
-        let (owner, state) =
-            if root == 2 { ("bob", TaskState::Failed) } else { ("alice", TaskState::Working) };
-        // Their children are later than all of them, and in nobody's list.
-        let rows = vec![row(root, root, owner, state), row(root, root + 100, owner, TaskState::Working)];
-        store.append(Append { rows, ..append(root, 0, &["x"]) }).await.unwrap();
-    }
-    let all = TreeQuery { limit: 2, look_at: 100, ..TreeQuery::default() };
-    let (mut seen, mut before) = (Vec::new(), None);
-    loop {
-        let page = store.trees(TreeQuery { before, ..all.clone() }).await.unwrap();
-        seen.push(roots(&page));
-        let Some(next) = page.next else { break };
-        before = Some(next);
-    }
-    assert_eq!(seen, [vec![5, 4], vec![3, 2], vec![1]]);
+    for place in places().await {
+        let store = place.open().await;
+        for root in [3, 1, 5, 2, 4] {
+            let (owner, state) =
+                if root == 2 { ("bob", TaskState::Failed) } else { ("alice", TaskState::Working) };
+            // Their children are later than all of them, and in nobody's list.
+            let rows = vec![row(root, root, owner, state), row(root, root + 100, owner, TaskState::Working)];
+            store.append(Append { rows, ..append(root, 0, &["x"]) }).await.unwrap();
+        }
+        let all = TreeQuery { limit: 2, look_at: 100, ..TreeQuery::default() };
+        let (mut seen, mut before) = (Vec::new(), None);
+        loop {
+            let page = store.trees(TreeQuery { before, ..all.clone() }).await.unwrap();
+            seen.push(roots(&page));
+            let Some(next) = page.next else { break };
+            before = Some(next);
+        }
+        assert_eq!(seen, [vec![5, 4], vec![3, 2], vec![1]]);
 
-    let wide = TreeQuery { limit: 10, ..all };
-    let bobs = TreeQuery { owner: Some("bob".to_owned()), ..wide.clone() };
-    assert_eq!(roots(&store.trees(bobs).await.unwrap()), [2]);
-    let odd = TreeQuery { agent: Some("a1".to_owned()), ..wide.clone() };
-    assert_eq!(roots(&store.trees(odd).await.unwrap()), [5, 3, 1]);
-    let failed = TreeQuery { states: vec![TaskState::Failed, TaskState::Rejected], ..wide.clone() };
-    assert_eq!(roots(&store.trees(failed.clone()).await.unwrap()), [2]);
-    // Who has to look long is given what was found, and where to go on.
-    let short = store.trees(TreeQuery { look_at: 2, ..failed }).await.unwrap();
-    assert_eq!((roots(&short), short.next), (vec![], Some(id(4))));
-    assert_eq!(store.trees(TreeQuery { before: Some(id(1)), ..wide }).await.unwrap(), TreePage::default());
+        let wide = TreeQuery { limit: 10, ..all };
+        let bobs = TreeQuery { owner: Some("bob".to_owned()), ..wide.clone() };
+        assert_eq!(roots(&store.trees(bobs).await.unwrap()), [2]);
+        let odd = TreeQuery { agent: Some("a1".to_owned()), ..wide.clone() };
+        assert_eq!(roots(&store.trees(odd).await.unwrap()), [5, 3, 1]);
+        let failed = TreeQuery { states: vec![TaskState::Failed, TaskState::Rejected], ..wide.clone() };
+        assert_eq!(roots(&store.trees(failed.clone()).await.unwrap()), [2]);
+        // Who has to look long is given what was found, and where to go on.
+        let short = store.trees(TreeQuery { look_at: 2, ..failed }).await.unwrap();
+        assert_eq!((roots(&short), short.next), (vec![], Some(id(4))));
+        assert_eq!(
+            store.trees(TreeQuery { before: Some(id(1)), ..wide }).await.unwrap(),
+            TreePage::default()
+        );
+    }
 }

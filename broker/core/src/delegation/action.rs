@@ -32,20 +32,7 @@ pub enum Action {
     /// Send a message to the agent and listen to what it says.
     Send(Box<Dispatch>),
     /// Ask the agent what became of the attempt, then listen on.
-    Recover {
-        /// The attempt.
-        attempt: AttemptId,
-        /// The agent.
-        agent: String,
-        /// The agent's own id of the task, if it ever said one.
-        agent_task: Option<String>,
-        /// Southbound context, to look the task up when its id is unknown.
-        agent_context: String,
-        /// Southbound message id, likewise.
-        message_id: String,
-        /// Southbound id of the latest message of the attempt, which may be another.
-        latest: String,
-    },
+    Recover(Box<Recovery>),
     /// Ask the agent to cancel its task.
     Cancel {
         /// The attempt.
@@ -57,6 +44,23 @@ pub enum Action {
     },
     /// Stop listening to an attempt that is over.
     Abandon(AttemptId),
+}
+
+/// An attempt to be asked after.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recovery {
+    /// The attempt.
+    pub attempt: AttemptId,
+    /// The agent.
+    pub agent: String,
+    /// The agent's own id of the task, if it ever said one.
+    pub agent_task: Option<String>,
+    /// Southbound context, to look the task up when its id is unknown.
+    pub agent_context: String,
+    /// Southbound message id, likewise.
+    pub message_id: String,
+    /// Southbound id of the latest message of the attempt, which may be another.
+    pub latest: String,
 }
 
 /// What another delegate is looked for by.

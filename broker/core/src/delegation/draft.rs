@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use capability::ledger::{Amounts, Ledger};
 use protocol::{Message, TaskState, Timestamp};
 
-use super::action::{Action, Dispatch, Passport};
+use super::action::{Action, Dispatch, Passport, Recovery};
 use super::body::{Body, NOTE_PREFIX};
 use super::context::Given;
 use super::input::AttemptId;
@@ -250,18 +250,8 @@ impl<'t> Draft<'t> {
     /// Asks what became of an attempt.
     pub(super) fn recover(&mut self, attempt: AttemptId) {
         let Some(node) = self.node(attempt.task) else { return };
-        let terms = node.terms();
-        let first = node.first_message();
-        let latest = node.turn.as_deref().map_or(first, |turn| &turn.message);
-        let action = Action::Recover {
-            attempt,
-            agent: terms.agent.clone(),
-            agent_task: node.live(attempt.number).and_then(|live| live.agent_task.clone()),
-            agent_context: terms.agent_context.clone(),
-            message_id: agent_message_id(&first.message_id, attempt),
-            latest: agent_message_id(&latest.message_id, attempt),
-        };
-        self.act(action);
+        let recovery = recovery(node, attempt);
+        self.act(Action::Recover(Box::new(recovery)));
     }
 }
 
@@ -297,6 +287,21 @@ fn index_entry(node: &Node) -> Changed {
         context_id: node.submission.context_id.clone(),
         state: node.state,
         updated: node.updated,
+    }
+}
+
+/// What an attempt at a task is asked after by.
+pub(super) fn recovery(node: &Node, attempt: AttemptId) -> Recovery {
+    let terms = node.terms();
+    let first = node.first_message();
+    let latest = node.turn.as_deref().map_or(first, |turn| &turn.message);
+    Recovery {
+        attempt,
+        agent: terms.agent.clone(),
+        agent_task: node.live(attempt.number).and_then(|live| live.agent_task.clone()),
+        agent_context: terms.agent_context.clone(),
+        message_id: agent_message_id(&first.message_id, attempt),
+        latest: agent_message_id(&latest.message_id, attempt),
     }
 }
 

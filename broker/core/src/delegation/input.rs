@@ -14,7 +14,7 @@ use crate::limits::Limits;
 use crate::trace::TraceParent;
 
 /// One attempt of one task.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct AttemptId {
     /// The task.
     pub task: TaskId,

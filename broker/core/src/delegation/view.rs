@@ -11,7 +11,9 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Tree;
+use super::action::Recovery;
 use super::body::{bytes_of, is_note};
+use super::draft::recovery;
 use super::input::AttemptId;
 use super::purses::{self, PurseId};
 use super::state::{Attempt, Node, Phase, Progress};
@@ -299,6 +301,12 @@ impl Tree {
     pub fn is_queued(&self, task: TaskId) -> bool {
         let live = self.nodes.get(task).and_then(Node::live_attempt);
         live.is_some_and(|attempt| attempt.progress == Progress::Queued)
+    }
+
+    /// What an attempt that is under way is asked after by.
+    pub fn recovery(&self, attempt: AttemptId) -> Option<Recovery> {
+        let node = self.nodes.get(attempt.task).filter(|node| node.live(attempt.number).is_some());
+        node.map(|node| recovery(node, attempt))
     }
 
     /// Whether an attempt is under way.

@@ -156,9 +156,9 @@ impl World {
             Action::Admit { attempt, .. } => self.queued.push(attempt),
             Action::Seek(search) => self.seeking.push(*search),
             Action::Check(check) => self.checking.push(*check),
-            Action::Recover { attempt, latest, .. } => {
-                self.latest.insert(attempt.task, latest);
-                self.listen(attempt);
+            Action::Recover(lost) => {
+                self.latest.insert(lost.attempt.task, lost.latest);
+                self.listen(lost.attempt);
             }
             Action::Cancel { attempt, .. } => self.canceling.push(attempt),
             Action::Abandon(attempt) => self.listening.retain(|other| *other != attempt),

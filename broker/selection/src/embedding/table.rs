@@ -1,6 +1,9 @@
 //! The default embedder: a table with one vector a word-piece, distilled from a sentence model. A text's vector is the
 //! sum of its pieces', which costs microseconds and needs no model to run.
 
+use std::borrow::Cow;
+use std::sync::OnceLock;
+
 use thiserror::Error;
 
 use super::{EmbedError, Embedder, normalise};
@@ -10,6 +13,8 @@ use crate::text::Vocabulary;
 const MAGIC: &[u8; 4] = b"BWT1";
 /// Most dimensions a table may have.
 const MAX_DIMENSIONS: usize = 4_096;
+/// What the weights that go with it are called.
+const TIER: &str = "static";
 
 /// The table shipped; `distill/` says where it comes from.
 static SHIPPED: &[u8] = include_bytes!("../../data/table.bin");
@@ -19,7 +24,8 @@ static SHIPPED: &[u8] = include_bytes!("../../data/table.bin");
 pub struct Table {
     vocabulary: Vocabulary,
     scales: Vec<f32>,
-    rows: Vec<i8>,
+    /// One signed byte a row and dimension; the shipped ones stay where the program has them.
+    rows: Cow<'static, [u8]>,
     dimensions: usize,
 }
 
@@ -57,19 +63,20 @@ pub enum TableError {
 impl Table {
     /// The table shipped with this package.
     pub fn shipped() -> Result<Self, TableError> {
-        Self::parse(SHIPPED)
+        Self::read(SHIPPED, Cow::Borrowed)
     }
 
     /// Reads a table: `BWT1`, rows, dimensions and bytes of the vocabulary (u32, little endian), the vocabulary as
     /// lines, a float scale a row, and a signed byte a row and dimension.
     pub fn parse(file: &[u8]) -> Result<Self, TableError> {
-        let rest = file.strip_prefix(MAGIC).ok_or(TableError::Magic)?;
-        let (rows, rest) = number(rest)?;
-        let (dimensions, rest) = number(rest)?;
-        let (text, rest) = number(rest)?;
-        if rows == 0 || dimensions == 0 || dimensions > MAX_DIMENSIONS {
-            return Err(TableError::Head("expected at least one row, and 1 to 4096 dimensions"));
-        }
+        Self::read(file, |rows| Cow::Owned(rows.to_vec()))
+    }
+
+    fn read<'f>(
+        file: &'f [u8],
+        keep: impl FnOnce(&'f [u8]) -> Cow<'static, [u8]>,
+    ) -> Result<Self, TableError> {
+        let (Head { rows, dimensions, text }, rest) = Head::read(file)?;
         let expected = rows
             .checked_mul(dimensions + size_of::<f32>())
             .and_then(|body| body.checked_add(text))
@@ -90,8 +97,7 @@ impl Table {
         if scales.iter().any(|scale| !scale.is_finite()) {
             return Err(TableError::Head("a scale is not a finite number"));
         }
-        let rows = bytes.iter().map(|&byte| byte.cast_signed()).collect();
-        Ok(Self { vocabulary, scales, rows, dimensions })
+        Ok(Self { vocabulary, scales, rows: keep(bytes), dimensions })
     }
 
     /// The word-pieces of the table; those of the sentence model it comes from, in that model's order.
@@ -102,7 +108,7 @@ impl Table {
 
 impl Embedder for Table {
     fn tier(&self) -> &'static str {
-        "static"
+        TIER
     }
 
     fn dimensions(&self) -> usize {
@@ -117,11 +123,65 @@ impl Embedder for Table {
             let scale = self.scales.get(row).copied().unwrap_or_default();
             let bytes = self.rows.get(at..at + self.dimensions).unwrap_or_default();
             for (x, &byte) in sum.iter_mut().zip(bytes) {
-                *x += scale * f32::from(byte);
+                *x += scale * f32::from(byte.cast_signed());
             }
         }
         normalise(&mut sum);
         Ok(sum)
+    }
+}
+
+/// The table shipped, read only when a text is to be understood: a broker whose callers name their agents never needs it.
+#[derive(Debug)]
+pub struct Shipped {
+    dimensions: usize,
+    table: OnceLock<Result<Table, TableError>>,
+}
+
+impl Shipped {
+    /// Looks at its head alone.
+    pub fn new() -> Result<Self, TableError> {
+        let (Head { dimensions, .. }, _) = Head::read(SHIPPED)?;
+        Ok(Self { dimensions, table: OnceLock::new() })
+    }
+}
+
+impl Embedder for Shipped {
+    fn tier(&self) -> &'static str {
+        TIER
+    }
+
+    fn dimensions(&self) -> usize {
+        self.dimensions
+    }
+
+    fn embed(&self, text: &str) -> Result<Vec<f32>, EmbedError> {
+        match self.table.get_or_init(Table::shipped) {
+            Ok(table) => table.embed(text),
+            Err(damage) => Err(EmbedError::Model { model: TIER.to_owned(), reason: damage.to_string() }),
+        }
+    }
+}
+
+/// What a table file says of itself.
+struct Head {
+    rows: usize,
+    dimensions: usize,
+    /// Bytes of the vocabulary.
+    text: usize,
+}
+
+impl Head {
+    /// The head, and what follows it.
+    fn read(file: &[u8]) -> Result<(Self, &[u8]), TableError> {
+        let rest = file.strip_prefix(MAGIC).ok_or(TableError::Magic)?;
+        let (rows, rest) = number(rest)?;
+        let (dimensions, rest) = number(rest)?;
+        let (text, rest) = number(rest)?;
+        if rows == 0 || dimensions == 0 || dimensions > MAX_DIMENSIONS {
+            return Err(TableError::Head("expected at least one row, and 1 to 4096 dimensions"));
+        }
+        Ok((Self { rows, dimensions, text }, rest))
     }
 }
 

@@ -9,12 +9,15 @@ use dashmap::DashMap;
 use tokio::task::AbortHandle;
 
 use crate::service::Broker;
+use crate::service::alarms::Alarms;
 
 /// Who listens to which attempt. A new conversation about an attempt replaces the old one.
 #[derive(Default)]
 pub(in crate::service) struct Conversations {
     running: DashMap<AttemptId, (u64, AbortHandle)>,
     next: AtomicU64,
+    /// Those that wait for long.
+    pub(super) parked: Alarms<AttemptId>,
 }
 
 impl Conversations {
@@ -22,11 +25,12 @@ impl Conversations {
         if let Some((_, (_, running))) = self.running.remove(&attempt) {
             running.abort();
         }
+        self.parked.set(attempt, None);
     }
 
     /// Whether somebody listens to an attempt.
     pub(in crate::service) fn is_running(&self, attempt: AttemptId) -> bool {
-        self.running.contains_key(&attempt)
+        self.running.contains_key(&attempt) || self.parked.is_set(attempt)
     }
 
     pub(super) fn start(
@@ -36,6 +40,7 @@ impl Conversations {
     ) {
         // Boxed, because a future moved into another is held twice; there may be very many that wait.
         let conversation = Box::pin(conversation);
+        broker.conversations.parked.set(attempt, None);
         let number = broker.conversations.next.fetch_add(1, Ordering::Relaxed);
         let owner = Arc::clone(broker);
         let running = tokio::spawn(async move {

@@ -154,7 +154,7 @@ impl Broker {
     }
 
     /// An agent pushed something to an address. Unknown ones and those of attempts that are over are the same.
-    pub async fn pushed(&self, token: &str, body: &[u8]) -> Result<(), A2aError> {
+    pub async fn pushed(self: &Arc<Self>, token: &str, body: &[u8]) -> Result<(), A2aError> {
         let absent = || A2aError::new(ErrorKind::MethodNotFound, "there is nothing at this path");
         let attempt = self.hooks.judge(token).ok_or_else(absent)?;
         let cell = self.trees.find(attempt.task).await?.ok_or_else(absent)?;
@@ -176,6 +176,7 @@ impl Broker {
         if let Some(listening) = self.hooks.listening.get(&attempt) {
             listening.notify_one();
         }
+        self.unpark(attempt);
         Ok(())
     }
 }

@@ -22,6 +22,31 @@ pub(in crate::service) struct Counted {
     with: Vec<(TaskId, String)>,
 }
 
+impl Counted {
+    /// What was counted of a tree before it was set aside: what it comes to now, for the account it was counted for.
+    pub(in crate::service) fn again(tree: &Tree, account: Option<&str>) -> Self {
+        let by_agent = |task: TaskId| {
+            let agent = tree.open_with(task).filter(|agent| *agent != BROKER_AGENT)?;
+            Some((task, agent.to_owned()))
+        };
+        Self {
+            account: account.map(str::to_owned),
+            open: u64::from(tree.open_tasks()),
+            held: tree.held(),
+            with: tree.tasks().filter_map(by_agent).collect(),
+        }
+    }
+
+    /// Whether anything is.
+    pub(in crate::service) fn is_any(&self) -> bool {
+        self.open > 0
+    }
+
+    pub(in crate::service) fn account(&self) -> Option<&str> {
+        self.account.as_deref()
+    }
+}
+
 /// What was used for good in a step.
 #[derive(Debug, Default)]
 pub(in crate::service) struct Bill {

@@ -11,7 +11,7 @@ use broker_core::audit::{Entry, Head};
 use broker_core::{TaskId, Timestamp};
 use bytes::Bytes;
 use fjall::PersistMode;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 
 use self::compaction::Compaction;
 use self::pending::Pending;
@@ -19,6 +19,7 @@ use self::removal::Remains;
 use super::rows::Totals;
 use super::{Options, Tables, engine};
 use crate::ports::store::{Append, OutboxKey, OutboxRow, Removed, StoreError};
+use crate::store::queue::{Queue, Waiting, Waitings, stopped};
 
 /// Something to be written, all of it or nothing.
 pub(super) enum Work {
@@ -48,18 +49,9 @@ pub(super) enum Done {
     Forgotten(usize),
 }
 
-struct Waiting {
-    work: Work,
-    /// Absent where nobody waits.
-    answer: Option<Answer>,
-}
-
-/// Told once it is durable.
-type Answer = oneshot::Sender<Result<Done, StoreError>>;
-
 /// The way to the committer thread. The thread ends when this is dropped and its queue is done.
 pub(super) struct Committer {
-    queue: Option<mpsc::Sender<Waiting>>,
+    queue: Queue<Work, Done>,
     failed: watch::Receiver<Option<String>>,
     thread: Option<std::thread::JoinHandle<()>>,
 }
@@ -71,7 +63,7 @@ impl Committer {
         options: Options,
         persist: PersistMode,
     ) -> Result<Self, StoreError> {
-        let (queue, waiting) = mpsc::channel(options.queue);
+        let (queue, waiting) = Queue::new(options.queue);
         let batch = options.batch.max(1);
         let (log, remains) = (tables.audit_head()?, Remains::read(&tables)?);
         let compaction = Compaction::read(&tables)?;
@@ -81,7 +73,7 @@ impl Committer {
             .name("committer".to_owned())
             .spawn(move || committing.run(waiting, batch))
             .map_err(|error| StoreError::Engine(format!("the committer thread cannot start: {error}")))?;
-        Ok(Self { queue: Some(queue), failed, thread: Some(thread) })
+        Ok(Self { queue, failed, thread: Some(thread) })
     }
 
     /// Makes something durable; `false` if there was nothing to change.
@@ -91,9 +83,12 @@ impl Committer {
 
     /// Makes something durable, and says what came of it.
     pub(super) async fn done(&self, work: Work) -> Result<Done, StoreError> {
-        let (answer, answered) = oneshot::channel();
-        self.queue(Waiting { work, answer: Some(answer) })?;
-        answered.await.map_err(|_| stopped())?
+        self.queue.done(work).await
+    }
+
+    /// Queues something nobody waits for.
+    pub(super) fn hand_over(&self, work: Work) -> Result<(), StoreError> {
+        self.queue.hand_over(work)
     }
 
     /// Resolves when nothing can be written any more.
@@ -105,28 +100,11 @@ impl Committer {
             Err(_) => stopped().to_string(),
         }
     }
-
-    /// Queues something nobody waits for.
-    pub(super) fn hand_over(&self, work: Work) -> Result<(), StoreError> {
-        self.queue(Waiting { work, answer: None })
-    }
-
-    fn queue(&self, waiting: Waiting) -> Result<(), StoreError> {
-        let queue = self.queue.as_ref().ok_or_else(stopped)?;
-        queue.try_send(waiting).map_err(|refused| match refused {
-            mpsc::error::TrySendError::Full(_) => StoreError::Overloaded { waiting: queue.max_capacity() },
-            mpsc::error::TrySendError::Closed(_) => stopped(),
-        })
-    }
-}
-
-fn stopped() -> StoreError {
-    StoreError::Engine("the committer has stopped; restart the broker".to_owned())
 }
 
 impl Drop for Committer {
     fn drop(&mut self) {
-        self.queue.take();
+        self.queue.close();
         if let Some(thread) = self.thread.take() {
             // A panic in the thread has been reported by then.
             let _ = thread.join();
@@ -149,7 +127,7 @@ struct Committing {
 }
 
 impl Committing {
-    fn run(mut self, mut waiting: mpsc::Receiver<Waiting>, batch: usize) {
+    fn run(mut self, mut waiting: Waitings<Work, Done>, batch: usize) {
         while let Some(mut group) = self.first(&mut waiting) {
             // Whoever is about to append goes first, where it shares a core with this thread: one wait for the disk is for
             // them all. On a core of its own this is over at once.
@@ -164,7 +142,7 @@ impl Committing {
     }
 
     /// What is to be done next; nothing but clearing up where nobody waits. `None` at the end.
-    fn first(&self, waiting: &mut mpsc::Receiver<Waiting>) -> Option<Vec<Waiting>> {
+    fn first(&self, waiting: &mut Waitings<Work, Done>) -> Option<Vec<Waiting<Work, Done>>> {
         if self.remains.is_empty() {
             return waiting.blocking_recv().map(|first| vec![first]);
         }
@@ -175,14 +153,14 @@ impl Committing {
         }
     }
 
-    fn commit(&mut self, group: Vec<Waiting>) {
+    fn commit(&mut self, group: Vec<Waiting<Work, Done>>) {
         let mut pending = Pending::new(&self.tables, &mut self.remains, self.log);
         pending.clear();
         let mut accepted = Vec::with_capacity(group.len());
         for Waiting { work, answer } in group {
             match pending.add(work) {
                 Ok(done) => accepted.push((answer, done)),
-                Err(refusal) => tell(answer, Err(refusal)),
+                Err(refusal) => answer.tell(Err(refusal)),
             }
         }
         let Pending { batch, changed, log, written, removed, .. } = pending;
@@ -210,14 +188,7 @@ impl Committing {
         }
         for (answer, done) in accepted {
             let result = written.as_ref().map_err(|error| StoreError::Engine(error.to_string()));
-            tell(answer, result.map(|()| done));
+            answer.tell(result.map(|()| done));
         }
-    }
-}
-
-fn tell(answer: Option<Answer>, result: Result<Done, StoreError>) {
-    if let Some(answer) = answer {
-        // Whoever asked may have gone; that changes nothing.
-        let _ = answer.send(result);
     }
 }

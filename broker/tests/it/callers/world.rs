@@ -12,8 +12,8 @@ use broker::address::{Destination, GivenBy};
 use broker::ports::clock::Clock;
 use broker::ports::fetch::Fetch;
 use broker::service::{
-    Algorithm, Broker, CallerSettings, CardOptions, Credential, IssuerSettings, KeepFinished, Parts,
-    Principal, Principals, ProbeOptions, QuotaTable, Recovery, Retention, Settings,
+    Algorithm, Broker, CallerSettings, CardOptions, Credential, IssuerSettings, Keep, Parts, Principal,
+    Principals, ProbeOptions, QuotaTable, Recovery, Retention, Settings,
 };
 use broker::southbound::client::A2aClient;
 use broker::southbound::connector::{Resolve, SystemResolver};
@@ -186,15 +186,14 @@ pub(super) struct World {
 impl World {
     pub(super) fn new(principals: Vec<Principal>, issuers: Vec<IssuerSettings>) -> Self {
         let folder = TempDir::new().unwrap();
-        let store =
-            EmbeddedStore::open(folder.path(), broker::config::Config::default().store_options()).unwrap();
+        let store = EmbeddedStore::open(folder.path(), broker::store::embedded::Options::default()).unwrap();
         let web = Arc::new(Web::default());
         web.publish(DISCOVERY, &json!({ "issuer": ISSUER, "jwks_uri": JWKS }));
         let clock = Arc::new(StoppedClock(AtomicI64::new(NOW * 1_000)));
         // No agent is ever dialled here.
         let southbound = broker::config::Config::default().southbound;
         let resolver: Arc<dyn Resolve> = Arc::new(SystemResolver);
-        let tls = tls::client_config(None).unwrap();
+        let tls = tls::client_config("southbound.ca_file", None).unwrap();
         let dialer = Arc::new(Dialer::new(southbound.dialer_options(), &tls, &resolver));
         let parts = Parts {
             store: Arc::new(store),
@@ -214,7 +213,7 @@ impl World {
             recovery: Recovery::default(),
             admission: broker::service::AdmissionOptions::default(),
             quotas: QuotaTable::new(Some(1_000)),
-            keep_finished: KeepFinished { trees: 1, bytes: 1 << 20 },
+            keep: Keep { idle: 0, finished: 1, finished_bytes: 1 << 20 },
             retention: Retention::default(),
             callers: CallerSettings {
                 principals: Principals::new(principals).unwrap(),

@@ -15,8 +15,8 @@ use broker::ports::fetch::{Caching, Fetch, Validators};
 use broker::ports::notifier::{Notification, Notifier, Undelivered};
 use broker::ports::store::Store;
 use broker::service::{
-    Broker, CallerSettings, CardOptions, KeepFinished, NewAgent, Parts, Principals, ProbeOptions,
-    PushOptions, QuotaTable, Recovery, Retention, Settings, Swept, Target,
+    Broker, CallerSettings, CardOptions, Keep, NewAgent, Parts, Principals, ProbeOptions, PushOptions,
+    QuotaTable, Recovery, Retention, Settings, Swept, Target,
 };
 use broker::store::embedded::{EmbeddedStore, Options};
 use broker_core::delegation::input::Failure;
@@ -253,7 +253,7 @@ impl World {
             recovery: Recovery { ask_every: Duration::from_millis(1), ..Recovery::default() },
             admission: broker::service::AdmissionOptions::default(),
             quotas: QuotaTable::new(Some(1_000)),
-            keep_finished: KeepFinished { trees: 1, bytes: 1 << 20 },
+            keep: Keep { idle: 0, finished: 1, finished_bytes: 1 << 20 },
             // Looked for when a test says so, and when a broker starts.
             retention: Retention {
                 keep_finished: Duration::from_millis(1),

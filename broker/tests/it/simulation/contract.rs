@@ -1,16 +1,16 @@
-//! The simulated disk keeps the contract the real stores keep: put to random changes, it answers as the embedded store
-//! does, which passes the contract's own tests.
+//! The simulated disk keeps the contract the real stores keep: put to random changes, it answers as each of them does.
+
+use std::sync::Arc;
 
 use broker::ports::store::{
     Append, Claim, OutboxChange, OutboxKey, OutboxRow, Over, RowQuery, Store, StoreError, TaskRow, Trouble,
 };
-use broker::store::embedded::{EmbeddedStore, Options};
 use broker_core::Timestamp;
 use bytes::Bytes;
 use proptest::prelude::*;
 use protocol::TaskState;
-use tempfile::TempDir;
 
+use super::super::engines::places;
 use super::super::store_audit::entry;
 use super::super::store_contract::{append, id};
 use super::disk::Disk;
@@ -70,7 +70,7 @@ fn text<T: std::fmt::Debug>(result: Result<T, StoreError>) -> String {
     format!("{result:?}")
 }
 
-async fn take(store: &EmbeddedStore, disk: &mut Disk, step: &Step, number: u64) -> [String; 2] {
+async fn take(store: &Arc<dyn Store>, disk: &mut Disk, step: &Step, number: u64) -> [String; 2] {
     let key = |root: u128, config: usize| OutboxKey { task: id(root), config: NAMES[config].to_owned() };
     let at = Timestamp::from_millis(i64::try_from(number).unwrap());
     let head = |disk: &Disk, root: u128| disk.read_page(id(root), 0, usize::MAX).len() as u64;
@@ -153,7 +153,7 @@ async fn take(store: &EmbeddedStore, disk: &mut Disk, step: &Step, number: u64) 
 }
 
 /// All that can be read, of both.
-async fn seen(store: &EmbeddedStore, disk: &Disk) -> [Vec<String>; 2] {
+async fn seen(store: &Arc<dyn Store>, disk: &Disk) -> [Vec<String>; 2] {
     let (mut real, mut simulated) = (Vec::new(), Vec::new());
     let mut both = |one: String, other: String| {
         real.push(one);
@@ -193,18 +193,18 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
 
     #[test]
-    fn the_simulated_disk_answers_as_the_embedded_store(steps in steps()) {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    fn the_simulated_disk_answers_as_every_store(steps in steps()) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
-            let folder = TempDir::new().unwrap();
-            let options = Options { fsync: false, ..Options::default() };
-            let store = EmbeddedStore::open(folder.path(), options).unwrap();
+            for place in places().await {
+            let store = place.open().await;
             let mut disk = Disk::default();
             for (number, step) in (0..).zip(&steps) {
                 let [real, simulated] = take(&store, &mut disk, step, number).await;
                 assert_eq!(real, simulated, "{step:?}");
                 let [real, simulated] = seen(&store, &disk).await;
                 assert_eq!(real, simulated, "after {step:?}");
+            }
             }
         });
     }

@@ -5,9 +5,8 @@ use std::time::Duration;
 
 use broker::config::Config;
 use broker::service::{
-    AdmissionOptions, AgentView, Broker, CallerSettings, CardOptions, Credential, KeepFinished, NewAgent,
-    Parts, Principal, Principals, ProbeOptions, Proof, PushOptions, QuotaTable, Recovery, Retention, Role,
-    Settings,
+    AdmissionOptions, AgentView, Broker, CallerSettings, CardOptions, Credential, Keep, NewAgent, Parts,
+    Principal, Principals, ProbeOptions, Proof, PushOptions, QuotaTable, Recovery, Retention, Role, Settings,
 };
 use broker_core::Limits;
 use capability::Scope;
@@ -156,7 +155,7 @@ async fn start(world: &Arc<World>) -> Option<Arc<Broker>> {
         },
         admission: AdmissionOptions::default(),
         quotas: QuotaTable::new(Some(1_000)),
-        keep_finished: KeepFinished { trees: 2, bytes: 1 << 20 },
+        keep: Keep { idle: 0, finished: 2, finished_bytes: 1 << 20 },
         retention: Retention::default(),
         callers: CallerSettings {
             principals: Principals::new(PEOPLE.map(principal).into()).unwrap(),

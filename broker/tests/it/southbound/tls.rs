@@ -140,9 +140,9 @@ fn a_ca_file_that_holds_no_certificates_is_named() {
     let folder = TempDir::new().unwrap();
     let broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
     for (content, expected) in [("no certificate", "there is none in it"), (broken, "ca.pem")] {
-        let problem = client_config(Some(&in_file(&folder, content))).unwrap_err();
+        let problem = client_config("southbound.ca_file", Some(&in_file(&folder, content))).unwrap_err();
         assert!(problem.contains("southbound.ca_file") && problem.contains(expected), "{problem}");
     }
-    let problem = client_config(Some(&folder.path().join("absent.pem"))).unwrap_err();
+    let problem = client_config("southbound.ca_file", Some(&folder.path().join("absent.pem"))).unwrap_err();
     assert!(problem.contains("absent.pem"), "{problem}");
 }

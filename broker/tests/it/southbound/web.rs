@@ -95,7 +95,7 @@ fn lower_names(head: &str) -> String {
 pub(super) fn dialer(resolver: &Arc<dyn Resolve>, ca_file: Option<&std::path::Path>) -> Arc<Dialer> {
     let options =
         Options { connect_timeout: Duration::from_secs(1), response_timeout: Duration::from_secs(20) };
-    Arc::new(Dialer::new(options, &tls::client_config(ca_file).unwrap(), resolver))
+    Arc::new(Dialer::new(options, &tls::client_config("southbound.ca_file", ca_file).unwrap(), resolver))
 }
 
 /// The same with the machine's resolver.

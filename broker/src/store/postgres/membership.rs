@@ -1,0 +1,179 @@
+//! Who may append to a tree, where several brokers share a database. A broker is there for as long as it keeps saying so, by
+//! the database's clock; once another has written down that it is gone, its trees are taken over, and nothing it appends is
+//! taken any more: the tree's row names who may. A broker that finds itself gone writes nothing again; it has to be started
+//! anew.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use broker_core::TaskId;
+use deadpool_postgres::Pool;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep};
+use tokio_postgres::Error;
+use uuid::Uuid;
+
+use super::failure::{in_words, no_connection, unavailable};
+use super::rows;
+use crate::ports::store::{Drive, StoreError};
+
+/// How often within its lease a broker says that it is there.
+const RENEWALS: u32 = 4;
+/// For how long a broker that is gone is remembered; its trees are anybody's then as before.
+const REMEMBERED: &str = "1 day";
+
+/// How a broker is known to the others.
+#[derive(Debug, Clone)]
+pub struct Peer {
+    /// Of this start of it alone.
+    pub id: Uuid,
+    /// Where the others reach it.
+    pub url: String,
+    /// For how long it is not taken for dead without a word.
+    pub lease: Duration,
+}
+
+/// One broker among those of a database.
+pub(super) struct Membership {
+    pool: Pool,
+    peer: Peer,
+    renewed: Mutex<Renewed>,
+    lost: watch::Sender<bool>,
+}
+
+/// When the broker was last known to be there.
+#[derive(Clone, Copy)]
+struct Renewed {
+    /// The first time, without a lease's length between any two since.
+    since: Instant,
+    last: Instant,
+}
+
+impl Membership {
+    /// Says that the broker is there. One that was at the same address before is not any more.
+    pub(super) async fn join(pool: Pool, peer: Peer) -> Result<Arc<Self>, StoreError> {
+        let client = pool.get().await.map_err(|error| no_connection(&error))?;
+        let before = "UPDATE brokers SET gone = true WHERE url = $1 AND NOT gone";
+        let own = "INSERT INTO brokers (id, url, expires) \
+                   VALUES ($1, $2, clock_timestamp() + $3 * interval '1 second')";
+        let failed = |error: Error| unavailable(&error);
+        let now = Instant::now();
+        client.execute(before, &[&peer.url]).await.map_err(failed)?;
+        client.execute(own, &[&peer.id, &peer.url, &peer.lease.as_secs_f64()]).await.map_err(failed)?;
+        let old = format!("DELETE FROM brokers WHERE gone AND expires < now() - interval '{REMEMBERED}'");
+        client.batch_execute(&old).await.map_err(failed)?;
+        let renewed = Mutex::new(Renewed { since: now, last: now });
+        Ok(Arc::new(Self { pool, peer, renewed, lost: watch::Sender::new(false) }))
+    }
+
+    pub(super) fn id(&self) -> Uuid {
+        self.peer.id
+    }
+
+    /// Keeps saying so, until nobody asks any more or others say otherwise.
+    pub(super) async fn keep(membership: std::sync::Weak<Self>, pause: Duration) {
+        loop {
+            sleep(pause / RENEWALS).await;
+            let Some(membership) = membership.upgrade() else { return };
+            match membership.renew().await {
+                Ok(true) => {}
+                Ok(false) => {
+                    membership.lost.send_replace(true);
+                    return;
+                }
+                Err(failure) => {
+                    tracing::warn!(%failure, "the database was not told that this broker is there")
+                }
+            }
+        }
+    }
+
+    async fn renew(&self) -> Result<bool, StoreError> {
+        let now = Instant::now();
+        let client = self.pool.get().await.map_err(|error| no_connection(&error))?;
+        let still = "UPDATE brokers SET expires = clock_timestamp() + $2 * interval '1 second' WHERE id = $1 AND NOT gone";
+        let renewed = client.execute(still, &[&self.peer.id, &self.peer.lease.as_secs_f64()]).await;
+        let is_there = renewed.map_err(|error| unavailable(&error))? == 1;
+        if is_there {
+            let mut renewed = self.renewed.lock().unwrap_or_else(PoisonError::into_inner);
+            if now.duration_since(renewed.last) > self.peer.lease {
+                renewed.since = now;
+            }
+            renewed.last = now;
+        }
+        Ok(is_there)
+    }
+
+    /// Whether nobody can have taken this broker's trees: only then is what it holds in memory known to be true.
+    pub(super) fn is_current(&self) -> bool {
+        let renewed = *self.renewed.lock().unwrap_or_else(PoisonError::into_inner);
+        !*self.lost.borrow() && renewed.last.elapsed() < self.peer.lease
+    }
+
+    /// Resolves when others have found this broker gone.
+    pub(super) async fn until_lost(&self) -> String {
+        let mut lost = self.lost.subscribe();
+        // Its sender is this very membership's.
+        let _ = lost.wait_for(|lost| *lost).await;
+        "other brokers of the database did not hear of this one in time and have taken over its tasks"
+            .to_owned()
+    }
+
+    /// Leaves to the others what is under way.
+    pub(super) async fn leave(&self) {
+        let left = async {
+            let client = self.pool.get().await.map_err(|error| no_connection(&error))?;
+            let gone = client.execute("UPDATE brokers SET gone = true WHERE id = $1", &[&self.peer.id]).await;
+            gone.map(drop).map_err(|error| unavailable(&error))
+        };
+        if let Err(failure) = left.await {
+            tracing::warn!(%failure, "the other brokers will find out by themselves that this one is gone");
+        }
+        self.lost.send_replace(true);
+    }
+
+    /// Who may append to a tree. One that is over and whose driver is gone becomes this broker's.
+    pub(super) async fn driver(&self, root: TaskId) -> Result<Drive, StoreError> {
+        let client = self.pool.get().await.map_err(|error| no_connection(&error))?;
+        let text = "SELECT driver = $2, over IS NULL, url, coalesce(gone, true) FROM trees \
+                    LEFT JOIN brokers ON brokers.id = trees.driver WHERE root = $1";
+        let found = rows::query(&client, text, &[&root.0, &self.peer.id]).await?;
+        let Some(row) = found.first() else { return Ok(Drive::Here) };
+        let (is_here, is_open, is_gone) =
+            (row.get::<_, bool>(0), row.get::<_, bool>(1), row.get::<_, bool>(3));
+        match row.get::<_, Option<String>>(2) {
+            _ if is_here => Ok(Drive::Here),
+            Some(url) if !is_gone => Ok(Drive::At(url)),
+            _ if is_open => Ok(Drive::Nobody),
+            _ => {
+                let take = "UPDATE trees SET driver = $2 WHERE root = $1 AND over IS NOT NULL AND NOT EXISTS \
+                            (SELECT FROM brokers WHERE brokers.id = trees.driver AND NOT gone)";
+                let taken = client.execute(take, &[&root.0, &self.peer.id]).await;
+                let taken = taken.map_err(|error| unavailable(&error))?;
+                Ok(if taken == 1 { Drive::Here } else { Drive::Nobody })
+            }
+        }
+    }
+
+    /// Takes over some of what brokers that are gone have left to do.
+    pub(super) async fn adopt(&self, limit: i64) -> Result<Vec<TaskId>, StoreError> {
+        let client = self.pool.get().await.map_err(|error| no_connection(&error))?;
+        // Who has just come back from not reaching the database cannot tell who else has not.
+        let renewed = *self.renewed.lock().unwrap_or_else(PoisonError::into_inner);
+        if renewed.last.duration_since(renewed.since) >= self.peer.lease {
+            let text =
+                "UPDATE brokers SET gone = true WHERE NOT gone AND expires < clock_timestamp() RETURNING url";
+            for row in rows::query(&client, text, &[]).await? {
+                let url: &str = row.get(0);
+                tracing::warn!(url, "a broker was not heard of in time; the others take over its tasks");
+            }
+        }
+        let text = "UPDATE trees SET driver = $1 WHERE root IN (SELECT root FROM trees \
+                    WHERE (over IS NULL OR EXISTS (SELECT FROM outbox WHERE outbox.root = trees.root)) \
+                    AND driver <> $1 AND NOT EXISTS (SELECT FROM brokers WHERE brokers.id = trees.driver AND NOT gone) \
+                    ORDER BY root LIMIT $2 FOR UPDATE SKIP LOCKED) RETURNING root";
+        let taken = client.query(text, &[&self.peer.id, &limit]).await;
+        let taken = taken.map_err(|error| StoreError::Engine(in_words(&error)))?;
+        Ok(taken.iter().map(|row| TaskId(row.get(0))).collect())
+    }
+}
