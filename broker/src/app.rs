@@ -6,7 +6,7 @@ use std::io::Read;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use broker_core::{TaskId, Timestamp};
 use tokio::net::TcpListener;
@@ -35,6 +35,8 @@ use crate::store::archive;
 use crate::store::embedded::{EmbeddedStore, Options};
 use crate::store::postgres::PostgresStore;
 
+/// Between two attempts to take up what was under way.
+const TAKE_UP_PAUSE: Duration = Duration::from_secs(1);
 /// Folder of the store, in the data directory.
 const STORE_FOLDER: &str = "store";
 
@@ -161,9 +163,11 @@ impl App {
         broker.load_usage().await.map_err(start)?;
         broker.load_agents(config.agents()).await.map_err(start)?;
         broker.load_learned().await.map_err(start)?;
-        let resumed = broker.resume().await.map_err(start)?;
-        if resumed > 0 {
-            tracing::info!(resumed, "open trees were taken up again");
+        broker.start().await.map_err(start)?;
+        if broker.may_serve_uncounted().await.map_err(start)? {
+            tokio::spawn(take_up_meanwhile(Arc::clone(&broker)));
+        } else {
+            take_up(&broker).await.map_err(start)?;
         }
         let mut options = config.server_options();
         options.max_connections = open_files::connections(options.max_connections);
@@ -202,6 +206,23 @@ fn stages(config: &Config, dialer: &Arc<Dialer>) -> Result<Stages, String> {
     let vectors = VectorModel::new(endpoint, asked.model.clone(), length, asked.bounds());
     let weights = ranking::weights_of_models().map_err(|damage| damage.to_string())?;
     Ok(Stages { reranker, embeddings: Some((Arc::new(vectors), weights)) })
+}
+
+/// Takes up what was under way.
+async fn take_up(broker: &Arc<Broker>) -> Result<(), protocol::A2aError> {
+    let resumed = broker.take_up_all().await?;
+    if resumed > 0 {
+        tracing::info!(resumed, "open trees were taken up again");
+    }
+    Ok(())
+}
+
+/// The same while callers are served, again as long as the store does not let it.
+async fn take_up_meanwhile(broker: Arc<Broker>) {
+    while let Err(failure) = take_up(&broker).await {
+        tracing::error!(reason = failure.message, "open trees could not be taken up; tried again");
+        tokio::time::sleep(TAKE_UP_PAUSE).await;
+    }
 }
 
 /// Opens the store a broker works with.

@@ -254,7 +254,7 @@ pub struct Broker {
 }
 
 impl Broker {
-    /// A broker over its parts; [`Self::resume`] takes up what was under way.
+    /// A broker over its parts; [`Self::start`] and [`Self::take_up_all`] take up what was under way.
     pub fn new(parts: Parts, settings: Settings) -> Arc<Self> {
         let Parts { store, downstream, discovery, fetch, notifier, clock, embedder, weights, stages, traces } =
             parts;
@@ -311,9 +311,9 @@ impl Broker {
         })
     }
 
-    /// Takes up every open tree, and from then on wakes trees whose time has come. Call once, after the agents of
-    /// the configuration are registered.
-    pub async fn resume(self: &Arc<Self>) -> Result<usize, protocol::A2aError> {
+    /// Begins with what goes on by itself. Call once, after the agents of the configuration are registered;
+    /// [`Self::take_up_all`] comes next.
+    pub async fn start(self: &Arc<Self>) -> Result<(), protocol::A2aError> {
         tokio::spawn(timers::run(Arc::downgrade(self)));
         tokio::spawn(conversation::wake_parked(Arc::downgrade(self)));
         tokio::spawn(trees::keep_few(Arc::downgrade(self)));
@@ -326,12 +326,19 @@ impl Broker {
         tokio::spawn(selection::keep_vectors(Arc::downgrade(self)));
         tokio::spawn(quotas::keep_usage(Arc::downgrade(self)));
         self.resume_pushes().await?;
-        self.take_up_places().await?;
+        self.take_up_places().await
+    }
+
+    /// Takes up every open tree; how many there were.
+    pub async fn take_up_all(self: &Arc<Self>) -> Result<usize, protocol::A2aError> {
         let (mut after, mut resumed) = (None, 0);
         loop {
             let page = self.store.open_trees(after, RESUME_PAGE).await;
             let page = page.map_err(|failure| error::store(&failure))?;
-            let Some(last) = page.last().copied() else { return Ok(resumed) };
+            let Some(last) = page.last().copied() else {
+                self.quotas.all_counted();
+                return Ok(resumed);
+            };
             let roots = page.into_iter().filter(|_| !removed(Guard::Restarts));
             resumed += roots.clone().count();
             // Together, so that their appends share the disk's time.

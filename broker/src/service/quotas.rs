@@ -12,6 +12,7 @@ mod view;
 
 use std::cell::Cell;
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use broker_core::Timestamp;
@@ -19,7 +20,7 @@ use broker_core::delegation::BROKER_AGENT;
 use broker_core::quota::{Exceeded, Meter, Quota};
 use capability::ledger::{Amounts, Ceilings, DELEGATION_FEE};
 use futures_util::StreamExt;
-use protocol::A2aError;
+use protocol::{A2aError, TaskState};
 
 pub(super) use self::bill::{Bill, Counted, Standing};
 pub(super) use self::table::Subject;
@@ -30,11 +31,14 @@ pub use self::view::QuotaView;
 use super::caller::{Caller, Identity};
 use super::stream::TaskStream;
 use super::{Broker, error};
+use crate::ports::store::RowQuery;
 
 /// All meters, and what they are read against.
 pub(super) struct Quotas {
     table: RwLock<Arc<QuotaTable>>,
     meters: Mutex<Meters>,
+    /// Open tasks of trees that are not taken up yet after a start: as many may come to be counted for anybody.
+    uncounted: AtomicU64,
 }
 
 /// Meters by name, of each kind.
@@ -155,6 +159,21 @@ impl Broker {
         Ok(reserved)
     }
 
+    /// Whether callers may be served before all open trees are taken up: their tasks count against everybody meanwhile. Not
+    /// where budgets are bounded by the day: what trees hold of them is only known once they are read.
+    pub async fn may_serve_uncounted(&self) -> Result<bool, A2aError> {
+        if self.quotas.table().bounds_budgets() {
+            return Ok(false);
+        }
+        let mut open = 0;
+        for state in TaskState::ALL.iter().filter(|state| !state.is_terminal()) {
+            let query = RowQuery { state: Some(*state), limit: 0, ..RowQuery::default() };
+            open += self.store.rows(query).await.map_err(|failure| error::store(&failure))?.total;
+        }
+        self.quotas.count_later(open);
+        Ok(true)
+    }
+
     /// Counts a call while it is answered. Those under a grant are bounded by the tasks that their tree may have open.
     pub(crate) fn begin_call(&self, caller: &Caller) -> Result<Option<Call>, A2aError> {
         let Identity::Principal { name, .. } = &caller.0 else { return Ok(None) };
@@ -186,7 +205,8 @@ pub(super) fn during(call: Option<Call>, stream: TaskStream) -> TaskStream {
 
 impl Quotas {
     pub(super) fn new(table: QuotaTable) -> Self {
-        Self { table: RwLock::new(Arc::new(table)), meters: Mutex::default() }
+        let (meters, uncounted) = Default::default();
+        Self { table: RwLock::new(Arc::new(table)), meters, uncounted }
     }
 
     /// Other quotas from now on. What was used so far counts against them.
@@ -238,7 +258,9 @@ impl Quotas {
 
     /// Reserves so many more open tasks.
     fn reserve_tasks(self: &Arc<Self>, subjects: Vec<Subject>, tasks: u64) -> Result<Reservation, Refused> {
-        let allows = |meter: &mut Meter, quota: &Quota| meter.check_open(quota, tasks);
+        let uncounted = self.uncounted.load(Ordering::Relaxed);
+        let more = if tasks == 0 { 0 } else { tasks.saturating_add(uncounted) };
+        let allows = |meter: &mut Meter, quota: &Quota| meter.check_open(quota, more);
         self.admit(&subjects, allows, |meter, _| meter.move_open(tasks, 0))?;
         let mut reserved = Reservation::new(self, subjects);
         reserved.tasks = tasks;
@@ -265,6 +287,23 @@ impl Quotas {
         let mut reserved = Reservation::new(self, subjects);
         reserved.held = held();
         Ok((budget.get(), reserved))
+    }
+
+    /// Open trees are about to be taken up, with so many open tasks.
+    fn count_later(&self, tasks: u64) {
+        self.uncounted.store(tasks, Ordering::Relaxed);
+    }
+
+    /// So many of them are counted now.
+    fn counted(&self, tasks: u64) {
+        let less = |uncounted: u64| Some(uncounted.saturating_sub(tasks));
+        // It always has a next value.
+        let _ = self.uncounted.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+    }
+
+    /// All that were open at the start are counted.
+    pub(super) fn all_counted(&self) {
+        self.uncounted.store(0, Ordering::Relaxed);
     }
 
     /// How many principals have open tasks, and how many they have together.

@@ -4,6 +4,7 @@
 
 mod backup;
 mod committer;
+mod counted;
 mod keys;
 mod outbox;
 mod rows;
@@ -83,6 +84,8 @@ struct Tables {
     documents: Keyspace,
     /// (task, configuration) → how far its push has come.
     outbox: Keyspace,
+    /// What is counted → how many there are.
+    counted: Keyspace,
 }
 
 /// How a tree stands.
@@ -112,7 +115,7 @@ impl EmbeddedStore {
             error => engine(&error),
         })?;
         let tables = Arc::new(tables);
-        let totals = Arc::new(Totals::count(&tables)?);
+        let totals = Arc::new(Totals::read(&tables)?);
         // The journal file's data and length are what recovery needs; its other metadata can wait.
         let persist = if options.fsync { PersistMode::SyncData } else { PersistMode::Buffer };
         let committer = Committer::start(Arc::clone(&tables), Arc::clone(&totals), options, persist)?;
@@ -141,6 +144,7 @@ impl Tables {
             audit: table("audit")?,
             documents: table("documents")?,
             outbox: table("outbox")?,
+            counted: table("counted")?,
             db,
         })
     }
@@ -155,7 +159,13 @@ impl Tables {
 
     /// All tables.
     fn all(&self) -> impl Iterator<Item = &Keyspace> {
-        self.of_trees().into_iter().chain([&self.agents, &self.audit, &self.documents, &self.outbox])
+        self.of_trees().into_iter().chain([
+            &self.agents,
+            &self.audit,
+            &self.documents,
+            &self.outbox,
+            &self.counted,
+        ])
     }
 
     /// The tables from which something goes with a tree.

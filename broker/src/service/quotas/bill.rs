@@ -139,6 +139,7 @@ impl Broker {
         for task in tree.tasks() {
             meters.count_by_agent(tree, &mut counted, task);
         }
+        self.quotas.counted(u64::from(tree.open_tasks()));
     }
 
     /// A copy of a tree is given up; who folds it again counts it again.

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 
 use broker_core::quota::Quota;
+use capability::ledger::Ceilings;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -88,6 +89,12 @@ impl QuotaTable {
             quota.open_tasks = quota.open_tasks.or(self.open_tasks);
         }
         quota
+    }
+
+    /// Whether anybody's budgets are bounded.
+    pub fn bounds_budgets(&self) -> bool {
+        let mut all = self.named.values().chain(self.each.values());
+        all.any(|quota| quota.budget_per_day != Ceilings::default())
     }
 
     /// Whom it names.

@@ -17,7 +17,7 @@ use self::compaction::Compaction;
 use self::pending::Pending;
 use self::removal::Remains;
 use super::rows::Totals;
-use super::{Options, Tables, engine};
+use super::{Options, Tables, counted, engine};
 use crate::ports::store::{Append, OutboxKey, OutboxRow, Removed, StoreError};
 use crate::store::queue::{Queue, Waiting, Waitings, stopped};
 
@@ -67,6 +67,12 @@ impl Committer {
         let batch = options.batch.max(1);
         let (log, remains) = (tables.audit_head()?, Remains::read(&tables)?);
         let compaction = Compaction::read(&tables)?;
+        if !counted::is_kept(&tables)? {
+            let mut batch = tables.db.batch();
+            counted::put_totals(&mut batch, &tables, totals.all());
+            counted::put_records(&mut batch, &tables, compaction.after(0, 0));
+            batch.durability(Some(persist)).commit().map_err(|error| engine(&error))?;
+        }
         let (failing, failed) = watch::channel(None);
         let committing = Committing { tables, totals, persist, log, remains, compaction, failing };
         let thread = std::thread::Builder::new()
@@ -163,17 +169,20 @@ impl Committing {
                 Err(refusal) => answer.tell(Err(refusal)),
             }
         }
-        let Pending { batch, changed, log, written, removed, .. } = pending;
+        let Pending { mut batch, changed, log, written, removed, .. } = pending;
         let records = (written, removed);
+        if written > 0 || removed > 0 {
+            counted::put_records(&mut batch, &self.tables, self.compaction.after(written, removed));
+        }
+        let totals = self.totals.after(&changed);
+        counted::put_totals(&mut batch, &self.tables, totals);
         // Nobody is told that something was cleared up; after a crash it is done again.
         let persist = if accepted.is_empty() { PersistMode::Buffer } else { self.persist };
         let written = batch.durability(Some(persist)).commit().map_err(|error| engine(&error));
         match &written {
             Ok(()) => {
                 self.compaction.count(&self.tables, records.0, records.1);
-                for (before, after) in &changed {
-                    self.totals.change(before.as_ref(), after.as_ref());
-                }
+                self.totals.make(&changed);
                 self.log = log;
             }
             // It may be there all the same; the tables know.

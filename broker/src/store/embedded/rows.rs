@@ -7,37 +7,92 @@ use std::sync::{Mutex, PoisonError};
 
 use protocol::TaskState;
 
-use super::{Tables, damaged, engine, keys};
+use super::{Tables, counted, damaged, engine, keys};
 use crate::ports::store::{RowCursor, RowPage, RowQuery, StoreError, TaskRow};
 
-/// How many rows there are of each (owner, agent, state). Counted at opening, then kept by the committer.
+/// How many rows there are of each (owner, agent, state). Kept in memory, and in the store beside what they count, so that
+/// opening it takes no longer the more there is.
 pub(super) struct Totals(Mutex<BTreeMap<(String, String), BTreeMap<TaskState, u64>>>);
 
-impl Totals {
-    pub(super) fn count(tables: &Tables) -> Result<Self, StoreError> {
-        let totals = Self(Mutex::default());
-        for guard in tables.rows.iter() {
-            let row = read(&guard.value().map_err(|error| engine(&error))?)?;
-            totals.change(None, Some(&row));
+/// What tasks are counted by: owner, agent, state.
+type Kind = (String, String, TaskState);
+
+/// How many more rows there are of each kind, or fewer.
+#[derive(Default)]
+pub(super) struct Change(BTreeMap<Kind, i64>);
+
+impl Change {
+    /// A row was written in place of another, or anew, or removed.
+    pub(super) fn note(&mut self, before: Option<&TaskRow>, after: Option<&TaskRow>) {
+        let kind = |row: &TaskRow| (row.owner.clone(), row.agent.clone(), row.state);
+        for (row, more) in [(before, -1), (after, 1)] {
+            if let Some(row) = row {
+                *self.0.entry(kind(row)).or_default() += more;
+            }
         }
+    }
+}
+
+impl Totals {
+    /// Reads them; of a store that was written by an older version, counts them.
+    pub(super) fn read(tables: &Tables) -> Result<Self, StoreError> {
+        let totals = Self(Mutex::default());
+        if !counted::is_kept(tables)? {
+            let mut change = Change::default();
+            for guard in tables.rows.iter() {
+                let row = read(&guard.value().map_err(|error| engine(&error))?)?;
+                change.note(None, Some(&row));
+            }
+            totals.make(&change);
+            return Ok(totals);
+        }
+        let mut states = totals.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for entry in counted::totals(tables) {
+            let ((owner, agent, state), rows) = entry?;
+            states.entry((owner, agent)).or_default().insert(state, rows);
+        }
+        drop(states);
         Ok(totals)
     }
 
-    /// A row was written in place of another, or anew, or removed.
-    pub(super) fn change(&self, before: Option<&TaskRow>, after: Option<&TaskRow>) {
-        let mut totals = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let pair = |row: &TaskRow| (row.owner.clone(), row.agent.clone());
-        if let Some(after) = after {
-            *totals.entry(pair(after)).or_default().entry(after.state).or_default() += 1;
-        }
-        let Some(before) = before else { return };
-        if let Entry::Occupied(mut states) = totals.entry(pair(before)) {
-            if let Some(total) = states.get_mut().get_mut(&before.state) {
-                *total = total.saturating_sub(1);
+    /// What the totals are that a change makes others, once it is made.
+    pub(super) fn after(&self, change: &Change) -> Vec<(Kind, u64)> {
+        let totals = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let changed = change.0.iter().filter(|(_, more)| **more != 0);
+        let after = |((owner, agent, state), more): (&Kind, &i64)| {
+            let pair = (owner.clone(), agent.clone());
+            let before = totals.get(&pair).and_then(|states| states.get(state)).copied().unwrap_or(0);
+            ((pair.0, pair.1, *state), before.saturating_add_signed(*more))
+        };
+        changed.map(after).collect()
+    }
+
+    /// All of them.
+    pub(super) fn all(&self) -> Vec<(Kind, u64)> {
+        let totals = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_pair = |((owner, agent), states): (&(String, String), &BTreeMap<TaskState, u64>)| {
+            let of_state =
+                |(state, rows): (&TaskState, &u64)| ((owner.clone(), agent.clone(), *state), *rows);
+            states.iter().map(of_state).collect::<Vec<_>>()
+        };
+        totals.iter().flat_map(of_pair).collect()
+    }
+
+    /// Makes a change.
+    pub(super) fn make(&self, change: &Change) {
+        for ((owner, agent, state), rows) in self.after(change) {
+            let mut totals = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut pair = match totals.entry((owner, agent)) {
+                Entry::Occupied(pair) => pair,
+                Entry::Vacant(vacant) => vacant.insert_entry(BTreeMap::new()),
+            };
+            if rows > 0 {
+                pair.get_mut().insert(state, rows);
+                continue;
             }
-            states.get_mut().retain(|_, total| *total > 0);
-            if states.get().is_empty() {
-                states.remove();
+            pair.get_mut().remove(&state);
+            if pair.get().is_empty() {
+                pair.remove();
             }
         }
     }

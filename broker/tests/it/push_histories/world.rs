@@ -284,7 +284,8 @@ impl World {
         runtime.block_on(async {
             broker.load_keys().await.unwrap();
             broker.load_agents(vec![new]).await.unwrap();
-            broker.resume().await.unwrap();
+            broker.start().await.unwrap();
+            broker.take_up_all().await.unwrap();
         });
         self.life = Some(Life { runtime, broker, store });
     }

@@ -180,7 +180,8 @@ async fn start(world: &Arc<World>) -> Option<Arc<Broker>> {
     broker.load_keys().await.ok()?;
     broker.load_push_key().await.ok()?;
     broker.load_agents(NAMES.map(agent).into()).await.ok()?;
-    broker.resume().await.ok()?;
+    broker.start().await.ok()?;
+    broker.take_up_all().await.ok()?;
     Some(broker)
 }
 

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::super::{Tables, engine, keys};
+use super::super::{Tables, counted, engine, keys};
 use crate::ports::store::StoreError;
 
 /// Fewer removed records are not worth the trouble.
@@ -21,16 +21,25 @@ pub(super) struct Compaction {
 
 impl Compaction {
     pub(super) fn read(tables: &Tables) -> Result<Self, StoreError> {
+        let is_running = Arc::default();
+        if let Some(kept) = counted::records(tables)? {
+            return Ok(Self { kept, is_running });
+        }
         let mut kept = 0;
         for guard in tables.heads.iter() {
             kept += keys::read_head(&guard.value().map_err(|error| engine(&error))?)?.records;
         }
-        Ok(Self { kept, is_running: Arc::default() })
+        Ok(Self { kept, is_running })
+    }
+
+    /// How many records there are, once so many are written, so many removed.
+    pub(super) fn after(&self, written: u64, removed: u64) -> u64 {
+        self.kept.saturating_add(written).saturating_sub(removed)
     }
 
     /// So many were written, so many removed; and if that makes enough, the disk gets its space back.
     pub(super) fn count(&mut self, tables: &Arc<Tables>, written: u64, removed: u64) {
-        self.kept = self.kept.saturating_add(written).saturating_sub(removed);
+        self.kept = self.after(written, removed);
         if removed == 0 {
             return;
         }

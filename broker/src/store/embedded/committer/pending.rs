@@ -26,8 +26,8 @@ pub(super) struct Pending<'t> {
     pub(super) claims: HashMap<Vec<u8>, Option<Claim>>,
     /// `None` where one is removed.
     pub(super) rows: HashMap<TaskId, Option<TaskRow>>,
-    /// Rows as they were and as they are.
-    pub(super) changed: Vec<(Option<TaskRow>, Option<TaskRow>)>,
+    /// How many more or fewer rows there are.
+    pub(super) changed: rows::Change,
     agents: HashMap<String, bool>,
     pub(super) outbox: outbox::Pending,
     pub(super) remains: &'t mut Remains,
@@ -41,7 +41,7 @@ impl<'t> Pending<'t> {
     pub(super) fn new(tables: &'t Tables, remains: &'t mut Remains, log: Head) -> Self {
         let batch = WriteBatch::with_capacity(tables.db.clone(), BATCH_ENTRIES);
         let (heads, claims, rows) = (HashMap::new(), HashMap::new(), HashMap::new());
-        let (changed, agents, outbox) = (Vec::new(), HashMap::new(), HashMap::new());
+        let (changed, agents, outbox) = Default::default();
         let (written, removed) = (0, 0);
         Self { tables, batch, heads, claims, rows, changed, agents, outbox, remains, log, written, removed }
     }
@@ -192,8 +192,8 @@ impl<'t> Pending<'t> {
         let place = keys::order(&row.owner, &row.agent, rows::cursor(&row));
         self.batch.insert(&self.tables.order, place, encoded.clone());
         self.batch.insert(&self.tables.rows, key, encoded);
-        self.rows.insert(row.task, Some(row.clone()));
-        self.changed.push((before, Some(row)));
+        self.changed.note(before.as_ref(), Some(&row));
+        self.rows.insert(row.task, Some(row));
         Ok(())
     }
 }

@@ -135,7 +135,7 @@ impl Pending<'_> {
             self.batch.remove(&self.tables.parts, child);
         }
         self.rows.insert(row.task, None);
-        self.changed.push((Some(row), None));
+        self.changed.note(Some(&row), None);
     }
 
     pub(super) fn forget_claims(&mut self, before: Timestamp, limit: usize) -> Result<usize, StoreError> {
