@@ -29,6 +29,7 @@ use crate::southbound::dialer::Dialer;
 use crate::southbound::discovery::CardFetcher;
 use crate::southbound::models::Models;
 use crate::southbound::otlp::Otlp;
+use crate::southbound::peers::HttpPeers;
 use crate::southbound::tls;
 use crate::southbound::webhook::Webhooks;
 use crate::store::archive;
@@ -70,8 +71,8 @@ pub enum AppError {
     },
     /// The store takes nothing more until it is opened again.
     #[error(
-        "{failure}; the broker stops, since only a store that is opened again can be written to: see to the disk and start \
-         it again, what was told is there"
+        "{failure}; the broker stops, since only a store that is opened again can be written to: see to what it says and \
+         start it again, what was told is there"
     )]
     StoreFailed {
         /// What happened.
@@ -125,7 +126,7 @@ impl App {
             store,
             notifier: Arc::new(Webhooks::new(Arc::clone(&dialer), config.push.timeout.0)),
             stages: stages(&config, &dialer).map_err(AppError::Start)?,
-            downstream: Arc::new(A2aClient::new(dialer, config.southbound.client_options())),
+            downstream: Arc::new(A2aClient::new(Arc::clone(&dialer), config.southbound.client_options())),
             discovery: Arc::new(CardFetcher::new(Arc::clone(&web))),
             fetch: web,
             clock: Arc::new(SystemClock),
@@ -171,7 +172,8 @@ impl App {
         }
         let mut options = config.server_options();
         options.max_connections = open_files::connections(options.max_connections);
-        let server = Server::new(Arc::clone(&broker), options, server_tls.clone());
+        let peers = Arc::new(HttpPeers::new(dialer));
+        let server = Server::new(Arc::clone(&broker), options, server_tls.clone(), peers);
         server.show_configuration(config.to_json());
         Ok(Self { broker, server, listener, tls: server_tls, config, asked: address, url })
     }

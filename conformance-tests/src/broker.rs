@@ -5,6 +5,7 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use private_postgres::Server;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
@@ -23,6 +24,10 @@ pub struct Broker {
 
 /// Sets how much is logged; where a test sets it, the log is kept.
 const LOG_LEVEL: &str = "BAILIWICK_LOG_LEVEL";
+/// Where a broker's store is.
+const STORE_URL: &str = "BAILIWICK_STORE_URL";
+/// Which engine the brokers of all tests have: `postgres`, or else the embedded one.
+const TEST_STORE: &str = "BAILIWICK_TEST_STORE";
 const LOG_FILE: &str = "log.txt";
 const CONFIG_FILE: &str = "bailiwick.toml";
 
@@ -46,7 +51,9 @@ impl Broker {
     }
 
     fn start_in(config: &str, env: &[(&str, &str)], prepare: impl FnOnce(&Path)) -> Self {
-        let env: Vec<_> = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let mut env: Vec<_> =
+            env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        env.extend(database().map(|url| (STORE_URL.to_owned(), url)));
         let folder = TempDir::new().expect("a temporary folder");
         std::fs::write(folder.path().join(CONFIG_FILE), config).expect("the configuration is written");
         prepare(&folder.path().join("data"));
@@ -135,6 +142,16 @@ impl Broker {
         std::fs::rename(next, self.folder.path().join(CONFIG_FILE)).expect("the configuration is replaced");
     }
 
+    /// SIGSTOP: it does nothing any more, and does not know it.
+    pub fn pause(&self) {
+        self.process.pause();
+    }
+
+    /// SIGCONT: it goes on as if nothing had been.
+    pub fn unpause(&self) {
+        self.process.unpause();
+    }
+
     /// SIGHUP: asks it to read its configuration again.
     pub fn hang_up(&self) {
         self.process.hang_up();
@@ -203,6 +220,16 @@ impl Broker {
     pub async fn tree(&self, task: &str) -> Vec<Value> {
         let answer = wire::get(&format!("{}/api/v1/tasks/{task}/tree", self.url())).await;
         answer.json()["tasks"].as_array().cloned().unwrap_or_default()
+    }
+}
+
+/// A database of its own, where the tests are run on PostgreSQL.
+fn database() -> Option<String> {
+    if std::env::var(TEST_STORE).is_ok_and(|store| store == "postgres") {
+        let server = Server::shared().unwrap_or_else(|missing| panic!("{TEST_STORE}=postgres: {missing}"));
+        Some(server.database().expect("a new database"))
+    } else {
+        None
     }
 }
 

@@ -11,6 +11,7 @@
 
 mod agent;
 mod append_fault;
+mod balancer;
 mod broker;
 mod browser;
 mod build;
@@ -32,6 +33,7 @@ pub mod wire;
 
 pub use agent::Agent;
 pub use append_fault::{AppendFault, Side};
+pub use balancer::Balancer;
 pub use broker::{Broker, command, demonstration, key_digest};
 pub use browser::{Browser, Page, missing_browser};
 pub use build::{forget_the_package, target_folder};

@@ -53,6 +53,16 @@ impl Process {
         kill_process(Pid::from_child(&self.child), Signal::TERM).expect("the process is there");
     }
 
+    /// SIGSTOP.
+    pub(crate) fn pause(&self) {
+        kill_process(Pid::from_child(&self.child), Signal::STOP).expect("the process is there");
+    }
+
+    /// SIGCONT.
+    pub(crate) fn unpause(&self) {
+        kill_process(Pid::from_child(&self.child), Signal::CONT).expect("the process is there");
+    }
+
     /// SIGHUP.
     pub(crate) fn hang_up(&self) {
         kill_process(Pid::from_child(&self.child), Signal::HUP).expect("the process is there");

@@ -11,6 +11,7 @@ use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use protocol::{A2aError, ErrorKind};
 
+use super::handing_on::{self, HandedOn};
 use super::leaving::{Phase, begun};
 use super::operations::Head;
 use super::places::Place;
@@ -21,7 +22,7 @@ use super::{
     api, body, cards, console, credential, elsewhere, grpc, http_json, jsonrpc, mcp, metrics, oauth,
     overload, push, unambiguous,
 };
-use crate::service::CardDocument;
+use crate::service::{CardDocument, locating};
 
 /// How long the key set may be kept; half as long as a key is published before it signs.
 const JWKS_CACHE: &str = "public, max-age=300";
@@ -138,9 +139,38 @@ impl Server {
         if permit.is_err() && !is_watch(&route) {
             return Speech::of(&route).refuse(&overload::too_many_requests());
         }
-        let mut response = self.perform(route, head, body, certificate).await;
+        let mut response = if self.context.broker.is_one_of_many() {
+            Box::pin(self.perform_among_many(route, head, body, certificate)).await
+        } else {
+            self.perform(route, head, body, certificate).await
+        };
         response.body_mut().keep(in_hand);
         response
+    }
+
+    /// Where several brokers share a store, a request may be for another one.
+    async fn perform_among_many(
+        &self,
+        route: Route,
+        head: &Parts,
+        body: Result<bytes::Bytes, A2aError>,
+        certificate: &Certificate,
+    ) -> Response<Body> {
+        let since = tokio::time::Instant::now();
+        loop {
+            let performing = self.perform(route.clone(), head, body.clone(), certificate);
+            let (response, elsewhere) = locating(performing).await;
+            let Some(elsewhere) = elsewhere else { return response };
+            let (Ok(body), false) = (&body, handing_on::is_handed_on(head)) else { return response };
+            if certificate.is_some() {
+                return Speech::of(&route).refuse(&handing_on::of_a_certificate());
+            }
+            match self.hand_on(&elsewhere, (head, body), since).await {
+                HandedOn::Answered(response) => return response,
+                HandedOn::Refused(error) => return Speech::of(&route).refuse(&error),
+                HandedOn::AskAgain => {}
+            }
+        }
     }
 
     async fn perform(

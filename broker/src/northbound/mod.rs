@@ -10,6 +10,7 @@ mod credential;
 mod dispatch;
 mod elsewhere;
 mod grpc;
+mod handing_on;
 mod http_json;
 mod jsonrpc;
 mod leaving;

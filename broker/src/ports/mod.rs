@@ -5,6 +5,7 @@ pub mod clock;
 pub mod downstream;
 pub mod fetch;
 pub mod notifier;
+pub mod peers;
 pub mod stages;
 pub mod store;
 pub mod traces;

@@ -15,9 +15,9 @@ use broker_core::{TaskId, Timestamp, audit};
 use bytes::Bytes;
 use protocol::TaskState;
 use serde::{Deserialize, Serialize};
-use tokio::sync::mpsc;
+use tokio::sync::{broadcast, mpsc};
 
-pub use self::driver::Drive;
+pub use self::driver::{Changed, Drive};
 pub use self::outbox::{OutboxChange, OutboxKey, OutboxRow, Trouble};
 pub use self::retention::{Over, Removed};
 pub use self::trees::{TreePage, TreeQuery};
@@ -263,6 +263,28 @@ pub trait Store: Send + Sync + 'static {
         document: Bytes,
         audit: Option<audit::Entry>,
     ) -> Result<(), StoreError>;
+
+    /// The same, if the document is still the one that was read before, or none; whether it was.
+    async fn replace_document(
+        &self,
+        name: &str,
+        _before: Option<Bytes>,
+        document: Bytes,
+        audit: Option<audit::Entry>,
+    ) -> Result<bool, StoreError> {
+        self.put_document(name, document, audit).await.map(|()| true)
+    }
+
+    /// What other brokers change, as it happens; none where there are no others.
+    fn changes(&self) -> Option<broadcast::Receiver<Changed>> {
+        None
+    }
+
+    /// One registered agent's document.
+    async fn agent(&self, name: &str) -> Result<Option<Bytes>, StoreError> {
+        let all = self.agents().await?;
+        Ok(all.into_iter().find(|(known, _)| known == name).map(|(_, document)| document))
+    }
 
     /// All registered agents as (name, document).
     async fn agents(&self) -> Result<Vec<(String, Bytes)>, StoreError>;

@@ -6,6 +6,7 @@ mod configured;
 mod drift;
 mod health;
 mod name;
+mod others;
 mod probe;
 mod refresh;
 mod registration;
@@ -338,10 +339,15 @@ impl Broker {
         let entry = audit::entry(self.clock.now(), &removed)?;
         let _turn = self.registry.changing.lock().await;
         let known = self.store.remove_agent(name, entry).await.map_err(|failure| error::store(&failure))?;
+        Ok(self.forget_here(name) || known)
+    }
+
+    /// Whether it was known here.
+    fn forget_here(&self, name: &str) -> bool {
         self.health.forget(name);
         self.hooks.forget(name);
         self.forget_metrics(name);
-        Ok(self.registry.remove(name) || known)
+        self.registry.remove(name)
     }
 }
 

@@ -200,6 +200,20 @@ pub(super) fn uncertain(failure: &StoreError) -> A2aError {
     )
 }
 
+/// Another broker of the same store drives the tree.
+pub(super) fn driven_elsewhere() -> A2aError {
+    let detail = ErrorDetail::RetryInfo { seconds: OVERLOAD_RETRY_SECONDS };
+    let message = "another broker drives this task, and it could not be asked; try again";
+    A2aError::new(ErrorKind::Unavailable, message).with(detail)
+}
+
+/// The store has not been reached for so long that other brokers may have taken over.
+pub(super) fn not_current() -> A2aError {
+    let message =
+        "this broker has not reached its database for a while, and cannot tell what is true there; try again";
+    A2aError::new(ErrorKind::Unavailable, message)
+}
+
 /// The tree in memory was given up while somebody waited on it; the task itself goes on.
 pub(super) fn lost_sight() -> A2aError {
     outcome_unknown("the task was lost sight of while waiting; ask for it with GetTask")

@@ -61,7 +61,7 @@ impl Broker {
             };
             let page = self.store.rows(query).await.map_err(|failure| error::store(&failure))?;
             for row in page.rows {
-                let Some(cell) = self.trees.load(row.root).await? else { continue };
+                let Some(cell) = self.trees.look_at(row.root).await? else { continue };
                 let tree = cell.tree.lock().await;
                 let Some(summary) = tree.summary(row.task).filter(|summary| !summary.missing.is_empty())
                 else {

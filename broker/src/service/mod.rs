@@ -25,6 +25,7 @@ mod listeners;
 mod metrics;
 mod modes;
 mod overview;
+mod peers;
 mod push;
 mod quotas;
 mod reconfigure;
@@ -83,6 +84,7 @@ pub use self::grants::{Issued, OAuthCode, OAuthError, SentProof, TokenRequest};
 pub use self::metrics::METRICS_MEDIA_TYPE;
 use self::metrics::Metrics;
 pub use self::overview::{Introduction, LogPage, OPEN_TREES, TreesPage, TreesWanted};
+pub(crate) use self::peers::{Elsewhere, locating};
 use self::push::Outbox;
 use self::push::hooks::Hooks;
 pub use self::push::{DeadLetter, PushOptions};
@@ -325,6 +327,11 @@ impl Broker {
         tokio::spawn(selection::keep_what_is_learned(Arc::downgrade(self)));
         tokio::spawn(selection::keep_vectors(Arc::downgrade(self)));
         tokio::spawn(quotas::keep_usage(Arc::downgrade(self)));
+        if self.store.is_shared() {
+            tokio::spawn(peers::run(Arc::downgrade(self)));
+            tokio::spawn(peers::heed(Arc::downgrade(self)));
+            self.adopt().await?;
+        }
         self.resume_pushes().await?;
         self.take_up_places().await
     }
@@ -361,6 +368,7 @@ impl Broker {
                 "the store did not answer at the end; what nobody was told of may be missing in it"
             );
         }
+        self.store.leave().await;
         if let Some(traces) = self.traces.clone() {
             // The SDK waits for the collector.
             let _ = tokio::task::spawn_blocking(move || traces.close()).await;
@@ -370,6 +378,11 @@ impl Broker {
     /// The base URL callers and agents reach the broker at.
     pub fn base_url(&self) -> &str {
         &self.public_url
+    }
+
+    /// Whether other brokers may drive trees of the same store.
+    pub(crate) fn is_one_of_many(&self) -> bool {
+        self.store.is_shared()
     }
 
     /// Whether the store answers, and can still be written to.

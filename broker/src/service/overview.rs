@@ -105,7 +105,7 @@ impl Broker {
         let mut trees = Vec::with_capacity(page.roots.len());
         for row in page.roots {
             // One that was removed meanwhile is no longer in the list.
-            let Some(cell) = self.trees.load(row.root).await? else { continue };
+            let Some(cell) = self.trees.look_at(row.root).await? else { continue };
             trees.extend(cell.tree.lock().await.overview());
         }
         Ok(TreesPage { trees, next: page.next })

@@ -343,7 +343,7 @@ impl Broker {
             Identity::Principal { role: Role::Agent(agent), .. } => {
                 let claimed = asked.claimed_task.iter().chain(&message.reference_task_ids);
                 for task in claimed.filter_map(|task| task.parse::<TaskId>().ok()) {
-                    let Some(cell) = self.trees.find(task).await? else { continue };
+                    let Some(cell) = self.trees.look_for(task).await? else { continue };
                     let tree = cell.tree.lock().await;
                     if tree.was_sent_to(task, agent) && tree.is_granted(task) {
                         let root = tree.root();

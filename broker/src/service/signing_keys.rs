@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use broker_core::Timestamp;
 use broker_core::audit::{By, Event, KeyFollows, Signs};
+use bytes::Bytes;
 use capability::{Algorithm, GrantKey};
 use protocol::A2aError;
 use schemars::JsonSchema;
@@ -65,8 +66,8 @@ pub(super) struct SigningKeys {
     purpose: Purpose,
     options: KeyOptions,
     ring: RwLock<Arc<KeyRing>>,
-    /// Held while the ring changes.
-    changing: tokio::sync::Mutex<()>,
+    /// Held while the ring changes: as it is stored.
+    changing: tokio::sync::Mutex<Option<Bytes>>,
 }
 
 impl SigningKeys {
@@ -81,42 +82,65 @@ impl SigningKeys {
     }
 
     pub(super) async fn load(&self) -> Result<(), A2aError> {
-        let stored = self.store.document(self.purpose.document).await;
-        if let Some(document) = stored.map_err(|failure| error::store(&failure))? {
-            self.use_ring(KeyRing::read(&document).map_err(|damage| error::damaged(&damage))?);
-        }
+        self.reload().await?;
         self.tend().await
+    }
+
+    /// Reads the ring as it is stored.
+    pub(super) async fn reload(&self) -> Result<(), A2aError> {
+        self.reread(&mut *self.changing.lock().await).await
+    }
+
+    async fn reread(&self, known: &mut Option<Bytes>) -> Result<(), A2aError> {
+        let stored = self.store.document(self.purpose.document).await;
+        *known = stored.map_err(|failure| error::store(&failure))?;
+        if let Some(document) = known {
+            self.use_ring(KeyRing::read(document).map_err(|damage| error::damaged(&damage))?);
+        }
+        Ok(())
     }
 
     /// Lets the next key follow if it is time, and old ones go.
     async fn tend(&self) -> Result<(), A2aError> {
-        let _turn = self.changing.lock().await;
-        let (ring, now) = (self.ring(), self.now());
-        if ring.is_due(self.options.algorithm, self.options.rotate_every.as_secs(), now) {
-            // The first key has nobody to wait for.
-            let lead = if ring.len() == 0 { 0 } else { PUBLICATION_LEAD_SECONDS };
-            return self.follow(&ring, now.saturating_add(lead), None).await;
+        let mut known = self.changing.lock().await;
+        loop {
+            let (ring, now) = (self.ring(), self.now());
+            let kept = if ring.is_due(self.options.algorithm, self.options.rotate_every.as_secs(), now) {
+                // The first key has nobody to wait for.
+                let lead = if ring.len() == 0 { 0 } else { PUBLICATION_LEAD_SECONDS };
+                self.follow(&mut known, &ring, now.saturating_add(lead), None).await?
+            } else {
+                let kept = ring.without_retired(self.purpose.overlap_seconds, now);
+                kept.len() == ring.len() || self.keep(&mut known, kept, None).await?
+            };
+            if kept {
+                return Ok(());
+            }
         }
-        let kept = ring.without_retired(self.purpose.overlap_seconds, now);
-        if kept.len() < ring.len() { self.keep(kept, None).await } else { Ok(()) }
     }
 
     /// Publishes the next key now, to sign after the lead. One that waits already is the next.
     async fn rotate(&self, by: By) -> Result<(), A2aError> {
-        let _turn = self.changing.lock().await;
-        let (ring, now) = (self.ring(), self.now());
-        if ring.is_changing(now) {
-            return Ok(());
+        let mut known = self.changing.lock().await;
+        loop {
+            let (ring, now) = (self.ring(), self.now());
+            let signs_from = now.saturating_add(PUBLICATION_LEAD_SECONDS);
+            if ring.is_changing(now) || self.follow(&mut known, &ring, signs_from, Some(by.clone())).await? {
+                return Ok(());
+            }
         }
-        self.follow(&ring, now.saturating_add(PUBLICATION_LEAD_SECONDS), Some(by)).await
     }
 
     /// A new key at once, and none but it: nothing signed before counts any more.
     async fn replace(&self, by: By) -> Result<(), A2aError> {
-        let _turn = self.changing.lock().await;
-        let ring = self.longer(&self.ring(), self.now())?.only_last();
-        let said = self.follows(&ring, Some(by), true);
-        self.keep(ring, said).await
+        let mut known = self.changing.lock().await;
+        loop {
+            let ring = self.longer(&self.ring(), self.now())?.only_last();
+            let said = self.follows(&ring, Some(by.clone()), true);
+            if self.keep(&mut known, ring, said).await? {
+                return Ok(());
+            }
+        }
     }
 
     /// Lets the next key follow; at once where others know the one that signs.
@@ -125,10 +149,16 @@ impl SigningKeys {
         changed.map(|()| self.views())
     }
 
-    async fn follow(&self, ring: &KeyRing, signs_from: u64, by: Option<By>) -> Result<(), A2aError> {
+    async fn follow(
+        &self,
+        known: &mut Option<Bytes>,
+        ring: &KeyRing,
+        signs_from: u64,
+        by: Option<By>,
+    ) -> Result<bool, A2aError> {
         let ring = self.longer(ring, signs_from)?;
         let said = self.follows(&ring, by, false);
-        self.keep(ring, said).await
+        self.keep(known, ring, said).await
     }
 
     /// What the audit log says of the last key of a ring.
@@ -148,13 +178,24 @@ impl SigningKeys {
         Err(error::internal())
     }
 
-    async fn keep(&self, ring: KeyRing, said: Option<Event>) -> Result<(), A2aError> {
-        let document = ring.write().map_err(|damage| error::damaged(&damage))?;
+    /// Keeps another ring; `false` if another broker was faster, whose ring is the one that holds.
+    async fn keep(
+        &self,
+        known: &mut Option<Bytes>,
+        ring: KeyRing,
+        said: Option<Event>,
+    ) -> Result<bool, A2aError> {
+        let document = Bytes::from(ring.write().map_err(|damage| error::damaged(&damage))?);
         let said = said.map(|event| audit::entry(self.clock.now(), &event)).transpose()?;
-        let stored = self.store.put_document(self.purpose.document, document.into(), said).await;
-        stored.map_err(|failure| error::store(&failure))?;
+        let (name, before) = (self.purpose.document, known.clone());
+        let replaced = self.store.replace_document(name, before, document.clone(), said).await;
+        if !replaced.map_err(|failure| error::store(&failure))? {
+            self.reread(known).await?;
+            return Ok(false);
+        }
+        *known = Some(document);
         self.use_ring(ring);
-        Ok(())
+        Ok(true)
     }
 
     fn use_ring(&self, ring: KeyRing) {

@@ -95,7 +95,7 @@ impl Broker {
         history: Option<usize>,
         artifacts: bool,
     ) -> Result<Option<Task>, A2aError> {
-        let Some(cell) = self.trees.find(id).await? else { return Ok(None) };
+        let Some(cell) = self.trees.look_for(id).await? else { return Ok(None) };
         let shown = cell.tree.lock().await.task(id, history);
         Ok(shown.map(|mut task| {
             if !artifacts {

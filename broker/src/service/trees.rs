@@ -2,7 +2,8 @@
 //! needs them. What is here can always be folded again from the store; only live subscribers exist nowhere else.
 //!
 //! Of each tree there is one copy at a time: a second one would go on showing what was true when it was read. So a tree is
-//! read once however many want it, a copy that somebody holds stays, and one that is given up takes no more steps.
+//! read once however many want it, a copy that somebody holds stays, and one that is given up takes no more steps. Only who
+//! lists trees may be given a copy of one that another broker drives, which nobody else sees.
 
 mod idle;
 
@@ -21,8 +22,9 @@ use self::idle::SetAside;
 pub(super) use self::idle::keep_few;
 use super::error;
 use super::listeners::Listeners;
+use super::peers;
 use super::quotas::Counted;
-use crate::ports::store::Store;
+use crate::ports::store::{Drive, Store};
 
 /// Trees that can be read from the store at a time; those of one tree wait for each other.
 const LOADING_AT_ONCE: usize = 64;
@@ -131,8 +133,12 @@ impl Trees {
 
     /// The tree, from memory or folded from its journal; `None` if there is none.
     pub(super) async fn load(&self, root: TaskId) -> Result<Option<Arc<TreeCell>>, A2aError> {
+        self.check_current()?;
         if let Some(cell) = self.in_memory(root) {
             return Ok(Some(cell));
+        }
+        if self.store.is_shared() {
+            peers::check_driver(&*self.store, root).await?;
         }
         let _turn = self.turn_to_load(root).lock().await;
         if let Some(cell) = self.in_memory(root) {
@@ -156,6 +162,36 @@ impl Trees {
             }
         }
         Ok(Some(cell))
+    }
+
+    /// Whether what is in memory is known to be true.
+    fn check_current(&self) -> Result<(), A2aError> {
+        if self.store.is_current() { Ok(()) } else { Err(error::not_current()) }
+    }
+
+    /// A tree to be looked at and left as it is: of one that another broker drives, a copy as its journal has it now.
+    pub(super) async fn look_at(&self, root: TaskId) -> Result<Option<Arc<TreeCell>>, A2aError> {
+        if !self.store.is_shared() || self.in_memory(root).is_some() {
+            return self.load(root).await;
+        }
+        let driver = self.store.driver(root).await.map_err(|failure| error::store(&failure))?;
+        if driver == Drive::Here {
+            return self.load(root).await;
+        }
+        let records = self.records(root).await?;
+        let tree = Tree::fold(root, &records).map_err(|damage| error::damaged(&damage))?;
+        Ok((tree.version() > 0).then(|| Arc::new(TreeCell::new(tree))))
+    }
+
+    /// The same of the tree a task belongs to.
+    pub(super) async fn look_for(&self, task: TaskId) -> Result<Option<Arc<TreeCell>>, A2aError> {
+        if !self.store.is_shared() {
+            return self.find(task).await;
+        }
+        match self.store.locate(task).await.map_err(|failure| error::store(&failure))? {
+            Some(root) => self.look_at(root).await,
+            None => Ok(None),
+        }
     }
 
     fn in_memory(&self, root: TaskId) -> Option<Arc<TreeCell>> {
@@ -191,6 +227,7 @@ impl Trees {
 
     /// The tree a task belongs to, and the task.
     pub(super) async fn find(&self, task: TaskId) -> Result<Option<Arc<TreeCell>>, A2aError> {
+        self.check_current()?;
         if let Some(cell) = self.in_memory(task) {
             return Ok(Some(cell));
         }

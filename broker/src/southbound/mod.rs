@@ -11,6 +11,7 @@ mod failure;
 mod grpc;
 pub mod models;
 pub mod otlp;
+pub mod peers;
 mod retry_after;
 mod stream;
 pub mod tls;

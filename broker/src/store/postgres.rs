@@ -8,11 +8,12 @@ mod connecting;
 mod failure;
 mod membership;
 mod migrations;
+mod notices;
 mod rows;
 mod statements;
 mod trees;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use broker_core::audit::{self, Head};
@@ -20,8 +21,11 @@ use broker_core::{TaskId, Timestamp};
 use bytes::Bytes;
 use deadpool_postgres::{Object, Pool};
 use rustls::ClientConfig;
+use tokio::sync::broadcast;
+use tokio::task::JoinSet;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
+use tokio_postgres_rustls::MakeRustlsConnect;
 
 use self::batch::Work;
 use self::committer::Committer;
@@ -31,9 +35,12 @@ pub use self::membership::Peer;
 use self::statements::{Writer, signed};
 use super::queue::Queue;
 use crate::ports::store::{
-    Append, Claim, Drive, OutboxKey, OutboxRow, Over, Removed, RowPage, RowQuery, Store, StoreError,
+    Append, Changed, Claim, Drive, OutboxKey, OutboxRow, Over, Removed, RowPage, RowQuery, Store, StoreError,
     TreePage, TreeQuery,
 };
+
+/// What others have changed that may wait to be followed.
+const CHANGES: usize = 256;
 
 /// How a store in a database behaves.
 #[derive(Debug, Clone, Copy)]
@@ -50,6 +57,11 @@ pub struct Options {
 pub struct PostgresStore {
     pool: Pool,
     membership: Arc<Membership>,
+    changes: broadcast::Sender<Changed>,
+    /// For who follows them first: all since the store was opened.
+    first_changes: Mutex<Option<broadcast::Receiver<Changed>>>,
+    /// What goes on for as long as the store is open.
+    _tasks: JoinSet<()>,
     queue: Queue<Work, bool>,
 }
 
@@ -61,18 +73,23 @@ impl PostgresStore {
         options: Options,
         peer: Peer,
     ) -> Result<Self, StoreError> {
-        let pool = connecting::pool(url, tls, options.connections)?;
+        let (config, tls) =
+            (connecting::parse(url).map_err(StoreError::Engine)?, MakeRustlsConnect::new(tls));
+        let pool = connecting::pool(config.clone(), tls.clone(), options.connections)?;
         let client = pool.get().await.map_err(|error| failure::no_connection(&error))?;
         migrations::run(&client).await?;
         let slot = connecting::slot(&client).await?;
         drop(client);
-        let lease = peer.lease;
         let membership = Membership::join(pool.clone(), peer).await?;
-        tokio::spawn(Membership::keep(Arc::downgrade(&membership), lease));
+        let (changes, first) = broadcast::channel(CHANGES);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(Arc::clone(&membership).keep());
+        tasks.spawn(notices::listen(config, tls, membership.id(), changes.clone()));
         let (queue, waiting) = Queue::new(options.queue);
         let committer = Committer::new(pool.clone(), options.batch, Writer { driver: membership.id(), slot });
         tokio::spawn(committer.run(waiting));
-        Ok(Self { pool, membership, queue })
+        let first_changes = Mutex::new(Some(first));
+        Ok(Self { pool, membership, changes, first_changes, _tasks: tasks, queue })
     }
 
     async fn client(&self) -> Result<Object, StoreError> {
@@ -216,7 +233,29 @@ impl Store for PostgresStore {
         document: Bytes,
         audit: Option<audit::Entry>,
     ) -> Result<(), StoreError> {
-        self.queue.done(Work::Document { name: name.to_owned(), document, audit }).await.map(drop)
+        let (name, instead_of) = (name.to_owned(), None);
+        self.queue.done(Work::Document { name, document, instead_of, audit }).await.map(drop)
+    }
+
+    async fn replace_document(
+        &self,
+        name: &str,
+        before: Option<Bytes>,
+        document: Bytes,
+        audit: Option<audit::Entry>,
+    ) -> Result<bool, StoreError> {
+        let (name, instead_of) = (name.to_owned(), Some(before));
+        self.queue.done(Work::Document { name, document, instead_of, audit }).await
+    }
+
+    fn changes(&self) -> Option<broadcast::Receiver<Changed>> {
+        let first = self.first_changes.lock().unwrap_or_else(PoisonError::into_inner).take();
+        Some(first.unwrap_or_else(|| self.changes.subscribe()))
+    }
+
+    async fn agent(&self, name: &str) -> Result<Option<Bytes>, StoreError> {
+        let found = self.query("SELECT document FROM agents WHERE name = $1", &[&name]).await?;
+        Ok(found.first().map(|row| bytes(row, 0)))
     }
 
     async fn agents(&self) -> Result<Vec<(String, Bytes)>, StoreError> {

@@ -22,7 +22,7 @@ const PAUSE: Duration = Duration::from_millis(10);
 /// A place of one engine.
 pub(crate) enum Place {
     /// For the embedded store; what is left of it goes with its keeper.
-    Folder(PathBuf, Option<TempDir>),
+    Folder(PathBuf, #[allow(dead_code, reason = "it goes with the place")] Option<TempDir>),
     /// For PostgreSQL: the URL of a schema of its own.
     Schema(String),
 }

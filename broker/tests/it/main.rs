@@ -25,6 +25,7 @@ mod store_contract;
 mod store_crash;
 mod store_outbox;
 mod store_retention;
+mod store_sharing;
 mod store_trees;
 
 /// What turns texts into vectors, read once: many brokers live in these tests.

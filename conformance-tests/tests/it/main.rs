@@ -9,6 +9,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod cluster;
 mod console;
 mod delegation;
 mod documents;

@@ -1,4 +1,5 @@
-//! Who drives a tree, where several brokers share a store: one at a time decides what becomes of it, and talks to its agents.
+//! Several brokers that share a store. Each tree is driven by one of them at a time: that one decides what becomes of it, and
+//! talks to its agents. What is not of trees each of them holds in memory, and hears when another one changes it.
 
 /// Who drives a tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -9,4 +10,15 @@ pub enum Drive {
     At(String),
     /// Nobody at this moment: its broker is gone, and one of the others is about to take it over.
     Nobody,
+}
+
+/// What another broker has changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Changed {
+    /// The agent of this name, or that there is one.
+    Agent(String),
+    /// Documents of the broker's own.
+    Documents,
+    /// It is not known what: something may have been missed.
+    Anything,
 }

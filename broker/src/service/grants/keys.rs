@@ -22,6 +22,12 @@ impl Broker {
         self.card_keys.keys().load().await
     }
 
+    /// Follows what another broker of the same store has made of the keys.
+    pub(in crate::service) async fn reload_keys(&self) -> Result<(), A2aError> {
+        self.grants.keys().reload().await?;
+        self.card_keys.keys().reload().await
+    }
+
     /// The keys grants are signed with, in the order in which they sign.
     pub fn keys(&self, caller: &Caller) -> Result<Vec<KeyView>, A2aError> {
         self.require_operator(caller, SEE_KEYS)?;

@@ -58,7 +58,7 @@ impl Broker {
         else {
             return Ok(None);
         };
-        let Some(cell) = self.trees.load(root).await? else { return Ok(None) };
+        let Some(cell) = self.trees.look_at(root).await? else { return Ok(None) };
         let tree = cell.tree.lock().await;
         let url = tree.push(task, &config).map(|push| without_query(&push.config.url)).unwrap_or_default();
         Ok(Some(DeadLetter { task, config, url, since: trouble.since, dead, reason: trouble.reason }))
@@ -75,6 +75,8 @@ impl Broker {
         let absent =
             || A2aError::new(ErrorKind::NotFound, "there is no such dead letter; see `bailiwick push list`");
         let task: TaskId = task.parse().map_err(|_| absent())?;
+        // What is pushed of a tree that another broker drives is for that one to push.
+        self.trees.find(task).await?.ok_or_else(absent)?;
         let key = OutboxKey { task, config: config.to_owned() };
         let lane = self.outbox.lanes.get(&key).filter(super::lanes::Lane::is_dead).ok_or_else(absent)?;
         let row = OutboxRow { trouble: None, ..lane.row };

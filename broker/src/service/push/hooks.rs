@@ -115,10 +115,11 @@ impl Broker {
             None => {
                 let key = self.clock.new_secret().map_err(|problem| error::damaged(&problem))?;
                 let document = Bytes::copy_from_slice(&key);
-                self.store
-                    .put_document(DOCUMENT, document, None)
-                    .await
-                    .map_err(|failure| error::store(&failure))?;
+                let made = self.store.replace_document(DOCUMENT, None, document, None).await;
+                if !made.map_err(|failure| error::store(&failure))? {
+                    // Another broker was faster, and its key is everybody's.
+                    return Box::pin(self.load_push_key()).await;
+                }
                 key
             }
         };

@@ -43,9 +43,9 @@ pub(super) struct Claim(Arc<Notify>);
 pub(super) struct Lanes(DashMap<OutboxKey, Lane>);
 
 impl Lanes {
-    /// A push from the store.
+    /// A push from the store, unless it is known.
     pub(super) fn enter(&self, row: OutboxRow) {
-        self.0.insert(row.key.clone(), Lane::new(row));
+        self.0.entry(row.key.clone()).or_insert_with(|| Lane::new(row));
     }
 
     /// A push was set: a new one begins with record `next`, another of its key goes on where it is. As the store does.

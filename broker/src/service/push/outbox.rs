@@ -78,12 +78,12 @@ pub(in crate::service) fn changes(records: &[Record], first: u64) -> Vec<OutboxC
 }
 
 impl Broker {
-    /// Takes up every push that is not over.
+    /// Takes up every push that is not over, of the trees that this broker drives.
     pub(in crate::service) async fn resume_pushes(self: &Arc<Self>) -> Result<(), A2aError> {
         let mut after = None;
         loop {
             let page =
-                self.store.outbox(after, RESUME_PAGE).await.map_err(|failure| error::store(&failure))?;
+                self.store.own_outbox(after, RESUME_PAGE).await.map_err(|failure| error::store(&failure))?;
             let Some(last) = page.last().map(|row| row.key.clone()) else { return Ok(()) };
             for row in page {
                 let key = row.key.clone();

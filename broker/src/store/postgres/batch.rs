@@ -17,7 +17,13 @@ pub(super) enum Work {
     /// An agent's document, or its end.
     Agent { name: String, document: Option<Bytes>, audit: Option<Entry> },
     /// A document of the broker's own.
-    Document { name: String, document: Bytes, audit: Option<Entry> },
+    Document {
+        name: String,
+        document: Bytes,
+        /// What it has to be instead of, if that matters: the document before, or none.
+        instead_of: Option<Option<Bytes>>,
+        audit: Option<Entry>,
+    },
     /// Entries of the audit log alone.
     Note(Vec<Entry>),
 }
@@ -46,6 +52,7 @@ pub(super) struct Known {
     pub(super) kinds: HashMap<TaskId, Kind>,
     pub(super) outbox: HashMap<OutboxKey, OutboxRow>,
     pub(super) agents: HashSet<String>,
+    pub(super) documents: HashMap<String, Bytes>,
     pub(super) log: Head,
 }
 
@@ -58,6 +65,7 @@ pub(super) struct Wanted<'w> {
     pub(super) tasks: Vec<TaskId>,
     pub(super) outbox: Vec<&'w OutboxKey>,
     pub(super) agents: Vec<&'w str>,
+    pub(super) documents: Vec<&'w str>,
     /// Whether something is said in the audit log.
     pub(super) log: bool,
 }
@@ -109,7 +117,10 @@ impl<'w> Wanted<'w> {
                 self.agents.push(name);
                 self.log |= audit.is_some();
             }
-            Work::Document { audit, .. } => self.log |= audit.is_some(),
+            Work::Document { name, instead_of, audit, .. } => {
+                self.documents.extend(instead_of.is_some().then_some(name.as_str()));
+                self.log |= audit.is_some();
+            }
             Work::Note(entries) => self.log |= !entries.is_empty(),
         }
     }
@@ -146,7 +157,13 @@ impl Batch {
                 self.note(audit);
                 Ok(true)
             }
-            Work::Document { name, document, audit } => {
+            Work::Document { name, instead_of: Some(before), .. }
+                if self.known.documents.get(name) != before.as_ref() =>
+            {
+                Ok(false)
+            }
+            Work::Document { name, document, audit, .. } => {
+                self.known.documents.insert(name.clone(), document.clone());
                 self.writes.documents.insert(name.clone(), document.clone());
                 self.note(audit);
                 Ok(true)

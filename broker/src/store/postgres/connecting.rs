@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime, Timeouts};
-use rustls::ClientConfig;
 use tokio_postgres::{Client, Config};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
@@ -39,10 +38,9 @@ pub fn parse(url: &str) -> Result<Config, String> {
 }
 
 /// Connections that are made when they are needed.
-pub(super) fn pool(url: &str, tls: ClientConfig, connections: usize) -> Result<Pool, StoreError> {
-    let config = parse(url).map_err(StoreError::Engine)?;
+pub(super) fn pool(config: Config, tls: MakeRustlsConnect, connections: usize) -> Result<Pool, StoreError> {
     let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-    let manager = Manager::from_config(config, MakeRustlsConnect::new(tls), recycling);
+    let manager = Manager::from_config(config, tls, recycling);
     // One more: the committer keeps its own.
     let timeouts = Timeouts { wait: Some(WAIT), create: Some(CONNECT * 2), recycle: Some(CONNECT) };
     let pool = Pool::builder(manager).max_size(connections + 1).timeouts(timeouts).runtime(Runtime::Tokio1);

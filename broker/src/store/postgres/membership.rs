@@ -70,15 +70,14 @@ impl Membership {
         self.peer.id
     }
 
-    /// Keeps saying so, until nobody asks any more or others say otherwise.
-    pub(super) async fn keep(membership: std::sync::Weak<Self>, pause: Duration) {
+    /// Keeps saying so, until others say otherwise.
+    pub(super) async fn keep(self: Arc<Self>) {
         loop {
-            sleep(pause / RENEWALS).await;
-            let Some(membership) = membership.upgrade() else { return };
-            match membership.renew().await {
+            sleep(self.peer.lease / RENEWALS).await;
+            match self.renew().await {
                 Ok(true) => {}
                 Ok(false) => {
-                    membership.lost.send_replace(true);
+                    self.lost.send_replace(true);
                     return;
                 }
                 Err(failure) => {

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 
 use broker_core::audit::{Hash, Head};
 use broker_core::{TaskId, Timestamp};
+use bytes::Bytes;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Error, Row, Statement};
 use uuid::Uuid;
 
 use super::batch::{Known, TreeHead, Wanted, Writes};
 use super::failure::{damaged, unavailable};
-use super::rows;
+use super::{notices, rows};
 use crate::ports::store::{OutboxKey, StoreError};
 
 macro_rules! statements {
@@ -35,6 +36,10 @@ statements! {
     pushes: "SELECT root, task, config, set, next, trouble FROM outbox JOIN unnest($1::uuid[], $2::text[]) \
              AS wanted (task, config) USING (task, config)",
     agents: "SELECT name FROM agents WHERE name = ANY($1)",
+    // One that is not there yet has no row to lock: its name is, and read afterwards.
+    lock_documents: "SELECT pg_advisory_xact_lock(hashtext(name)) FROM \
+                     (SELECT name FROM unnest($1::text[]) AS name ORDER BY name) AS wanted",
+    documents: "SELECT name, document FROM documents WHERE name = ANY($1)",
     // Whoever has something to say in the log waits here for whoever is about to.
     log: "SELECT number, hash FROM audit_head FOR UPDATE",
     begin_trees: "INSERT INTO trees (root, records, over, driver) \
@@ -63,6 +68,7 @@ statements! {
     put_documents: "INSERT INTO documents (name, document) SELECT * FROM unnest($1::text[], $2::bytea[]) \
                     ON CONFLICT (name) DO UPDATE SET document = excluded.document",
     put_lines: "INSERT INTO audit (number, line) SELECT * FROM unnest($1::bigint[], $2::bytea[])",
+    tell: "SELECT pg_notify($1, said) FROM unnest($2::text[]) AS said",
     end_log: "UPDATE audit_head SET number = $1, hash = $2",
 }
 
@@ -93,7 +99,7 @@ impl Statements {
         let tasks = ids(&wanted.tasks);
         let pushes =
             (column(&wanted.outbox, |key| key.task.0), column(&wanted.outbox, |key| key.config.as_str()));
-        let (begun, heads, claims, kinds, outbox, agents, log) = tokio::join!(
+        let (begun, heads, claims, kinds, outbox, agents, locked, documents, log) = tokio::join!(
             biased;
             client.batch_execute("BEGIN"),
             query_if(client, !roots.is_empty(), &self.heads, [&roots]),
@@ -101,6 +107,8 @@ impl Statements {
             query_if(client, !tasks.is_empty(), &self.kinds, [&roots, &tasks]),
             query_if(client, !wanted.outbox.is_empty(), &self.pushes, [&pushes.0, &pushes.1]),
             query_if(client, !wanted.agents.is_empty(), &self.agents, [&wanted.agents]),
+            query_if(client, !wanted.documents.is_empty(), &self.lock_documents, [&wanted.documents]),
+            query_if(client, !wanted.documents.is_empty(), &self.documents, [&wanted.documents]),
             query_if(client, wanted.log, &self.log, []),
         );
         begun.map_err(|error| unavailable(&error))?;
@@ -127,6 +135,10 @@ impl Statements {
             known.outbox.insert(push.key.clone(), push);
         }
         known.agents = rows(agents)?.iter().map(|row| row.get(0)).collect();
+        rows(locked)?;
+        for row in rows(documents)? {
+            known.documents.insert(row.get(0), Bytes::copy_from_slice(row.get(1)));
+        }
         if let Some(row) = rows(log)?.first() {
             known.log = head(row)?;
         }
@@ -151,7 +163,7 @@ impl Statements {
             self.write_rows(client, writes),
             rows::add_totals(client, &self.add_totals, &writes.totals, by.slot),
             self.write_pushes(client, writes),
-            self.write_names(client, writes),
+            self.write_names(client, writes, by.driver),
             self.write_lines(client, writes, log),
             client.batch_execute("COMMIT"),
         );
@@ -213,7 +225,7 @@ impl Statements {
     }
 
     /// Agents and documents.
-    async fn write_names(&self, client: &Client, writes: &Writes) -> Result<(), Error> {
+    async fn write_names(&self, client: &Client, writes: &Writes, by: Uuid) -> Result<(), Error> {
         let present = writes.agents.iter().filter_map(|(name, document)| Some((name, document.as_ref()?)));
         let (names, documents): (Vec<&str>, Vec<&[u8]>) =
             present.map(|(name, document)| (name.as_str(), document.as_ref())).unzip();
@@ -221,13 +233,16 @@ impl Statements {
             writes.agents.iter().filter(|(_, left)| left.is_none()).map(|(name, _)| name.as_str()).collect();
         let (own_names, own): (Vec<&str>, Vec<&[u8]>) =
             writes.documents.iter().map(|(name, document)| (name.as_str(), document.as_ref())).unzip();
-        let (put, removed, kept) = tokio::join!(
+        let said = writes.agents.keys().map(|name| notices::of_agent(by, name));
+        let said: Vec<String> = said.chain((!own.is_empty()).then(|| notices::of_documents(by))).collect();
+        let (put, removed, kept, told) = tokio::join!(
             biased;
             execute_if(client, !names.is_empty(), &self.put_agents, [&names, &documents]),
             execute_if(client, !gone.is_empty(), &self.remove_agents, [&gone]),
             execute_if(client, !own.is_empty(), &self.put_documents, [&own_names, &own]),
+            execute_if(client, !said.is_empty(), &self.tell, [&notices::CHANNEL, &said]),
         );
-        put.and(removed).and(kept)
+        put.and(removed).and(kept).and(told)
     }
 
     async fn write_lines(&self, client: &Client, writes: &Writes, log: Head) -> Result<(), Error> {

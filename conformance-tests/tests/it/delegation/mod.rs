@@ -18,3 +18,5 @@ mod steering;
 mod telemetry;
 mod tree;
 mod ways;
+
+pub(crate) use self::tree::script;

@@ -1,0 +1,148 @@
+//! Where several brokers share a store: which of them drives a tree, what those that are gone have left to do, and what the
+//! others have changed.
+
+use std::cell::RefCell;
+use std::future::Future;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use broker_core::TaskId;
+use futures_util::{StreamExt, stream};
+use protocol::A2aError;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::time::{Instant, sleep};
+
+use super::{Broker, error};
+use crate::ports::store::{Changed, Drive, Store};
+
+/// Between two looks for what others have left to do.
+const PAUSE: Duration = Duration::from_secs(1);
+/// Trees that are taken over at a time.
+const PAGE: usize = 64;
+/// For how long a tree that nobody drives is waited for: another broker is about to take it over.
+const PATIENCE: Duration = Duration::from_secs(20);
+const NOBODY_PAUSE: Duration = Duration::from_millis(100);
+
+/// Between two looks whether another broker still drives a tree.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// A tree that another broker drives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Elsewhere {
+    root: TaskId,
+    /// Where that broker is reached.
+    pub(crate) url: String,
+}
+
+tokio::task_local! {
+    /// The tree that the request in hand is about, if another broker drives it.
+    static FOUND: RefCell<Option<Elsewhere>>;
+}
+
+/// Does some work for a request; with what came of it, which tree it is about, if another broker drives that and has to do it
+/// instead.
+pub(crate) async fn locating<T>(work: impl Future<Output = T>) -> (T, Option<Elsewhere>) {
+    let work = async {
+        let done = work.await;
+        (done, FOUND.with(RefCell::take))
+    };
+    FOUND.scope(RefCell::new(None), work).await
+}
+
+/// Whether this broker may go on with a tree.
+pub(super) async fn check_driver(store: &dyn Store, root: TaskId) -> Result<(), A2aError> {
+    let began = Instant::now();
+    loop {
+        match store.driver(root).await.map_err(|failure| error::store(&failure))? {
+            Drive::Here => return Ok(()),
+            Drive::At(url) => {
+                // Work that is for no request is not handed on.
+                let _ = FOUND.try_with(|found| found.replace(Some(Elsewhere { root, url })));
+                return Err(error::driven_elsewhere());
+            }
+            Drive::Nobody if began.elapsed() < PATIENCE => sleep(NOBODY_PAUSE).await,
+            Drive::Nobody => return Err(error::driven_elsewhere()),
+        }
+    }
+}
+
+impl Broker {
+    /// Resolves when a tree is not driven where it was any more.
+    pub(crate) fn until_moved(&self, from: &Elsewhere) -> impl Future<Output = ()> + Send + 'static {
+        let (store, Elsewhere { root, url }) = (Arc::clone(&self.store), from.clone());
+        async move {
+            loop {
+                sleep(LOOK_EVERY).await;
+                // While the store does not answer, nobody takes anything over.
+                let driver = store.driver(root).await;
+                if driver.is_ok_and(|driver| driver != Drive::At(url.clone())) {
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Takes over what brokers that are gone have left to do: their trees are this broker's from now on.
+    pub(super) async fn adopt(&self) -> Result<Vec<TaskId>, A2aError> {
+        let mut adopted = Vec::new();
+        loop {
+            let page = self.store.adopt(PAGE).await.map_err(|failure| error::store(&failure))?;
+            if page.is_empty() {
+                return Ok(adopted);
+            }
+            adopted.extend(page);
+        }
+    }
+
+    async fn take_over(self: &Arc<Self>) -> Result<(), A2aError> {
+        let adopted = self.adopt().await?;
+        if adopted.is_empty() {
+            return Ok(());
+        }
+        tracing::info!(trees = adopted.len(), "took over what another broker has left to do");
+        stream::iter(adopted).for_each_concurrent(PAGE, |root| self.take_up_or_later(root)).await;
+        self.resume_pushes().await
+    }
+}
+
+/// Takes over what others leave, until the broker is gone.
+pub(super) async fn run(broker: Weak<Broker>) {
+    loop {
+        sleep(PAUSE).await;
+        let Some(alive) = broker.upgrade().filter(|alive| alive.store.is_shared()) else { return };
+        if let Err(failure) = alive.take_over().await {
+            tracing::warn!(
+                reason = failure.message,
+                "what other brokers may have left to do was not looked for"
+            );
+        }
+    }
+}
+
+/// Follows what other brokers change, until the broker is gone.
+pub(super) async fn heed(broker: Weak<Broker>) {
+    let Some(mut changes) = broker.upgrade().and_then(|alive| alive.store.changes()) else { return };
+    loop {
+        let changed = match changes.recv().await {
+            Ok(changed) => changed,
+            Err(RecvError::Lagged(_)) => Changed::Anything,
+            Err(RecvError::Closed) => return,
+        };
+        let Some(alive) = broker.upgrade() else { return };
+        let followed = match &changed {
+            Changed::Agent(name) => alive.reload_agent(name).await,
+            Changed::Documents => alive.reload_keys().await,
+            Changed::Anything => match alive.reload_agents().await {
+                Ok(()) => alive.reload_keys().await,
+                failed => failed,
+            },
+        };
+        if let Err(failure) = followed {
+            tracing::warn!(
+                ?changed,
+                reason = failure.message,
+                "what another broker has changed could not be read"
+            );
+        }
+    }
+}

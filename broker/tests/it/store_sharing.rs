@@ -1,0 +1,117 @@
+//! Several brokers over one database, at the store's door: who drives a tree may append to it, and nobody else; what one
+//! leaves another takes over; a document is made once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use broker::ports::store::{Append, Changed, Drive, Store, StoreError};
+use broker::store::postgres::{Options, Peer, PostgresStore};
+use broker_core::Timestamp;
+use bytes::Bytes;
+use uuid::Uuid;
+
+use super::engines::{Place, no_roots};
+use super::store_contract::{append, id};
+
+async fn broker(place: &Place, number: u16, lease: Duration) -> Arc<PostgresStore> {
+    let options = Options { queue: 64, batch: 8, connections: 2 };
+    let peer = Peer { id: Uuid::now_v7(), url: format!("http://broker.test:{number}"), lease };
+    Arc::new(PostgresStore::open(place.name(), no_roots(), options, peer).await.unwrap())
+}
+
+const LONG: Duration = Duration::from_mins(1);
+
+#[tokio::test]
+async fn a_tree_is_appended_to_by_its_driver_alone_and_taken_over_when_that_is_gone() {
+    let Some(place) = Place::schema().await else { return };
+    let (one, two) = (broker(&place, 1, LONG).await, broker(&place, 2, LONG).await);
+    one.append(append(1, 0, &["a"])).await.unwrap();
+    one.append(Append { open: false, ..append(2, 0, &["over"]) }).await.unwrap();
+    assert_eq!(one.driver(id(1)).await.unwrap(), Drive::Here);
+    assert_eq!(two.driver(id(1)).await.unwrap(), Drive::At("http://broker.test:1".to_owned()));
+    assert_eq!(two.driver(id(9)).await.unwrap(), Drive::Here, "what is nowhere is nobody else's");
+    assert!(matches!(two.append(append(1, 1, &["b"])).await, Err(StoreError::Engine(_))));
+    assert!(two.adopt(9).await.unwrap().is_empty(), "it is there");
+    assert_eq!(two.open_trees(None, 9).await.unwrap(), [], "it drives none");
+    assert_eq!(two.read(id(1), 0).await.unwrap(), ["a"], "but may read all");
+
+    one.leave().await;
+    assert_eq!(two.driver(id(1)).await.unwrap(), Drive::Nobody);
+    assert_eq!(two.adopt(9).await.unwrap(), [id(1)]);
+    assert_eq!(two.adopt(9).await.unwrap(), [], "once");
+    assert_eq!(two.driver(id(1)).await.unwrap(), Drive::Here);
+    assert_eq!(two.driver(id(2)).await.unwrap(), Drive::Here, "what is over is taken when it is wanted");
+    two.append(append(1, 1, &["b"])).await.unwrap();
+    for late in [append(1, 2, &["late"]), append(2, 1, &["late"])] {
+        assert!(
+            matches!(one.append(late).await, Err(StoreError::Engine(_))),
+            "who is gone writes nothing more"
+        );
+    }
+    assert_eq!(one.until_failed().await.split(' ').next(), Some("other"));
+}
+
+#[tokio::test]
+async fn who_is_not_heard_of_in_time_is_gone_and_who_is_stays() {
+    let Some(place) = Place::schema().await else { return };
+    let lease = Duration::from_millis(600);
+    let (one, two) = (broker(&place, 1, lease).await, broker(&place, 2, lease).await);
+    one.append(append(1, 0, &["a"])).await.unwrap();
+    tokio::time::sleep(lease * 2).await;
+    assert!(one.is_current() && two.is_current());
+    assert!(two.adopt(9).await.unwrap().is_empty(), "it keeps saying that it is there");
+    // Its tasks end with it, and nobody says so for it.
+    drop(one);
+    let began = std::time::Instant::now();
+    while two.adopt(9).await.unwrap().is_empty() {
+        assert!(began.elapsed() < LONG, "it is never taken for gone");
+        tokio::time::sleep(lease / 10).await;
+    }
+    two.append(append(1, 1, &["b"])).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_broker_that_is_started_again_takes_over_from_itself_at_once() {
+    let Some(place) = Place::schema().await else { return };
+    let one = broker(&place, 1, LONG).await;
+    one.append(append(1, 0, &["a"])).await.unwrap();
+    let again = broker(&place, 1, LONG).await;
+    assert_eq!(again.adopt(9).await.unwrap(), [id(1)]);
+    assert!(matches!(one.append(append(1, 1, &["b"])).await, Err(StoreError::Engine(_))));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_many_brokers_that_make_one_document_one_does_and_the_others_hear_of_it() {
+    let Some(place) = Place::schema().await else { return };
+    let mut brokers = Vec::new();
+    for number in 0..4 {
+        brokers.push(broker(&place, number, LONG).await);
+    }
+    let mut heard: Vec<_> = brokers.iter().map(|broker| broker.changes().unwrap()).collect();
+    for receiver in &mut heard {
+        assert_eq!(receiver.recv().await.unwrap(), Changed::Anything, "it listens from now on");
+    }
+    let make = |number: usize| {
+        let (broker, document) = (Arc::clone(&brokers[number]), Bytes::from(format!("{number}")));
+        tokio::spawn(async move { broker.replace_document("keys", None, document, None).await.unwrap() })
+    };
+    let making: Vec<_> = (0..brokers.len()).map(make).collect();
+    let mut made = Vec::new();
+    for (number, making) in making.into_iter().enumerate() {
+        made.extend(making.await.unwrap().then_some(number));
+    }
+    let [winner] = made[..] else { panic!("one of them: {made:?}") };
+    for (number, (broker, heard)) in brokers.iter().zip(&mut heard).enumerate() {
+        let document = broker.document("keys").await.unwrap().unwrap();
+        assert_eq!(document, winner.to_string());
+        if number != winner {
+            assert_eq!(heard.recv().await.unwrap(), Changed::Documents);
+        }
+        let next = Bytes::from("next");
+        let is_first = broker.replace_document("keys", Some(document), next, None).await.unwrap();
+        assert!(is_first);
+        let back = broker.put_document("keys", Bytes::from(winner.to_string()), None).await;
+        back.unwrap();
+    }
+    assert_eq!(brokers[0].over(Timestamp::default(), None, 1).await.unwrap(), []);
+}

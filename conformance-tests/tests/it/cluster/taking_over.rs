@@ -1,0 +1,116 @@
+//! Brokers that die, and one that only seemed to: the others finish what it had begun, once, and it writes nothing more.
+
+use std::collections::BTreeMap;
+
+use conformance_tests::{Agent, until, wire};
+use serde_json::json;
+
+use super::{Cluster, begin, ended};
+use crate::delegation::script;
+
+const SOUTHBOUND: &str = "[southbound]\nask_every = \"100ms\"\nabsent_after = \"2s\"\n";
+
+/// Coordinator, left, right and deep, as the tree of [`script`] wants them.
+async fn fleet(cluster: &Cluster) -> BTreeMap<&'static str, Agent> {
+    let mut agents = BTreeMap::new();
+    let caps: [(&str, &[&str]); 4] = [
+        ("coordinator", &["a2a:skill/left/*", "a2a:skill/right/*", "a2a:skill/deep/*"]),
+        ("left", &["a2a:skill/deep/*"]),
+        ("right", &[]),
+        ("deep", &[]),
+    ];
+    for (name, caps) in caps {
+        let agent = Agent::scripted(name);
+        cluster.add_agent(&agent, name, caps).await;
+        agents.insert(name, agent);
+    }
+    agents
+}
+
+/// Judges trees that are over by what clients, agents and the journal say of them.
+async fn judge(cluster: &Cluster, agents: &BTreeMap<&str, Agent>, tasks: &[String]) {
+    for task in tasks {
+        let end = ended(&cluster.balancer.url(), task).await;
+        assert_eq!(end["status"]["state"], "TASK_STATE_COMPLETED", "{end:#}");
+        let text = end["artifacts"].to_string();
+        for piece in ["l1", "l2", "d", "r"] {
+            assert!(text.contains(piece), "{task}: the merged result holds {piece}: {text}");
+        }
+        let all =
+            wire::stream(&cluster.balancer.url(), "SubscribeToTask", json!({ "id": task }), Some(0)).await;
+        let all = all.rest().await;
+        let is_end = |event: &&wire::Event| event.state().is_some_and(|state| state.ends_with("COMPLETED"));
+        assert_eq!(all.iter().filter(is_end).count(), 1, "{task}: one terminal event");
+    }
+    for (name, agent) in agents {
+        let mut heard: BTreeMap<String, u32> = BTreeMap::new();
+        for received in agent.logged("received") {
+            *heard.entry(received["task"].to_string()).or_default() += 1;
+        }
+        assert_eq!(heard.len(), tasks.len(), "{name} worked on every tree");
+        assert!(heard.values().all(|times| *times == 1), "{name} heard something twice: {heard:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_killed_broker_had_begun_is_finished_by_the_others_once() {
+    let Some(mut cluster) = Cluster::start(SOUTHBOUND).await else { return };
+    let agents = fleet(&cluster).await;
+    let url = format!("{}/agents/coordinator", cluster.balancer.url());
+    let mut tasks = vec![begin(&url, "warm", &script(0)).await];
+    ended(&url, &tasks[0]).await;
+    for number in 0..6 {
+        tasks.push(begin(&url, &format!("m{number}"), &script(300)).await);
+    }
+    let victim = cluster.driver(&tasks[3]).await;
+    cluster.brokers[victim].end();
+    for task in &tasks {
+        ended(&url, task).await;
+    }
+    judge(&cluster, &agents, &tasks).await;
+    // It comes back to nothing of its own, and answers like the others.
+    cluster.brokers[victim].restart();
+    let again = &cluster.brokers[victim].url();
+    assert_eq!(ended(again, &tasks[3]).await["status"]["state"], "TASK_STATE_COMPLETED");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_that_was_taken_for_dead_writes_nothing_more() {
+    let Some(mut cluster) = Cluster::start(SOUTHBOUND).await else { return };
+    let agents = fleet(&cluster).await;
+    let url = format!("{}/agents/coordinator", cluster.balancer.url());
+    let mut tasks = vec![begin(&url, "warm", &script(0)).await];
+    ended(&url, &tasks[0]).await;
+    tasks.push(begin(&url, "m", &script(700)).await);
+    let zombie = cluster.driver(&tasks[1]).await;
+    cluster.brokers[zombie].pause();
+    cluster.balancer.take_out(cluster.brokers[zombie].address());
+    let other = cluster.brokers[(zombie + 1) % 3].url();
+    let end = ended(&other, &tasks[1]).await;
+    cluster.brokers[zombie].unpause();
+    let code = cluster.brokers[zombie].ended().await;
+    assert_eq!(code, Some(1), "it finds out, and ends");
+    assert_eq!(ended(&other, &tasks[1]).await, end, "nothing came after the end");
+    judge(&cluster, &agents, &tasks).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_leaves_in_good_order_leaves_its_tasks_to_the_others_at_once() {
+    let Some(mut cluster) = Cluster::start(SOUTHBOUND).await else { return };
+    let agents = fleet(&cluster).await;
+    let url = format!("{}/agents/coordinator", cluster.balancer.url());
+    let tasks = vec![begin(&url, "m", &script(600)).await];
+    let leaving = cluster.driver(&tasks[0]).await;
+    cluster.brokers[leaving].terminate();
+    assert_eq!(cluster.brokers[leaving].ended().await, Some(0));
+    until("another one drives it", async || {
+        let others = cluster.brokers.iter().enumerate().filter(|(number, _)| *number != leaving);
+        let mut answers = Vec::new();
+        for (_, broker) in others {
+            answers.push(wire::get(&format!("{}/readyz", broker.url())).await.status);
+        }
+        answers.iter().all(|status| *status == 200)
+    })
+    .await;
+    judge(&cluster, &agents, &tasks).await;
+}
