@@ -10,6 +10,7 @@ mod idle;
 mod latency;
 mod open_tasks;
 mod real_agent;
+mod replicas;
 mod sdk_servers;
 mod send;
 mod stream;
@@ -123,6 +124,14 @@ pub const ALL: &[Experiment] = &[
         title: "A delegation beside a root task",
         about: "The same message to the same agent, 32 at a time: from somebody outside, and from an agent at work, with the grant of its task, as a child of it.",
         run: |stage| Box::pin(delegation::run(stage)),
+        is_long: false,
+    },
+    Experiment {
+        name: "replicas",
+        title: "Several brokers, one PostgreSQL",
+        about: "Durable sends, 32 at a time shared out evenly, to one, two and three brokers over one PostgreSQL that waits for the disk, all on this machine: what one more broker brings where the machine stays the same, and what a send \
+                costs the database: transactions that write, bytes of its log, CPU time, bytes in its tables.",
+        run: |stage| Box::pin(replicas::run(stage)),
         is_long: false,
     },
     Experiment {

@@ -32,7 +32,15 @@ pub struct Server {
     programs: PathBuf,
     folder: PathBuf,
     port: u16,
+    fsync: Fsync,
     keeper: Child,
+}
+
+/// Whether what is told to be durable has to outlive the machine, or only the server.
+#[derive(Debug, Clone, Copy)]
+enum Fsync {
+    On,
+    Off,
 }
 
 /// The account that runs it, if this process is root's.
@@ -49,11 +57,20 @@ impl Server {
         SHARED.get_or_init(Self::start).as_ref().map_err(String::as_str)
     }
 
-    /// Makes a server and waits until it answers; or why the machine cannot.
+    /// Makes a server and waits until it answers; or why the machine cannot. It does not wait for the disk.
     pub fn start() -> Result<Self, String> {
+        Self::make(&std::env::temp_dir(), Fsync::Off)
+    }
+
+    /// One that does, with its data below a folder.
+    pub fn start_durable(below: &Path) -> Result<Self, String> {
+        Self::make(below, Fsync::On)
+    }
+
+    fn make(below: &Path, fsync: Fsync) -> Result<Self, String> {
         let programs = programs().ok_or("PostgreSQL is not installed (apt-get install postgresql)")?;
         let account = account()?;
-        let folder = tempfile::Builder::new().prefix("bailiwick-postgres-").tempdir();
+        let folder = tempfile::Builder::new().prefix("bailiwick-postgres-").tempdir_in(below);
         let folder = folder.map_err(|error| error.to_string())?.keep();
         if let Some(Account { uid, gid }) = account {
             chown(&folder, Some(uid), Some(gid)).map_err(|error| error.to_string())?;
@@ -72,7 +89,7 @@ impl Server {
         run(as_account(made.arg(&data).current_dir(&folder), account))?;
         let mut problem = String::new();
         for _ in 0..TRIES {
-            match Self::serve(&programs, &folder, account) {
+            match Self::serve(&programs, &folder, fsync, account) {
                 Ok(server) => return Ok(server),
                 Err(failure) => problem = failure,
             }
@@ -80,11 +97,12 @@ impl Server {
         Err(problem)
     }
 
-    fn serve(programs: &Path, folder: &Path, account: Option<Account>) -> Result<Self, String> {
+    fn serve(programs: &Path, folder: &Path, fsync: Fsync, account: Option<Account>) -> Result<Self, String> {
         let free = TcpListener::bind(("127.0.0.1", 0)).and_then(|listener| listener.local_addr());
         let port = free.map_err(|error| error.to_string())?.port();
-        let keeper = keep(programs, folder, port, account).map_err(|error| error.to_string())?;
-        let mut server = Self { programs: programs.to_owned(), folder: folder.to_owned(), port, keeper };
+        let keeper = keep(programs, folder, (port, fsync), account).map_err(|error| error.to_string())?;
+        let mut server =
+            Self { programs: programs.to_owned(), folder: folder.to_owned(), port, fsync, keeper };
         server.until_ready()?;
         Ok(server)
     }
@@ -133,6 +151,13 @@ impl Server {
         self.port
     }
 
+    /// The process that all its others come from.
+    pub fn process_id(&self) -> Result<String, String> {
+        let file = std::fs::read_to_string(self.folder.join("data/postmaster.pid"));
+        let file = file.map_err(|error| error.to_string())?;
+        Ok(file.lines().next().unwrap_or_default().trim().to_owned())
+    }
+
     /// Runs statements in the database of a URL; what they print, one row a line.
     pub fn run(&self, url: &str, statements: &str) -> Result<String, String> {
         let mut psql = Command::new(self.programs.join("psql"));
@@ -142,15 +167,12 @@ impl Server {
 
     /// Ends it at once, as if it had crashed, and starts it again at the same port: it recovers by its log.
     pub fn crash_and_restart(&mut self) -> Result<(), String> {
-        let postmaster = std::fs::read_to_string(self.folder.join("data/postmaster.pid"));
-        let postmaster = postmaster.map_err(|error| error.to_string())?;
-        let pid = postmaster.lines().next().unwrap_or_default().trim().to_owned();
-        run(Command::new("kill").args(["-QUIT", &pid]))?;
+        run(Command::new("kill").args(["-QUIT", &self.process_id()?]))?;
         if let Some(mut input) = self.keeper.stdin.take() {
             io::Write::write_all(&mut input, b"stay\n").map_err(|error| error.to_string())?;
         }
         self.keeper.wait().map_err(|error| error.to_string())?;
-        let keeper = keep(&self.programs, &self.folder, self.port, account()?);
+        let keeper = keep(&self.programs, &self.folder, (self.port, self.fsync), account()?);
         self.keeper = keeper.map_err(|error| error.to_string())?;
         self.until_ready()
     }
@@ -165,14 +187,20 @@ impl Drop for Server {
 }
 
 /// Starts the server, and beside it who ends it.
-fn keep(programs: &Path, folder: &Path, port: u16, account: Option<Account>) -> io::Result<Child> {
+fn keep(
+    programs: &Path,
+    folder: &Path,
+    (port, fsync): (u16, Fsync),
+    account: Option<Account>,
+) -> io::Result<Child> {
     let mut keeper = Command::new("/bin/sh");
     keeper.args(["-c", KEEPER, "keeper"]).arg(folder).arg(programs.join("postgres"));
     keeper.arg("-D").arg(folder.join("data")).args(["-p", &port.to_string()]);
-    // What is told to be durable has to outlive the server here, not the machine.
-    for setting in
-        ["listen_addresses=127.0.0.1", "unix_socket_directories=", "fsync=off", "max_connections=200"]
-    {
+    let fsync = match fsync {
+        Fsync::On => "fsync=on",
+        Fsync::Off => "fsync=off",
+    };
+    for setting in ["listen_addresses=127.0.0.1", "unix_socket_directories=", fsync, "max_connections=200"] {
         keeper.args(["-c", setting]);
     }
     keeper.current_dir(folder).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
