@@ -126,6 +126,7 @@ impl App {
             store,
             notifier: Arc::new(Webhooks::new(Arc::clone(&dialer), config.push.timeout.0)),
             stages: stages(&config, &dialer).map_err(AppError::Start)?,
+            peers: Some(Arc::new(HttpPeers::new(Arc::clone(&dialer)))),
             downstream: Arc::new(A2aClient::new(Arc::clone(&dialer), config.southbound.client_options())),
             discovery: Arc::new(CardFetcher::new(Arc::clone(&web))),
             fetch: web,
@@ -165,15 +166,14 @@ impl App {
         broker.load_agents(config.agents()).await.map_err(start)?;
         broker.load_learned().await.map_err(start)?;
         broker.start().await.map_err(start)?;
-        if broker.may_serve_uncounted().await.map_err(start)? {
+        if broker.count_beforehand().await.map_err(start)? {
             tokio::spawn(take_up_meanwhile(Arc::clone(&broker)));
         } else {
             take_up(&broker).await.map_err(start)?;
         }
         let mut options = config.server_options();
         options.max_connections = open_files::connections(options.max_connections);
-        let peers = Arc::new(HttpPeers::new(dialer));
-        let server = Server::new(Arc::clone(&broker), options, server_tls.clone(), peers);
+        let server = Server::new(Arc::clone(&broker), options, server_tls.clone());
         server.show_configuration(config.to_json());
         Ok(Self { broker, server, listener, tls: server_tls, config, asked: address, url })
     }

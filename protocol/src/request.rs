@@ -122,6 +122,9 @@ wire_object! {
     }
 }
 
+/// Longest message or context id, bytes of UTF-8.
+const MAX_ID_BYTES: usize = 1_024;
+
 impl SendMessageRequest {
     /// A request with nothing but a message.
     pub fn new(message: Message) -> Self {
@@ -134,11 +137,22 @@ impl SendMessageRequest {
         }
     }
 
-    /// Checks what the proto marks REQUIRED beyond presence (spec §5.7): a message id and at least one part.
+    /// Checks what the proto marks REQUIRED beyond presence (spec §5.7): a message id and at least one part. And that ids are
+    /// such as can be kept and looked up anywhere, which the specification leaves open.
     pub fn validate(&self) -> Result<(), A2aError> {
         let mut violations = Vec::new();
         if self.message.message_id.is_empty() {
             violations.push(("message.messageId".to_owned(), "expected a non-empty string".to_owned()));
+        }
+        let ids = [
+            ("message.messageId", Some(&self.message.message_id)),
+            ("message.contextId", self.message.context_id.as_ref()),
+        ];
+        for (field, id) in ids {
+            if id.is_some_and(|id| id.len() > MAX_ID_BYTES || id.contains('\0')) {
+                let problem = format!("expected at most {MAX_ID_BYTES} bytes, and no NUL among them");
+                violations.push((field.to_owned(), problem));
+            }
         }
         if self.message.parts.is_empty() {
             violations.push(("message.parts".to_owned(), "expected at least one part".to_owned()));

@@ -20,7 +20,8 @@ impl Config {
             )));
         }
         self.check_bounds().map_err(wrong)?;
-        let problem = self.store.problem().or_else(|| self.cluster.problem());
+        let is_shared = !self.store.url.is_empty();
+        let problem = self.store.problem().or_else(|| self.cluster.problem(self.server.listen, is_shared));
         let problem = problem.or_else(|| self.selection.problem());
         let problem = problem.or_else(|| self.mcp.problem()).or_else(|| self.traces.problem());
         problem.map_or(Ok(()), |problem| Err(wrong(problem)))?;

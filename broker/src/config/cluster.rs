@@ -21,8 +21,13 @@ impl ClusterConfig {
         Peer { id, url: url.trim_end_matches('/').to_owned(), lease: self.lease.0 }
     }
 
-    /// What is wrong with a value.
-    pub(super) fn problem(&self) -> Option<String> {
+    /// What is wrong with a value, of a broker that listens there.
+    pub(super) fn problem(&self, listen: SocketAddr, is_shared: bool) -> Option<String> {
+        if is_shared && self.url.is_empty() && listen.ip().is_unspecified() {
+            return Some(format!(
+                "cluster.url: expected where the other brokers of the database reach this one, since server.listen is {listen}"
+            ));
+        }
         if self.lease.0.is_zero() {
             return Some("cluster.lease: expected a time longer than 0s".to_owned());
         }

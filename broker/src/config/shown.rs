@@ -30,6 +30,7 @@ impl Config {
         for principal in &mut shown.principals {
             principal.hide_keys();
         }
+        shown.store.hide_password();
         shown
     }
 }
@@ -78,6 +79,8 @@ mod tests {
     const FULL: &str = r#"
 [server]
 public_url = "https://s3cret1:s3cret2@broker.example"
+[store]
+url = "postgres://s3cret21:s3cret22@db.example/bailiwick?password=s3cret23"
 [traces]
 endpoint = "http://s3cret3:s3cret4=;ä@collector.example/v1/traces?key=s3cret5#s3cret6"
 [selection.reranker]
@@ -113,12 +116,14 @@ auth = { oauth2 = { token_url = "https://idp.example/token?s3cret20", client_id 
         let config = Config::parse("test", FULL).unwrap();
         let kept = toml::to_string(&config).unwrap();
         // A secret in place of a reference is not even kept.
-        let written = (1..=20).filter(|number| *number != 16);
+        let written = (1..=23).filter(|number| *number != 16);
         for number in written {
             assert!(kept.contains(&format!("s3cret{number}")), "s3cret{number} tests nothing");
         }
         let shown = Value::Object(config.to_json());
         assert!(!shown.to_string().contains("s3cret"), "{shown:#}");
+        assert!(!config.to_toml().contains("s3cret22") && !config.to_toml().contains("s3cret23"));
+        assert_eq!(shown["store"]["url"], "postgres://…@db.example/bailiwick");
         assert_eq!(shown["traces"]["endpoint"], "http://…:…@collector.example/v1/traces?…#…");
         assert_eq!(
             shown["selection"]["reranker"]["key_env"], "RERANKER_KEY",

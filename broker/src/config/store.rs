@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::shown::HIDDEN;
 use super::{ByteSize, Span};
 use crate::store::{embedded, postgres};
 
@@ -46,6 +47,19 @@ impl StoreConfig {
     /// Certificates that are believed beside the machine's own when the database is dialled.
     pub fn ca_file(&self) -> Option<&Path> {
         (!self.ca_file.as_os_str().is_empty()).then_some(&*self.ca_file)
+    }
+
+    /// Shows of the database's URL no more than its host and its name.
+    pub(super) fn hide_password(&mut self) {
+        if self.url.is_empty() {
+            return;
+        }
+        let shown = url::Url::parse(&self.url).ok().and_then(|url| {
+            let host = url.host_str()?;
+            let port = url.port().map_or_else(String::new, |port| format!(":{port}"));
+            Some(format!("{}://{HIDDEN}@{host}{port}{}", url.scheme(), url.path()))
+        });
+        self.url = shown.unwrap_or_else(|| HIDDEN.to_owned());
     }
 
     /// What is wrong with a value. What is said of the URL does not repeat it: it may hold a password.

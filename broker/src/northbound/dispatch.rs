@@ -165,10 +165,14 @@ impl Server {
             if certificate.is_some() {
                 return Speech::of(&route).refuse(&handing_on::of_a_certificate());
             }
-            match self.hand_on(&elsewhere, (head, body), since).await {
-                HandedOn::Answered(response) => return response,
-                HandedOn::Refused(error) => return Speech::of(&route).refuse(&error),
-                HandedOn::AskAgain => {}
+            // The caller is not judged anew while it is the same broker that is not there: what proves a call proves it once.
+            loop {
+                match self.hand_on(&elsewhere, (head, body), since).await {
+                    HandedOn::Answered(response) => return response,
+                    HandedOn::Refused(error) => return Speech::of(&route).refuse(&error),
+                    HandedOn::AskAgain if self.context.broker.is_still_at(&elsewhere).await => {}
+                    HandedOn::AskAgain => break,
+                }
             }
         }
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt;
+use http::header::CONTENT_LENGTH;
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, Version};
 use http_body_util::{BodyExt, StreamBody};
@@ -15,8 +16,7 @@ use tokio::time::{Instant, sleep};
 use super::outgoing::{Body, CutShort};
 use super::reply;
 use super::server::Server;
-use crate::ports::peers::{NotHandedOn, Piece, Pieces};
-use crate::service::Elsewhere;
+use crate::service::{Elsewhere, NotHandedOn, Piece, Pieces};
 
 /// Says that a request was handed on already: it is not handed on once more, so that none goes round in circles.
 const HANDED_ON: &str = "bailiwick-handed-on";
@@ -47,15 +47,16 @@ impl Server {
         (head, body): (&Parts, &Bytes),
         since: Instant,
     ) -> HandedOn {
+        let broker = &self.context.broker;
         let answer = tokio::select! {
-            answer = self.peers.hand_on(&to.url, copy(head, body)) => answer,
+            answer = broker.hand_on(to, copy(head, body)) => answer,
             // It was stopped, and another one drives the tree by now. What it has done is to be found there, and it can do
             // nothing more: the same again is safe.
-            () = self.context.broker.until_moved(to) => return HandedOn::AskAgain,
+            () = broker.until_moved(to) => return HandedOn::AskAgain,
         };
         match answer {
             Ok(answer) => {
-                let moved = self.context.broker.until_moved(to);
+                let moved = broker.until_moved(to);
                 HandedOn::Answered(answer.map(|pieces| streamed(pieces, moved)))
             }
             Err(NotHandedOn::Unknown(reason)) if !is_repeatable(&head.method) => {
@@ -86,6 +87,8 @@ fn copy(head: &Parts, body: &Bytes) -> Request<Bytes> {
     let is_grpc = super::grpc::is_grpc(&head.headers);
     *request.version_mut() = if is_grpc { Version::HTTP_2 } else { Version::HTTP_11 };
     *request.headers_mut() = head.headers.clone();
+    // Of what was read of the body, which may be nothing.
+    request.headers_mut().remove(CONTENT_LENGTH);
     request.headers_mut().insert(HANDED_ON, HeaderValue::from_static("1"));
     request
 }

@@ -22,7 +22,6 @@ use super::memory::Memory;
 use super::operations::Context;
 use super::places::{Place, Places, REFUSED_CONNECTIONS};
 use super::tls::Tls;
-use crate::ports::peers::Peers;
 use crate::service::{Broker, ClientCertificate};
 
 /// Wait after a failed accept (out of file descriptors, say) before the next.
@@ -116,13 +115,11 @@ pub struct Server {
     /// A place for each socket that may be there, whatever for.
     sockets: Arc<Semaphore>,
     tls: Option<Tls>,
-    /// The way to the other brokers of the same store.
-    pub(super) peers: Arc<dyn Peers>,
 }
 
 impl Server {
     /// A server for a broker, with TLS or without.
-    pub fn new(broker: Arc<Broker>, options: Options, tls: Option<Tls>, peers: Arc<dyn Peers>) -> Arc<Self> {
+    pub fn new(broker: Arc<Broker>, options: Options, tls: Option<Tls>) -> Arc<Self> {
         let semaphore = |permits: usize| Semaphore::new(permits.min(Semaphore::MAX_PERMITS));
         let context = Context {
             broker,
@@ -139,7 +136,7 @@ impl Server {
             configuration: RwLock::default(),
         };
         let sockets = options.max_connections.saturating_add(REFUSED_CONNECTIONS + LEAVING_CONNECTIONS);
-        Arc::new(Self { context, sockets: Arc::new(semaphore(sockets)), options, tls, peers })
+        Arc::new(Self { context, sockets: Arc::new(semaphore(sockets)), options, tls })
     }
 
     /// Shows operators this configuration from now on. It must hold no secret.

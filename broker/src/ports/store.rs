@@ -224,6 +224,11 @@ pub trait Store: Send + Sync + 'static {
     /// Roots of trees with open tasks that this broker drives, in ascending order, after `after`, at most `limit`.
     async fn open_trees(&self, after: Option<TaskId>, limit: usize) -> Result<Vec<TaskId>, StoreError>;
 
+    /// How many tasks are open of the trees that this broker drives: by owner and agent.
+    async fn open_tasks(&self) -> Result<Vec<(String, String, u64)>, StoreError> {
+        Ok(Vec::new())
+    }
+
     /// Pushes that are not over, after `after`, at most `limit`, in the order of their keys.
     async fn outbox(&self, after: Option<OutboxKey>, limit: usize) -> Result<Vec<OutboxRow>, StoreError>;
 

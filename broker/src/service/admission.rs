@@ -17,7 +17,8 @@ use dashmap::mapref::one::RefMut;
 use protocol::A2aError;
 
 use super::quotas::Reservation;
-use super::{Broker, RESUME_PAGE, error};
+use super::taken_up::RESUME_PAGE;
+use super::{Broker, error};
 
 /// How often a tree is tried to be read before agents are sent more without knowing whom it keeps busy.
 const COUNT_ATTEMPTS: u32 = 5;

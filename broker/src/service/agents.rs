@@ -20,6 +20,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use broker_core::Timestamp;
 use broker_core::audit::{By, Event, Removed};
 use capability::{Scope, VerifyKey};
+use dashmap::DashMap;
 use protocol::v03::read_card;
 use protocol::{A2aError, ErrorKind};
 use schemars::JsonSchema;
@@ -144,6 +145,8 @@ pub(super) struct Registry {
     clock: Arc<dyn Clock>,
     pub(super) cards: CardOptions,
     agents: RwLock<BTreeMap<String, Arc<Agent>>>,
+    /// Where agents were reached that are forgotten: tasks they work on go on.
+    former: DashMap<String, Endpoint>,
     /// Grows with every change of them.
     changes: AtomicU64,
     /// Held from reading an agent to storing what became of it, so that no change is lost to another.
@@ -161,8 +164,8 @@ impl Registry {
         clock: Arc<dyn Clock>,
         cards: CardOptions,
     ) -> Self {
-        let (agents, changes, changing) = Default::default();
-        Self { store, discovery, downstream, clock, cards, agents, changes, changing }
+        let (agents, former, changes, changing) = Default::default();
+        Self { store, discovery, downstream, clock, cards, agents, former, changes, changing }
     }
 
     pub(super) fn get(&self, name: &str) -> Option<Arc<Agent>> {
@@ -176,6 +179,7 @@ impl Registry {
 
     fn insert(&self, agent: Arc<Agent>) {
         let mut agents = self.agents.write().unwrap_or_else(PoisonError::into_inner);
+        self.former.remove(&agent.name);
         agents.insert(agent.name.clone(), agent);
         self.changes.fetch_add(1, Ordering::Release);
     }
@@ -183,7 +187,11 @@ impl Registry {
     fn remove(&self, name: &str) -> bool {
         let mut agents = self.agents.write().unwrap_or_else(PoisonError::into_inner);
         self.changes.fetch_add(1, Ordering::Release);
-        agents.remove(name).is_some()
+        let removed = agents.remove(name);
+        if let Some(known) = removed.as_ref().and_then(|agent| agent.resolved.as_ref()) {
+            self.former.insert(name.to_owned(), known.endpoint.clone());
+        }
+        removed.is_some()
     }
 
     pub(super) fn all(&self) -> Vec<Arc<Agent>> {
@@ -212,6 +220,12 @@ impl Registry {
         let agent = self.resolved(name).await.map_err(|error| error.message)?;
         let endpoint = agent.resolved.as_ref().map(|resolved| resolved.endpoint.clone());
         endpoint.ok_or_else(|| format!("agent {name} has no card"))
+    }
+
+    /// Where an agent is reached, or was when it was forgotten: for what it works on.
+    pub(super) async fn endpoint_at_last(&self, name: &str) -> Result<Endpoint, String> {
+        let endpoint = self.endpoint(name).await;
+        endpoint.or_else(|reason| self.former.get(name).map(|former| former.clone()).ok_or(reason))
     }
 
     /// Whether every answer of the agent so far was a task, so that no task means no answer.

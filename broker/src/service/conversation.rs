@@ -49,6 +49,13 @@ pub(super) fn start_recovery(broker: &Arc<Broker>, root: TaskId, lost: Recovery)
     Conversations::start(broker, attempt, conversation.recover(lost));
 }
 
+/// Goes on with an attempt whose task at the agent is known.
+pub(super) fn start_following_again(broker: &Arc<Broker>, root: TaskId, lost: Recovery) {
+    let (attempt, agent) = (lost.attempt, lost.agent.clone());
+    let conversation = Conversation { broker: Arc::clone(broker), root, attempt, agent };
+    Conversations::start(broker, attempt, conversation.follow_again(lost));
+}
+
 /// Asking to cancel does not end the conversation: the agent may have a last word.
 pub(super) fn start_cancel(
     broker: &Arc<Broker>,
@@ -221,11 +228,19 @@ impl Conversation {
         self.follow(&endpoint, &agent_task, &lost.latest).await;
     }
 
+    async fn follow_again(self, lost: Recovery) {
+        let Some(agent_task) = lost.agent_task.clone() else { return self.recover(lost).await };
+        match self.reach(&lost.agent).await {
+            Ok(endpoint) => self.follow(&endpoint, &agent_task, &lost.latest).await,
+            Err(reason) => self.fail(Failure::Unreachable(reason)).await,
+        }
+    }
+
     /// Where the agent is, once that is known; for as long as it is asked at all.
     async fn reach(&self, agent: &str) -> Result<Endpoint, String> {
         let began = Instant::now();
         loop {
-            match self.broker.registry.endpoint(agent).await {
+            match self.broker.registry.endpoint_at_last(agent).await {
                 Err(reason) if began.elapsed() >= self.broker.recovery.give_up => return Err(reason),
                 Err(_) => tokio::time::sleep(self.broker.recovery.ask_every).await,
                 Ok(endpoint) => return Ok(endpoint),
@@ -314,7 +329,7 @@ impl Conversation {
             }
             // Pushes are hints to look at once; a look now and then makes up for those that were lost.
             let wait = if is_pushed && is_in_touch { recovery.backstop } else { pause };
-            if wait > LONGEST_PAUSE {
+            if is_pushed && is_in_touch && wait > LONGEST_PAUSE {
                 self.broker.park(self.attempt, wait);
                 // What was said before that is heard here, and all that is said from now on wakes who is parked.
                 if listening.hint().now_or_never().is_none() {

@@ -47,10 +47,9 @@ use std::path::PathBuf;
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
-use broker_core::sabotage::{Guard, removed};
 use broker_core::{Limits, Timestamp};
 use broker_selection::{Embedder, Weights};
-use futures_util::{FutureExt, StreamExt, stream as streams};
+use futures_util::FutureExt;
 
 pub use self::acceptance::AcceptanceOptions;
 use self::acceptance::Checks;
@@ -84,7 +83,7 @@ pub use self::grants::{Issued, OAuthCode, OAuthError, SentProof, TokenRequest};
 pub use self::metrics::METRICS_MEDIA_TYPE;
 use self::metrics::Metrics;
 pub use self::overview::{Introduction, LogPage, OPEN_TREES, TreesPage, TreesWanted};
-pub(crate) use self::peers::{Elsewhere, locating};
+pub(crate) use self::peers::{Elsewhere, NotHandedOn, Piece, Pieces, locating};
 use self::push::Outbox;
 use self::push::hooks::Hooks;
 pub use self::push::{DeadLetter, PushOptions};
@@ -109,16 +108,12 @@ use crate::ports::clock::Clock;
 use crate::ports::downstream::{Discovery, Downstream};
 use crate::ports::fetch::Fetch;
 use crate::ports::notifier::Notifier;
+use crate::ports::peers::Peers;
 use crate::ports::store::Store;
 use crate::ports::traces::Traces;
 
 /// Longest wait for the store at the end.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
-
-/// Trees taken up per read of the store at start.
-const RESUME_PAGE: usize = 256;
-/// Trees that are taken up at a time.
-const RESUME_AT_ONCE: usize = 64;
 
 /// Whom a request is addressed to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -151,6 +146,8 @@ pub struct Parts {
     pub traces: Option<Arc<dyn Traces>>,
     /// Models behind endpoints that help to choose.
     pub stages: Stages,
+    /// The way to the other brokers of the same store, if there can be any.
+    pub peers: Option<Arc<dyn Peers>>,
 }
 
 /// How the broker behaves.
@@ -253,13 +250,14 @@ pub struct Broker {
     /// One backup at a time: each keeps what it reads from being tidied away.
     backups: Arc<Semaphore>,
     traces: Option<Arc<dyn Traces>>,
+    peers: Option<Arc<dyn Peers>>,
 }
 
 impl Broker {
     /// A broker over its parts; [`Self::start`] and [`Self::take_up_all`] take up what was under way.
     pub fn new(parts: Parts, settings: Settings) -> Arc<Self> {
-        let Parts { store, downstream, discovery, fetch, notifier, clock, embedder, weights, stages, traces } =
-            parts;
+        let Parts { store, downstream, discovery, fetch, notifier, clock, .. } = parts;
+        let Parts { embedder, weights, stages, traces, peers, .. } = parts;
         let callers = Callers::new(settings.callers, None, &fetch, &clock);
         Arc::new(Self {
             trees: Trees::new(Arc::clone(&store), settings.keep),
@@ -300,6 +298,7 @@ impl Broker {
             metrics: Metrics::new(),
             backups: Arc::new(Semaphore::new(1)),
             traces,
+            peers,
             limits: RwLock::new(settings.limits),
             recovery: settings.recovery,
             public_url: settings.public_url,
@@ -316,6 +315,7 @@ impl Broker {
     /// Begins with what goes on by itself. Call once, after the agents of the configuration are registered;
     /// [`Self::take_up_all`] comes next.
     pub async fn start(self: &Arc<Self>) -> Result<(), protocol::A2aError> {
+        self.taken_up.begin(self.clock.new_task_id());
         tokio::spawn(timers::run(Arc::downgrade(self)));
         tokio::spawn(conversation::wake_parked(Arc::downgrade(self)));
         tokio::spawn(trees::keep_few(Arc::downgrade(self)));
@@ -334,26 +334,6 @@ impl Broker {
         }
         self.resume_pushes().await?;
         self.take_up_places().await
-    }
-
-    /// Takes up every open tree; how many there were.
-    pub async fn take_up_all(self: &Arc<Self>) -> Result<usize, protocol::A2aError> {
-        let (mut after, mut resumed) = (None, 0);
-        loop {
-            let page = self.store.open_trees(after, RESUME_PAGE).await;
-            let page = page.map_err(|failure| error::store(&failure))?;
-            let Some(last) = page.last().copied() else {
-                self.quotas.all_counted();
-                return Ok(resumed);
-            };
-            let roots = page.into_iter().filter(|_| !removed(Guard::Restarts));
-            resumed += roots.clone().count();
-            // Together, so that their appends share the disk's time.
-            streams::iter(roots)
-                .for_each_concurrent(RESUME_AT_ONCE, |root| self.take_up_or_later(root))
-                .await;
-            after = Some(last);
-        }
     }
 
     /// Writes down what was only counted so far, and waits until all that the store was given is durable. Call at the

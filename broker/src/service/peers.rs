@@ -7,12 +7,15 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use broker_core::TaskId;
+use bytes::Bytes;
 use futures_util::{StreamExt, stream};
+use http::{Request, Response};
 use protocol::A2aError;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{Instant, sleep};
 
 use super::{Broker, error};
+pub(crate) use crate::ports::peers::{NotHandedOn, Piece, Pieces};
 use crate::ports::store::{Changed, Drive, Store};
 
 /// Between two looks for what others have left to do.
@@ -67,6 +70,25 @@ pub(super) async fn check_driver(store: &dyn Store, root: TaskId) -> Result<(), 
 }
 
 impl Broker {
+    /// Hands a request on to the broker that drives a tree, and begins with its answer.
+    pub(crate) async fn hand_on(
+        &self,
+        to: &Elsewhere,
+        request: Request<Bytes>,
+    ) -> Result<Response<Pieces>, NotHandedOn> {
+        match &self.peers {
+            Some(peers) => peers.hand_on(&to.url, request).await,
+            None => Err(NotHandedOn::NotSent("there is no way to other brokers".to_owned())),
+        }
+    }
+
+    /// Whether a tree is still driven there.
+    pub(crate) async fn is_still_at(&self, from: &Elsewhere) -> bool {
+        let driver = self.store.driver(from.root).await;
+        // While the store does not answer, nobody takes anything over.
+        driver.map_or(true, |driver| driver == Drive::At(from.url.clone()))
+    }
+
     /// Resolves when a tree is not driven where it was any more.
     pub(crate) fn until_moved(&self, from: &Elsewhere) -> impl Future<Output = ()> + Send + 'static {
         let (store, Elsewhere { root, url }) = (Arc::clone(&self.store), from.clone());
@@ -103,14 +125,24 @@ impl Broker {
         stream::iter(adopted).for_each_concurrent(PAGE, |root| self.take_up_or_later(root)).await;
         self.resume_pushes().await
     }
+
+    /// The same after it failed: what was taken over meanwhile, and not taken up, is among what is this broker's own.
+    async fn take_over_after_failure(self: &Arc<Self>) -> Result<(), A2aError> {
+        self.adopt().await?;
+        self.take_up_own().await?;
+        self.resume_pushes().await
+    }
 }
 
 /// Takes over what others leave, until the broker is gone.
 pub(super) async fn run(broker: Weak<Broker>) {
+    let mut has_failed = false;
     loop {
         sleep(PAUSE).await;
-        let Some(alive) = broker.upgrade().filter(|alive| alive.store.is_shared()) else { return };
-        if let Err(failure) = alive.take_over().await {
+        let Some(alive) = broker.upgrade() else { return };
+        let taken = if has_failed { alive.take_over_after_failure().await } else { alive.take_over().await };
+        has_failed = taken.is_err();
+        if let Err(failure) = taken {
             tracing::warn!(
                 reason = failure.message,
                 "what other brokers may have left to do was not looked for"
@@ -121,12 +153,19 @@ pub(super) async fn run(broker: Weak<Broker>) {
 
 /// Follows what other brokers change, until the broker is gone.
 pub(super) async fn heed(broker: Weak<Broker>) {
-    let Some(mut changes) = broker.upgrade().and_then(|alive| alive.store.changes()) else { return };
+    let Some(mut news) = broker.upgrade().and_then(|alive| alive.store.changes()) else { return };
+    let mut has_failed = false;
     loop {
-        let changed = match changes.recv().await {
-            Ok(changed) => changed,
-            Err(RecvError::Lagged(_)) => Changed::Anything,
-            Err(RecvError::Closed) => return,
+        let changed = if has_failed {
+            // What could not be read is read again, with whatever has come since.
+            sleep(PAUSE).await;
+            Changed::Anything
+        } else {
+            match news.recv().await {
+                Ok(changed) => changed,
+                Err(RecvError::Lagged(_)) => Changed::Anything,
+                Err(RecvError::Closed) => return,
+            }
         };
         let Some(alive) = broker.upgrade() else { return };
         let followed = match &changed {
@@ -137,6 +176,7 @@ pub(super) async fn heed(broker: Weak<Broker>) {
                 failed => failed,
             },
         };
+        has_failed = followed.is_err();
         if let Err(failure) = followed {
             tracing::warn!(
                 ?changed,

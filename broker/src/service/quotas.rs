@@ -5,6 +5,7 @@
 //! A principal's meter counts the trees it owns, delegations in them among it; an account's, those of its principals; an
 //! agent's, the tasks it is given.
 
+mod beforehand;
 mod bill;
 mod table;
 mod usage;
@@ -12,7 +13,6 @@ mod view;
 
 use std::cell::Cell;
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use broker_core::Timestamp;
@@ -20,7 +20,7 @@ use broker_core::delegation::BROKER_AGENT;
 use broker_core::quota::{Exceeded, Meter, Quota};
 use capability::ledger::{Amounts, Ceilings, DELEGATION_FEE};
 use futures_util::StreamExt;
-use protocol::{A2aError, TaskState};
+use protocol::A2aError;
 
 pub(super) use self::bill::{Bill, Counted, Standing};
 pub(super) use self::table::Subject;
@@ -31,14 +31,11 @@ pub use self::view::QuotaView;
 use super::caller::{Caller, Identity};
 use super::stream::TaskStream;
 use super::{Broker, error};
-use crate::ports::store::RowQuery;
 
 /// All meters, and what they are read against.
 pub(super) struct Quotas {
     table: RwLock<Arc<QuotaTable>>,
     meters: Mutex<Meters>,
-    /// Open tasks of trees that are not taken up yet after a start: as many may come to be counted for anybody.
-    uncounted: AtomicU64,
 }
 
 /// Meters by name, of each kind.
@@ -47,6 +44,8 @@ struct Meters {
     principals: HashMap<String, Metered>,
     accounts: HashMap<String, Metered>,
     agents: HashMap<String, Metered>,
+    /// What is counted of trees that were open at the start and are not taken up yet.
+    beforehand: HashMap<Subject, u64>,
     /// Whether what is counted by the day has changed since it was kept.
     is_news: bool,
 }
@@ -159,21 +158,6 @@ impl Broker {
         Ok(reserved)
     }
 
-    /// Whether callers may be served before all open trees are taken up: their tasks count against everybody meanwhile. Not
-    /// where budgets are bounded by the day: what trees hold of them is only known once they are read.
-    pub async fn may_serve_uncounted(&self) -> Result<bool, A2aError> {
-        if self.quotas.table().bounds_budgets() {
-            return Ok(false);
-        }
-        let mut open = 0;
-        for state in TaskState::ALL.iter().filter(|state| !state.is_terminal()) {
-            let query = RowQuery { state: Some(*state), limit: 0, ..RowQuery::default() };
-            open += self.store.rows(query).await.map_err(|failure| error::store(&failure))?.total;
-        }
-        self.quotas.count_later(open);
-        Ok(true)
-    }
-
     /// Counts a call while it is answered. Those under a grant are bounded by the tasks that their tree may have open.
     pub(crate) fn begin_call(&self, caller: &Caller) -> Result<Option<Call>, A2aError> {
         let Identity::Principal { name, .. } = &caller.0 else { return Ok(None) };
@@ -205,8 +189,7 @@ pub(super) fn during(call: Option<Call>, stream: TaskStream) -> TaskStream {
 
 impl Quotas {
     pub(super) fn new(table: QuotaTable) -> Self {
-        let (meters, uncounted) = Default::default();
-        Self { table: RwLock::new(Arc::new(table)), meters, uncounted }
+        Self { table: RwLock::new(Arc::new(table)), meters: Mutex::default() }
     }
 
     /// Other quotas from now on. What was used so far counts against them.
@@ -258,9 +241,7 @@ impl Quotas {
 
     /// Reserves so many more open tasks.
     fn reserve_tasks(self: &Arc<Self>, subjects: Vec<Subject>, tasks: u64) -> Result<Reservation, Refused> {
-        let uncounted = self.uncounted.load(Ordering::Relaxed);
-        let more = if tasks == 0 { 0 } else { tasks.saturating_add(uncounted) };
-        let allows = |meter: &mut Meter, quota: &Quota| meter.check_open(quota, more);
+        let allows = |meter: &mut Meter, quota: &Quota| meter.check_open(quota, tasks);
         self.admit(&subjects, allows, |meter, _| meter.move_open(tasks, 0))?;
         let mut reserved = Reservation::new(self, subjects);
         reserved.tasks = tasks;
@@ -287,23 +268,6 @@ impl Quotas {
         let mut reserved = Reservation::new(self, subjects);
         reserved.held = held();
         Ok((budget.get(), reserved))
-    }
-
-    /// Open trees are about to be taken up, with so many open tasks.
-    fn count_later(&self, tasks: u64) {
-        self.uncounted.store(tasks, Ordering::Relaxed);
-    }
-
-    /// So many of them are counted now.
-    fn counted(&self, tasks: u64) {
-        let less = |uncounted: u64| Some(uncounted.saturating_sub(tasks));
-        // It always has a next value.
-        let _ = self.uncounted.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
-    }
-
-    /// All that were open at the start are counted.
-    pub(super) fn all_counted(&self) {
-        self.uncounted.store(0, Ordering::Relaxed);
     }
 
     /// How many principals have open tasks, and how many they have together.

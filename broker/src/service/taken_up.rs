@@ -1,21 +1,41 @@
 //! Taking up trees: all that are open after a restart, and one whose last append the store failed over. Something was to
 //! follow from it, and nobody else will see to that.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use broker_core::TaskId;
 use broker_core::delegation::input::Input;
+use broker_core::sabotage::{Guard, removed};
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
+use futures_util::{StreamExt, stream};
+use protocol::A2aError;
 
-use super::Broker;
 use super::driver::{DriveError, Reserved};
+use super::{Broker, error};
+
+/// Trees taken up per read of the store.
+pub(super) const RESUME_PAGE: usize = 256;
+/// Trees that are taken up at a time.
+const RESUME_AT_ONCE: usize = 64;
 
 /// Trees that are to be taken up as soon as the store lets them, each once, and what was reserved for them: that stays
 /// taken until then.
 #[derive(Default)]
 pub(super) struct TakenUp {
     waiting: DashMap<TaskId, Vec<Reserved>>,
+    /// Those with this id and later ones began after the broker started.
+    began: OnceLock<TaskId>,
+    /// Up to where those that were open before are taken up.
+    done: Mutex<Option<TaskId>>,
+}
+
+impl TakenUp {
+    /// The broker starts; this id is new.
+    pub(super) fn begin(&self, id: TaskId) {
+        // It starts once.
+        let _ = self.began.set(id);
+    }
 }
 
 impl Broker {
@@ -31,11 +51,57 @@ impl Broker {
         }
     }
 
+    /// Takes up every tree that has been open since before the start; how many there were. Goes on where it was if it failed.
+    pub async fn take_up_all(self: &Arc<Self>) -> Result<usize, A2aError> {
+        let (mut after, mut resumed) =
+            (*self.taken_up.done.lock().unwrap_or_else(PoisonError::into_inner), 0);
+        loop {
+            let page = self.store.open_trees(after, RESUME_PAGE).await;
+            let page = page.map_err(|failure| error::store(&failure))?;
+            let Some(last) = page.last().copied() else {
+                self.quotas.all_counted();
+                return Ok(resumed);
+            };
+            let is_older = |root: &TaskId| self.taken_up.began.get().is_none_or(|began| root < began);
+            let roots = page.into_iter().filter(is_older).filter(|_| !removed(Guard::Restarts));
+            let roots: Vec<TaskId> = roots.collect();
+            resumed += roots.len();
+            // Together, so that their appends share the disk's time.
+            stream::iter(roots)
+                .for_each_concurrent(RESUME_AT_ONCE, |root| async move {
+                    self.take_up_or_later(root).await;
+                    self.count_after_all(root).await;
+                })
+                .await;
+            after = Some(last);
+            *self.taken_up.done.lock().unwrap_or_else(PoisonError::into_inner) = after;
+        }
+    }
+
+    /// A tree that cannot be read stays counted as the store has it.
+    async fn count_after_all(&self, root: TaskId) {
+        if let Ok(Some(cell)) = self.trees.load(root).await {
+            self.counted_after_all(&*cell.tree.lock().await);
+        }
+    }
+
     /// Takes up a tree now, or else as soon as the store lets it.
     pub(super) async fn take_up_or_later(self: &Arc<Self>, root: TaskId) {
         if let Err(failure) = self.take_up(root).await {
             tracing::error!(%root, ?failure, "an open tree could not be taken up");
             self.take_up_again(root, Reserved::default());
+        }
+    }
+
+    /// Takes up all trees that this broker drives, after it was not clear which have been.
+    pub(super) async fn take_up_own(self: &Arc<Self>) -> Result<(), A2aError> {
+        let mut after = None;
+        loop {
+            let page = self.store.open_trees(after, RESUME_PAGE).await;
+            let page = page.map_err(|failure| error::store(&failure))?;
+            let Some(last) = page.last().copied() else { return Ok(()) };
+            stream::iter(page).for_each_concurrent(RESUME_AT_ONCE, |root| self.take_up_or_later(root)).await;
+            after = Some(last);
         }
     }
 

@@ -251,6 +251,11 @@ impl Store for EmbeddedStore {
         self.tables.open.range(from..).take(limit).map(key).collect()
     }
 
+    async fn open_tasks(&self) -> Result<Vec<(String, String, u64)>, StoreError> {
+        let open = self.totals.all().into_iter().filter(|((_, _, state), _)| !state.is_terminal());
+        Ok(open.map(|((owner, agent, _), tasks)| (owner, agent, tasks)).collect())
+    }
+
     async fn outbox(&self, after: Option<OutboxKey>, limit: usize) -> Result<Vec<OutboxRow>, StoreError> {
         outbox::page(&self.tables, after.as_ref(), limit)
     }

@@ -20,6 +20,7 @@ use broker_core::audit::{self, Head};
 use broker_core::{TaskId, Timestamp};
 use bytes::Bytes;
 use deadpool_postgres::{Object, Pool};
+use protocol::TaskState;
 use rustls::ClientConfig;
 use tokio::sync::broadcast;
 use tokio::task::JoinSet;
@@ -27,7 +28,7 @@ use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use self::batch::Work;
+use self::batch::{InsteadOf, Work};
 use self::committer::Committer;
 pub use self::connecting::parse;
 use self::membership::Membership;
@@ -80,7 +81,8 @@ impl PostgresStore {
         migrations::run(&client).await?;
         let slot = connecting::slot(&client).await?;
         drop(client);
-        let membership = Membership::join(pool.clone(), peer).await?;
+        let renewing = connecting::pool(config.clone(), tls.clone(), 1)?;
+        let membership = Membership::join(pool.clone(), renewing, peer).await?;
         let (changes, first) = broadcast::channel(CHANGES);
         let mut tasks = JoinSet::new();
         tasks.spawn(Arc::clone(&membership).keep());
@@ -180,6 +182,15 @@ impl Store for PostgresStore {
         Ok(found.iter().map(|row| TaskId(row.get(0))).collect())
     }
 
+    async fn open_tasks(&self) -> Result<Vec<(String, String, u64)>, StoreError> {
+        let text = "SELECT owner, agent, count(*) FROM tasks JOIN trees USING (root) \
+                    WHERE driver = $1 AND over IS NULL AND state <> ALL ($2) GROUP BY owner, agent";
+        let over: Vec<&str> =
+            TaskState::ALL.iter().filter(|state| state.is_terminal()).map(|state| state.as_str()).collect();
+        let found = self.query(text, &[&self.membership.id(), &over]).await?;
+        Ok(found.iter().map(|row| (row.get(0), row.get(1), rows::unsigned(row, 2))).collect())
+    }
+
     async fn outbox(&self, after: Option<OutboxKey>, limit: usize) -> Result<Vec<OutboxRow>, StoreError> {
         let text = "SELECT root, task, config, set, next, trouble FROM outbox \
                     WHERE $1::uuid IS NULL OR (task, config) > ($1, $2) ORDER BY task, config LIMIT $3";
@@ -191,17 +202,21 @@ impl Store for PostgresStore {
     async fn move_outbox(&self, row: OutboxRow) -> Result<bool, StoreError> {
         let trouble = row.trouble.as_ref().map(serde_json::to_string).transpose();
         let trouble = trouble.map_err(|error| StoreError::Engine(error.to_string()))?;
-        let text = "UPDATE outbox SET next = $4, trouble = $5 WHERE task = $1 AND config = $2 AND set = $3";
-        let (task, config, set) = (row.key.task.0, row.key.config, signed(row.set));
+        let text = "UPDATE outbox SET next = $4, trouble = $5 WHERE task = $1 AND config = $2 AND set = $3 \
+                    AND EXISTS (SELECT FROM trees WHERE trees.root = outbox.root AND driver = $6)";
+        let (task, config, set, own) =
+            (row.key.task.0, row.key.config, signed(row.set), self.membership.id());
         let moved = self.client().await?;
-        let moved = moved.execute(text, &[&task, &config, &set, &signed(row.next), &trouble]).await;
+        let moved = moved.execute(text, &[&task, &config, &set, &signed(row.next), &trouble, &own]).await;
         moved.map(|moved| moved > 0).map_err(|error| failure::uncertain(&error))
     }
 
     async fn end_outbox(&self, key: OutboxKey, set: u64) -> Result<bool, StoreError> {
-        let text = "DELETE FROM outbox WHERE task = $1 AND config = $2 AND set = $3";
+        let text = "DELETE FROM outbox WHERE task = $1 AND config = $2 AND set = $3 \
+                    AND EXISTS (SELECT FROM trees WHERE trees.root = outbox.root AND driver = $4)";
         let client = self.client().await?;
-        let ended = client.execute(text, &[&key.task.0, &key.config, &signed(set)]).await;
+        let own = self.membership.id();
+        let ended = client.execute(text, &[&key.task.0, &key.config, &signed(set), &own]).await;
         ended.map(|ended| ended > 0).map_err(|error| failure::uncertain(&error))
     }
 
@@ -233,7 +248,7 @@ impl Store for PostgresStore {
         document: Bytes,
         audit: Option<audit::Entry>,
     ) -> Result<(), StoreError> {
-        let (name, instead_of) = (name.to_owned(), None);
+        let (name, instead_of) = (name.to_owned(), InsteadOf::Anything);
         self.queue.done(Work::Document { name, document, instead_of, audit }).await.map(drop)
     }
 
@@ -244,7 +259,7 @@ impl Store for PostgresStore {
         document: Bytes,
         audit: Option<audit::Entry>,
     ) -> Result<bool, StoreError> {
-        let (name, instead_of) = (name.to_owned(), Some(before));
+        let (name, instead_of) = (name.to_owned(), InsteadOf::This(before));
         self.queue.done(Work::Document { name, document, instead_of, audit }).await
     }
 

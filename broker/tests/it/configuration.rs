@@ -44,6 +44,17 @@ fn what_is_wrong_is_named() {
         ("[server\n", &["line 1"]),
         ("[server]\nmax_connections = 0\n", &["server.max_connections", "at least 1"]),
         ("[store]\nqueue = 0\n", &["store.queue", "at least 1"]),
+        ("[store]\nconnections = 0\n", &["store.connections", "at least 1"]),
+        (
+            "[store]\nurl = \"postgres://u:s3cret@h:port/d\"\n",
+            &["store.url", "postgres://user@host/database"],
+        ),
+        ("[cluster]\nlease = \"0s\"\n", &["cluster.lease", "longer than 0s"]),
+        ("[cluster]\nurl = \"10.0.0.3:8420\"\n", &["cluster.url", "http://10.0.0.3:8420"]),
+        (
+            "[server]\nlisten = \"0.0.0.0:8420\"\nallow_open_anywhere = true\n[store]\nurl = \"postgres://u@h/d\"\n",
+            &["cluster.url", "server.listen is 0.0.0.0:8420"],
+        ),
         (
             "[server]\nbody_limit = \"1GiB\"\n",
             &["max_body_memory is 256MiB", "at least 1048584KiB", "body_limit"],

@@ -4,10 +4,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use broker::ports::store::{Append, Changed, Drive, Store, StoreError};
+use broker::ports::store::{
+    Append, Changed, Drive, OutboxChange, OutboxKey, OutboxRow, Store, StoreError, TaskRow,
+};
 use broker::store::postgres::{Options, Peer, PostgresStore};
 use broker_core::Timestamp;
 use bytes::Bytes;
+use protocol::TaskState;
 use uuid::Uuid;
 
 use super::engines::{Place, no_roots};
@@ -42,7 +45,7 @@ async fn a_tree_is_appended_to_by_its_driver_alone_and_taken_over_when_that_is_g
     assert_eq!(two.driver(id(1)).await.unwrap(), Drive::Here);
     assert_eq!(two.driver(id(2)).await.unwrap(), Drive::Here, "what is over is taken when it is wanted");
     two.append(append(1, 1, &["b"])).await.unwrap();
-    for late in [append(1, 2, &["late"]), append(2, 1, &["late"])] {
+    for late in [append(1, 2, &["late"]), append(2, 1, &["late"]), append(3, 0, &["new"])] {
         assert!(
             matches!(one.append(late).await, Err(StoreError::Engine(_))),
             "who is gone writes nothing more"
@@ -71,6 +74,50 @@ async fn who_is_not_heard_of_in_time_is_gone_and_who_is_stays() {
 }
 
 #[tokio::test]
+async fn what_the_database_does_not_take_is_refused_and_nothing_else_is() {
+    let Some(place) = Place::schema().await else { return };
+    let one = broker(&place, 1, LONG).await;
+    let row = |root: u128, context: &str| TaskRow {
+        task: id(root),
+        root: id(root),
+        owner: "alice".to_owned(),
+        agent: "a".to_owned(),
+        context_id: context.to_owned(),
+        state: TaskState::Working,
+        updated: Timestamp::default(),
+    };
+    let with =
+        |root: u128, context: &str| Append { rows: vec![row(root, context)], ..append(root, 0, &["x"]) };
+    // Together, so that they are one batch.
+    let appended = futures_util::future::join_all(
+        (1..=6).map(|root| one.append(with(root, if root == 3 { "nul\0" } else { "c" }))),
+    );
+    for (root, appended) in (1..).zip(appended.await) {
+        assert_eq!(appended.is_ok(), root != 3, "{root}: {appended:?}");
+        assert_eq!(one.read(id(root), 0).await.unwrap().is_empty(), root == 3);
+    }
+    assert_eq!(one.open_tasks().await.unwrap(), [("alice".to_owned(), "a".to_owned(), 5)]);
+}
+
+#[tokio::test]
+async fn a_push_of_a_tree_that_another_one_drives_is_not_moved() {
+    let Some(place) = Place::schema().await else { return };
+    let (one, two) = (broker(&place, 1, LONG).await, broker(&place, 2, LONG).await);
+    let key = OutboxKey { task: id(1), config: "k".to_owned() };
+    let outbox = vec![OutboxChange::Set { key: key.clone(), set: 3, next: 2 }];
+    one.append(Append { open: false, outbox, ..append(1, 0, &["a"]) }).await.unwrap();
+    let moved = OutboxRow { key: key.clone(), root: id(1), set: 3, next: 9, trouble: None };
+    assert!(!two.move_outbox(moved.clone()).await.unwrap() && !two.end_outbox(key.clone(), 3).await.unwrap());
+    assert!(two.own_outbox(None, 9).await.unwrap().is_empty());
+    assert!(one.move_outbox(moved.clone()).await.unwrap());
+    one.leave().await;
+    assert_eq!(two.driver(id(1)).await.unwrap(), Drive::Nobody, "what is left to push goes with the tree");
+    assert_eq!(two.adopt(9).await.unwrap(), [id(1)]);
+    assert_eq!(two.own_outbox(None, 9).await.unwrap(), [moved]);
+    assert!(two.end_outbox(key, 3).await.unwrap());
+}
+
+#[tokio::test]
 async fn a_broker_that_is_started_again_takes_over_from_itself_at_once() {
     let Some(place) = Place::schema().await else { return };
     let one = broker(&place, 1, LONG).await;
@@ -96,11 +143,11 @@ async fn of_many_brokers_that_make_one_document_one_does_and_the_others_hear_of_
         tokio::spawn(async move { broker.replace_document("keys", None, document, None).await.unwrap() })
     };
     let making: Vec<_> = (0..brokers.len()).map(make).collect();
-    let mut made = Vec::new();
+    let mut winners = Vec::new();
     for (number, making) in making.into_iter().enumerate() {
-        made.extend(making.await.unwrap().then_some(number));
+        winners.extend(making.await.unwrap().then_some(number));
     }
-    let [winner] = made[..] else { panic!("one of them: {made:?}") };
+    let [winner] = winners[..] else { panic!("one of them: {winners:?}") };
     for (number, (broker, heard)) in brokers.iter().zip(&mut heard).enumerate() {
         let document = broker.document("keys").await.unwrap().unwrap();
         assert_eq!(document, winner.to_string());

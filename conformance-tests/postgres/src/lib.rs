@@ -18,7 +18,7 @@ const ACCOUNT: &str = "postgres";
 /// Whom its databases belong to.
 const OWNER: &str = "bailiwick";
 /// Longest wait for it to answer.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 const PAUSE: Duration = Duration::from_millis(20);
 /// Ports that are tried: between its being free and its being taken somebody else may take one.
 const TRIES: usize = 5;

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use broker_core::delegation::input::AttemptId;
 use futures_util::{StreamExt, stream};
+use protocol::ErrorKind;
 
-use super::start_recovery;
+use super::start_following_again;
 use crate::service::Broker;
 
 /// Conversations that begin anew at a time.
@@ -44,10 +45,19 @@ async fn begin_anew(broker: &Arc<Broker>, attempt: AttemptId) {
         Ok(Some(cell)) => cell,
         Ok(None) => return,
         // The store is away: later.
-        Err(_) => return broker.park(attempt, broker.recovery.ask_every),
+        Err(failure) if failure.kind == ErrorKind::Unavailable => {
+            return broker.park(attempt, broker.recovery.ask_every);
+        }
+        Err(failure) => {
+            tracing::error!(task = %attempt.task, ?failure, "an agent that is at work cannot be asked");
+            return;
+        }
     };
     let tree = cell.tree.lock().await;
-    if let Some(recovery) = tree.recovery(attempt) {
-        start_recovery(broker, tree.root(), recovery);
+    // Whoever has sent the agent something meanwhile did so with the tree locked, and listens.
+    if !broker.conversations.is_at_work(attempt)
+        && let Some(recovery) = tree.recovery(attempt)
+    {
+        start_following_again(broker, tree.root(), recovery);
     }
 }

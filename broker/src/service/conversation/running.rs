@@ -28,6 +28,11 @@ impl Conversations {
         self.parked.set(attempt, None);
     }
 
+    /// Whether somebody is at it now.
+    pub(super) fn is_at_work(&self, attempt: AttemptId) -> bool {
+        self.running.contains_key(&attempt)
+    }
+
     /// Whether somebody listens to an attempt.
     pub(in crate::service) fn is_running(&self, attempt: AttemptId) -> bool {
         self.running.contains_key(&attempt) || self.parked.is_set(attempt)

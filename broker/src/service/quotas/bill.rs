@@ -115,7 +115,8 @@ impl Broker {
     pub(in crate::service) fn settle(&self, tree: &Tree, cell: &TreeCell, bill: Bill, records: &[Record]) {
         let Some(owner) = tree.owner() else { return };
         let (now, held, mut counted) = (self.clock.now(), tree.held(), cell.counted());
-        if counted.open == 0 {
+        let is_first = counted.open == 0;
+        if is_first {
             counted.account = self.callers().accounts.of(owner).map(str::to_owned);
         }
         let mut meters = self.quotas.lock();
@@ -130,6 +131,12 @@ impl Broker {
         for record in records {
             meters.count_by_agent(tree, &mut counted, record.task);
         }
+        if is_first {
+            // It may have been folded in the middle of its life.
+            for task in tree.tasks() {
+                meters.count_by_agent(tree, &mut counted, task);
+            }
+        }
     }
 
     /// Counts all of a tree that is taken up.
@@ -139,7 +146,6 @@ impl Broker {
         for task in tree.tasks() {
             meters.count_by_agent(tree, &mut counted, task);
         }
-        self.quotas.counted(u64::from(tree.open_tasks()));
     }
 
     /// A copy of a tree is given up; who folds it again counts it again.

@@ -80,8 +80,10 @@ impl Totals {
 
     /// Makes a change.
     pub(super) fn make(&self, change: &Change) {
-        for ((owner, agent, state), rows) in self.after(change) {
-            let mut totals = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let after = self.after(change);
+        // At once, so that no reader finds a pair gone that is about to be there again.
+        let mut totals = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for ((owner, agent, state), rows) in after {
             let mut pair = match totals.entry((owner, agent)) {
                 Entry::Occupied(pair) => pair,
                 Entry::Vacant(vacant) => vacant.insert_entry(BTreeMap::new()),

@@ -17,15 +17,17 @@ pub(super) enum Work {
     /// An agent's document, or its end.
     Agent { name: String, document: Option<Bytes>, audit: Option<Entry> },
     /// A document of the broker's own.
-    Document {
-        name: String,
-        document: Bytes,
-        /// What it has to be instead of, if that matters: the document before, or none.
-        instead_of: Option<Option<Bytes>>,
-        audit: Option<Entry>,
-    },
+    Document { name: String, document: Bytes, instead_of: InsteadOf, audit: Option<Entry> },
     /// Entries of the audit log alone.
     Note(Vec<Entry>),
+}
+
+/// What a document has to be in the place of.
+pub(super) enum InsteadOf {
+    /// Of whatever is there.
+    Anything,
+    /// Of this, or of nothing.
+    This(Option<Bytes>),
 }
 
 /// How a tree stands.
@@ -37,7 +39,7 @@ pub(super) struct TreeHead {
 }
 
 /// Why nothing is appended to a tree that others have taken over.
-const TAKEN_OVER: &str = "another broker has taken over the tree";
+const TAKEN_OVER: &str = "other brokers have taken over";
 
 /// What tasks are counted by.
 pub(super) type Kind = (String, String, TaskState);
@@ -46,6 +48,8 @@ pub(super) type Kind = (String, String, TaskState);
 #[derive(Default)]
 pub(super) struct Known {
     pub(super) heads: HashMap<TaskId, TreeHead>,
+    /// Whether others have found this broker gone.
+    pub(super) is_gone: bool,
     /// Trees that another broker drives.
     pub(super) foreign: HashSet<TaskId>,
     pub(super) claims: HashMap<(String, String), Claim>,
@@ -118,7 +122,9 @@ impl<'w> Wanted<'w> {
                 self.log |= audit.is_some();
             }
             Work::Document { name, instead_of, audit, .. } => {
-                self.documents.extend(instead_of.is_some().then_some(name.as_str()));
+                if matches!(instead_of, InsteadOf::This(_)) {
+                    self.documents.push(name);
+                }
                 self.log |= audit.is_some();
             }
             Work::Note(entries) => self.log |= !entries.is_empty(),
@@ -157,7 +163,7 @@ impl Batch {
                 self.note(audit);
                 Ok(true)
             }
-            Work::Document { name, instead_of: Some(before), .. }
+            Work::Document { name, instead_of: InsteadOf::This(before), .. }
                 if self.known.documents.get(name) != before.as_ref() =>
             {
                 Ok(false)
@@ -185,7 +191,7 @@ impl Batch {
 
     fn add_change(&mut self, change: &Append) -> Result<(), StoreError> {
         let (root, expected) = (change.root, change.expected);
-        if self.known.foreign.contains(&root) {
+        if self.known.is_gone || self.known.foreign.contains(&root) {
             return Err(StoreError::Engine(TAKEN_OVER.to_owned()));
         }
         let before = self.known.heads.get(&root).copied().unwrap_or_default();

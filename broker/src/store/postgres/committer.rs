@@ -38,8 +38,10 @@ pub(super) struct Committer {
 enum Trouble {
     /// Another writer was faster: nothing was written.
     Raced,
-    /// Nothing was written.
+    /// Nothing was written: there was no way to.
     NotWritten(StoreError),
+    /// Nothing was written: the database does not take something of it.
+    Refused(StoreError),
     /// It may be there.
     Unknown(StoreError),
 }
@@ -69,6 +71,26 @@ impl Committer {
     }
 
     async fn commit(&mut self, group: Vec<Waiting<Work, bool>>) {
+        let Err((group, trouble)) = self.commit_together(group).await else { return };
+        // A transaction may be open on it.
+        self.drop_connection();
+        if group.len() == 1 || !matches!(trouble, Trouble::Refused(_)) {
+            return self.refuse(group, &trouble);
+        }
+        // What one of them holds may be what the database does not take; the others are not to suffer for it.
+        for waiting in group {
+            if let Err((group, trouble)) = self.commit_together(vec![waiting]).await {
+                self.drop_connection();
+                self.refuse(group, &trouble);
+            }
+        }
+    }
+
+    /// Commits a group as one, or gives it back.
+    async fn commit_together(
+        &mut self,
+        group: Vec<Waiting<Work, bool>>,
+    ) -> Result<(), (Vec<Waiting<Work, bool>>, Trouble)> {
         let mut races = 0;
         let trouble = loop {
             match timeout(PATIENCE, self.attempt(&group)).await {
@@ -76,7 +98,7 @@ impl Committer {
                     for (Waiting { answer, .. }, verdict) in group.into_iter().zip(verdicts) {
                         answer.tell(verdict);
                     }
-                    return;
+                    return Ok(());
                 }
                 Ok(Err(Trouble::Raced)) if races < MAX_RACES => races += 1,
                 Ok(Err(Trouble::Raced)) => {
@@ -90,9 +112,7 @@ impl Committer {
                 }
             }
         };
-        // A transaction may be open on it.
-        self.drop_connection();
-        self.refuse(group, &trouble);
+        Err((group, trouble))
     }
 
     /// Tells everybody; what nobody waits for is tried again with what comes next, if nothing of it was written.
@@ -100,7 +120,7 @@ impl Committer {
         let (failure, may_hold) = match trouble {
             Trouble::Raced => return,
             Trouble::NotWritten(failure) => (failure, true),
-            Trouble::Unknown(failure) => (failure, false),
+            Trouble::Refused(failure) | Trouble::Unknown(failure) => (failure, false),
         };
         tracing::error!(%failure, works = group.len(), "a batch was not written");
         for waiting in group {
@@ -110,7 +130,7 @@ impl Committer {
                 continue;
             }
             waiting.answer.tell(Err(match trouble {
-                Trouble::NotWritten(_) => StoreError::Unavailable(failure.to_string()),
+                Trouble::NotWritten(_) | Trouble::Refused(_) => StoreError::Unavailable(failure.to_string()),
                 _ => StoreError::Engine(failure.to_string()),
             }));
         }
@@ -131,7 +151,9 @@ impl Committer {
         let mut batch = Batch::new(known);
         let verdicts = group.iter().map(|waiting| batch.add(&waiting.work)).collect();
         let log = batch.log();
-        statements.write(client, &batch.writes, log, by).await.map_err(|error| trouble(&error))?;
+        // Boxed, as each of its statements holds its parameters.
+        let written = Box::pin(statements.write(client, &batch.writes, log, by)).await;
+        written.map_err(|error| trouble(&error))?;
         Ok(verdicts)
     }
 
@@ -155,8 +177,8 @@ impl Committer {
 fn trouble(error: &Error) -> Trouble {
     if failure::is_race(error) {
         Trouble::Raced
-    } else if error.as_db_error().is_some() {
-        Trouble::NotWritten(failure::unavailable(error))
+    } else if failure::is_refusal(error) {
+        Trouble::Refused(failure::unavailable(error))
     } else {
         Trouble::Unknown(failure::uncertain(error))
     }

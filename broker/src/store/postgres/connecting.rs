@@ -9,6 +9,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use super::failure::unavailable;
 use crate::ports::store::StoreError;
 
+const SCHEMES: [&str; 2] = ["postgres://", "postgresql://"];
 /// Longest wait for a new connection, where the URL names no `connect_timeout`.
 const CONNECT: Duration = Duration::from_secs(5);
 /// Longest wait for a connection that somebody else uses.
@@ -20,6 +21,10 @@ const KEEPALIVE: Duration = Duration::from_secs(10);
 
 /// What a URL of a database says.
 pub fn parse(url: &str) -> Result<Config, String> {
+    // Nothing of it is repeated where it is something else: what looks like an option may be a password.
+    if !SCHEMES.iter().any(|scheme| url.starts_with(scheme)) {
+        return Err("expected a URL like postgres://user@host/database".to_owned());
+    }
     let mut config: Config = url.parse().map_err(|error: tokio_postgres::Error| {
         let reason = super::failure::in_words(&error);
         format!("expected a URL like postgres://user@host/database: {reason}")

@@ -13,6 +13,15 @@ pub(super) fn is_race(error: &Error) -> bool {
     error.code().is_some_and(|code| races.contains(code))
 }
 
+/// A statement that the database did not take, and with it the transaction; not that it went away in the middle of it.
+pub(super) fn is_refusal(error: &Error) -> bool {
+    let is_open = |code: &SqlState| {
+        let code = code.code();
+        code.starts_with("08") || code.starts_with("57P") || code == "40003"
+    };
+    error.code().is_some_and(|code| !is_open(code))
+}
+
 /// A read or a change that was not begun: nothing was written.
 pub(super) fn unavailable(error: &Error) -> StoreError {
     StoreError::Unavailable(in_words(error))

@@ -3,13 +3,13 @@
 //! taken any more: the tree's row names who may. A broker that finds itself gone writes nothing again; it has to be started
 //! anew.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use broker_core::TaskId;
-use deadpool_postgres::Pool;
+use deadpool_postgres::{ClientWrapper, Object, Pool};
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_postgres::Error;
 use uuid::Uuid;
 
@@ -36,6 +36,9 @@ pub struct Peer {
 /// One broker among those of a database.
 pub(super) struct Membership {
     pool: Pool,
+    /// Where the connection comes from that is for renewing alone, so that it need not wait for those that read.
+    renewing: Pool,
+    connection: Mutex<Option<ClientWrapper>>,
     peer: Peer,
     renewed: Mutex<Renewed>,
     lost: watch::Sender<bool>,
@@ -44,14 +47,17 @@ pub(super) struct Membership {
 /// When the broker was last known to be there.
 #[derive(Clone, Copy)]
 struct Renewed {
-    /// The first time, without a lease's length between any two since.
+    /// The first time since the database was last not reached.
     since: Instant,
+    /// When the last was asked for, and when it was answered.
     last: Instant,
+    answered: Instant,
+    has_failed: bool,
 }
 
 impl Membership {
     /// Says that the broker is there. One that was at the same address before is not any more.
-    pub(super) async fn join(pool: Pool, peer: Peer) -> Result<Arc<Self>, StoreError> {
+    pub(super) async fn join(pool: Pool, renewing: Pool, peer: Peer) -> Result<Arc<Self>, StoreError> {
         let client = pool.get().await.map_err(|error| no_connection(&error))?;
         let before = "UPDATE brokers SET gone = true WHERE url = $1 AND NOT gone";
         let own = "INSERT INTO brokers (id, url, expires) \
@@ -62,8 +68,13 @@ impl Membership {
         client.execute(own, &[&peer.id, &peer.url, &peer.lease.as_secs_f64()]).await.map_err(failed)?;
         let old = format!("DELETE FROM brokers WHERE gone AND expires < now() - interval '{REMEMBERED}'");
         client.batch_execute(&old).await.map_err(failed)?;
-        let renewed = Mutex::new(Renewed { since: now, last: now });
-        Ok(Arc::new(Self { pool, peer, renewed, lost: watch::Sender::new(false) }))
+        let renewed = Mutex::new(Renewed { since: now, last: now, answered: now, has_failed: false });
+        let (connection, lost) = (Mutex::new(None), watch::Sender::new(false));
+        Ok(Arc::new(Self { pool, renewing, connection, peer, renewed, lost }))
+    }
+
+    fn renewed(&self) -> MutexGuard<'_, Renewed> {
+        self.renewed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn id(&self) -> Uuid {
@@ -74,14 +85,16 @@ impl Membership {
     pub(super) async fn keep(self: Arc<Self>) {
         loop {
             sleep(self.peer.lease / RENEWALS).await;
-            match self.renew().await {
+            let renewed = timeout(self.peer.lease / RENEWALS, self.renew()).await;
+            match renewed.unwrap_or_else(|_| Err(StoreError::Unavailable("it does not answer".to_owned()))) {
                 Ok(true) => {}
                 Ok(false) => {
                     self.lost.send_replace(true);
                     return;
                 }
                 Err(failure) => {
-                    tracing::warn!(%failure, "the database was not told that this broker is there")
+                    self.renewed().has_failed = true;
+                    tracing::warn!(%failure, "the database was not told that this broker is there");
                 }
             }
         }
@@ -89,23 +102,30 @@ impl Membership {
 
     async fn renew(&self) -> Result<bool, StoreError> {
         let now = Instant::now();
-        let client = self.pool.get().await.map_err(|error| no_connection(&error))?;
+        // Put back once it has answered: one that has not in time is not asked again.
+        let kept = self.connection.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let client = match kept.filter(|kept| !kept.is_closed()) {
+            Some(kept) => kept,
+            None => Object::take(self.renewing.get().await.map_err(|error| no_connection(&error))?),
+        };
         let still = "UPDATE brokers SET expires = clock_timestamp() + $2 * interval '1 second' WHERE id = $1 AND NOT gone";
         let renewed = client.execute(still, &[&self.peer.id, &self.peer.lease.as_secs_f64()]).await;
         let is_there = renewed.map_err(|error| unavailable(&error))? == 1;
         if is_there {
-            let mut renewed = self.renewed.lock().unwrap_or_else(PoisonError::into_inner);
-            if now.duration_since(renewed.last) > self.peer.lease {
-                renewed.since = now;
+            let mut renewed = self.renewed();
+            let answered = Instant::now();
+            if renewed.has_failed || answered.duration_since(renewed.answered) > self.peer.lease {
+                renewed.since = answered;
             }
-            renewed.last = now;
+            (renewed.last, renewed.answered, renewed.has_failed) = (now, answered, false);
         }
+        *self.connection.lock().unwrap_or_else(PoisonError::into_inner) = Some(client);
         Ok(is_there)
     }
 
     /// Whether nobody can have taken this broker's trees: only then is what it holds in memory known to be true.
     pub(super) fn is_current(&self) -> bool {
-        let renewed = *self.renewed.lock().unwrap_or_else(PoisonError::into_inner);
+        let renewed = *self.renewed();
         !*self.lost.borrow() && renewed.last.elapsed() < self.peer.lease
     }
 
@@ -125,7 +145,9 @@ impl Membership {
             let gone = client.execute("UPDATE brokers SET gone = true WHERE id = $1", &[&self.peer.id]).await;
             gone.map(drop).map_err(|error| unavailable(&error))
         };
-        if let Err(failure) = left.await {
+        let left = timeout(self.peer.lease, left).await;
+        let left = left.unwrap_or_else(|_| Err(StoreError::Unavailable("it does not answer".to_owned())));
+        if let Err(failure) = left {
             tracing::warn!(%failure, "the other brokers will find out by themselves that this one is gone");
         }
         self.lost.send_replace(true);
@@ -145,7 +167,8 @@ impl Membership {
             Some(url) if !is_gone => Ok(Drive::At(url)),
             _ if is_open => Ok(Drive::Nobody),
             _ => {
-                let take = "UPDATE trees SET driver = $2 WHERE root = $1 AND over IS NOT NULL AND NOT EXISTS \
+                let take = "UPDATE trees SET driver = $2 WHERE root = $1 AND over IS NOT NULL \
+                            AND NOT EXISTS (SELECT FROM outbox WHERE outbox.root = trees.root) AND NOT EXISTS \
                             (SELECT FROM brokers WHERE brokers.id = trees.driver AND NOT gone)";
                 let taken = client.execute(take, &[&root.0, &self.peer.id]).await;
                 let taken = taken.map_err(|error| unavailable(&error))?;
@@ -158,11 +181,12 @@ impl Membership {
     pub(super) async fn adopt(&self, limit: i64) -> Result<Vec<TaskId>, StoreError> {
         let client = self.pool.get().await.map_err(|error| no_connection(&error))?;
         // Who has just come back from not reaching the database cannot tell who else has not.
-        let renewed = *self.renewed.lock().unwrap_or_else(PoisonError::into_inner);
-        if renewed.last.duration_since(renewed.since) >= self.peer.lease {
-            let text =
-                "UPDATE brokers SET gone = true WHERE NOT gone AND expires < clock_timestamp() RETURNING url";
-            for row in rows::query(&client, text, &[]).await? {
+        let renewed = *self.renewed();
+        if self.is_current() && renewed.last.saturating_duration_since(renewed.since) >= self.peer.lease {
+            let text = "UPDATE brokers SET gone = true WHERE NOT gone AND expires < clock_timestamp() AND id <> $1 \
+                        AND EXISTS (SELECT FROM brokers WHERE id = $1 AND NOT gone AND expires > clock_timestamp()) \
+                        RETURNING url";
+            for row in rows::query(&client, text, &[&self.peer.id]).await? {
                 let url: &str = row.get(0);
                 tracing::warn!(url, "a broker was not heard of in time; the others take over its tasks");
             }

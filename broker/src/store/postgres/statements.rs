@@ -27,7 +27,12 @@ macro_rules! statements {
     };
 }
 
+/// A broker that is stopped between reading and writing holds up the others no longer than that.
+const BEGIN: &str = "BEGIN; SET LOCAL idle_in_transaction_session_timeout = '5s'";
+
 statements! {
+    // Held until the batch is written, so that nobody finds this broker gone meanwhile.
+    own: "SELECT gone FROM brokers WHERE id = $1 FOR SHARE",
     // Locked in the order of their ids, as everybody does.
     heads: "SELECT root, records, over, driver FROM trees WHERE root = ANY($1) ORDER BY root FOR UPDATE",
     claims: "SELECT principal, message_id, digest, task, root FROM claims JOIN unnest($1::text[], $2::text[]) \
@@ -99,9 +104,10 @@ impl Statements {
         let tasks = ids(&wanted.tasks);
         let pushes =
             (column(&wanted.outbox, |key| key.task.0), column(&wanted.outbox, |key| key.config.as_str()));
-        let (begun, heads, claims, kinds, outbox, agents, locked, documents, log) = tokio::join!(
+        let (begun, own, heads, claims, kinds, outbox, agents, locked, documents, log) = tokio::join!(
             biased;
-            client.batch_execute("BEGIN"),
+            client.batch_execute(BEGIN),
+            query_if(client, !roots.is_empty(), &self.own, [&driver]),
             query_if(client, !roots.is_empty(), &self.heads, [&roots]),
             query_if(client, !wanted.claims.is_empty(), &self.claims, [&claims.0, &claims.1]),
             query_if(client, !tasks.is_empty(), &self.kinds, [&roots, &tasks]),
@@ -113,7 +119,8 @@ impl Statements {
         );
         begun.map_err(|error| unavailable(&error))?;
         let rows = |rows: Result<Vec<Row>, Error>| rows.map_err(|error| unavailable(&error));
-        let mut known = Known::default();
+        let is_gone = rows(own)?.first().is_none_or(|row| row.get(0)) && !roots.is_empty();
+        let mut known = Known { is_gone, ..Known::default() };
         for row in rows(heads)? {
             let (records, over) = (rows::unsigned(&row, 1), row.get::<_, Option<i64>>(2));
             let (root, head) =
@@ -271,7 +278,7 @@ impl Heads {
         Self {
             roots: heads.keys().map(|root| root.0).collect(),
             records: heads.values().map(|head| signed(head.records)).collect(),
-            over: heads.values().map(|head| head.over.map(|over| over.as_millis())).collect(),
+            over: heads.values().map(|head| head.over.map(Timestamp::as_millis)).collect(),
         }
     }
 

@@ -206,6 +206,7 @@ impl World {
             embedder: crate::embedder(),
             weights: broker_selection::Weights::shipped("static").unwrap(),
             traces: None,
+            peers: None,
         };
         let settings = Settings {
             public_url: AUDIENCE.to_owned(),

@@ -246,6 +246,7 @@ impl World {
             embedder: crate::embedder(),
             weights: broker_selection::Weights::shipped("static").unwrap(),
             traces: None,
+            peers: None,
         };
         let settings = Settings {
             public_url: "http://127.0.0.1:1".to_owned(),

@@ -137,6 +137,7 @@ async fn start(world: &Arc<World>) -> Option<Arc<Broker>> {
         embedder: crate::embedder(),
         weights: broker_selection::Weights::shipped("static").unwrap(),
         traces: None,
+        peers: None,
     };
     let principal = |(name, key): (&str, &str)| Principal {
         name: name.to_owned(),

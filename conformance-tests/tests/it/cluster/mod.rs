@@ -1,6 +1,7 @@
 //! Several brokers that share a database, behind a load balancer that knows nothing of tasks.
 
 mod any_broker;
+mod load_balancers;
 mod taking_over;
 
 use conformance_tests::{Agent, Balancer, Broker, until, wire};
@@ -22,13 +23,17 @@ impl Cluster {
     /// Starts them; `None`, and said aloud, where the machine has no PostgreSQL.
     async fn start(config: &str) -> Option<Self> {
         let server = tokio::task::spawn_blocking(Server::shared).await.expect("it does not panic");
-        let database = match server {
-            Ok(server) => server.database().expect("a new database"),
+        match server {
+            Ok(server) => Some(Self::over(&server.database().expect("a new database"), config).await),
             Err(missing) => {
                 eprintln!("skipped: PostgreSQL: {missing}");
-                return None;
+                None
             }
-        };
+        }
+    }
+
+    /// The same over a database that is there.
+    async fn over(database: &str, config: &str) -> Self {
         let (balancer, listener) = Balancer::bind().await;
         let config = format!(
             "[server]\npublic_url = \"{}\"\n[store]\nurl = \"{database}\"\n[cluster]\nlease = \"{LEASE}\"\n{config}",
@@ -45,7 +50,7 @@ impl Cluster {
             brokers.push(broker.await.expect("it starts"));
         }
         balancer.balance(listener, brokers.iter().map(|broker| broker.address().to_owned()).collect());
-        Some(Self { balancer, brokers })
+        Self { balancer, brokers }
     }
 
     /// Registers an agent at one of them, and waits until all know it.

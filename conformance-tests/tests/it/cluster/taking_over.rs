@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use conformance_tests::{Agent, until, wire};
+use private_postgres::Server;
 use serde_json::json;
 
 use super::{Cluster, begin, ended};
@@ -113,4 +114,32 @@ async fn who_leaves_in_good_order_leaves_its_tasks_to_the_others_at_once() {
     })
     .await;
     judge(&cluster, &agents, &tasks).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_the_database_is_away_nothing_is_accepted_and_afterwards_all_goes_on() {
+    let server = tokio::task::spawn_blocking(Server::start).await.expect("it does not panic");
+    let mut server = match server {
+        Ok(server) => server,
+        Err(missing) => return eprintln!("skipped: PostgreSQL: {missing}"),
+    };
+    let mut cluster = Cluster::over(&server.database().expect("a new database"), SOUTHBOUND).await;
+    let agents = fleet(&cluster).await;
+    let url = format!("{}/agents/coordinator", cluster.balancer.url());
+    let mut tasks = vec![begin(&url, "warm", &script(0)).await];
+    ended(&url, &tasks[0]).await;
+    for number in 0..4 {
+        tasks.push(begin(&url, &format!("m{number}"), &script(300)).await);
+    }
+    let server = tokio::task::spawn_blocking(move || {
+        server.crash_and_restart().expect("it comes back");
+        server
+    });
+    let server = server.await.expect("it does not panic");
+    for task in &tasks {
+        ended(&url, task).await;
+    }
+    judge(&cluster, &agents, &tasks).await;
+    assert!(cluster.brokers.iter_mut().all(|broker| !broker.is_dead()), "nobody is taken for gone");
+    drop((cluster, server));
 }

@@ -132,7 +132,7 @@ impl<'t> Pending<'t> {
         let over = (!change.open || before.over.is_some()).then_some(change.at);
         self.put_head(root, before, TreeHead { records: after, over });
         for (before, row) in rows.into_iter().zip(change.rows) {
-            self.put_row(before, row)?;
+            self.put_row(before.as_ref(), row)?;
         }
         match (change.open, expected) {
             (true, 0) => self.batch.insert(&self.tables.open, keys::task(root), []),
@@ -174,10 +174,10 @@ impl<'t> Pending<'t> {
         stored.map(|bytes| rows::read(&bytes)).transpose()
     }
 
-    fn put_row(&mut self, before: Option<TaskRow>, row: TaskRow) -> Result<(), StoreError> {
+    fn put_row(&mut self, before: Option<&TaskRow>, row: TaskRow) -> Result<(), StoreError> {
         let encoded = encode(&row)?;
         let key = keys::task(row.task);
-        if let Some(before) = &before {
+        if let Some(before) = before {
             let old = keys::order(&before.owner, &before.agent, rows::cursor(before));
             self.batch.remove(&self.tables.order, old);
         } else {
@@ -192,7 +192,7 @@ impl<'t> Pending<'t> {
         let place = keys::order(&row.owner, &row.agent, rows::cursor(&row));
         self.batch.insert(&self.tables.order, place, encoded.clone());
         self.batch.insert(&self.tables.rows, key, encoded);
-        self.changed.note(before.as_ref(), Some(&row));
+        self.changed.note(before, Some(&row));
         self.rows.insert(row.task, Some(row));
         Ok(())
     }

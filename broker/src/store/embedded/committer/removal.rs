@@ -81,7 +81,7 @@ impl Pending<'_> {
         self.removed += head.records;
         let removed = Removed { tasks: rows.len(), dead_letters };
         for row in rows {
-            self.remove_row(row);
+            self.remove_row(&row);
         }
         for push in &removed.dead_letters {
             outbox::end(self.tables, &mut self.batch, &mut self.outbox, push.key.clone());
@@ -124,18 +124,18 @@ impl Pending<'_> {
         self.tables.parts.prefix(&prefix).map(claim).collect()
     }
 
-    fn remove_row(&mut self, row: TaskRow) {
+    fn remove_row(&mut self, row: &TaskRow) {
         let key = keys::task(row.task);
         self.batch.remove(&self.tables.rows, key);
         self.batch.remove(&self.tables.located, key);
-        self.batch.remove(&self.tables.order, keys::order(&row.owner, &row.agent, rows::cursor(&row)));
+        self.batch.remove(&self.tables.order, keys::order(&row.owner, &row.agent, rows::cursor(row)));
         self.batch.remove(&self.tables.contexts, keys::context(&row.owner, &row.context_id, row.task));
         if row.task != row.root {
             let child = [keys::children_prefix(row.root).as_slice(), &key].concat();
             self.batch.remove(&self.tables.parts, child);
         }
         self.rows.insert(row.task, None);
-        self.changed.note(Some(&row), None);
+        self.changed.note(Some(row), None);
     }
 
     pub(super) fn forget_claims(&mut self, before: Timestamp, limit: usize) -> Result<usize, StoreError> {
