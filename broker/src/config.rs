@@ -164,7 +164,7 @@ impl AcceptanceConfig {
 }
 
 section! { LogConfig {
-    level: String = "info,fjall=warn,lsm_tree=warn,rmcp=error".to_owned(),
+    level: String = "info,fjall=warn,lsm_tree=warn,rmcp=error,tokio_postgres=warn".to_owned(),
     format: LogFormat = LogFormat::Text,
 }}
 

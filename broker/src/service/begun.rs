@@ -49,7 +49,10 @@ impl Begun {
     /// The tree it belongs to, a new one if it is a root.
     pub(super) fn cell(&self, broker: &Broker) -> Arc<TreeCell> {
         let cell = self.parent.as_ref().map(|parent| Arc::clone(&parent.cell));
-        cell.unwrap_or_else(|| broker.trees.begin(self.id))
+        cell.unwrap_or_else(|| {
+            broker.taken_up.note_begun(self.id);
+            broker.trees.begin(self.id)
+        })
     }
 
     pub(super) fn claim(&self) -> Claim {

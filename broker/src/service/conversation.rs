@@ -332,12 +332,10 @@ impl Conversation {
             if is_pushed && is_in_touch && wait > LONGEST_PAUSE {
                 self.broker.park(self.attempt, wait);
                 // What was said before that is heard here, and all that is said from now on wakes who is parked.
-                if listening.hint().now_or_never().is_none() {
-                    return;
+                if listening.hint().now_or_never().is_some() {
+                    self.broker.unpark(self.attempt);
                 }
-                self.broker.conversations.parked.set(self.attempt, None);
-                pause = recovery.ask_every;
-                continue;
+                return;
             }
             tokio::select! {
                 biased;
@@ -381,7 +379,7 @@ impl Conversation {
     /// waited for is the core's to say.
     async fn cancel(self, agent_task: String) {
         let (confirmed, reason) = loop {
-            let asked = match self.broker.registry.endpoint(&self.agent).await {
+            let asked = match self.broker.registry.endpoint_at_last(&self.agent).await {
                 Ok(endpoint) => self.broker.downstream.cancel_task(&endpoint, &agent_task).await,
                 Err(reason) => Err(AskError::Unreachable(reason)),
             };

@@ -315,7 +315,7 @@ impl Broker {
     /// Begins with what goes on by itself. Call once, after the agents of the configuration are registered;
     /// [`Self::take_up_all`] comes next.
     pub async fn start(self: &Arc<Self>) -> Result<(), protocol::A2aError> {
-        self.taken_up.begin(self.clock.new_task_id());
+        self.taken_up.begin();
         tokio::spawn(timers::run(Arc::downgrade(self)));
         tokio::spawn(conversation::wake_parked(Arc::downgrade(self)));
         tokio::spawn(trees::keep_few(Arc::downgrade(self)));

@@ -116,33 +116,47 @@ impl Broker {
         }
     }
 
-    async fn take_over(self: &Arc<Self>) -> Result<(), A2aError> {
-        let adopted = self.adopt().await?;
-        if adopted.is_empty() {
+    /// Takes up what was taken over.
+    async fn take_over(self: &Arc<Self>, leaving: &mut Leaving) -> Result<(), A2aError> {
+        loop {
+            match self.store.adopt(PAGE).await {
+                Ok(page) if page.is_empty() => break,
+                Ok(page) => leaving.adopted.extend(page),
+                Err(failure) => {
+                    leaving.is_unclear |= !failure.wrote_nothing();
+                    return Err(error::store(&failure));
+                }
+            }
+        }
+        if leaving.is_unclear {
+            self.take_up_own().await?;
+        } else if leaving.adopted.is_empty() {
             return Ok(());
         }
-        tracing::info!(trees = adopted.len(), "took over what another broker has left to do");
+        tracing::info!(trees = leaving.adopted.len(), "took over what another broker has left to do");
+        let adopted = leaving.adopted.iter().copied();
         stream::iter(adopted).for_each_concurrent(PAGE, |root| self.take_up_or_later(root)).await;
-        self.resume_pushes().await
+        self.resume_pushes().await?;
+        *leaving = Leaving::default();
+        Ok(())
     }
+}
 
-    /// The same after it failed: what was taken over meanwhile, and not taken up, is among what is this broker's own.
-    async fn take_over_after_failure(self: &Arc<Self>) -> Result<(), A2aError> {
-        self.adopt().await?;
-        self.take_up_own().await?;
-        self.resume_pushes().await
-    }
+/// What was left by others and is not wholly taken up.
+#[derive(Default)]
+struct Leaving {
+    adopted: Vec<TaskId>,
+    /// Whether more may have been taken over than is known.
+    is_unclear: bool,
 }
 
 /// Takes over what others leave, until the broker is gone.
 pub(super) async fn run(broker: Weak<Broker>) {
-    let mut has_failed = false;
+    let mut leaving = Leaving::default();
     loop {
         sleep(PAUSE).await;
         let Some(alive) = broker.upgrade() else { return };
-        let taken = if has_failed { alive.take_over_after_failure().await } else { alive.take_over().await };
-        has_failed = taken.is_err();
-        if let Err(failure) = taken {
+        if let Err(failure) = alive.take_over(&mut leaving).await {
             tracing::warn!(
                 reason = failure.message,
                 "what other brokers may have left to do was not looked for"

@@ -1,13 +1,13 @@
 //! Taking up trees: all that are open after a restart, and one whose last append the store failed over. Something was to
 //! follow from it, and nobody else will see to that.
 
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use broker_core::TaskId;
 use broker_core::delegation::input::Input;
 use broker_core::sabotage::{Guard, removed};
-use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
+use dashmap::{DashMap, DashSet};
 use futures_util::{StreamExt, stream};
 use protocol::A2aError;
 
@@ -24,17 +24,36 @@ const RESUME_AT_ONCE: usize = 64;
 #[derive(Default)]
 pub(super) struct TakenUp {
     waiting: DashMap<TaskId, Vec<Reserved>>,
-    /// Those with this id and later ones began after the broker started.
-    began: OnceLock<TaskId>,
-    /// Up to where those that were open before are taken up.
-    done: Mutex<Option<TaskId>>,
+    /// Trees that began while others are still taken up after the start: nothing is to be taken up of them.
+    began: DashSet<TaskId>,
+    /// Up to where those that were open before are taken up; `None` once all are.
+    done: Mutex<Option<Place>>,
 }
 
+/// How far taking up has come.
+#[derive(Clone, Copy, Default)]
+struct Place(Option<TaskId>);
+
 impl TakenUp {
-    /// The broker starts; this id is new.
-    pub(super) fn begin(&self, id: TaskId) {
-        // It starts once.
-        let _ = self.began.set(id);
+    /// The broker starts.
+    pub(super) fn begin(&self) {
+        *self.place() = Some(Place::default());
+    }
+
+    /// A tree begins.
+    pub(super) fn note_begun(&self, root: TaskId) {
+        if self.place().is_some() {
+            self.began.insert(root);
+        }
+    }
+
+    fn end(&self) {
+        *self.place() = None;
+        self.began.clear();
+    }
+
+    fn place(&self) -> MutexGuard<'_, Option<Place>> {
+        self.done.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -53,16 +72,17 @@ impl Broker {
 
     /// Takes up every tree that has been open since before the start; how many there were. Goes on where it was if it failed.
     pub async fn take_up_all(self: &Arc<Self>) -> Result<usize, A2aError> {
-        let (mut after, mut resumed) =
-            (*self.taken_up.done.lock().unwrap_or_else(PoisonError::into_inner), 0);
+        let mut after = self.taken_up.place().and_then(|place| place.0);
+        let mut resumed = 0;
         loop {
             let page = self.store.open_trees(after, RESUME_PAGE).await;
             let page = page.map_err(|failure| error::store(&failure))?;
             let Some(last) = page.last().copied() else {
+                self.taken_up.end();
                 self.quotas.all_counted();
                 return Ok(resumed);
             };
-            let is_older = |root: &TaskId| self.taken_up.began.get().is_none_or(|began| root < began);
+            let is_older = |root: &TaskId| !self.taken_up.began.contains(root);
             let roots = page.into_iter().filter(is_older).filter(|_| !removed(Guard::Restarts));
             let roots: Vec<TaskId> = roots.collect();
             resumed += roots.len();
@@ -74,11 +94,11 @@ impl Broker {
                 })
                 .await;
             after = Some(last);
-            *self.taken_up.done.lock().unwrap_or_else(PoisonError::into_inner) = after;
+            *self.taken_up.place() = Some(Place(after));
         }
     }
 
-    /// A tree that cannot be read stays counted as the store has it.
+    /// A tree that cannot be read stays counted as the store has it, until all others are taken up.
     async fn count_after_all(&self, root: TaskId) {
         if let Ok(Some(cell)) = self.trees.load(root).await {
             self.counted_after_all(&*cell.tree.lock().await);

@@ -18,7 +18,7 @@ impl Broker {
     /// Has an attempt asked after in a while.
     pub(super) fn park(&self, attempt: AttemptId, pause: Duration) {
         let millis = i64::try_from(pause.as_millis()).unwrap_or(i64::MAX);
-        self.conversations.parked.set(attempt, Some(self.clock.now().add_millis(millis)));
+        self.conversations.park(attempt, self.clock.now().add_millis(millis));
     }
 
     /// The agent of a parked attempt has said a word.

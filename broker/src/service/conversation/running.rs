@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use broker_core::Timestamp;
 use broker_core::delegation::input::AttemptId;
 use dashmap::DashMap;
 use tokio::task::AbortHandle;
@@ -26,6 +27,14 @@ impl Conversations {
             running.abort();
         }
         self.parked.set(attempt, None);
+    }
+
+    /// Whoever is at an attempt, and does this, is so no longer; it is begun anew at a time.
+    pub(super) fn park(&self, attempt: AttemptId, at: Timestamp) {
+        let own = tokio::task::try_id();
+        // First, so that whoever is to begin anew, from now on, finds nobody at it.
+        self.running.remove_if(&attempt, |_, (_, running)| Some(running.id()) == own);
+        self.parked.set(attempt, Some(at));
     }
 
     /// Whether somebody is at it now.

@@ -78,10 +78,14 @@ impl Committer {
             return self.refuse(group, &trouble);
         }
         // What one of them holds may be what the database does not take; the others are not to suffer for it.
-        for waiting in group {
-            if let Err((group, trouble)) = self.commit_together(vec![waiting]).await {
-                self.drop_connection();
-                self.refuse(group, &trouble);
+        let mut left = group.into_iter();
+        while let Some(waiting) = left.next() {
+            let Err((group, trouble)) = self.commit_together(vec![waiting]).await else { continue };
+            self.drop_connection();
+            self.refuse(group, &trouble);
+            if !matches!(trouble, Trouble::Refused(_)) {
+                let away = StoreError::Unavailable("the database went away".to_owned());
+                return self.refuse(left.collect(), &Trouble::NotWritten(away));
             }
         }
     }

@@ -59,7 +59,8 @@ impl Membership {
     /// Says that the broker is there. One that was at the same address before is not any more.
     pub(super) async fn join(pool: Pool, renewing: Pool, peer: Peer) -> Result<Arc<Self>, StoreError> {
         let client = pool.get().await.map_err(|error| no_connection(&error))?;
-        let before = "UPDATE brokers SET gone = true WHERE url = $1 AND NOT gone";
+        let before = "WITH before AS (SELECT id FROM brokers WHERE url = $1 AND NOT gone FOR UPDATE) \
+                      UPDATE brokers SET gone = true FROM before WHERE brokers.id = before.id";
         let own = "INSERT INTO brokers (id, url, expires) \
                    VALUES ($1, $2, clock_timestamp() + $3 * interval '1 second')";
         let failed = |error: Error| unavailable(&error);
@@ -168,8 +169,8 @@ impl Membership {
             _ if is_open => Ok(Drive::Nobody),
             _ => {
                 let take = "UPDATE trees SET driver = $2 WHERE root = $1 AND over IS NOT NULL \
-                            AND NOT EXISTS (SELECT FROM outbox WHERE outbox.root = trees.root) AND NOT EXISTS \
-                            (SELECT FROM brokers WHERE brokers.id = trees.driver AND NOT gone)";
+                            AND NOT EXISTS (SELECT FROM outbox WHERE outbox.root = trees.root) \
+                            AND driver <> ALL (ARRAY(SELECT id FROM brokers WHERE NOT gone))";
                 let taken = client.execute(take, &[&root.0, &self.peer.id]).await;
                 let taken = taken.map_err(|error| unavailable(&error))?;
                 Ok(if taken == 1 { Drive::Here } else { Drive::Nobody })
@@ -183,17 +184,20 @@ impl Membership {
         // Who has just come back from not reaching the database cannot tell who else has not.
         let renewed = *self.renewed();
         if self.is_current() && renewed.last.saturating_duration_since(renewed.since) >= self.peer.lease {
-            let text = "UPDATE brokers SET gone = true WHERE NOT gone AND expires < clock_timestamp() AND id <> $1 \
+            // Locked as no batch of the late one's has it locked: what it is just writing is written before.
+            let text = "WITH late AS (SELECT id FROM brokers WHERE NOT gone AND expires < clock_timestamp() AND id <> $1 \
                         AND EXISTS (SELECT FROM brokers WHERE id = $1 AND NOT gone AND expires > clock_timestamp()) \
-                        RETURNING url";
+                        FOR UPDATE) \
+                        UPDATE brokers SET gone = true FROM late WHERE brokers.id = late.id RETURNING url";
             for row in rows::query(&client, text, &[&self.peer.id]).await? {
                 let url: &str = row.get(0);
                 tracing::warn!(url, "a broker was not heard of in time; the others take over its tasks");
             }
         }
+        // An array, so that a tree somebody else was faster to take is judged by its driver of now.
         let text = "UPDATE trees SET driver = $1 WHERE root IN (SELECT root FROM trees \
                     WHERE (over IS NULL OR EXISTS (SELECT FROM outbox WHERE outbox.root = trees.root)) \
-                    AND driver <> $1 AND NOT EXISTS (SELECT FROM brokers WHERE brokers.id = trees.driver AND NOT gone) \
+                    AND driver <> ALL (ARRAY(SELECT id FROM brokers WHERE NOT gone)) \
                     ORDER BY root LIMIT $2 FOR UPDATE SKIP LOCKED) RETURNING root";
         let taken = client.query(text, &[&self.peer.id, &limit]).await;
         let taken = taken.map_err(|error| StoreError::Engine(in_words(&error)))?;

@@ -28,11 +28,11 @@ macro_rules! statements {
 }
 
 /// A broker that is stopped between reading and writing holds up the others no longer than that.
-const BEGIN: &str = "BEGIN; SET LOCAL idle_in_transaction_session_timeout = '5s'";
+pub(super) const NO_LONGER: &str = "SET LOCAL idle_in_transaction_session_timeout = '5s'";
 
 statements! {
     // Held until the batch is written, so that nobody finds this broker gone meanwhile.
-    own: "SELECT gone FROM brokers WHERE id = $1 FOR SHARE",
+    own: "SELECT gone FROM brokers WHERE id = $1 FOR KEY SHARE",
     // Locked in the order of their ids, as everybody does.
     heads: "SELECT root, records, over, driver FROM trees WHERE root = ANY($1) ORDER BY root FOR UPDATE",
     claims: "SELECT principal, message_id, digest, task, root FROM claims JOIN unnest($1::text[], $2::text[]) \
@@ -104,9 +104,10 @@ impl Statements {
         let tasks = ids(&wanted.tasks);
         let pushes =
             (column(&wanted.outbox, |key| key.task.0), column(&wanted.outbox, |key| key.config.as_str()));
+        let opening = format!("BEGIN; {NO_LONGER}");
         let (begun, own, heads, claims, kinds, outbox, agents, locked, documents, log) = tokio::join!(
             biased;
-            client.batch_execute(BEGIN),
+            client.batch_execute(&opening),
             query_if(client, !roots.is_empty(), &self.own, [&driver]),
             query_if(client, !roots.is_empty(), &self.heads, [&roots]),
             query_if(client, !wanted.claims.is_empty(), &self.claims, [&claims.0, &claims.1]),

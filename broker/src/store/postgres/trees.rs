@@ -10,7 +10,7 @@ use tokio_postgres::Error;
 use super::batch::Kind;
 use super::failure::{unavailable, uncertain};
 use super::rows;
-use super::statements::signed;
+use super::statements::{NO_LONGER, signed};
 use crate::ports::store::{OutboxRow, Over, Removed, StoreError, TreePage, TreeQuery};
 
 /// Whose totals a removal changes: no committer's.
@@ -68,6 +68,7 @@ pub(super) async fn remove(
     before: Timestamp,
 ) -> Result<Option<Removed>, StoreError> {
     let transaction = client.transaction().await.map_err(|error| unavailable(&error))?;
+    transaction.batch_execute(NO_LONGER).await.map_err(|error| unavailable(&error))?;
     let Some(since) = over_since(&transaction, root).await?.filter(|since| *since < before) else {
         return Ok(None);
     };
