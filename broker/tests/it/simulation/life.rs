@@ -182,7 +182,10 @@ async fn start(world: &Arc<World>) -> Option<Arc<Broker>> {
     broker.load_push_key().await.ok()?;
     broker.load_agents(NAMES.map(agent).into()).await.ok()?;
     broker.start().await.ok()?;
-    broker.take_up_all().await.ok()?;
+    // Nobody else may be this broker from now on: it has begun to speak with agents.
+    while broker.take_up_all().await.is_err() {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
     Some(broker)
 }
 
