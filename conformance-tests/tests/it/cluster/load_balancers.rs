@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use super::{Cluster, begin, ended};
 
-/// One that runs in the foreground, and ends with the test.
+/// One process that runs in the foreground, and ends with the test.
 struct Proxy(Child);
 
 impl Drop for Proxy {
@@ -93,7 +93,7 @@ async fn goes_on_behind(program: &str, file: &str, arguments: impl Fn(&Path) -> 
 async fn behind_nginx_any_broker_will_do_and_one_may_go() {
     goes_on_behind("nginx", "nginx.conf", |file| {
         let file = file.display();
-        let words = ["-p", ".", "-c", &file.to_string(), "-g", "daemon off;"];
+        let words = ["-p", ".", "-c", &file.to_string(), "-g", "daemon off; master_process off;"];
         words.map(str::to_owned).to_vec()
     })
     .await;
