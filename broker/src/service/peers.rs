@@ -69,6 +69,12 @@ pub(super) async fn check_driver(store: &dyn Store, root: TaskId) -> Result<(), 
     }
 }
 
+/// Whether a tree is driven there. While the store does not answer, nobody takes anything over.
+async fn is_at(store: &dyn Store, from: &Elsewhere) -> bool {
+    let driver = store.driver(from.root).await;
+    driver.map_or(true, |driver| driver == Drive::At(from.url.clone()))
+}
+
 impl Broker {
     /// Hands a request on to the broker that drives a tree, and begins with its answer.
     pub(crate) async fn hand_on(
@@ -84,22 +90,16 @@ impl Broker {
 
     /// Whether a tree is still driven there.
     pub(crate) async fn is_still_at(&self, from: &Elsewhere) -> bool {
-        let driver = self.store.driver(from.root).await;
-        // While the store does not answer, nobody takes anything over.
-        driver.map_or(true, |driver| driver == Drive::At(from.url.clone()))
+        is_at(&*self.store, from).await
     }
 
     /// Resolves when a tree is not driven where it was any more.
     pub(crate) fn until_moved(&self, from: &Elsewhere) -> impl Future<Output = ()> + Send + 'static {
-        let (store, Elsewhere { root, url }) = (Arc::clone(&self.store), from.clone());
+        let (store, from) = (Arc::clone(&self.store), from.clone());
         async move {
-            loop {
+            sleep(LOOK_EVERY).await;
+            while is_at(&*store, &from).await {
                 sleep(LOOK_EVERY).await;
-                // While the store does not answer, nobody takes anything over.
-                let driver = store.driver(root).await;
-                if driver.is_ok_and(|driver| driver != Drive::At(url.clone())) {
-                    return;
-                }
             }
         }
     }
@@ -129,13 +129,15 @@ impl Broker {
             }
         }
         if leaving.is_unclear {
+            // What is known to have been taken over is among them.
             self.take_up_own().await?;
         } else if leaving.adopted.is_empty() {
             return Ok(());
+        } else {
+            tracing::info!(trees = leaving.adopted.len(), "took over what another broker has left to do");
+            let adopted = leaving.adopted.iter().copied();
+            stream::iter(adopted).for_each_concurrent(PAGE, |root| self.take_up_or_later(root)).await;
         }
-        tracing::info!(trees = leaving.adopted.len(), "took over what another broker has left to do");
-        let adopted = leaving.adopted.iter().copied();
-        stream::iter(adopted).for_each_concurrent(PAGE, |root| self.take_up_or_later(root)).await;
         self.resume_pushes().await?;
         *leaving = Leaving::default();
         Ok(())

@@ -142,10 +142,6 @@ impl Broker {
     /// Counts all of a tree that is taken up.
     pub(in crate::service) fn count_tree_taken_up(&self, tree: &Tree, cell: &TreeCell) {
         self.settle(tree, cell, Bill::default(), &[]);
-        let (mut counted, mut meters) = (cell.counted(), self.quotas.lock());
-        for task in tree.tasks() {
-            meters.count_by_agent(tree, &mut counted, task);
-        }
     }
 
     /// A copy of a tree is given up; who folds it again counts it again.

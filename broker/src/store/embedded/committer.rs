@@ -69,7 +69,7 @@ impl Committer {
         let compaction = Compaction::read(&tables)?;
         if !counted::is_kept(&tables)? {
             let mut batch = tables.db.batch();
-            counted::put_totals(&mut batch, &tables, totals.all());
+            counted::put_totals(&mut batch, &tables, &totals.all());
             counted::put_records(&mut batch, &tables, compaction.after(0, 0));
             batch.durability(Some(persist)).commit().map_err(|error| engine(&error))?;
         }
@@ -175,14 +175,14 @@ impl Committing {
             counted::put_records(&mut batch, &self.tables, self.compaction.after(written, removed));
         }
         let totals = self.totals.after(&changed);
-        counted::put_totals(&mut batch, &self.tables, totals);
+        counted::put_totals(&mut batch, &self.tables, &totals);
         // Nobody is told that something was cleared up; after a crash it is done again.
         let persist = if accepted.is_empty() { PersistMode::Buffer } else { self.persist };
         let written = batch.durability(Some(persist)).commit().map_err(|error| engine(&error));
         match &written {
             Ok(()) => {
                 self.compaction.count(&self.tables, records.0, records.1);
-                self.totals.make(&changed);
+                self.totals.put(totals);
                 self.log = log;
             }
             // It may be there all the same; the tables know.

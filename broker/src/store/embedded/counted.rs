@@ -40,11 +40,11 @@ pub(super) fn put_records(batch: &mut WriteBatch, tables: &Tables, records: u64)
 pub(super) fn put_totals(
     batch: &mut WriteBatch,
     tables: &Tables,
-    totals: Vec<((String, String, TaskState), u64)>,
+    totals: &[((String, String, TaskState), u64)],
 ) {
     for ((owner, agent, state), rows) in totals {
         let key = [ROWS, owner.as_bytes(), &[0], agent.as_bytes(), &[0], state.as_str().as_bytes()].concat();
-        if rows > 0 {
+        if *rows > 0 {
             batch.insert(&tables.counted, key, rows.to_be_bytes());
         } else {
             batch.remove(&tables.counted, key);

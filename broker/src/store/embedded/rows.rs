@@ -43,7 +43,7 @@ impl Totals {
                 let row = read(&guard.value().map_err(|error| engine(&error))?)?;
                 change.note(None, Some(&row));
             }
-            totals.make(&change);
+            totals.put(totals.after(&change));
             return Ok(totals);
         }
         let mut states = totals.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -78,9 +78,8 @@ impl Totals {
         totals.iter().flat_map(of_pair).collect()
     }
 
-    /// Makes a change.
-    pub(super) fn make(&self, change: &Change) {
-        let after = self.after(change);
+    /// Puts totals in place of what they were.
+    pub(super) fn put(&self, after: Vec<(Kind, u64)>) {
         // At once, so that no reader finds a pair gone that is about to be there again.
         let mut totals = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for ((owner, agent, state), rows) in after {
