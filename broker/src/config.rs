@@ -2,6 +2,7 @@
 //! variables and flags override it. What is wrong is named by file, line, key and what was expected.
 
 mod accounts;
+mod brokers;
 mod check;
 mod issuers;
 mod principals;
@@ -20,6 +21,7 @@ use capability::Algorithm;
 use serde::{Deserialize, Serialize};
 
 pub use self::accounts::AccountConfig;
+pub use self::brokers::BrokerConfig;
 pub use self::cluster::ClusterConfig;
 pub use self::issuers::IssuerConfig;
 pub use self::limits::LimitsConfig;
@@ -36,8 +38,8 @@ pub use self::traces::TracesConfig;
 pub use self::units::{ByteSize, Span};
 use crate::northbound;
 use crate::service::{
-    AcceptanceOptions, CallerSettings, IssuerSettings, KeyOptions, NewAgent, Principals, PushOptions,
-    Retention,
+    AcceptanceOptions, CallerSettings, ForeignBrokerSettings, IssuerSettings, KeyOptions, NewAgent,
+    Principals, PushOptions, Retention,
 };
 
 /// The commented defaults.
@@ -85,6 +87,7 @@ pub struct Config {
     pub log: LogConfig,
     pub principals: Vec<PrincipalConfig>,
     pub issuers: Vec<IssuerConfig>,
+    pub brokers: Vec<BrokerConfig>,
     pub accounts: Vec<AccountConfig>,
     pub quotas: Vec<QuotaConfig>,
     pub agents: Vec<NewAgent>,
@@ -351,8 +354,8 @@ impl Config {
 
     /// Who may call, and who vouches for them.
     pub fn callers(&self) -> Result<CallerSettings, ConfigError> {
-        let (principals, issuers) = (self.principals()?, self.issuers()?);
-        Ok(CallerSettings { principals, issuers, accounts: self.accounts()? })
+        let (principals, issuers, brokers) = (self.principals()?, self.issuers()?, self.brokers()?);
+        Ok(CallerSettings { principals, issuers, brokers, accounts: self.accounts()? })
     }
 
     fn principals(&self) -> Result<Principals, ConfigError> {
@@ -362,6 +365,11 @@ impl Config {
             if let Some(jwt) = principal.jwt.as_ref().filter(|jwt| !known(&jwt.issuer)) {
                 let problem =
                     format!("jwt.issuer {:?}: expected the name of one of the [[issuers]]", jwt.issuer);
+                return Err(named(&principal.name, problem));
+            }
+            let unknown = |name: &&String| self.brokers.iter().all(|known| known.name != **name);
+            if let Some(broker) = principal.broker.as_ref().filter(unknown) {
+                let problem = format!("broker {broker:?}: expected the name of one of the [[brokers]]");
                 return Err(named(&principal.name, problem));
             }
             principal.resolve().map_err(|problem| named(&principal.name, problem))
@@ -384,6 +392,21 @@ impl Config {
             resolve((index, issuer)).map_err(problem)
         };
         self.issuers.iter().enumerate().map(named).collect()
+    }
+
+    fn brokers(&self) -> Result<Vec<ForeignBrokerSettings>, ConfigError> {
+        let public_url = self.public_url();
+        let resolve = |(index, broker): (usize, &BrokerConfig)| {
+            let resolved = broker.resolve(&public_url)?;
+            let twice = |other: &BrokerConfig| other.name == resolved.name || other.url == broker.url;
+            let is_twice = self.brokers.iter().take(index).any(twice);
+            if is_twice { Err("its name or its url stands twice".to_owned()) } else { Ok(resolved) }
+        };
+        let named = |(index, broker): (usize, &BrokerConfig)| {
+            let problem = |problem| ConfigError::Callers(format!("brokers.{}: {problem}", broker.name));
+            resolve((index, broker)).map_err(problem)
+        };
+        self.brokers.iter().enumerate().map(named).collect()
     }
 
     /// TLS towards callers, if it is configured.

@@ -14,8 +14,8 @@ use std::sync::Arc;
 
 pub(crate) use self::constraint::Constraint;
 pub use self::json::JsonError;
-pub(crate) use self::pattern::Pattern;
 use self::pattern::is_segment;
+pub(crate) use self::pattern::{Pattern, Segment};
 pub(crate) use self::rate::Rates;
 pub(crate) use self::text::MAX_TEXT_BYTES;
 pub use self::text::{ParseError, money, parse_money};
@@ -137,6 +137,11 @@ impl Capability {
         &self.0.resource
     }
 
+    /// The same for another resource.
+    pub(crate) fn with_resource(&self, resource: Pattern) -> Self {
+        Self::new(self.space().to_owned(), self.kind().to_owned(), resource, self.constraints().clone())
+    }
+
     pub(crate) fn constraints(&self) -> &Constraints {
         &self.0.constraints
     }
@@ -245,6 +250,12 @@ impl Capability {
             Some(Constraint::Hops(hops)) => Some(self.with(HOPS, Some(Constraint::Hops(hops - 1)))),
             Some(_) => None,
         }
+    }
+
+    /// The same for its holder alone: to be used, and not passed on.
+    #[must_use]
+    pub fn for_holder_alone(&self) -> Self {
+        self.with(HOPS, Some(Constraint::Hops(0)))
     }
 
     /// The same with another constraint of that name, or none.

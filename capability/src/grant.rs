@@ -6,6 +6,7 @@ mod claims;
 mod compact;
 mod details;
 mod dpop;
+mod federated;
 mod json;
 mod jwks;
 mod key;
@@ -17,6 +18,9 @@ pub use self::claims::{Actor, Claims, Expected, GrantError, MAX_GRANT_SECONDS, P
 pub use self::details::{DetailsError, read_details, write_details};
 pub use self::dpop::{
     CallSeen, MAX_PROOF_AGE_SECONDS, MAX_PROOF_AHEAD_SECONDS, Proof, ProofError, verify_proof,
+};
+pub use self::federated::{
+    FEDERATED_LEEWAY_SECONDS, FederatedGrant, MAX_LINEAGE, federated_key_id, mint_federated, verify_federated,
 };
 pub use self::jwks::{KeySet, KeySetError};
 pub use self::key::{Algorithm, GrantKey, KeyError, VerifyKey};

@@ -2,6 +2,7 @@
 //! can never be "all".
 
 mod form;
+mod renamed;
 
 use crate::capability::{Capability, JsonError, MAX_CONSTRAINTS, MAX_TEXT_BYTES, ParseError, Request};
 use crate::decision::{Invocation, rate_wait};

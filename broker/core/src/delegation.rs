@@ -5,6 +5,7 @@
 //! that was. Time, ids and configuration come in as arguments; the caller makes records durable before it
 //! applies them, and applies them before it performs the actions.
 
+mod abroad;
 pub mod action;
 mod artifacts;
 mod authority;

@@ -7,6 +7,7 @@
 mod choice;
 mod reading;
 mod submission;
+mod upstream;
 
 use std::sync::Arc;
 
@@ -23,6 +24,7 @@ pub use self::reading::Line;
 pub use self::submission::{
     Allotment, Escalation, Fallback, Group, GroupMode, Reassignment, Retry, Submission, Terms, Wish,
 };
+pub use self::upstream::Upstream;
 
 /// The record format written by this version.
 pub const RECORD_VERSION: u16 = 1;

@@ -9,6 +9,7 @@ pub mod audit;
 pub mod delegation;
 mod error;
 pub mod extension;
+pub mod federation;
 mod id;
 pub mod journal;
 mod limits;

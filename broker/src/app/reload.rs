@@ -20,9 +20,10 @@ pub type Fingerprint = BTreeMap<PathBuf, [u8; 32]>;
 /// The section of certificates.
 const TLS: &str = "server.tls";
 /// Keys, or sections of them, that hold from the moment they are read.
-const HELD_AT_ONCE: [&str; 9] = [
+const HELD_AT_ONCE: [&str; 10] = [
     "principals",
     "issuers",
+    "brokers",
     "accounts",
     "quotas",
     "agents",
@@ -101,13 +102,13 @@ impl Reloading {
 
     /// What holds of a configuration: of what needs a restart, what the broker was started with.
     fn in_effect(&self, holds: Config) -> Config {
-        let Config { principals, issuers, accounts, quotas, agents, .. } = holds;
+        let Config { principals, issuers, brokers, accounts, quotas, agents, .. } = holds;
         let mut config = self.started.clone();
         config.server.tls = holds.server.tls;
         config.limits = LimitsConfig { max_waiting: config.limits.max_waiting, ..holds.limits };
         config.push.max_configs = holds.push.max_configs;
         config.log.level = holds.log.level;
-        Config { principals, issuers, accounts, quotas, agents, ..config }
+        Config { principals, issuers, brokers, accounts, quotas, agents, ..config }
     }
 
     /// What is said otherwise than the last time and holds, and all that does not hold as it stands.

@@ -185,6 +185,9 @@ pub(super) enum AgentCommand {
         /// What is known about trying its tasks again, as `retry` of [[agents]].
         #[arg(long, value_name = "TOML")]
         retry: Option<String>,
+        /// The broker of [[brokers]] that it is an agent of.
+        #[arg(long, value_name = "NAME")]
+        broker: Option<String>,
     },
     /// List the agents.
     #[command(after_help = "Example:\n  bailiwick agent list --json")]

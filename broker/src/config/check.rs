@@ -6,7 +6,7 @@ use capability::{Scope, VerifyKey};
 use super::{ByteSize, Config, ConfigError};
 use crate::northbound;
 use crate::ports::agent_auth::AgentAuth;
-use crate::service::{is_agent_name, read_card_keys};
+use crate::service::{check_broker_of, is_agent_name, read_card_keys};
 
 impl Config {
     /// Whether it can be served.
@@ -32,7 +32,11 @@ impl Config {
                 return Err(wrong(format!("{key}: expected a time longer than 0s")));
             }
         }
+        let brokers = self.brokers().map_err(|error| wrong(error.to_string()))?;
+        let brokers: Vec<_> = brokers.iter().collect();
         for agent in &self.agents {
+            check_broker_of(agent, &brokers)
+                .map_err(|problem| wrong(format!("agents.broker of {}: {problem}", agent.name)))?;
             if !is_agent_name(&agent.name) {
                 let name = &agent.name;
                 return Err(wrong(format!(

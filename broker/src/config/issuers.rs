@@ -116,7 +116,7 @@ impl IssuerConfig {
 }
 
 /// Keys that can be exchanged on their way verify nothing.
-fn secure_url(key: &str, url: &str) -> Result<(), String> {
+pub(super) fn secure_url(key: &str, url: &str) -> Result<(), String> {
     let to = Destination::judge(url, &GivenBy::Operator).map_err(|refused| format!("{key} {refused}"))?;
     if to.is_clear_text() { Err(format!("{key} {url:?}: expected https, or this machine")) } else { Ok(()) }
 }

@@ -21,6 +21,8 @@ pub struct PrincipalConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub broker: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account: Option<String>,
     #[serde(default, skip_serializing_if = "OneOrMany::is_empty")]
     pub key_sha256: OneOrMany,
@@ -56,6 +58,7 @@ pub enum RoleConfig {
     User,
     Operator,
     Agent,
+    Broker,
 }
 
 /// A text, or several: a key and the one that replaces it.
@@ -109,14 +112,21 @@ impl PrincipalConfig {
         if !is_agent_name(&self.name) {
             return Err("name: expected [a-z0-9][a-z0-9-]{0,62}".to_owned());
         }
-        let role = match (self.role, &self.agent) {
-            (RoleConfig::User, None) => Role::User,
-            (RoleConfig::Operator, None) => Role::Operator,
-            (RoleConfig::Agent, Some(agent)) => Role::Agent(agent.clone()),
-            (RoleConfig::Agent, None) => {
+        let role = match (self.role, &self.agent, &self.broker) {
+            (RoleConfig::User, None, None) => Role::User,
+            (RoleConfig::Operator, None, None) => Role::Operator,
+            (RoleConfig::Agent, Some(agent), None) => Role::Agent(agent.clone()),
+            (RoleConfig::Broker, None, Some(broker)) => Role::Broker(broker.clone()),
+            (RoleConfig::Agent, None, _) => {
                 return Err("role agent: expected `agent`, the agent it is".to_owned());
             }
-            (_, Some(_)) => return Err("agent: only for role agent".to_owned()),
+            (RoleConfig::Broker, _, None) => {
+                return Err("role broker: expected `broker`, which of [[brokers]] it is".to_owned());
+            }
+            (RoleConfig::Agent, _, Some(_)) | (RoleConfig::User | RoleConfig::Operator, None, Some(_)) => {
+                return Err("broker: only for role broker".to_owned());
+            }
+            (_, Some(_), _) => return Err("agent: only for role agent".to_owned()),
         };
         let scope = match (&self.scope, &role) {
             (Some(texts), _) => Scope::parse(texts).map_err(|error| format!("scope: {error}"))?,

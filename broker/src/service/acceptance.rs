@@ -141,6 +141,7 @@ impl Broker {
             choice: None,
             specification: None,
             trace: None,
+            upstream: None,
         };
         Ok((new, place))
     }

@@ -79,6 +79,9 @@ pub struct NewAgent {
     /// What is known about trying its tasks again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry: Option<RetryConfig>,
+    /// The broker of [[brokers]] that it is an agent of; its URL is then `{that broker's URL}/agents/NAME`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub broker: Option<String>,
 }
 
 /// Where a registration comes from. Configuration wins over the API.
@@ -102,6 +105,7 @@ pub(super) struct Agent {
     jwk: Option<serde_json::Value>,
     pub(super) card_keys: Vec<VerifyKey>,
     pub(super) max_concurrent: Option<u32>,
+    pub(super) broker: Option<String>,
     retry: Option<RetryConfig>,
     policy: RetryPolicy,
     answers_with_tasks: Option<bool>,
@@ -125,6 +129,8 @@ struct Document {
     card_keys: Vec<serde_json::Value>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     max_concurrent: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    broker: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     retry: Option<RetryConfig>,
     card: Option<String>,
@@ -276,6 +282,7 @@ impl Registry {
             fetched: agent.resolved.as_ref().map_or_else(|| self.clock.now(), |resolved| resolved.fetched),
             answers_with_tasks: agent.answers_with_tasks,
             max_concurrent: agent.max_concurrent,
+            broker: agent.broker.clone(),
             retry: agent.retry.clone(),
             validators: agent.validators.clone(),
             drift: agent.drift.clone(),
@@ -299,6 +306,8 @@ impl Broker {
     ) -> Result<AgentView, A2aError> {
         self.require_operator(caller, CHANGE_REGISTRY)?;
         let caps = check(&new)?;
+        let known = self.callers();
+        known.check_broker_of(&new).map_err(|problem| error::invalid("broker", &problem))?;
         let confined = new.auth.map(|auth| auth.confined(self.secret_dir.as_deref())).transpose();
         new.auth = confined.map_err(|problem| error::invalid("auth", &problem))?;
         if self.registry.get(&new.name).is_some_and(|agent| agent.source == Source::Config) {
@@ -387,7 +396,7 @@ fn check(new: &NewAgent) -> Result<Scope, A2aError> {
 impl Agent {
     /// An agent whose card is not known yet.
     fn registered(new: NewAgent, caps: Scope, source: Source) -> Self {
-        let NewAgent { name, url, auth, jwk, card_keys, max_concurrent, retry, .. } = new;
+        let NewAgent { name, url, auth, jwk, card_keys, max_concurrent, retry, broker, .. } = new;
         let policy = retry.as_ref().map(RetryPolicy::of).unwrap_or_default();
         let auth = auth.map(Arc::new);
         // `check` has read them.
@@ -401,6 +410,7 @@ impl Agent {
             jwk,
             card_keys,
             max_concurrent,
+            broker,
             retry,
             policy,
             answers_with_tasks: None,
@@ -455,6 +465,7 @@ impl Agent {
             jwk,
             card_keys,
             max_concurrent: document.max_concurrent,
+            broker: document.broker,
             policy: document.retry.as_ref().map(RetryPolicy::of).unwrap_or_default(),
             retry: document.retry,
             answers_with_tasks: document.answers_with_tasks,

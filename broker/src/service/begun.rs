@@ -6,7 +6,7 @@ use std::sync::Arc;
 use broker_core::TaskId;
 use broker_core::delegation::input::{AgentFacts, NewTask};
 use broker_core::extension::Asked;
-use broker_core::journal::PushConfig;
+use broker_core::journal::{PushConfig, Upstream};
 use broker_core::trace::TraceParent;
 use protocol::{A2aError, Message};
 use sha2::{Digest, Sha256};
@@ -40,6 +40,7 @@ pub(super) struct Begun {
     pub(super) accepted_output_modes: Vec<String>,
     pub(super) extensions: Vec<String>,
     pub(super) trace: Option<TraceParent>,
+    pub(super) upstream: Option<Box<Upstream>>,
     pub(super) push: Option<PushConfig>,
     /// What is reserved for it.
     pub(super) quotas: Vec<Reservation>,
@@ -89,6 +90,7 @@ impl Begun {
             choice: None,
             specification: asked.specification,
             trace: self.trace,
+            upstream: self.upstream,
         }
     }
 
@@ -107,6 +109,7 @@ impl Begun {
             accepted_output_modes: self.accepted_output_modes.clone(),
             extensions: self.extensions.clone(),
             trace: self.trace,
+            upstream: self.upstream.clone(),
             push: None,
             quotas: Vec::new(),
         };

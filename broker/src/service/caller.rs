@@ -1,10 +1,12 @@
 //! Who calls, and what of the tasks they may see. A call that presents a credential is judged by it alone, and
 //! refused if it is bad: never downgraded to another credential, or to none.
 
+mod brokers;
 mod callers;
 mod issuers;
 mod key_set;
 mod principals;
+mod published;
 mod schemes;
 mod token;
 
@@ -15,8 +17,10 @@ use broker_core::{TaskId, Tree};
 use capability::Scope;
 use protocol::A2aError;
 
+pub use self::brokers::ForeignBrokerSettings;
 pub use self::callers::CallerSettings;
 pub(super) use self::callers::Callers;
+pub(crate) use self::callers::check_broker_of;
 use self::issuers::Issuer;
 pub use self::issuers::IssuerSettings;
 pub use self::principals::{CertificateName, ClientCertificate, Principal, Principals, Proof, Role};
@@ -241,6 +245,7 @@ mod tests {
                 push: None,
                 specification: None,
                 trace: None,
+                upstream: None,
                 message: Message::user_text("m", "do it"),
                 context_id: "c".to_owned(),
                 agent_context: "c".to_owned(),

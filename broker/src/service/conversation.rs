@@ -86,7 +86,7 @@ impl Conversation {
             }
             Err(reason) => return self.fail(Failure::NeverSent(reason)).await,
         };
-        let request = match self.request(dispatch, &endpoint) {
+        let request = match self.request(dispatch, &endpoint).await {
             Ok(request) => request,
             Err(reason) => return self.fail(Failure::NeverSent(reason)).await,
         };
@@ -144,11 +144,10 @@ impl Conversation {
         again
     }
 
-    fn request(&self, dispatch: Dispatch, endpoint: &Endpoint) -> Result<SendMessageRequest, String> {
+    async fn request(&self, dispatch: Dispatch, endpoint: &Endpoint) -> Result<SendMessageRequest, String> {
         let Dispatch { mut message, accepted_output_modes, passport, .. } = dispatch;
-        let confirmation = self.broker.registry.get(&self.agent).and_then(|agent| agent.confirmation());
-        let grant = self.broker.grants.mint(&passport, confirmation);
-        let grant = grant.map_err(|refused| refused.to_string())?;
+        let agent = self.broker.registry.get(&self.agent);
+        let grant = self.broker.grant_for(agent.as_deref(), self.root, &passport).await?;
         extension::tell(&mut message, &passport, &self.broker.public_url, Some(&grant))
             .map_err(|error| error.to_string())?;
         let mut request = SendMessageRequest::new(message);

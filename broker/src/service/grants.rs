@@ -11,8 +11,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use broker_core::delegation::action::Passport;
 use broker_core::{TaskId, Timestamp};
 use capability::{
-    Actor, CallSeen, Claims, Expected, GrantError, MAX_GRANT_SECONDS, Possession, Proof, ReplayCache, Scope,
-    VerifiedGrants, verify_proof,
+    Actor, CallSeen, Claims, Expected, GrantError, GrantKey, MAX_GRANT_SECONDS, Possession, Proof,
+    ReplayCache, Scope, VerifiedGrants, verify_proof,
 };
 use protocol::A2aError;
 
@@ -79,8 +79,13 @@ impl Grants {
         passport: &Passport,
         confirmation: Option<String>,
     ) -> Result<String, GrantError> {
+        self.sign(&self.claims(passport, confirmation))
+    }
+
+    /// What the grant of a task says.
+    pub(super) fn claims(&self, passport: &Passport, confirmation: Option<String>) -> Claims {
         let now = self.now();
-        self.sign(&Claims {
+        Claims {
             issuer: self.issuer.clone(),
             subject: passport.owner.clone(),
             actors: actors(&passport.chain),
@@ -97,14 +102,21 @@ impl Grants {
             // An agent without caps holds nothing, whoever asked; everything is never granted.
             scope: if passport.scope.is_top() { Scope::empty() } else { passport.scope.clone() },
             confirmation,
-        })
+        }
     }
 
     fn sign(&self, claims: &Claims) -> Result<String, GrantError> {
+        self.with_key(|key| capability::mint(key, claims))
+    }
+
+    /// Signs with the key of the day.
+    pub(super) fn with_key(
+        &self,
+        sign: impl FnOnce(&GrantKey) -> Result<String, GrantError>,
+    ) -> Result<String, GrantError> {
         let ring = self.ring();
         let key = ring.signing(self.now());
-        let key = key.ok_or_else(|| GrantError::Unmintable("the broker has no key yet".to_owned()))?;
-        capability::mint(key, claims)
+        sign(key.ok_or_else(|| GrantError::Unmintable("the broker has no key yet".to_owned()))?)
     }
 
     /// Verifies a grant for the broker, with what was shown of its key. A proof is good for one use.
@@ -148,7 +160,7 @@ impl Grants {
     }
 
     /// Seconds since the epoch.
-    fn now(&self) -> u64 {
+    pub(super) fn now(&self) -> u64 {
         seconds(self.clock.now())
     }
 }

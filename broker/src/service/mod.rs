@@ -19,6 +19,7 @@ mod error;
 mod escalation;
 mod extended_cards;
 mod fallback;
+mod federation;
 mod feed;
 mod grants;
 mod listeners;
@@ -64,9 +65,10 @@ use self::agents::{HealthBook, Refreshing, Registry};
 use self::audit::Audit;
 pub use self::audit::AuditPage;
 use self::caller::Callers;
+pub(crate) use self::caller::check_broker_of;
 pub use self::caller::{
-    Algorithm, Caller, CallerSettings, CertificateName, ClientCertificate, Credential, IssuerSettings,
-    Principal, Principals, Proof, Role,
+    Algorithm, Caller, CallerSettings, CertificateName, ClientCertificate, Credential, ForeignBrokerSettings,
+    IssuerSettings, Principal, Principals, Proof, Role,
 };
 pub(crate) use self::card_trust::read_keys as read_card_keys;
 pub use self::cards::CARD_JWKS_PATH;

@@ -133,6 +133,7 @@ impl Begun {
             choice: None,
             specification: None,
             trace: None,
+            upstream: None,
         }
     }
 }

@@ -17,6 +17,7 @@ use super::agents::Agent;
 use super::begun::{Begun, Key, Parent, digest};
 use super::caller::{Caller, Identity, Role};
 use super::driver::{DriveError, Reserved};
+use super::federation::FromBroker;
 use super::quotas::during;
 use super::selection::{Answer, Route};
 use super::stream::TaskStream;
@@ -40,6 +41,16 @@ impl From<Version> for ServiceParameters {
     fn from(version: Version) -> Self {
         Self { version, extensions: Vec::new(), trace: None }
     }
+}
+
+/// What comes with a message that begins a task, beside the message itself.
+struct Along {
+    modes: Vec<String>,
+    extensions: Vec<String>,
+    trace: Option<TraceParent>,
+    push: Option<PushConfig>,
+    /// What another broker says with it.
+    from: Option<FromBroker>,
 }
 
 /// A task that a message began, continued or had begun before.
@@ -112,7 +123,8 @@ impl Broker {
     ) -> Result<Accepted, A2aError> {
         request.validate()?;
         let configuration = request.configuration.map(|configuration| *configuration).unwrap_or_default();
-        let (message, modes) = (request.message, configuration.accepted_output_modes);
+        let (mut message, modes) = (request.message, configuration.accepted_output_modes);
+        let from = self.said_by_broker(caller, &mut message).await?;
         let ServiceParameters { version, extensions, trace } = parameters;
         let push = configuration.push.map(|push| self.read_pushed(*push, version, &message)).transpose()?;
         let key = Key { principal: caller.claim_name(), digest: digest(target, &message)? };
@@ -124,7 +136,7 @@ impl Broker {
         let begun = if message.task_id.is_some() {
             self.go_on(caller, target, message, push, &key).await
         } else {
-            self.begin(caller, target, message, (modes, extensions, trace, push), &key).await
+            self.begin(caller, target, message, Along { modes, extensions, trace, push, from }, &key).await
         };
         match begun {
             Err(DriveError::Claimed(claim)) => self.join(caller, &key, &claim).await,
@@ -208,15 +220,11 @@ impl Broker {
         caller: &Caller,
         target: &Target,
         message: Message,
-        (accepted_output_modes, extensions, trace, push): (
-            Vec<String>,
-            Vec<String>,
-            Option<TraceParent>,
-            Option<PushConfig>,
-        ),
+        along: Along,
         key: &Key,
     ) -> Result<Accepted, DriveError> {
         let failed = DriveError::Failed;
+        let Along { modes: accepted_output_modes, extensions, trace, push, from } = along;
         let mut asked = Asked::of(&message)
             .map_err(|wrong| failed(error::invalid("message.metadata", &wrong.to_string())))?;
         let parent = self.lineage(caller, &asked, &message).await.map_err(failed)?;
@@ -228,10 +236,14 @@ impl Broker {
         };
         let budget = parent.is_none().then_some(&mut asked.budget);
         let quotas = self.use_quotas(&owner, opens, budget).map_err(failed)?;
+        let (held, upstream) = match from {
+            Some(from) => (from.scope, Some(from.upstream)),
+            None => (caller.held(parent.is_some()), None),
+        };
         let begun = Begun {
             id: self.clock.new_task_id(),
             caller: parent.as_ref().map_or_else(|| owner.clone(), |parent| parent.agent.clone()),
-            held: caller.held(parent.is_some()),
+            held,
             context_id: message.context_id.clone().unwrap_or_else(|| self.clock.new_task_id().to_string()),
             policy: self.policy_of(&owner),
             key: key.clone(),
@@ -239,6 +251,7 @@ impl Broker {
             accepted_output_modes,
             extensions,
             trace,
+            upstream,
             push,
             quotas,
             parent,

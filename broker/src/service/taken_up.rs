@@ -129,6 +129,7 @@ impl Broker {
         // Before the tree asks for places, it is known which it has.
         self.count_tree(root).await.map_err(DriveError::Failed)?;
         self.drive(root, Input::Resume).await?;
+        self.tell_of_revocation(root).await;
         if let Some(cell) = self.trees.load(root).await.map_err(DriveError::Failed)? {
             let tree = cell.tree.lock().await;
             self.timers.set(root, tree.next_timer(&self.limits()));

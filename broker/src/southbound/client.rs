@@ -28,6 +28,7 @@ use super::discovery::MAX_CARD_BYTES;
 use super::failure::{Trouble, is_unauthenticated};
 use super::wire::Wire;
 use super::{body, grpc, retry_after, stream as events};
+use crate::address::Destination;
 use crate::ports::downstream::{AskError, Binding, Downstream, Endpoint, EventStream};
 
 /// Most pages of an agent's tasks read to find one.
@@ -80,14 +81,25 @@ impl A2aClient {
         params: &impl Serialize,
         patience: Option<Duration>,
     ) -> Result<Response<Incoming>, Trouble> {
-        let mut request = self.request(to, operation, task, params)?;
+        let request = self.request(to, operation, task, params)?;
+        self.send_as(to, &to.at, request, patience).await
+    }
+
+    /// Sends a request with what the broker shows an agent, to that agent or whoever it is with.
+    pub(super) async fn send_as(
+        &self,
+        to: &Endpoint,
+        at: &Destination,
+        mut request: Request<Full<Bytes>>,
+        patience: Option<Duration>,
+    ) -> Result<Response<Incoming>, Trouble> {
         let Some(auth) = &to.auth else {
-            return self.dialer.send(to.at.reach(), request, patience).await;
+            return self.dialer.send(at.reach(), request, patience).await;
         };
         let without = |reason| Trouble::Connect(format!("the broker's credential for it: {reason}"));
         let (name, value) = self.credentials.header(auth).await.map_err(without)?;
         request.headers_mut().insert(name.clone(), value.clone());
-        let answer = self.dialer.send(to.at.reach(), request.clone(), patience).await?;
+        let answer = self.dialer.send(at.reach(), request.clone(), patience).await?;
         if !is_unauthenticated(&answer) {
             return Ok(answer);
         }
@@ -96,7 +108,7 @@ impl A2aClient {
             return Ok(answer);
         };
         request.headers_mut().insert(name, value);
-        self.dialer.send(to.at.reach(), request, patience).await
+        self.dialer.send(at.reach(), request, patience).await
     }
 
     fn request(
@@ -289,6 +301,11 @@ impl Downstream for A2aClient {
     async fn cancel_task(&self, to: &Endpoint, agent_task: &str) -> Result<Task, AskError> {
         let params = with_tenant(to, json!({ "id": agent_task }));
         self.ask(to, Operation::CancelTask, agent_task, &params).await.map_err(Trouble::of_ask)
+    }
+
+    async fn revoke_task(&self, to: &Endpoint, broker: &str, agent_task: &str) -> Result<(), AskError> {
+        let told = self.tell_revoked(to, broker, agent_task, self.options.response_timeout).await;
+        told.map_err(Trouble::of_ask)
     }
 
     async fn extended_card(&self, to: &Endpoint) -> Result<Bytes, AskError> {

@@ -8,6 +8,7 @@ mod credentials;
 pub mod dialer;
 pub mod discovery;
 mod failure;
+mod foreign;
 mod grpc;
 pub mod models;
 pub mod otlp;

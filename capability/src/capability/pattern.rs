@@ -45,7 +45,7 @@ impl Segment {
         }
     }
 
-    fn admits(&self, segment: &str) -> bool {
+    pub(crate) fn admits(&self, segment: &str) -> bool {
         match self {
             Self::Literal(text) => segment == text,
             Self::Prefix(prefix) => segment.starts_with(prefix),

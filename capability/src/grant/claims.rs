@@ -126,16 +126,21 @@ impl Claims {
 
     /// Judges what depends on who asks and when: issuer, audience, times, possession. No leeway.
     pub fn judge(&self, expected: &Expected<'_>) -> Result<(), GrantError> {
+        self.judge_within(expected, 0)
+    }
+
+    /// The same where the clock that was asked may differ by so many seconds.
+    pub(super) fn judge_within(&self, expected: &Expected<'_>, leeway: u64) -> Result<(), GrantError> {
         if self.issuer != expected.issuer {
             return Err(GrantError::WrongIssuer);
         }
         if self.audience != expected.audience {
             return Err(GrantError::WrongAudience);
         }
-        if expected.now >= self.expires {
+        if expected.now >= self.expires.saturating_add(leeway) {
             return Err(GrantError::Expired);
         }
-        if expected.now < self.not_before.max(self.issued_at) {
+        if expected.now.saturating_add(leeway) < self.not_before.max(self.issued_at) {
             return Err(GrantError::NotYetValid);
         }
         match (self.confirmation.as_deref(), expected.possession) {

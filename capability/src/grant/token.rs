@@ -1,5 +1,8 @@
 //! Minting and verifying grants.
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
 use super::claims::{Claims, Expected, GrantError, MAX_GRANT_SECONDS, Wire};
 use super::compact::{self, Compact, CompactError};
 use super::jwks::KeySet;
@@ -24,6 +27,16 @@ pub struct Inspected {
 /// Mints a grant. A scope that is everything, a life beyond [`MAX_GRANT_SECONDS`] and a token larger than
 /// [`MAX_TOKEN_BYTES`] are refused.
 pub fn mint(key: &GrantKey, claims: &Claims) -> Result<String, GrantError> {
+    sign(key, TOKEN_TYPE, claims, &Wire::from(claims))
+}
+
+/// Signs what says these claims, and perhaps more, as a token of a type.
+pub(super) fn sign(
+    key: &GrantKey,
+    typ: &str,
+    claims: &Claims,
+    payload: &impl Serialize,
+) -> Result<String, GrantError> {
     let unmintable = |problem: String| GrantError::Unmintable(problem);
     if claims.scope.is_top() {
         return Err(GrantError::UnboundedScope);
@@ -31,8 +44,7 @@ pub fn mint(key: &GrantKey, claims: &Claims) -> Result<String, GrantError> {
     if claims.expires.saturating_sub(claims.issued_at) > MAX_GRANT_SECONDS {
         return Err(unmintable(format!("expected a life of at most {MAX_GRANT_SECONDS} s")));
     }
-    let token = compact::write(key, TOKEN_TYPE, &Wire::from(claims))
-        .map_err(|error| unmintable(error.to_string()))?;
+    let token = compact::write(key, typ, payload).map_err(|error| unmintable(error.to_string()))?;
     if token.len() > MAX_TOKEN_BYTES {
         let found = token.len();
         return Err(unmintable(format!("{found} bytes; ask for fewer capabilities, {MAX_TOKEN_BYTES} fit")));
@@ -56,7 +68,17 @@ pub fn inspect(token: &str) -> Result<Inspected, GrantError> {
 
 /// A grant with a good signature, and the key it is signed with. Issuer, audience and times are still to be judged.
 pub(super) fn open<'k>(token: &str, keys: &'k KeySet) -> Result<(&'k VerifyKey, Claims), GrantError> {
-    let token = Compact::read(token, MAX_TOKEN_BYTES, TOKEN_TYPE)?;
+    let (key, wire) = open_as::<Wire>(token, keys, TOKEN_TYPE)?;
+    Ok((key, Claims::try_from(wire)?))
+}
+
+/// What a token of a type says that has a good signature.
+pub(super) fn open_as<'k, T: DeserializeOwned>(
+    token: &str,
+    keys: &'k KeySet,
+    typ: &str,
+) -> Result<(&'k VerifyKey, T), GrantError> {
+    let token = Compact::read(token, MAX_TOKEN_BYTES, typ)?;
     if token.header.jwk.is_some() {
         return Err(GrantError::Unsupported("header parameter jwk".to_owned()));
     }
@@ -65,7 +87,7 @@ pub(super) fn open<'k>(token: &str, keys: &'k KeySet) -> Result<(&'k VerifyKey, 
     if !token.is_signed_by(key)? {
         return Err(GrantError::BadSignature);
     }
-    Ok((key, Claims::try_from(token.payload::<Wire>()?)?))
+    Ok((key, token.payload()?))
 }
 
 impl From<CompactError> for GrantError {

@@ -12,6 +12,7 @@ mod decision;
 mod dpop;
 mod exhaustion;
 mod explain;
+mod federated;
 mod forge;
 mod fuzz;
 mod grant;

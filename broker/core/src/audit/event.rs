@@ -13,7 +13,7 @@ use super::judged::Judged;
 use crate::TaskId;
 use crate::delegation::input::NewTask;
 use crate::error::Refusal;
-use crate::journal::Resolution;
+use crate::journal::{Resolution, Upstream};
 
 /// Most characters of a reason that are recorded: parts of it may come from outside.
 const MAX_REASON_CHARS: usize = 200;
@@ -101,6 +101,9 @@ pub struct Delegation {
     pub parent: Option<TaskId>,
     /// The task; where it was refused, the id it would have had.
     pub task: TaskId,
+    /// The task of another broker that it is done for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upstream: Option<Box<Upstream>>,
     /// The agent it is for.
     pub agent: String,
     /// The skill, if one is named.
@@ -446,6 +449,7 @@ impl Delegation {
             root,
             parent: new.parent,
             task: new.id,
+            upstream: new.upstream.clone(),
             agent: new.agent.name.clone(),
             skill: new.skill.clone(),
             judged: None,

@@ -9,7 +9,7 @@ use protocol::{Message, StreamResponse, Task, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::TaskId;
-use crate::journal::{Choice, Fallback, Group, PushConfig, Resolution, Retry};
+use crate::journal::{Choice, Fallback, Group, PushConfig, Resolution, Retry, Upstream};
 use crate::limits::Limits;
 use crate::trace::TraceParent;
 
@@ -70,6 +70,8 @@ pub struct NewTask {
     pub specification: Option<Box<Specification>>,
     /// Where its caller stands in a trace.
     pub trace: Option<TraceParent>,
+    /// The task of another broker that it is done for; only of a root.
+    pub upstream: Option<Box<Upstream>>,
 }
 
 /// What the registry knows of an agent, as far as deciding needs it.

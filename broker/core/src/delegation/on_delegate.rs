@@ -7,9 +7,8 @@ use capability::{Allowed, Scope};
 use super::action::Action;
 use super::authority::Granted;
 use super::draft::Draft;
-use super::input::{AgentFacts, AttemptId, NewTask};
+use super::input::{AttemptId, NewTask};
 use super::state::{Attempt, Node, Phase, Progress};
-use crate::TaskId;
 use crate::audit::{self, Event};
 use crate::error::{Refusal, Refused};
 use crate::journal::{Escalation, Fact, Group, Retry, Submission, Wish};
@@ -121,6 +120,7 @@ impl Draft<'_> {
             escalation: escalation.map(Box::new),
             specification: new.specification,
             trace: new.trace,
+            upstream: new.upstream,
         };
         self.record(new.id, Fact::Submitted(Arc::new(submission)));
         if let Some(push) = new.push {
@@ -182,7 +182,8 @@ impl Draft<'_> {
     /// Where the task will stand, if its parent can have children now.
     pub(super) fn place(&self, new: &NewTask) -> Result<Place, Refusal> {
         let Some(parent) = new.parent else {
-            return Ok(Place { depth: 0, owner: new.caller.clone(), deadline_limit: None });
+            let depth = new.upstream.as_deref().map_or(0, |upstream| upstream.depth);
+            return Ok(Place { depth, owner: new.caller.clone(), deadline_limit: None });
         };
         let node = self.node(parent).ok_or(Refusal::NotFound)?;
         if !self.is_granted(parent) {
@@ -213,8 +214,7 @@ impl Draft<'_> {
     }
 
     pub(super) fn guard(&self, new: &NewTask, place: &Place) -> Result<(), Refusal> {
-        let Some(parent) = new.parent else { return Ok(()) };
-        if !removed(Guard::Cycles) && self.works_above(parent, &new.agent) {
+        if !removed(Guard::Cycles) && self.works_above(new) {
             return Err(Refusal::Cycle { agent: new.agent.name.clone() });
         }
         if removed(Guard::Bounds) {
@@ -223,6 +223,7 @@ impl Draft<'_> {
         if place.depth > self.limits.max_depth {
             return Err(Refusal::DepthExceeded { depth: place.depth, limit: self.limits.max_depth });
         }
+        let Some(parent) = new.parent else { return Ok(()) };
         let children = self.node(parent).map_or(0, |node| node.children.len());
         if children >= self.limits.max_fanout as usize {
             return Err(Refusal::FanoutExceeded { limit: self.limits.max_fanout });
@@ -236,10 +237,6 @@ impl Draft<'_> {
             return Err(Refusal::TreeTooLarge { limit, what });
         }
         Ok(())
-    }
-
-    pub(super) fn works_above(&self, parent: TaskId, agent: &AgentFacts) -> bool {
-        self.lineage(parent).any(|node| node.terms().identity == agent.identity)
     }
 
     /// The deadline asked for, never later than the parent's.

@@ -157,5 +157,6 @@ fn in_place(node: &Node, id: TaskId, holder: TaskId, asked: Scope, to: Candidate
         choice: None,
         specification: submission.specification.clone(),
         trace: submission.trace,
+        upstream: None,
     }
 }

@@ -79,8 +79,7 @@ impl Draft<'_> {
     ) -> Result<(), Refusal> {
         let node = self.node(attempt.task).ok_or(Refusal::NotFound)?;
         audit.owner = Some(node.submission.owner.clone());
-        let is_above = new.parent.is_some_and(|parent| self.works_above(parent, &new.agent));
-        if is_above || node.terms().identity == new.agent.identity {
+        if self.works_above(&new) || node.terms().identity == new.agent.identity {
             return Err(Refusal::Cycle { agent: new.agent.name });
         }
         // Who else may do it was said about the task; what is harmless is said about each delegate.
@@ -181,5 +180,6 @@ fn asked_anew(node: &Node, to: Candidate, ledger: &purses::Purses) -> NewTask {
         choice: to.choice,
         specification: submission.specification.clone(),
         trace: submission.trace,
+        upstream: submission.upstream.clone(),
     }
 }

@@ -62,7 +62,7 @@ impl Draft<'_> {
     ) -> Result<(), Refusal> {
         let node = self.node(next.task).ok_or(Refusal::NotFound)?;
         audit.owner = Some(node.submission.owner.clone());
-        if self.works_above(next.task, &new.agent) {
+        if self.works_above(&new) {
             return Err(Refusal::Cycle { agent: new.agent.name });
         }
         let Granted { scope, skills, purses } =
@@ -114,6 +114,7 @@ fn as_delegated(node: &Node, asked: NewHandOff, left: Ceilings) -> NewTask {
         choice: None,
         specification: None,
         trace: submission.trace,
+        upstream: None,
     }
 }
 

@@ -11,6 +11,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Tree;
+use super::abroad::UpstreamNote;
 use super::action::Recovery;
 use super::body::{bytes_of, is_note};
 use super::draft::recovery;
@@ -89,6 +90,9 @@ pub struct TaskSummary {
     /// How its delegate was chosen, where nobody named one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub choice: Option<Box<Choice>>,
+    /// The task of another broker that it is done for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub upstream: Option<UpstreamNote>,
     /// The effective scope as canonical texts.
     pub scope: Vec<String>,
     /// When it must be over.
@@ -99,7 +103,7 @@ pub struct TaskSummary {
     /// What is left of that while it is open.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub left: Option<AmountsWire>,
-    /// What its agent says it used up by itself.
+    /// What its agent says it used up by itself; of a root that another broker delegated, what the whole tree did.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cost: Option<AmountsWire>,
     /// When it came to be.
@@ -359,7 +363,12 @@ impl Tree {
                 Some(status(TaskState::Working, None, Metadata::default()))
             }
             Fact::Ended(outcome) => {
-                Some(status(outcome.state, outcome.message.clone(), outcome.metadata.clone()))
+                let metadata = outcome.metadata.clone();
+                let metadata = match self.cost_upstream(node) {
+                    Some(cost) => extension::with_cost(metadata, &cost),
+                    None => metadata,
+                };
+                Some(status(outcome.state, outcome.message.clone(), metadata))
             }
             Fact::Artifact(piece) => Some(StreamResponse::ArtifactUpdate(TaskArtifactUpdateEvent {
                 task_id: record.task.to_string(),
@@ -400,11 +409,12 @@ impl Tree {
             done_by: node.done_by,
             mode: submission.group.map(|group| group.mode.name()),
             choice: node.choice.as_deref().cloned().map(Box::new),
+            upstream: submission.upstream.as_deref().map(UpstreamNote::of),
             scope: terms.scope.texts(),
             deadline: submission.deadline,
             budget: amounts(&budget),
             left: amounts(&self.ledger.left(&PurseId { task: node.id, index: 0 })),
-            cost: amounts(&node.cost),
+            cost: self.cost_upstream(node).or_else(|| amounts(&node.cost)),
             created: node.created(),
             updated: node.updated,
             attempts: node.attempts.iter().map(summarize_attempt).collect(),

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::TaskId;
 use crate::delegation::input::RetryWish;
+use crate::journal::Upstream;
 use crate::trace::TraceParent;
 
 /// Everything fixed when a task is accepted.
@@ -56,6 +57,9 @@ pub struct Submission {
     /// Where its caller stands in a trace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trace: Option<TraceParent>,
+    /// The task of another broker that it is done for; only of a root.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upstream: Option<Box<Upstream>>,
 }
 
 impl Submission {

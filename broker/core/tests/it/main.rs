@@ -17,6 +17,7 @@ mod budgets;
 mod choice;
 mod context;
 mod escalation;
+mod federation;
 mod histories;
 mod model;
 mod modes;

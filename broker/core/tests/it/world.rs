@@ -219,6 +219,7 @@ impl World {
             push: None,
             specification: None,
             trace: None,
+            upstream: None,
             message: Message::user_text(format!("m{id}"), "do it"),
             context_id: "context".to_owned(),
             agent_context: format!("context-{agent}"),

@@ -26,6 +26,7 @@ impl Agent {
             && self.is_registered_as(other)
             && self.max_concurrent == other.max_concurrent
             && self.retry == other.retry
+            && self.broker == other.broker
     }
 
     /// Whether the operator says the same of it as of another one. What a card says is another matter.

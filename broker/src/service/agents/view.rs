@@ -42,6 +42,9 @@ pub struct AgentView {
     /// Whether it does its work, from what its answers to messages were; never from its card.
     #[serde(default)]
     pub health: Health,
+    /// The broker it is an agent of, where that is another one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub broker: Option<String>,
     /// Most tasks it works on at a time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_concurrent: Option<u32>,
@@ -104,6 +107,7 @@ fn registered(agent: &Agent) -> AgentView {
         key: agent.confirmation(),
         signature: agent.resolved.as_ref().map(|resolved| resolved.standing.to_string()),
         health: Health::Unknown,
+        broker: agent.broker.clone(),
         max_concurrent: agent.max_concurrent,
         busy: 0,
         waiting: 0,

@@ -28,6 +28,8 @@ pub enum Role {
     Operator,
     /// Delegates for the tasks the broker gave this agent.
     Agent(String),
+    /// Is another broker of the configuration: has done here what its grants say.
+    Broker(String),
 }
 
 /// Something only one principal can present.

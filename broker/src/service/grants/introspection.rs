@@ -55,6 +55,7 @@ impl Broker {
             let revoked =
                 self.drive_cell(live.cell, Input::Revoke { task: live.task, by }, Reserved::default()).await;
             revoked.map_err(A2aError::from)?;
+            self.tell_of_revocation(live.root).await;
         }
         Ok(())
     }
@@ -66,7 +67,10 @@ impl Broker {
             return Err(told::task_not_found());
         }
         let by = caller.display_name();
-        Ok(self.drive_cell(cell, Input::Revoke { task, by }, Reserved::default()).await?)
+        let root = cell.tree.lock().await.root();
+        self.drive_cell(cell, Input::Revoke { task, by }, Reserved::default()).await?;
+        self.tell_of_revocation(root).await;
+        Ok(())
     }
 }
 

@@ -276,6 +276,7 @@ impl Broker {
             choice: None,
             specification: None,
             trace: None,
+            upstream: None,
         }
     }
 }

@@ -306,6 +306,10 @@ impl Downstream for Network {
         .await
     }
 
+    async fn revoke_task(&self, _: &Endpoint, _: &str, _: &str) -> Result<(), AskError> {
+        Err(AskError::Unsupported("no agent here is another broker's".to_owned()))
+    }
+
     async fn extended_card(&self, _: &Endpoint) -> Result<Bytes, AskError> {
         Err(AskError::Unsupported("there is no extended card".to_owned()))
     }

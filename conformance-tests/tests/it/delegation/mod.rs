@@ -9,6 +9,7 @@ mod context;
 mod crash;
 mod credentials;
 mod every_append;
+mod federation;
 pub(crate) mod grants;
 mod misbehaviour;
 mod places;

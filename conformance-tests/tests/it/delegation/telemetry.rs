@@ -14,9 +14,9 @@ use super::tree::Fleet;
 
 const EXTENSION: &str = "urn:bailiwick:ext:delegation:v1";
 /// The caller's own span.
-const CALLER: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+pub(crate) const CALLER: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
-fn spans(posted: &[Posted]) -> Vec<Span> {
+pub(crate) fn spans(posted: &[Posted]) -> Vec<Span> {
     let read = |posted: &Posted| ExportTraceServiceRequest::decode(&posted.body[..]).expect("OTLP");
     let resources = posted.iter().flat_map(|posted| read(posted).resource_spans);
     resources.flat_map(|resource| resource.scope_spans).flat_map(|scope| scope.spans).collect()
@@ -38,7 +38,7 @@ fn attribute(span: &Span, name: &str) -> Option<String> {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     let number = bytes.iter().fold(0_u128, |number, &byte| number << 8 | u128::from(byte));
     format!("{number:0digits$x}", digits = 2 * bytes.len())
 }

@@ -1,0 +1,181 @@
+//! Delegation across brokers. Towards an agent of another broker, this one says what it grants in names that are the same
+//! everywhere, and for that broker alone; from another broker, it takes a message only with such a grant, and the tree that it begins stands below
+//! the task it came from: no wider, no shallower, and never with an agent that is already at work above. Why so:
+//! `docs/decisions/0030-federation.md`.
+
+use std::sync::Arc;
+
+use broker_core::TaskId;
+use broker_core::delegation::action::Passport;
+use broker_core::delegation::input::AttemptId;
+use broker_core::extension;
+use broker_core::federation::full_name;
+use broker_core::journal::Upstream;
+use capability::{Capability, Claims, FederatedGrant, Scope, mint_federated};
+use protocol::{A2aError, Message};
+
+use super::agents::Agent;
+use super::caller::{Caller, Callers, Identity, Role};
+use super::{Broker, error};
+
+/// How often the other broker is told that grants are dead before it is left to the deadline.
+const REVOKE_ATTEMPTS: u32 = 60;
+
+/// What a broker says with a message it sends on.
+pub(super) struct FromBroker {
+    /// What the tree may hold, as that broker grants it.
+    pub(super) scope: Scope,
+    /// The task there.
+    pub(super) upstream: Box<Upstream>,
+}
+
+impl Broker {
+    /// The grant an agent gets with a task. An agent of another broker gets one for that broker.
+    pub(super) async fn grant_for(
+        &self,
+        agent: Option<&Agent>,
+        root: TaskId,
+        passport: &Passport,
+    ) -> Result<String, String> {
+        if let Some((agent, name)) = agent.and_then(|agent| Some((agent, agent.broker.as_deref()?))) {
+            return self.federated_grant(agent, name, root, passport).await;
+        }
+        let confirmation = agent.and_then(Agent::confirmation);
+        self.grants.mint(passport, confirmation).map_err(|refused| refused.to_string())
+    }
+
+    async fn federated_grant(
+        &self,
+        agent: &Agent,
+        name: &str,
+        root: TaskId,
+        passport: &Passport,
+    ) -> Result<String, String> {
+        let callers = self.callers();
+        let foreign =
+            callers.broker(name).ok_or_else(|| format!("broker {name} is not one of [[brokers]]"))?;
+        let delegate = foreign.settings.full_name_at(&agent.url);
+        let delegate = delegate.ok_or_else(|| format!("{} is no agent of broker {name}", agent.url))?;
+        let cell = self.trees.load(root).await.map_err(|failure| failure.message)?;
+        let cell = cell.ok_or("the task's tree is gone")?;
+        let lineage = cell.tree.lock().await.fingerprints(passport.task);
+        let claims = self.grants.claims(passport, None);
+        let names = self.full_names(&callers);
+        let names: Vec<_> = names.iter().map(|(here, full)| (here.as_str(), full.as_str())).collect();
+        let held = claims.scope.renamed(&names).map_err(|limit| {
+            format!(
+                "{limit}; the caps of {} reach too many agents to be granted at another broker",
+                agent.name
+            )
+        })?;
+        let scope = held.join(&to_be_asked(&delegate, passport));
+        let claims = Claims { scope, audience: foreign.settings.url.clone(), ..claims };
+        self.grants.sign_federated(&FederatedGrant { claims, lineage })
+    }
+
+    /// The name each agent has here, and the one it has between brokers.
+    fn full_names(&self, callers: &Callers) -> Vec<(String, String)> {
+        let known = self.registry.all();
+        let full = |agent: &Agent| match agent.broker.as_deref() {
+            None => Some(full_name(&agent.name, &self.public_url)),
+            Some(broker) => callers.broker(broker)?.settings.full_name_at(&agent.url),
+        };
+        known.iter().filter_map(|agent| Some((agent.name.clone(), full(agent)?))).collect()
+    }
+
+    /// What a message of another broker comes with; nothing for any other caller. What that broker says of its own task is
+    /// taken out of the message.
+    pub(super) async fn said_by_broker(
+        &self,
+        caller: &Caller,
+        message: &mut Message,
+    ) -> Result<Option<FromBroker>, A2aError> {
+        let Identity::Principal { role: Role::Broker(name), scope, .. } = &caller.0 else { return Ok(None) };
+        let callers = self.callers();
+        let foreign = callers.broker(name);
+        let foreign =
+            foreign.ok_or_else(|| error::unauthenticated("its broker is not known here any more"))?;
+        let grant = extension::take_grant(message).ok_or_else(|| {
+            let expected = format!("metadata[{}].grant", extension::URI);
+            error::unauthenticated(&format!("a broker's message has to carry its grant: expected {expected}"))
+        })?;
+        let now = self.grants.now();
+        let FederatedGrant { claims, lineage } = foreign.verify(&grant, &self.public_url, now).await?;
+        let names = self.full_names(&callers);
+        let names: Vec<_> = names.iter().map(|(here, full)| (full.as_str(), here.as_str())).collect();
+        let scope = claims.scope.renamed(&names).and_then(|granted| scope.meet(&granted));
+        let scope = scope.map_err(|limit| error::invalid("message.metadata", &format!("grant: {limit}")))?;
+        let upstream = Upstream {
+            broker: claims.issuer,
+            owner: claims.subject,
+            root: claims.root,
+            task: claims.task,
+            depth: claims.depth,
+            lineage,
+        };
+        Ok(Some(FromBroker { scope, upstream: Box::new(upstream) }))
+    }
+
+    /// Tells other brokers of their tasks in a tree whose grants are dead, until they have heard it.
+    pub(super) async fn tell_of_revocation(self: &Arc<Self>, root: TaskId) {
+        let agents = self.registry.all();
+        if agents.iter().all(|agent| agent.broker.is_none()) {
+            return;
+        }
+        let Ok(Some(cell)) = self.trees.load(root).await else { return };
+        let revoked = cell.tree.lock().await.under_way_without_grant();
+        for (attempt, name) in revoked {
+            if agents.iter().any(|agent| agent.name == name && agent.broker.is_some()) {
+                tokio::spawn(Arc::clone(self).revoke_there(root, attempt, name));
+            }
+        }
+    }
+
+    async fn revoke_there(self: Arc<Self>, root: TaskId, attempt: AttemptId, agent: String) {
+        for _ in 0..REVOKE_ATTEMPTS {
+            match self.try_to_revoke_there(root, attempt, &agent).await {
+                Ok(()) => return,
+                Err(reason) => {
+                    tracing::warn!(task = %attempt.task, agent, reason, "its broker has not heard of it");
+                }
+            }
+            tokio::time::sleep(self.recovery.ask_every).await;
+        }
+    }
+
+    /// Done also where there is nothing left to revoke.
+    async fn try_to_revoke_there(&self, root: TaskId, attempt: AttemptId, agent: &str) -> Result<(), String> {
+        let cell = self.trees.load(root).await.map_err(|failure| failure.message)?;
+        let Some(cell) = cell else { return Ok(()) };
+        let there = {
+            let tree = cell.tree.lock().await;
+            if !tree.is_live(attempt) {
+                return Ok(());
+            }
+            tree.agent_task(attempt).map(ToOwned::to_owned)
+        };
+        let there = there.ok_or("it has not said yet what the task is there")?;
+        let callers = self.callers();
+        let named = self.registry.get(agent).and_then(|agent| agent.broker.clone());
+        let Some(foreign) = named.as_deref().and_then(|name| callers.broker(name)) else { return Ok(()) };
+        let endpoint = self.registry.endpoint_at_last(agent).await?;
+        let told = self.downstream.revoke_task(&endpoint, &foreign.settings.url, &there).await;
+        told.map_err(|failure| failure.to_string())
+    }
+}
+
+/// That a delegate may be asked for what it is sent, which is not for it to pass on.
+fn to_be_asked(delegate: &str, passport: &Passport) -> Scope {
+    let asked = match (&passport.skill, passport.skills.as_slice()) {
+        (Some(skill), _) => vec![Capability::invoke(delegate, skill)],
+        (None, []) => vec![Capability::invoke_any(delegate)],
+        (None, skills) => skills.iter().map(|skill| Capability::invoke(delegate, skill)).collect(),
+    };
+    Scope::of(asked.iter().map(Capability::for_holder_alone))
+}
+
+impl super::grants::Grants {
+    fn sign_federated(&self, grant: &FederatedGrant) -> Result<String, String> {
+        self.with_key(|key| mint_federated(key, grant)).map_err(|refused| refused.to_string())
+    }
+}
