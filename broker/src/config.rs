@@ -398,7 +398,8 @@ impl Config {
         let public_url = self.public_url();
         let resolve = |(index, broker): (usize, &BrokerConfig)| {
             let resolved = broker.resolve(&public_url)?;
-            let twice = |other: &BrokerConfig| other.name == resolved.name || other.url == broker.url;
+            let is_same = |url: &str| url.trim_end_matches('/') == resolved.url;
+            let twice = |other: &BrokerConfig| other.name == resolved.name || is_same(&other.url);
             let is_twice = self.brokers.iter().take(index).any(twice);
             if is_twice { Err("its name or its url stands twice".to_owned()) } else { Ok(resolved) }
         };

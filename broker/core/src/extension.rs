@@ -481,6 +481,15 @@ pub(crate) fn with_acceptance(mut metadata: Metadata, verdict: &Verdict) -> Meta
     metadata
 }
 
+/// Metadata that does not say what was used up so far, where it is not all that was.
+pub(crate) fn without_cost(mut metadata: Metadata) -> Metadata {
+    let Some(mut said) = metadata.get(URI).and_then(members_of) else { return metadata };
+    if said.remove("cost").is_some() && (said.is_empty() || metadata.set(URI, &said).is_err()) {
+        metadata.remove(URI);
+    }
+    metadata
+}
+
 /// Metadata that says what was used up, whatever else it says of that.
 pub(crate) fn with_cost(mut metadata: Metadata, cost: &AmountsWire) -> Metadata {
     let mut members = metadata.get(URI).and_then(members_of).unwrap_or_default();

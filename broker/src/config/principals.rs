@@ -132,6 +132,9 @@ impl PrincipalConfig {
             (Some(texts), _) => Scope::parse(texts).map_err(|error| format!("scope: {error}"))?,
             // An agent's key opens no root scope unless it is given one.
             (None, Role::Agent(_)) => Scope::empty(),
+            (None, Role::Broker(_)) => {
+                return Err("role broker: expected `scope`, the most its trees may hold here".to_owned());
+            }
             (None, _) => Scope::top(),
         };
         Ok(Principal { name: self.name.clone(), role, scope, proofs: self.proofs()? })

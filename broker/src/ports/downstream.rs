@@ -35,6 +35,8 @@ pub struct Endpoint {
     pub extensions: Vec<String>,
     /// Where the agent goes on from in a trace.
     pub trace: Option<TraceParent>,
+    /// The URL of the broker that the agent is of, where that is another one.
+    pub broker: Option<String>,
     /// The card offers streaming.
     pub streaming: bool,
     /// The card offers push notifications and no streaming.
@@ -108,8 +110,8 @@ pub trait Downstream: Send + Sync + 'static {
     /// Asks for cancellation (`CancelTask`); the task as the agent then sees it.
     async fn cancel_task(&self, to: &Endpoint, agent_task: &str) -> Result<Task, AskError>;
 
-    /// Tells the broker that an agent is of, at that broker's URL, that the grants of a task it works on are dead.
-    async fn revoke_task(&self, to: &Endpoint, broker: &str, agent_task: &str) -> Result<(), AskError>;
+    /// Tells the broker that an agent is of that the grants of a task it works on are dead.
+    async fn revoke_task(&self, to: &Endpoint, agent_task: &str) -> Result<(), AskError>;
 
     /// The card it has for those it knows (`GetExtendedAgentCard`), as it sent it.
     async fn extended_card(&self, to: &Endpoint) -> Result<bytes::Bytes, AskError>;

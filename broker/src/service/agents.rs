@@ -436,7 +436,9 @@ impl Agent {
         resolve(terms, card, fetched).map_err(|error| error.message)
     }
 
-    pub(super) fn use_card(&mut self, resolved: Resolved) {
+    pub(super) fn use_card(&mut self, mut resolved: Resolved) {
+        let home = self.url.split_once("/agents/").map(|(broker, _)| broker.to_owned());
+        resolved.endpoint.broker = home.filter(|_| self.broker.is_some());
         for warning in &resolved.warnings {
             tracing::warn!(agent = self.name, "{warning}");
         }

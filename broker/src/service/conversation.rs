@@ -88,7 +88,7 @@ impl Conversation {
         };
         let request = match self.request(dispatch, &endpoint).await {
             Ok(request) => request,
-            Err(reason) => return self.fail(Failure::NeverSent(reason)).await,
+            Err(failure) => return self.fail(failure).await,
         };
         let (is_turn, latest) = (request.message.task_id.is_some(), request.message.message_id.clone());
         let ended = match self.dispatch(&endpoint, request).await {
@@ -144,12 +144,12 @@ impl Conversation {
         again
     }
 
-    async fn request(&self, dispatch: Dispatch, endpoint: &Endpoint) -> Result<SendMessageRequest, String> {
+    async fn request(&self, dispatch: Dispatch, endpoint: &Endpoint) -> Result<SendMessageRequest, Failure> {
         let Dispatch { mut message, accepted_output_modes, passport, .. } = dispatch;
         let agent = self.broker.registry.get(&self.agent);
         let grant = self.broker.grant_for(agent.as_deref(), self.root, &passport).await?;
         extension::tell(&mut message, &passport, &self.broker.public_url, Some(&grant))
-            .map_err(|error| error.to_string())?;
+            .map_err(|error| Failure::NeverSent(error.to_string()))?;
         let mut request = SendMessageRequest::new(message);
         request.tenant.clone_from(&endpoint.tenant);
         request.configuration = Some(Box::new(SendMessageConfiguration {

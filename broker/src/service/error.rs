@@ -168,7 +168,7 @@ fn overloaded(message: String, reason: &str) -> A2aError {
 /// The keys a token should be judged by cannot be had: it is neither good nor bad.
 pub(super) fn issuer_unreachable(issuer: &str, retry: Duration) -> A2aError {
     let message =
-        format!("the keys of issuer {issuer} cannot be fetched, so its tokens cannot be judged; try again");
+        format!("the keys of {issuer} cannot be fetched, so its tokens cannot be judged; try again");
     let detail = ErrorDetail::RetryInfo { seconds: retry.as_secs().max(1) };
     A2aError::new(ErrorKind::Unavailable, message).with(detail)
 }

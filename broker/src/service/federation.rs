@@ -4,22 +4,23 @@
 //! `docs/decisions/0030-federation.md`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use broker_core::TaskId;
 use broker_core::delegation::action::Passport;
-use broker_core::delegation::input::AttemptId;
+use broker_core::delegation::input::{AttemptId, Failure};
 use broker_core::extension;
 use broker_core::federation::full_name;
 use broker_core::journal::Upstream;
-use capability::{Capability, Claims, FederatedGrant, Scope, mint_federated};
+use capability::{Capability, Claims, FederatedGrant, Scope};
 use protocol::{A2aError, Message};
 
 use super::agents::Agent;
 use super::caller::{Caller, Callers, Identity, Role};
 use super::{Broker, error};
 
-/// How often the other broker is told that grants are dead before it is left to the deadline.
-const REVOKE_ATTEMPTS: u32 = 60;
+/// Longest pause before the other broker is told once more that grants are dead.
+const MAX_REVOKE_PAUSE: Duration = Duration::from_secs(30);
 
 /// What a broker says with a message it sends on.
 pub(super) struct FromBroker {
@@ -36,12 +37,12 @@ impl Broker {
         agent: Option<&Agent>,
         root: TaskId,
         passport: &Passport,
-    ) -> Result<String, String> {
+    ) -> Result<String, Failure> {
         if let Some((agent, name)) = agent.and_then(|agent| Some((agent, agent.broker.as_deref()?))) {
             return self.federated_grant(agent, name, root, passport).await;
         }
         let confirmation = agent.and_then(Agent::confirmation);
-        self.grants.mint(passport, confirmation).map_err(|refused| refused.to_string())
+        self.grants.mint(passport, confirmation).map_err(|refused| Failure::NeverSent(refused.to_string()))
     }
 
     async fn federated_grant(
@@ -50,27 +51,37 @@ impl Broker {
         name: &str,
         root: TaskId,
         passport: &Passport,
-    ) -> Result<String, String> {
+    ) -> Result<String, Failure> {
+        let never = |reason: String| Failure::NeverSent(reason);
         let callers = self.callers();
-        let foreign =
-            callers.broker(name).ok_or_else(|| format!("broker {name} is not one of [[brokers]]"))?;
+        let foreign = callers.broker(name);
+        let foreign = foreign.ok_or_else(|| never(format!("broker {name} is none of [[brokers]]")))?;
         let delegate = foreign.settings.full_name_at(&agent.url);
-        let delegate = delegate.ok_or_else(|| format!("{} is no agent of broker {name}", agent.url))?;
-        let cell = self.trees.load(root).await.map_err(|failure| failure.message)?;
-        let cell = cell.ok_or("the task's tree is gone")?;
-        let lineage = cell.tree.lock().await.fingerprints(passport.task);
+        let delegate =
+            delegate.ok_or_else(|| never(format!("{} is no agent of broker {name}", agent.url)))?;
+        let cell = self.trees.load(root).await.map_err(|failure| never(failure.message))?;
+        let cell = cell.ok_or_else(|| never("the task's tree is gone".to_owned()))?;
+        let (lineage, is_granted) = {
+            let tree = cell.tree.lock().await;
+            (tree.fingerprints(passport.task), tree.is_granted(passport.task))
+        };
         let claims = self.grants.claims(passport, None);
+        // What was begun goes on after its grants are dead; what it holds is nothing.
+        let held = if is_granted { claims.scope } else { Scope::empty() };
         let names = self.full_names(&callers);
         let names: Vec<_> = names.iter().map(|(here, full)| (here.as_str(), full.as_str())).collect();
-        let held = claims.scope.renamed(&names).map_err(|limit| {
-            format!(
-                "{limit}; the caps of {} reach too many agents to be granted at another broker",
+        // Trying again would change nothing.
+        let held = held.renamed(&names).map_err(|limit| {
+            Failure::Refused(format!(
+                "{limit}: the caps of {} reach too many agents to be granted at another broker",
                 agent.name
-            )
+            ))
         })?;
-        let scope = held.join(&to_be_asked(&delegate, passport));
-        let claims = Claims { scope, audience: foreign.settings.url.clone(), ..claims };
-        self.grants.sign_federated(&FederatedGrant { claims, lineage })
+        let (scope, audience) = (held.join(&to_be_asked(&delegate, passport)), foreign.settings.url.clone());
+        // Which agents it came through is this broker's business.
+        let claims = Claims { scope, audience, actors: None, ..claims };
+        let signed = self.grants.sign_federated(&FederatedGrant { claims, lineage });
+        signed.map_err(|refused| never(refused.to_string()))
     }
 
     /// The name each agent has here, and the one it has between brokers.
@@ -118,48 +129,45 @@ impl Broker {
 
     /// Tells other brokers of their tasks in a tree whose grants are dead, until they have heard it.
     pub(super) async fn tell_of_revocation(self: &Arc<Self>, root: TaskId) {
-        let agents = self.registry.all();
-        if agents.iter().all(|agent| agent.broker.is_none()) {
-            return;
-        }
         let Ok(Some(cell)) = self.trees.load(root).await else { return };
         let revoked = cell.tree.lock().await.under_way_without_grant();
-        for (attempt, name) in revoked {
-            if agents.iter().any(|agent| agent.name == name && agent.broker.is_some()) {
-                tokio::spawn(Arc::clone(self).revoke_there(root, attempt, name));
+        for (attempt, agent) in revoked {
+            let there =
+                self.registry.endpoint_at_last(&agent).await.ok().and_then(|endpoint| endpoint.broker);
+            if there.is_some() && self.telling.insert(attempt) {
+                tokio::spawn(Arc::clone(self).revoke_there(root, attempt, agent));
             }
         }
     }
 
     async fn revoke_there(self: Arc<Self>, root: TaskId, attempt: AttemptId, agent: String) {
-        for _ in 0..REVOKE_ATTEMPTS {
-            match self.try_to_revoke_there(root, attempt, &agent).await {
-                Ok(()) => return,
-                Err(reason) => {
-                    tracing::warn!(task = %attempt.task, agent, reason, "its broker has not heard of it");
-                }
-            }
-            tokio::time::sleep(self.recovery.ask_every).await;
+        let mut pause = self.recovery.ask_every;
+        while let Err(reason) = self.try_to_revoke_there(root, attempt, &agent).await {
+            tracing::warn!(task = %attempt.task, agent, reason, "its broker has not heard that grants are dead");
+            tokio::time::sleep(pause).await;
+            pause = MAX_REVOKE_PAUSE.min(pause * 2);
         }
+        self.telling.remove(&attempt);
     }
 
-    /// Done also where there is nothing left to revoke.
+    /// Done also where there is nothing left to revoke: no task there, or none that may still be at work.
     async fn try_to_revoke_there(&self, root: TaskId, attempt: AttemptId, agent: &str) -> Result<(), String> {
         let cell = self.trees.load(root).await.map_err(|failure| failure.message)?;
         let Some(cell) = cell else { return Ok(()) };
-        let there = {
+        let (there, is_live, deadline) = {
             let tree = cell.tree.lock().await;
-            if !tree.is_live(attempt) {
-                return Ok(());
-            }
-            tree.agent_task(attempt).map(ToOwned::to_owned)
+            let deadline = tree.summary(attempt.task).map(|summary| summary.deadline);
+            (tree.agent_task(attempt).map(ToOwned::to_owned), tree.is_live(attempt), deadline)
         };
-        let there = there.ok_or("it has not said yet what the task is there")?;
-        let callers = self.callers();
-        let named = self.registry.get(agent).and_then(|agent| agent.broker.clone());
-        let Some(foreign) = named.as_deref().and_then(|name| callers.broker(name)) else { return Ok(()) };
+        if deadline.is_none_or(|deadline| deadline <= self.clock.now()) {
+            return Ok(());
+        }
+        let Some(there) = there else {
+            let untold = "it has not said yet what the task is there".to_owned();
+            return if is_live { Err(untold) } else { Ok(()) };
+        };
         let endpoint = self.registry.endpoint_at_last(agent).await?;
-        let told = self.downstream.revoke_task(&endpoint, &foreign.settings.url, &there).await;
+        let told = self.downstream.revoke_task(&endpoint, &there).await;
         told.map_err(|failure| failure.to_string())
     }
 }
@@ -172,10 +180,4 @@ fn to_be_asked(delegate: &str, passport: &Passport) -> Scope {
         (None, skills) => skills.iter().map(|skill| Capability::invoke(delegate, skill)).collect(),
     };
     Scope::of(asked.iter().map(Capability::for_holder_alone))
-}
-
-impl super::grants::Grants {
-    fn sign_federated(&self, grant: &FederatedGrant) -> Result<String, String> {
-        self.with_key(|key| mint_federated(key, grant)).map_err(|refused| refused.to_string())
-    }
 }

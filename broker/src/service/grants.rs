@@ -11,8 +11,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use broker_core::delegation::action::Passport;
 use broker_core::{TaskId, Timestamp};
 use capability::{
-    Actor, CallSeen, Claims, Expected, GrantError, GrantKey, MAX_GRANT_SECONDS, Possession, Proof,
-    ReplayCache, Scope, VerifiedGrants, verify_proof,
+    Actor, CallSeen, Claims, Expected, FederatedGrant, GrantError, GrantKey, MAX_GRANT_SECONDS, Possession,
+    Proof, ReplayCache, Scope, VerifiedGrants, mint_federated, verify_proof,
 };
 use protocol::A2aError;
 
@@ -109,8 +109,13 @@ impl Grants {
         self.with_key(|key| capability::mint(key, claims))
     }
 
+    /// Signs a grant for another broker.
+    pub(super) fn sign_federated(&self, grant: &FederatedGrant) -> Result<String, GrantError> {
+        self.with_key(|key| mint_federated(key, grant))
+    }
+
     /// Signs with the key of the day.
-    pub(super) fn with_key(
+    fn with_key(
         &self,
         sign: impl FnOnce(&GrantKey) -> Result<String, GrantError>,
     ) -> Result<String, GrantError> {

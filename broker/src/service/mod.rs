@@ -48,8 +48,10 @@ use std::path::PathBuf;
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
+use broker_core::delegation::input::AttemptId;
 use broker_core::{Limits, Timestamp};
 use broker_selection::{Embedder, Weights};
+use dashmap::DashSet;
 use futures_util::FutureExt;
 
 pub use self::acceptance::AcceptanceOptions;
@@ -241,6 +243,8 @@ pub struct Broker {
     retention: Retention,
     timers: Timers,
     conversations: Conversations,
+    /// Attempts whose broker is being told that their grants are dead.
+    telling: DashSet<AttemptId>,
     places: Places,
     quotas: Arc<Quotas>,
     taken_up: TakenUp,
@@ -290,6 +294,7 @@ impl Broker {
             feed: Feed::default(),
             timers: Timers::default(),
             conversations: Conversations::default(),
+            telling: DashSet::new(),
             places: Places::new(settings.admission),
             quotas: Arc::new(Quotas::new(settings.quotas)),
             taken_up: TakenUp::default(),

@@ -150,6 +150,7 @@ fn choose_endpoint(terms: Terms<'_>, card: &AgentCard) -> Result<Endpoint, Strin
             auth: terms.auth.map(Arc::clone),
             extensions: Vec::new(),
             trace: None,
+            broker: None,
             at,
             binding,
             version,

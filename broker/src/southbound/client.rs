@@ -303,8 +303,8 @@ impl Downstream for A2aClient {
         self.ask(to, Operation::CancelTask, agent_task, &params).await.map_err(Trouble::of_ask)
     }
 
-    async fn revoke_task(&self, to: &Endpoint, broker: &str, agent_task: &str) -> Result<(), AskError> {
-        let told = self.tell_revoked(to, broker, agent_task, self.options.response_timeout).await;
+    async fn revoke_task(&self, to: &Endpoint, agent_task: &str) -> Result<(), AskError> {
+        let told = self.tell_revoked(to, agent_task, self.options.response_timeout).await;
         told.map_err(Trouble::of_ask)
     }
 

@@ -1,7 +1,7 @@
 //! What a tree has to do with others' trees: its root may be done for a task of another broker, and a task of it may be
 //! done by an agent of one. No agent is given what it is already at work on, however many brokers lie between.
 
-use capability::ledger::{Amounts, Ceilings};
+use capability::ledger::{Amounts, Ceilings, DELEGATION_FEE};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -50,11 +50,14 @@ impl Tree {
         live.collect()
     }
 
-    /// What a task of another broker has used up here, which that one has no other way to know: of its root what the whole
-    /// tree did.
+    /// What a root that is done for another broker has used up once it is over: the whole tree, which that broker has no
+    /// other way to know. The delegation itself has been paid for there. Before, it is not known.
     pub(super) fn cost_upstream(&self, node: &Node) -> Option<AmountsWire> {
-        node.submission.upstream.as_ref()?;
+        if node.submission.upstream.is_none() || node.is_open() {
+            return None;
+        }
         let Amounts { usd, calls, tokens, .. } = self.spent();
+        let calls = calls.saturating_sub(DELEGATION_FEE.calls);
         let used = Ceilings { usd: Some(usd), calls: Some(calls), tokens: Some(tokens), fanout: None };
         Some(AmountsWire::of(&used))
     }
@@ -63,7 +66,7 @@ impl Tree {
     /// is told.
     pub fn fingerprints(&self, task: TaskId) -> Vec<String> {
         let here = self.lineage(task).map(|node| node.terms().identity.as_str());
-        let here = here.filter(|identity| *identity != BROKER_AGENT).map(fingerprint);
+        let here = here.filter(|identity| !identity.starts_with(BROKER_AGENT)).map(fingerprint);
         here.chain(self.upstream().into_iter().flat_map(|upstream| upstream.lineage.iter().cloned()))
             .collect()
     }

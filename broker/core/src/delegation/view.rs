@@ -103,7 +103,8 @@ pub struct TaskSummary {
     /// What is left of that while it is open.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub left: Option<AmountsWire>,
-    /// What its agent says it used up by itself; of a root that another broker delegated, what the whole tree did.
+    /// What its agent says it used up by itself; of a root that is done for another broker, what
+    /// the whole tree did, once it is over.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cost: Option<AmountsWire>,
     /// When it came to be.
@@ -352,7 +353,11 @@ impl Tree {
                     Origin::Child(child) => Some(child),
                     Origin::Agent | Origin::Broker => None,
                 };
-                let metadata = with_child(fact.metadata.clone(), child);
+                let metadata = match node.submission.upstream {
+                    Some(_) => extension::without_cost(fact.metadata.clone()),
+                    None => fact.metadata.clone(),
+                };
+                let metadata = with_child(metadata, child);
                 Some(status(fact.state, fact.message.clone(), metadata))
             }
             Fact::Bubbled(bubble) => {
@@ -414,7 +419,10 @@ impl Tree {
             deadline: submission.deadline,
             budget: amounts(&budget),
             left: amounts(&self.ledger.left(&PurseId { task: node.id, index: 0 })),
-            cost: self.cost_upstream(node).or_else(|| amounts(&node.cost)),
+            cost: match submission.upstream {
+                Some(_) => self.cost_upstream(node),
+                None => amounts(&node.cost),
+            },
             created: node.created(),
             updated: node.updated,
             attempts: node.attempts.iter().map(summarize_attempt).collect(),

@@ -64,7 +64,6 @@ proptest! {
 
     #[test]
     fn a_chain_allows_across_brokers_what_it_allows_at_one(hops in hops()) {
-        let name = |agent: usize| super::world::AGENTS[agent];
         let (mut alone, mut last_alone) = (world(), None);
         let (mut here, mut last_here) = (world(), None);
         for (agent, crosses) in hops {

@@ -122,7 +122,7 @@ impl<K: Keys> Published<K> {
                 self.change(|known| *known = Known { keys, tried: Some((at, None)) });
             }
             Err(problem) => {
-                tracing::warn!(issuer = self.source.name, problem, "an issuer's keys cannot be fetched");
+                tracing::warn!(issuer = self.source.name, problem, "the keys it publishes cannot be fetched");
                 self.change(|known| known.tried = Some((at, Some(problem.into()))));
             }
         }

@@ -306,7 +306,7 @@ impl Downstream for Network {
         .await
     }
 
-    async fn revoke_task(&self, _: &Endpoint, _: &str, _: &str) -> Result<(), AskError> {
+    async fn revoke_task(&self, _: &Endpoint, _: &str) -> Result<(), AskError> {
         Err(AskError::Unsupported("no agent here is another broker's".to_owned()))
     }
 

@@ -341,6 +341,7 @@ async fn redirects_lead_nowhere_for_documents_cards_and_calls() {
             let client = A2aClient::new(web, Options::default());
             for binding in [Binding::JsonRpc, Binding::HttpJson] {
                 let to = Endpoint {
+                    broker: None,
                     agent: "door".to_owned(),
                     at: Destination::judge(&door.url(), &GivenBy::Operator).unwrap(),
                     binding,

@@ -36,6 +36,7 @@ fn endpoint(url: &str, binding: Binding, streaming: bool) -> Endpoint {
         extensions: Vec::new(),
         trace: None,
         auth: None,
+        broker: None,
         streaming,
         pushes: false,
     }

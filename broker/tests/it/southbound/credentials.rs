@@ -25,6 +25,7 @@ fn auth(written: Value) -> AgentAuth {
 
 fn endpoint(web: &Web, auth: AgentAuth) -> Endpoint {
     Endpoint {
+        broker: None,
         agent: "a".to_owned(),
         at: Destination::judge(&web.url(), &GivenBy::Operator).unwrap(),
         binding: Binding::JsonRpc,

@@ -97,6 +97,7 @@ async fn cards_and_calls_go_over_tls_with_a_ca_of_ones_own_and_http_2_where_offe
         let found = CardFetcher::new(Arc::<Dialer>::clone(&web)).fetch_card(&url).await.unwrap();
         assert_eq!(found.card.description, version);
         let to = Endpoint {
+            broker: None,
             agent: "tls".to_owned(),
             at: Destination::judge(&url, &GivenBy::Operator).unwrap(),
             binding: Binding::JsonRpc,

@@ -31,7 +31,7 @@ fn principals(other: &str, its_key: &str) -> String {
     };
     let mut all = principal("olga", "operator", OPERATOR) + &principal("alice", "user", USER);
     if !its_key.is_empty() {
-        let of = format!("broker = \"{other}\"\n");
+        let of = format!("broker = \"{other}\"\nscope = [\"a2a:skill/**\", \"mcp:tool/**\"]\n");
         all = all + &principal(other, "broker", its_key) + &of;
     }
     all
