@@ -12,6 +12,7 @@ use tokio::sync::watch;
 pub struct Balancer {
     address: String,
     out: watch::Sender<BTreeSet<String>>,
+    cuts: watch::Sender<u64>,
 }
 
 impl Balancer {
@@ -19,17 +20,23 @@ impl Balancer {
     pub async fn bind() -> (Self, TcpListener) {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("an address").to_string();
-        (Self { address, out: watch::Sender::default() }, listener)
+        (Self { address, out: watch::Sender::default(), cuts: watch::Sender::default() }, listener)
     }
 
     /// Balances between addresses until the test is over.
     pub fn balance(&self, listener: TcpListener, addresses: Vec<String>) {
-        let (addresses, next, out) = (Arc::new(addresses), AtomicUsize::new(0), self.out.subscribe());
+        let (addresses, next) = (Arc::new(addresses), AtomicUsize::new(0));
+        let (out, cuts) = (self.out.subscribe(), self.cuts.clone());
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let (addresses, first) = (Arc::clone(&addresses), next.fetch_add(1, Ordering::Relaxed));
-                let out = out.clone();
-                tokio::spawn(async move { carry(client, &addresses, first, out).await });
+                let (out, mut cuts) = (out.clone(), cuts.subscribe());
+                tokio::spawn(async move {
+                    tokio::select! {
+                        () = carry(client, &addresses, first, out) => {}
+                        _ = cuts.changed() => {}
+                    }
+                });
             }
         });
     }
@@ -39,6 +46,11 @@ impl Balancer {
         self.out.send_modify(|out| {
             out.insert(address.to_owned());
         });
+    }
+
+    /// Breaks every connection there is, in the middle of whatever it carries.
+    pub fn sever(&self) {
+        self.cuts.send_modify(|cuts| *cuts += 1);
     }
 
     /// Its base URL.

@@ -54,6 +54,7 @@ use crate::error::{Refusal, Refused};
 use crate::journal::{Fact, Outcome, Record};
 use crate::limits::Limits;
 
+pub use self::abroad::Revoked;
 pub use self::on_group::BROKER_AGENT;
 pub use self::on_push::Push;
 pub use self::overview::{Changes, Overview};

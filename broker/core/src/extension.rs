@@ -2,6 +2,8 @@
 //! metadata, what an agent is told in the message it gets, and what only the broker may state.
 //! The field reference for users is `docs/extension.md`.
 
+mod abroad;
+
 use std::collections::BTreeMap;
 
 use broker_acceptance::{Acceptance, Criteria, Reference, Specification, Verdict, Wrong, whole};
@@ -12,6 +14,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+pub use self::abroad::take_grant;
+pub(crate) use self::abroad::{with_cost, without_cost};
 use crate::TaskId;
 use crate::delegation::action::Passport;
 use crate::delegation::context::Given;
@@ -428,23 +432,6 @@ pub fn without_broker_data(mut metadata: Metadata) -> Metadata {
     metadata
 }
 
-/// Members that one broker tells another with a task, and that would be read as wishes: its names are not those here, and
-/// what may be passed on is what the grant says.
-const TOLD_ABROAD: [&str; 4] = ["scope", "skills", "criteria", "given"];
-
-/// Takes the grant out of a message of another broker, and all that this one says of its own task.
-pub fn take_grant(message: &mut Message) -> Option<String> {
-    let mut said = message.metadata.get(URI).and_then(members_of)?;
-    let grant = serde_json::from_str(said.get("grant")?.get()).ok();
-    said.retain(|member, _| {
-        !BROKER_ONLY.contains(&member.as_str()) && !TOLD_ABROAD.contains(&member.as_str())
-    });
-    if said.is_empty() || message.metadata.set(URI, &said).is_err() {
-        message.metadata.remove(URI);
-    }
-    grant
-}
-
 /// Metadata without who judges and by what, which is none of the judged one's business.
 pub fn without_judge(mut metadata: Metadata) -> Metadata {
     let Some(mut said) = metadata.get(URI).and_then(members_of) else { return metadata };
@@ -476,26 +463,6 @@ pub(crate) fn with_acceptance(mut metadata: Metadata, verdict: &Verdict) -> Meta
     // A verdict is plain data; were it not serialisable, the end would still be worth showing.
     if let Ok(verdict) = serde_json::value::to_raw_value(verdict) {
         members.insert("acceptance".to_owned(), verdict);
-        let _ = metadata.set(URI, &members);
-    }
-    metadata
-}
-
-/// Metadata that does not say what was used up so far, where it is not all that was.
-pub(crate) fn without_cost(mut metadata: Metadata) -> Metadata {
-    let Some(mut said) = metadata.get(URI).and_then(members_of) else { return metadata };
-    if said.remove("cost").is_some() && (said.is_empty() || metadata.set(URI, &said).is_err()) {
-        metadata.remove(URI);
-    }
-    metadata
-}
-
-/// Metadata that says what was used up, whatever else it says of that.
-pub(crate) fn with_cost(mut metadata: Metadata, cost: &AmountsWire) -> Metadata {
-    let mut members = metadata.get(URI).and_then(members_of).unwrap_or_default();
-    // Plain data; were it not serialisable, all that was reserved would count as used up.
-    if let Ok(cost) = serde_json::value::to_raw_value(cost) {
-        members.insert("cost".to_owned(), cost);
         let _ = metadata.set(URI, &members);
     }
     metadata

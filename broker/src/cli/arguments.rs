@@ -187,7 +187,7 @@ pub(super) enum AgentCommand {
         retry: Option<String>,
         /// The broker of [[brokers]] that it is an agent of.
         #[arg(long, value_name = "NAME")]
-        broker: Option<String>,
+        of_broker: Option<String>,
     },
     /// List the agents.
     #[command(after_help = "Example:\n  bailiwick agent list --json")]

@@ -433,12 +433,14 @@ impl Agent {
     pub(super) fn resolve(&self, card: FetchedCard, fetched: Timestamp) -> Result<Resolved, String> {
         let Self { name, url, caps, auth, card_keys, policy, .. } = self;
         let terms = Terms { name, url, caps, auth: auth.as_ref(), card_keys, retry: policy };
-        resolve(terms, card, fetched).map_err(|error| error.message)
+        let mut resolved = resolve(terms, card, fetched).map_err(|error| error.message)?;
+        let home =
+            self.url.trim_end_matches('/').rsplit_once("/agents/").map(|(broker, _)| broker.to_owned());
+        resolved.endpoint.broker = home.filter(|_| self.broker.is_some());
+        Ok(resolved)
     }
 
-    pub(super) fn use_card(&mut self, mut resolved: Resolved) {
-        let home = self.url.split_once("/agents/").map(|(broker, _)| broker.to_owned());
-        resolved.endpoint.broker = home.filter(|_| self.broker.is_some());
+    pub(super) fn use_card(&mut self, resolved: Resolved) {
         for warning in &resolved.warnings {
             tracing::warn!(agent = self.name, "{warning}");
         }

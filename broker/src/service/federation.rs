@@ -3,12 +3,13 @@
 //! the task it came from: no wider, no shallower, and never with an agent that is already at work above. Why so:
 //! `docs/decisions/0030-federation.md`.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use broker_core::TaskId;
+use broker_core::delegation::Revoked;
 use broker_core::delegation::action::Passport;
-use broker_core::delegation::input::{AttemptId, Failure};
+use broker_core::delegation::input::Failure;
 use broker_core::extension;
 use broker_core::federation::full_name;
 use broker_core::journal::Upstream;
@@ -18,6 +19,7 @@ use protocol::{A2aError, Message};
 use super::agents::Agent;
 use super::caller::{Caller, Callers, Identity, Role};
 use super::{Broker, error};
+use crate::ports::store::Drive;
 
 /// Longest pause before the other broker is told once more that grants are dead.
 const MAX_REVOKE_PAUSE: Duration = Duration::from_secs(30);
@@ -70,11 +72,10 @@ impl Broker {
         let held = if is_granted { claims.scope } else { Scope::empty() };
         let names = self.full_names(&callers);
         let names: Vec<_> = names.iter().map(|(here, full)| (here.as_str(), full.as_str())).collect();
-        // Trying again would change nothing.
         let held = held.renamed(&names).map_err(|limit| {
-            Failure::Refused(format!(
-                "{limit}: the caps of {} reach too many agents to be granted at another broker",
-                agent.name
+            let name = &agent.name;
+            never(format!(
+                "{limit}: the caps of {name} reach too many agents to be granted at another broker"
             ))
         })?;
         let (scope, audience) = (held.join(&to_be_asked(&delegate, passport)), foreign.settings.url.clone());
@@ -127,41 +128,38 @@ impl Broker {
         Ok(Some(FromBroker { scope, upstream: Box::new(upstream) }))
     }
 
-    /// Tells other brokers of their tasks in a tree whose grants are dead, until they have heard it.
+    /// Tells other brokers of their tasks in a tree whose grants are dead, until they have heard it or the tasks' time is up.
     pub(super) async fn tell_of_revocation(self: &Arc<Self>, root: TaskId) {
         let Ok(Some(cell)) = self.trees.load(root).await else { return };
         let revoked = cell.tree.lock().await.under_way_without_grant();
-        for (attempt, agent) in revoked {
-            let there =
-                self.registry.endpoint_at_last(&agent).await.ok().and_then(|endpoint| endpoint.broker);
-            if there.is_some() && self.telling.insert(attempt) {
-                tokio::spawn(Arc::clone(self).revoke_there(root, attempt, agent));
+        for revoked in revoked {
+            if self.is_abroad(&revoked.agent).await && self.telling.insert(revoked.attempt) {
+                tokio::spawn(revoke_there(Arc::downgrade(self), root, revoked));
             }
         }
     }
 
-    async fn revoke_there(self: Arc<Self>, root: TaskId, attempt: AttemptId, agent: String) {
-        let mut pause = self.recovery.ask_every;
-        while let Err(reason) = self.try_to_revoke_there(root, attempt, &agent).await {
-            tracing::warn!(task = %attempt.task, agent, reason, "its broker has not heard that grants are dead");
-            tokio::time::sleep(pause).await;
-            pause = MAX_REVOKE_PAUSE.min(pause * 2);
+    /// Whether an agent is another broker's; of one that is forgotten, only where it was reached says so.
+    async fn is_abroad(&self, agent: &str) -> bool {
+        match self.registry.get(agent) {
+            Some(known) => known.broker.is_some(),
+            None => self.registry.endpoint_at_last(agent).await.is_ok_and(|at| at.broker.is_some()),
         }
-        self.telling.remove(&attempt);
     }
 
-    /// Done also where there is nothing left to revoke: no task there, or none that may still be at work.
-    async fn try_to_revoke_there(&self, root: TaskId, attempt: AttemptId, agent: &str) -> Result<(), String> {
-        let cell = self.trees.load(root).await.map_err(|failure| failure.message)?;
-        let Some(cell) = cell else { return Ok(()) };
-        let (there, is_live, deadline) = {
-            let tree = cell.tree.lock().await;
-            let deadline = tree.summary(attempt.task).map(|summary| summary.deadline);
-            (tree.agent_task(attempt).map(ToOwned::to_owned), tree.is_live(attempt), deadline)
-        };
-        if deadline.is_none_or(|deadline| deadline <= self.clock.now()) {
+    /// Done also where there is nothing left to revoke, or the tree is another broker's of the same store by now: that one
+    /// tells when it takes it up.
+    async fn try_to_revoke_there(&self, root: TaskId, revoked: &Revoked) -> Result<(), String> {
+        let Revoked { attempt, agent, .. } = revoked;
+        if matches!(self.store.driver(root).await, Ok(Drive::At(_))) {
             return Ok(());
         }
+        let cell = self.trees.load(root).await.map_err(|failure| failure.message)?;
+        let Some(cell) = cell else { return Ok(()) };
+        let (there, is_live) = {
+            let tree = cell.tree.lock().await;
+            (tree.agent_task(*attempt).map(ToOwned::to_owned), tree.is_live(*attempt))
+        };
         let Some(there) = there else {
             let untold = "it has not said yet what the task is there".to_owned();
             return if is_live { Err(untold) } else { Ok(()) };
@@ -169,6 +167,26 @@ impl Broker {
         let endpoint = self.registry.endpoint_at_last(agent).await?;
         let told = self.downstream.revoke_task(&endpoint, &there).await;
         told.map_err(|failure| failure.to_string())
+    }
+}
+
+async fn revoke_there(broker: Weak<Broker>, root: TaskId, revoked: Revoked) {
+    let mut pause = None;
+    loop {
+        let Some(broker) = broker.upgrade() else { return };
+        let Err(reason) = broker.try_to_revoke_there(root, &revoked).await else { break };
+        let (task, agent) = (revoked.attempt.task, &revoked.agent);
+        tracing::warn!(%task, agent, reason, "its broker has not heard that grants are dead");
+        if revoked.deadline <= broker.clock.now() {
+            break;
+        }
+        let next = pause.map_or(broker.recovery.ask_every, |pause: Duration| MAX_REVOKE_PAUSE.min(pause * 2));
+        pause = Some(next);
+        drop(broker);
+        tokio::time::sleep(next).await;
+    }
+    if let Some(broker) = broker.upgrade() {
+        broker.telling.remove(&revoked.attempt);
     }
 }
 

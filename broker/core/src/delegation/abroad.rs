@@ -2,6 +2,7 @@
 //! done by an agent of one. No agent is given what it is already at work on, however many brokers lie between.
 
 use capability::ledger::{Amounts, Ceilings, DELEGATION_FEE};
+use protocol::{Message, Timestamp};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -11,7 +12,7 @@ use super::input::{AttemptId, NewTask};
 use super::on_group::BROKER_AGENT;
 use super::state::Node;
 use crate::TaskId;
-use crate::extension::AmountsWire;
+use crate::extension::{self, AmountsWire};
 use crate::federation::fingerprint;
 use crate::journal::Upstream;
 
@@ -27,6 +28,17 @@ pub struct UpstreamNote {
     pub task: String,
 }
 
+/// An attempt that goes on though the grant of its task is dead.
+#[derive(Debug, Clone)]
+pub struct Revoked {
+    /// The attempt.
+    pub attempt: AttemptId,
+    /// With whom it is.
+    pub agent: String,
+    /// When its task must be over.
+    pub deadline: Timestamp,
+}
+
 impl UpstreamNote {
     pub(super) fn of(upstream: &Upstream) -> Self {
         let Upstream { broker, root, task, .. } = upstream.clone();
@@ -40,12 +52,13 @@ impl Tree {
         self.nodes.get(self.root)?.submission.upstream.as_deref()
     }
 
-    /// Attempts under way whose grants are dead, and with whom they are.
-    pub fn under_way_without_grant(&self) -> Vec<(AttemptId, String)> {
+    /// Attempts under way whose grants are dead.
+    pub fn under_way_without_grant(&self) -> Vec<Revoked> {
         let revoked = self.nodes.values().filter(|node| !self.is_granted(node.id));
         let live = revoked.filter_map(|node| {
-            let number = node.live_attempt()?.number;
-            Some((AttemptId { task: node.id, number }, node.terms().agent.clone()))
+            let attempt = AttemptId { task: node.id, number: node.live_attempt()?.number };
+            let (agent, deadline) = (node.terms().agent.clone(), node.submission.deadline);
+            Some(Revoked { attempt, agent, deadline })
         });
         live.collect()
     }
@@ -60,6 +73,15 @@ impl Tree {
         let calls = calls.saturating_sub(DELEGATION_FEE.calls);
         let used = Ceilings { usd: Some(usd), calls: Some(calls), tokens: Some(tokens), fanout: None };
         Some(AmountsWire::of(&used))
+    }
+
+    /// A message of an agent as the broker that a root is done for sees it: what the agent has used up so far is not all that
+    /// was.
+    pub(super) fn message_upstream(node: &Node, mut message: Message) -> Message {
+        if node.submission.upstream.is_some() && node.is_open() {
+            message.metadata = extension::without_cost(message.metadata);
+        }
+        message
     }
 
     /// Fingerprints of the agents at work on a task and above it, here and further up: what the broker of its delegate

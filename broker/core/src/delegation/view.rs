@@ -155,7 +155,10 @@ impl Tree {
             context_id: Some(node.submission.context_id.clone()),
             status: TaskStatus {
                 state: node.state,
-                message: body.status_message.clone().map(Box::new),
+                message: body
+                    .status_message
+                    .clone()
+                    .map(|message| Box::new(Self::message_upstream(node, message))),
                 timestamp: Some(node.updated),
                 unknown: protocol::Fields::default(),
             },
@@ -358,7 +361,8 @@ impl Tree {
                     None => fact.metadata.clone(),
                 };
                 let metadata = with_child(metadata, child);
-                Some(status(fact.state, fact.message.clone(), metadata))
+                let message = fact.message.clone().map(|message| Self::message_upstream(node, message));
+                Some(status(fact.state, message, metadata))
             }
             Fact::Bubbled(bubble) => {
                 let metadata = with_child(Metadata::default(), Some(&bubble.asks));

@@ -14,9 +14,9 @@ const BROKERS: usize = 3;
 const LEASE: &str = "2s";
 
 /// Brokers with a database and a load balancer of their own.
-struct Cluster {
-    balancer: Balancer,
-    brokers: Vec<Broker>,
+pub(crate) struct Cluster {
+    pub(crate) balancer: Balancer,
+    pub(crate) brokers: Vec<Broker>,
 }
 
 impl Cluster {
@@ -33,7 +33,7 @@ impl Cluster {
     }
 
     /// The same over a database that is there.
-    async fn over(database: &str, config: &str) -> Self {
+    pub(crate) async fn over(database: &str, config: &str) -> Self {
         let (balancer, listener) = Balancer::bind().await;
         let config = format!(
             "[server]\npublic_url = \"{}\"\n[store]\nurl = \"{database}\"\n[cluster]\nlease = \"{LEASE}\"\n{config}",
@@ -55,7 +55,12 @@ impl Cluster {
 
     /// Registers an agent at one of them, and waits until all know it.
     async fn add_agent(&self, agent: &Agent, name: &str, caps: &[&str]) {
-        self.brokers[0].add_agent(name, agent.url(), caps).await;
+        self.add_agent_at(agent, "", name, caps).await;
+    }
+
+    /// The same for the card below a path of the agent's.
+    pub(crate) async fn add_agent_at(&self, agent: &Agent, path: &str, name: &str, caps: &[&str]) {
+        self.brokers[0].add_agent(name, &format!("{}{path}", agent.url()), caps).await;
         for broker in &self.brokers {
             let url = format!("{}/api/v1/agents/{name}", broker.url());
             until("each broker knows the agent", async || wire::get(&url).await.status == 200).await;

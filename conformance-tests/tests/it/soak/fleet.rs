@@ -1,5 +1,5 @@
-//! Eight agents on every official SDK and the broker between them, and who kills them: the broker every few seconds, an
-//! agent at random, each to be started again.
+//! Eight agents on every official SDK and the broker between them, or several, and who kills them: a broker every few
+//! seconds, an agent at random, each to be started again.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -7,9 +7,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use conformance_tests::{Agent, Broker, missing_node};
+use conformance_tests::{Agent, missing_node};
 use serde_json::json;
 
+use super::brokers::Brokers;
 use super::caller::CallerLog;
 use super::chance::Chance;
 use super::plan::{Node, Plan};
@@ -37,22 +38,30 @@ circuit_max_open = "1s"
 
 /// The broker and its agents, which can be killed while others use them.
 pub(crate) struct Fleet {
-    pub(crate) broker: Arc<Mutex<Broker>>,
+    pub(crate) brokers: Arc<Brokers>,
     pub(crate) agents: BTreeMap<&'static str, Arc<Mutex<Agent>>>,
     pub(crate) url: String,
 }
 
 impl Fleet {
     pub(crate) async fn start() -> Self {
-        let started = tokio::task::spawn_blocking(|| (Broker::start(CONFIG), agents()));
-        let (broker, agents) = started.await.expect("a fleet");
+        Self::with(Brokers::one(CONFIG).await).await
+    }
+
+    /// The same with three brokers, where the machine has a database for them.
+    pub(crate) async fn start_many() -> Option<Self> {
+        Some(Self::with(Brokers::three(CONFIG).await?).await)
+    }
+
+    async fn with(brokers: Brokers) -> Self {
+        let agents = tokio::task::spawn_blocking(agents).await.expect("agents");
         for (name, agent, path) in &agents {
             let caps: &[&str] = if DELEGATORS.contains(name) { &["a2a:skill/**"] } else { &[] };
-            broker.add_agent(name, &format!("{}{path}", agent.url()), caps).await;
+            brokers.add_agent(agent, path, name, caps).await;
         }
-        let url = broker.url();
+        let url = brokers.url();
         let share = |(name, agent, _)| (name, Arc::new(Mutex::new(agent)));
-        Self { broker: Arc::new(Mutex::new(broker)), agents: agents.into_iter().map(share).collect(), url }
+        Self { brokers: Arc::new(brokers), agents: agents.into_iter().map(share).collect(), url }
     }
 
     /// A tree of some of the agents, two or three levels deep.
@@ -96,15 +105,8 @@ impl Fleet {
         let mut chance = Chance::new(seed);
         while wait(chance.millis(pace.broker.0, pace.broker.1), stop).await {
             kills.write("killed", json!({}));
-            self.crash().await;
+            self.brokers.suffer(&mut chance).await;
         }
-    }
-
-    /// SIGKILL of the broker, and the same again.
-    pub(crate) async fn crash(&self) {
-        let broker = Arc::clone(&self.broker);
-        let crash = move || broker.lock().expect("a broker").crash();
-        tokio::task::spawn_blocking(crash).await.expect("it comes back");
     }
 
     async fn haunt_agents(&self, pace: &Pace, seed: u64, stop: &AtomicBool) {

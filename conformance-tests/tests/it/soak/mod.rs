@@ -2,8 +2,11 @@
 //! that drop their streams and take them up again. What callers and agents wrote down is then checked by somebody who
 //! knows nothing else ([`checker`]).
 //!
-//! An ordinary run has 60 trees, `BAILIWICK_LONG=1` 2,000; `BAILIWICK_SOAK_TREES` asks for another number.
+//! The same with three brokers over one database, and more that befalls them ([`brokers`]).
+//!
+//! An ordinary run has 60 trees and 30, `BAILIWICK_LONG=1` 2,000; `BAILIWICK_SOAK_TREES` asks for another number.
 
+mod brokers;
 pub(crate) mod caller;
 pub(crate) mod chance;
 pub(crate) mod checker;
@@ -26,6 +29,8 @@ use self::fleet::{Fleet, Pace};
 use self::logs::{Life, Logs, life, read};
 
 const TREES: usize = 60;
+/// With many brokers.
+const TREES_MANY: usize = 30;
 const TREES_LONG: usize = 2_000;
 /// Callers at a time.
 const CALLERS: usize = 6;
@@ -40,13 +45,26 @@ const SHOWN: usize = 20;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_lost_doubled_reordered_or_left_open_while_broker_and_agents_are_killed() {
+    judge(&Fleet::start().await, TREES).await;
+}
+
+/// Three brokers and one database behind a load balancer: brokers are killed, or stopped until they are taken for dead and
+/// then go on; connections are severed, the database is restarted; agents are killed as ever.
+#[tokio::test(flavor = "multi_thread")]
+async fn nor_with_many_brokers_that_are_killed_stopped_or_cut_off_and_a_database_that_restarts() {
+    if let Some(fleet) = Fleet::start_many().await {
+        judge(&fleet, TREES_MANY).await;
+    }
+}
+
+/// Has so many trees made, or as many as are asked for, and lets the checker see what was written down.
+async fn judge(fleet: &Fleet, trees: usize) {
     let long = std::env::var_os("BAILIWICK_LONG").is_some();
     let asked = std::env::var("BAILIWICK_SOAK_TREES").ok().map(|trees| trees.parse().expect("a number"));
-    let trees = asked.unwrap_or(if long { TREES_LONG } else { TREES });
+    let trees = asked.unwrap_or(if long { TREES_LONG } else { trees });
     let folder = tempfile::TempDir::new().expect("a folder for the logs");
     let begun = Instant::now();
-    let fleet = Fleet::start().await;
-    let logs = soak(&fleet, folder.path(), trees, if long { CALLERS_LONG } else { CALLERS }).await;
+    let logs = soak(fleet, folder.path(), trees, if long { CALLERS_LONG } else { CALLERS }).await;
     let (findings, figures) = checker::check(&logs);
     report(&figures, begun.elapsed());
     if !findings.is_empty() {
@@ -92,7 +110,7 @@ async fn soak(fleet: &Fleet, folder: &Path, trees: usize, callers: usize) -> Log
 
     settled(fleet).await;
     // What was told is there after one more death, the same as before.
-    fleet.crash().await;
+    fleet.brokers.crash().await;
     crowd[0].look_back(&peace, &peace_task).await;
     for (number, task) in asked {
         crowd[0].look_back(&orders[number], &task).await;
