@@ -57,7 +57,7 @@ impl Brokers {
                 broker.lock().expect("a broker").add_agent(name, &url, caps).await;
             }
             Self::Three(three) => {
-                three.lock().expect("brokers").0.add_agent_at(agent, path, name, caps).await
+                three.lock().expect("brokers").0.add_agent_at(agent, path, name, caps).await;
             }
         }
     }
