@@ -5,7 +5,7 @@
 //! that was. Time, ids and configuration come in as arguments; the caller makes records durable before it
 //! applies them, and applies them before it performs the actions.
 
-mod abroad;
+pub mod abroad;
 pub mod action;
 mod artifacts;
 mod authority;
@@ -54,7 +54,6 @@ use crate::error::{Refusal, Refused};
 use crate::journal::{Fact, Outcome, Record};
 use crate::limits::Limits;
 
-pub use self::abroad::Revoked;
 pub use self::on_group::BROKER_AGENT;
 pub use self::on_push::Push;
 pub use self::overview::{Changes, Overview};

@@ -458,11 +458,16 @@ pub(crate) fn clean_artifact(mut artifact: Artifact) -> Artifact {
 }
 
 /// Metadata that also says what became of the checks.
-pub(crate) fn with_acceptance(mut metadata: Metadata, verdict: &Verdict) -> Metadata {
+pub(crate) fn with_acceptance(metadata: Metadata, verdict: &Verdict) -> Metadata {
+    with_member(metadata, "acceptance", verdict)
+}
+
+/// Metadata with one member of the extension's data said anew. It is plain data; were it not serialisable, the rest would
+/// still be worth showing.
+fn with_member(mut metadata: Metadata, name: &str, said: &impl Serialize) -> Metadata {
     let mut members = metadata.get(URI).and_then(members_of).unwrap_or_default();
-    // A verdict is plain data; were it not serialisable, the end would still be worth showing.
-    if let Ok(verdict) = serde_json::value::to_raw_value(verdict) {
-        members.insert("acceptance".to_owned(), verdict);
+    if let Ok(said) = serde_json::value::to_raw_value(said) {
+        members.insert(name.to_owned(), said);
         let _ = metadata.set(URI, &members);
     }
     metadata

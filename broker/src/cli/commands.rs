@@ -96,13 +96,22 @@ impl Session {
     async fn agent(&self, command: AgentCommand) -> Result<(), String> {
         let path = |name: &str| format!("/api/v1/agents/{name}");
         match command {
-            AgentCommand::Add { name, url, caps, auth, jwk, card_keys, max_concurrent, retry, of_broker } => {
+            AgentCommand::Add {
+                name,
+                url,
+                caps,
+                auth,
+                jwk,
+                card_keys,
+                max_concurrent,
+                retry,
+                of_broker: broker,
+            } => {
                 let auth = auth.as_deref().map(read_auth).transpose()?;
                 let jwk = jwk.as_deref().map(read_jwk).transpose()?;
                 let read = card_keys.iter().map(|file| read_card_keys(file));
                 let card_keys = read.collect::<Result<Vec<_>, _>>()?.concat();
                 let retry = retry.as_deref().map(read_retry).transpose()?;
-                let broker = of_broker;
                 let new = NewAgent { name, url, caps, auth, jwk, card_keys, max_concurrent, retry, broker };
                 let new = serde_json::to_value(new).map_err(|error| error.to_string())?;
                 let agent = self.broker.api(Method::POST, "/api/v1/agents", Some(new)).await?;

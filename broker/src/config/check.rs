@@ -33,9 +33,8 @@ impl Config {
             }
         }
         let brokers = self.brokers().map_err(|error| wrong(error.to_string()))?;
-        let brokers: Vec<_> = brokers.iter().collect();
         for agent in &self.agents {
-            check_broker_of(agent, &brokers)
+            check_broker_of(agent, brokers.iter())
                 .map_err(|problem| wrong(format!("agents.broker of {}: {problem}", agent.name)))?;
             if !is_agent_name(&agent.name) {
                 let name = &agent.name;

@@ -1,13 +1,13 @@
 //! Delegation across brokers. Towards an agent of another broker, this one says what it grants in names that are the same
-//! everywhere, and for that broker alone; from another broker, it takes a message only with such a grant, and the tree that it begins stands below
-//! the task it came from: no wider, no shallower, and never with an agent that is already at work above. Why so:
-//! `docs/decisions/0030-federation.md`.
+//! everywhere, and for that broker alone; from another broker, it takes a message only with such a grant, and the tree that it
+//! begins stands below the task it came from: no wider, no shallower, and never with an agent that is already at work above.
+//! Why so: `docs/decisions/0030-federation.md`.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use broker_core::TaskId;
-use broker_core::delegation::Revoked;
+use broker_core::delegation::abroad::Revoked;
 use broker_core::delegation::action::Passport;
 use broker_core::delegation::input::Failure;
 use broker_core::extension;

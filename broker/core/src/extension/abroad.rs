@@ -2,7 +2,7 @@
 
 use protocol::{Message, Metadata};
 
-use super::{AmountsWire, BROKER_ONLY, URI, members_of};
+use super::{AmountsWire, BROKER_ONLY, URI, members_of, with_member};
 
 /// Members that one broker tells another with a task, and that would be read as wishes: its names are not those here, and
 /// what may be passed on is what the grant says.
@@ -31,12 +31,6 @@ pub(crate) fn without_cost(mut metadata: Metadata) -> Metadata {
 }
 
 /// Metadata that says what was used up, whatever else it says of that.
-pub(crate) fn with_cost(mut metadata: Metadata, cost: &AmountsWire) -> Metadata {
-    let mut members = metadata.get(URI).and_then(members_of).unwrap_or_default();
-    // Plain data; were it not serialisable, all that was reserved would count as used up.
-    if let Ok(cost) = serde_json::value::to_raw_value(cost) {
-        members.insert("cost".to_owned(), cost);
-        let _ = metadata.set(URI, &members);
-    }
-    metadata
+pub(crate) fn with_cost(metadata: Metadata, cost: &AmountsWire) -> Metadata {
+    with_member(metadata, "cost", cost)
 }

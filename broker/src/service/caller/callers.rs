@@ -72,8 +72,7 @@ impl Callers {
 
     /// Whether the broker an agent is said to be of is known, and the agent is there.
     pub(in crate::service) fn check_broker_of(&self, new: &NewAgent) -> Result<(), String> {
-        let known: Vec<&ForeignBrokerSettings> = self.brokers.iter().map(|broker| &broker.settings).collect();
-        check_broker_of(new, &known)
+        check_broker_of(new, self.brokers.iter().map(|broker| &broker.settings))
     }
 
     /// Whether anybody may call. With principals or issuers in the configuration, nobody may without a credential.
@@ -83,9 +82,12 @@ impl Callers {
 }
 
 /// Whether the broker an agent is said to be of is one of these, and the agent is there.
-pub(crate) fn check_broker_of(new: &NewAgent, known: &[&ForeignBrokerSettings]) -> Result<(), String> {
+pub(crate) fn check_broker_of<'k>(
+    new: &NewAgent,
+    mut known: impl Iterator<Item = &'k ForeignBrokerSettings>,
+) -> Result<(), String> {
     let Some(name) = &new.broker else { return Ok(()) };
-    let broker = known.iter().find(|broker| broker.name == *name);
+    let broker = known.find(|broker| broker.name == *name);
     let broker = broker.ok_or_else(|| format!("{name:?} is none of [[brokers]]"))?;
     if new.jwk.is_some() {
         return Err("an agent of another broker has no jwk here: its grants are for that broker".to_owned());
