@@ -14,7 +14,9 @@ mod replay;
 mod token;
 mod verified;
 
-pub use self::claims::{Actor, Claims, Expected, GrantError, MAX_GRANT_SECONDS, Possession};
+pub use self::claims::{
+    Actor, CLOCK_SKEW_SECONDS, Claims, Expected, GrantError, MAX_GRANT_SECONDS, Possession,
+};
 pub use self::details::{DetailsError, read_details, write_details};
 pub use self::dpop::{
     CallSeen, MAX_PROOF_AGE_SECONDS, MAX_PROOF_AHEAD_SECONDS, Proof, ProofError, verify_proof,

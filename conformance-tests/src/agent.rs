@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use private_postgres::lasting_port;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -29,7 +30,7 @@ pub struct Agent {
 impl Agent {
     /// An agent on the official Python SDK that does what messages tell it (`agents/scripted.py`).
     pub fn scripted(name: &str) -> Self {
-        Self::start("scripted.py", &["--name", name])
+        Self::start(&["--name", name])
     }
 
     /// The same behind something at another URL, which is the one its card names.
@@ -39,51 +40,51 @@ impl Agent {
 
     /// The same with arguments for it.
     pub fn scripted_with(name: &str, arguments: &[&str]) -> Self {
-        Self::start("scripted.py", &[&["--name", name], arguments].concat())
+        Self::start(&[&["--name", name], arguments].concat())
     }
 
     /// The same without streaming, so that it must be polled.
     pub fn polled(name: &str) -> Self {
-        Self::start("scripted.py", &["--name", name, "--no-streaming"])
+        Self::start(&["--name", name, "--no-streaming"])
     }
 
     /// The same without streaming, but with push notifications.
     pub fn pushing(name: &str) -> Self {
-        Self::start("scripted.py", &["--name", name, "--push"])
+        Self::start(&["--name", name, "--push"])
     }
 
     /// The same, but its pushes go nowhere.
     pub fn pushing_nowhere(name: &str) -> Self {
-        Self::start("scripted.py", &["--name", name, "--push", "--lose-pushes"])
+        Self::start(&["--name", name, "--push", "--lose-pushes"])
     }
 
     /// The same over HTTP+JSON.
     pub fn rest(name: &str) -> Self {
-        Self::start("scripted.py", &["--name", name, "--rest"])
+        Self::start(&["--name", name, "--rest"])
     }
 
     /// The same over gRPC.
     pub fn grpc(name: &str) -> Self {
-        Self::start("scripted.py", &["--name", name, "--grpc"])
+        Self::start(&["--name", name, "--grpc"])
     }
 
     /// The same over gRPC without streaming.
     pub fn grpc_polled(name: &str) -> Self {
-        Self::start("scripted.py", &["--name", name, "--grpc", "--no-streaming"])
+        Self::start(&["--name", name, "--grpc", "--no-streaming"])
     }
 
     /// The same over gRPC with TLS.
     pub fn grpc_tls(name: &str, certified: &Certified) -> Self {
         let file = |path: &Path| path.to_str().expect("a path").to_owned();
         let (cert, key) = (file(&certified.cert_file), file(&certified.key_file));
-        Self::start("scripted.py", &["--name", name, "--grpc", "--tls", &cert, &key])
+        Self::start(&["--name", name, "--grpc", "--tls", &cert, &key])
     }
 
     /// The same on the official SDK of A2A 0.3 (`agents/scripted_v03.py`), with arguments for it: `--rest`,
     /// `--no-streaming`.
     pub fn scripted_v03(name: &str, arguments: &[&str]) -> Self {
         let arguments = [&["--name", name], arguments].concat();
-        Self::start_with(interpreter_v03(), "scripted_v03.py", &arguments)
+        Self::start_lasting(script(interpreter_v03(), "scripted_v03.py"), &arguments)
     }
 
     /// The same on the official JavaScript SDK (`agents/js/scripted.mjs`): all three bindings, streaming and push. Its
@@ -91,32 +92,32 @@ impl Agent {
     /// [`crate::missing_node`].
     pub fn scripted_js(name: &str, arguments: &[&str]) -> Self {
         let arguments = [&["--name", name], arguments].concat();
-        Self::start_command(node::script("scripted.mjs"), &arguments)
+        Self::start_lasting(node::script("scripted.mjs"), &arguments)
     }
 
     /// The same on the official Rust SDK (`agents/rust`), with the same URLs.
     pub fn scripted_rust(name: &str) -> Self {
-        Self::start_command(Command::new(binary("rust-agents", "sdk-agent")), &["--name", name])
+        Self::start_lasting(Command::new(binary("rust-agents", "sdk-agent")), &["--name", name])
     }
 
     /// The same on the official Python SDK, with the same URLs.
     pub fn each(name: &str) -> Self {
-        Self::start("scripted.py", &["--name", name, "--each"])
+        Self::start(&["--name", name, "--each"])
     }
 
     /// The same with all it can: the JSON bindings under one URL, gRPC, and push notifications.
     pub fn for_the_suite(name: &str) -> Self {
-        Self::start("scripted.py", &["--name", name, "--all", "--quiet"])
+        Self::start(&["--name", name, "--all", "--quiet"])
     }
 
     /// An agent that misbehaves in a way (`agents/misbehaving.py`).
     pub fn misbehaving(mode: &str) -> Self {
-        Self::start("misbehaving.py", &["--mode", mode])
+        Self::start_with(interpreter(), "misbehaving.py", &["--mode", mode])
     }
 
     /// An agent that signs its cards with the SDK and has an extended one (`agents/signed.py`).
     pub fn signed() -> Self {
-        Self::start("signed.py", &[])
+        Self::start_with(interpreter(), "signed.py", &[])
     }
 
     /// One of the Python examples.
@@ -164,14 +165,18 @@ impl Agent {
         Self { process, command, log: folder.path().join("log.jsonl"), folder }
     }
 
-    fn start(file: &str, arguments: &[&str]) -> Self {
-        Self::start_with(interpreter(), file, arguments)
+    fn start(arguments: &[&str]) -> Self {
+        Self::start_lasting(script(interpreter(), "scripted.py"), arguments)
+    }
+
+    /// One that can be started again where it was.
+    fn start_lasting(mut command: Command, arguments: &[&str]) -> Self {
+        command.args(["--port", &lasting_port().to_string()]);
+        Self::start_command(command, arguments)
     }
 
     fn start_with(interpreter: PathBuf, file: &str, arguments: &[&str]) -> Self {
-        let mut command = Command::new(interpreter);
-        command.arg(agents_folder().join(file));
-        Self::start_command(command, arguments)
+        Self::start_command(script(interpreter, file), arguments)
     }
 
     fn start_command(mut command: Command, arguments: &[&str]) -> Self {
@@ -255,11 +260,14 @@ impl Agent {
 
     /// The same agent again where it was, with its log (which says so) and without its memory.
     pub fn start_again(&mut self) {
-        let port = self.url().rsplit(':').next().expect("a port").to_owned();
-        if !self.command.get_args().any(|argument| argument == "--port") {
-            self.command.args(["--port", &port]);
-        }
         self.process = Process::start_again(&mut self.command);
         self.note("back");
     }
+}
+
+/// A script of the folder of agents.
+fn script(interpreter: PathBuf, file: &str) -> Command {
+    let mut command = Command::new(interpreter);
+    command.arg(agents_folder().join(file));
+    command
 }

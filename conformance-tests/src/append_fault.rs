@@ -74,6 +74,11 @@ impl AppendFault {
         (count('w'), count('d'))
     }
 
+    /// Whether the append it waits for has been begun: the broker dies of it, if it is not dead yet.
+    pub fn is_due(&self) -> bool {
+        self.appends().0 >= self.at
+    }
+
     fn notes(&self) -> PathBuf {
         self.folder.path().join("notes")
     }

@@ -1,11 +1,10 @@
 //! A broker as a process, killed and started again at will.
 
 use std::fs::File;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use private_postgres::Server;
+use private_postgres::{Server, lasting_port};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
@@ -57,10 +56,7 @@ impl Broker {
         let folder = TempDir::new().expect("a temporary folder");
         std::fs::write(folder.path().join(CONFIG_FILE), config).expect("the configuration is written");
         prepare(&folder.path().join("data"));
-        // A fixed port, so that it is the same after a restart.
-        let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let address = free.local_addr().expect("an address").to_string();
-        drop(free);
+        let address = format!("127.0.0.1:{}", lasting_port());
         let process = Self::launch(&folder, &address, &env);
         Self { process, address, folder, env }
     }

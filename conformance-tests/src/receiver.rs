@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use private_postgres::lasting_port;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -76,7 +77,7 @@ impl Receiver {
 
     /// Answers as told.
     pub async fn answering(behaviour: impl FnMut(&Posted) -> Reply + Send + 'static) -> Self {
-        let address = SocketAddr::from(([127, 0, 0, 1], 0));
+        let address = SocketAddr::from(([127, 0, 0, 1], lasting_port()));
         let behaviour: Behaviour = Arc::new(Mutex::new(Box::new(behaviour)));
         let mut receiver = Self { address, behaviour, posted: watch::Sender::new(Vec::new()), serving: None };
         receiver.come_back().await;
@@ -103,7 +104,6 @@ impl Receiver {
     /// It is at its address again.
     pub async fn come_back(&mut self) {
         let listener = TcpListener::bind(self.address).await.expect("the receiver's address");
-        self.address = listener.local_addr().expect("an address");
         let (behaviour, posted) = (Arc::clone(&self.behaviour), self.posted.clone());
         let mut serving = JoinSet::new();
         serving.spawn(async move {

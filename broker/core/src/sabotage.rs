@@ -19,6 +19,8 @@ pub enum Guard {
     DurableFirst,
     /// 5: a tree over whose append the store failed is taken up again.
     UncertainAppends,
+    /// 5, 6: a broker that others may have taken for dead knows nothing and sends nothing.
+    Leases,
     /// 6: an agent is asked before it is sent the same again.
     AskFirst,
     /// 6: a message id is kept with the task it made.
@@ -47,7 +49,7 @@ pub enum Guard {
 
 impl Guard {
     /// Every guard.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Attenuation,
         Self::HeldParents,
         Self::Restarts,
@@ -56,6 +58,7 @@ impl Guard {
         Self::MissedEvents,
         Self::DurableFirst,
         Self::UncertainAppends,
+        Self::Leases,
         Self::AskFirst,
         Self::MessageIds,
         Self::FurtherMessages,

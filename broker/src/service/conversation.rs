@@ -121,11 +121,15 @@ impl Conversation {
     }
 
     /// Sends, with an address to push to where the agent takes one. An agent that refuses may have refused just that.
+    ///
+    /// What was decided while this broker drove the tree may be long ago: one that was stopped since sends nothing, because
+    /// others may have asked the agent and found that it never came.
     async fn dispatch(
         &self,
         endpoint: &Endpoint,
         mut request: SendMessageRequest,
     ) -> Result<EventStream, Failure> {
+        self.broker.trees.check_current().map_err(|late| Failure::NeverSent(late.message))?;
         let downstream = &self.broker.downstream;
         let hook = self.broker.is_pushed_by(endpoint).then(|| self.broker.hook(self.attempt)).flatten();
         let (Some(hook), Some(configuration)) = (hook, request.configuration.as_mut()) else {

@@ -14,8 +14,12 @@ mod contract;
 mod disk;
 #[path = "simulation/judge.rs"]
 mod judge;
+#[path = "simulation/leases.rs"]
+mod leases;
 #[path = "simulation/life.rs"]
 mod life;
+#[path = "simulation/members.rs"]
+mod members;
 #[path = "simulation/mirror.rs"]
 mod mirror;
 #[path = "simulation/network.rs"]

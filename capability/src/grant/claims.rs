@@ -66,6 +66,10 @@ pub struct Expected<'a> {
     pub possession: Possession<'a>,
 }
 
+/// How far the clock of a broker may be behind that of another which has the same keys: one's grants are valid at the other as
+/// soon as they are signed. Nobody signs a grant for later.
+pub const CLOCK_SKEW_SECONDS: u64 = 5;
+
 /// What was shown together with a grant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Possession<'a> {
@@ -124,23 +128,29 @@ impl Claims {
         serde_json::to_value(Wire::from(self)).unwrap_or_default()
     }
 
-    /// Judges what depends on who asks and when: issuer, audience, times, possession. No leeway.
+    /// Judges what depends on who asks and when: issuer, audience, times, possession. It is over to the second, and may
+    /// come from [`CLOCK_SKEW_SECONDS`] ahead.
     pub fn judge(&self, expected: &Expected<'_>) -> Result<(), GrantError> {
-        self.judge_within(expected, 0)
+        self.judge_within(expected, CLOCK_SKEW_SECONDS, 0)
     }
 
-    /// The same where the clock that was asked may differ by so many seconds.
-    pub(super) fn judge_within(&self, expected: &Expected<'_>, leeway: u64) -> Result<(), GrantError> {
+    /// The same where it may be seen so many seconds before it begins and after it is over.
+    pub(super) fn judge_within(
+        &self,
+        expected: &Expected<'_>,
+        early: u64,
+        late: u64,
+    ) -> Result<(), GrantError> {
         if self.issuer != expected.issuer {
             return Err(GrantError::WrongIssuer);
         }
         if self.audience != expected.audience {
             return Err(GrantError::WrongAudience);
         }
-        if expected.now >= self.expires.saturating_add(leeway) {
+        if expected.now >= self.expires.saturating_add(late) {
             return Err(GrantError::Expired);
         }
-        if expected.now.saturating_add(leeway) < self.not_before.max(self.issued_at) {
+        if expected.now.saturating_add(early) < self.not_before.max(self.issued_at) {
             return Err(GrantError::NotYetValid);
         }
         match (self.confirmation.as_deref(), expected.possession) {

@@ -52,7 +52,7 @@ pub fn verify_federated(
     let (_, FederatedWire { claims, lineage }) = open_as::<FederatedWire>(token, keys, TOKEN_TYPE)?;
     let claims = Claims::try_from(claims)?;
     check(&lineage).map_err(|problem| GrantError::Malformed(problem.to_owned()))?;
-    claims.judge_within(expected, FEDERATED_LEEWAY_SECONDS)?;
+    claims.judge_within(expected, FEDERATED_LEEWAY_SECONDS, FEDERATED_LEEWAY_SECONDS)?;
     Ok(FederatedGrant { claims, lineage })
 }
 

@@ -52,7 +52,7 @@ pub(super) fn sign(
     Ok(token)
 }
 
-/// Verifies a grant: header, signature, then claims, in this order. No leeway.
+/// Verifies a grant: header, signature, then claims, in this order ([`Claims::judge`]).
 pub fn verify(token: &str, keys: &KeySet, expected: &Expected<'_>) -> Result<Claims, GrantError> {
     let (_, claims) = open(token, keys)?;
     claims.judge(expected)?;

@@ -1,8 +1,9 @@
 //! A PostgreSQL server of a test's own, from the machine's package: its data in a temporary folder, on a free port, gone with
 //! the process that started it, however that ends.
 
+mod port;
+
 use std::io;
-use std::net::TcpListener;
 use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -10,6 +11,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
+
+pub use port::lasting_port;
 
 /// Where Debian's packages put a version's programs.
 const PACKAGES: &str = "/usr/lib/postgresql";
@@ -98,8 +101,7 @@ impl Server {
     }
 
     fn serve(programs: &Path, folder: &Path, fsync: Fsync, account: Option<Account>) -> Result<Self, String> {
-        let free = TcpListener::bind(("127.0.0.1", 0)).and_then(|listener| listener.local_addr());
-        let port = free.map_err(|error| error.to_string())?.port();
+        let port = lasting_port();
         let keeper = keep(programs, folder, (port, fsync), account).map_err(|error| error.to_string())?;
         let mut server =
             Self { programs: programs.to_owned(), folder: folder.to_owned(), port, fsync, keeper };

@@ -13,6 +13,7 @@ use protocol::{
     StreamResponse, SubscribeToTaskRequest, Task, TaskState,
 };
 
+use super::members::Gate;
 use super::sessions::{Mode, Phase, Session};
 use super::world::World;
 
@@ -20,6 +21,20 @@ use super::world::World;
 enum Missed {
     Again,
     Refused(A2aError),
+}
+
+/// A broker that knows who calls.
+struct Called {
+    gate: Gate,
+    broker: Arc<Broker>,
+    caller: Caller,
+}
+
+impl Called {
+    /// What it answers, if it lives to.
+    async fn hear<T>(&self, answer: impl Future<Output = Result<T, A2aError>>) -> Result<T, Missed> {
+        self.gate.hear(answer).await.ok_or(Missed::Again)?.map_err(missed)
+    }
 }
 
 /// Somebody who calls the broker in one session.
@@ -80,35 +95,37 @@ impl Conversation {
         state.sessions[self.number].phase = Phase::Over(known);
     }
 
-    /// The broker, and who it takes the caller for; the call may not arrive.
-    async fn call(&self, session: &Session) -> Result<(Arc<Broker>, Caller), Missed> {
+    /// A broker, and who it takes the caller for; the call may not arrive.
+    async fn call(&self, session: &Session) -> Result<Called, Missed> {
         if self.world.lock().goes_wrong(|weather| weather.refused) {
             return Err(Missed::Again);
         }
-        let broker = self.world.broker().ok_or(Missed::Again)?;
+        let known = match session.phase {
+            Phase::Known(task) => Some(task),
+            _ => session.parent,
+        };
+        let root = known.and_then(|task| self.world.lock().root_of(task));
+        let (gate, broker) = self.world.reach(root).ok_or(Missed::Again)?;
         let credential = Credential::Bearer(session.credential.clone());
-        let caller = broker.authenticate(Some(&credential)).await.map_err(missed)?;
-        Ok((broker, caller))
+        let caller = gate.hear(broker.authenticate(Some(&credential))).await.ok_or(Missed::Again)?;
+        Ok(Called { caller: caller.map_err(missed)?, gate, broker })
     }
 
     async fn send(&self, session: &Session) -> Result<(), Missed> {
         let is_dead = session.parent.is_some_and(|parent| self.world.lock().mirror.is_dead(parent));
-        let (broker, caller) = self.call(session).await?;
+        let called = self.call(session).await?;
+        let Called { broker, caller, .. } = &called;
         let (target, request) = (Target::Agent(session.to.to_owned()), session.request());
         self.world.note(|| format!("{} sends ({:?})", name(session), session.mode));
         let hangs_up = self.hangs_up();
         let answer = async {
             if session.mode == Mode::Streaming {
-                let stream = broker
-                    .send_streaming(&caller, &target, request, protocol::Version::V1.into())
-                    .await
-                    .map_err(missed)?;
-                self.listen(stream, None).await
+                let version = protocol::Version::V1.into();
+                let stream = called.hear(broker.send_streaming(caller, &target, request, version)).await?;
+                self.listen(&called.gate, stream, None).await
             } else {
-                let answer = broker
-                    .send(&caller, &target, request, protocol::Version::V1.into())
-                    .await
-                    .map_err(missed)?;
+                let version = protocol::Version::V1.into();
+                let answer = called.hear(broker.send(caller, &target, request, version)).await?;
                 self.hear_answer(session, answer);
                 Ok(())
             }
@@ -220,7 +237,8 @@ impl Conversation {
             self.say_more(session, task).await?;
         }
         let is_dead = session.parent.is_some_and(|parent| self.world.lock().mirror.is_dead(parent));
-        let (broker, caller) = self.call(session).await?;
+        let called = self.call(session).await?;
+        let Called { broker, caller, .. } = &called;
         let by_stream = self.world.lock().chance.happens(500);
         let hangs_up = self.hangs_up();
         let heard = tokio::time::timeout(hangs_up.min(Duration::from_secs(20)), async {
@@ -231,12 +249,11 @@ impl Conversation {
                     unknown: protocol::Fields::default(),
                 };
                 let after = session.seen.filter(|_| self.world.lock().chance.happens(900));
-                let stream = broker.subscribe(&caller, &Target::Any, request, after).await;
-                match stream {
-                    Ok(stream) => return self.listen(stream, after).await,
+                match called.hear(broker.subscribe(caller, &Target::Any, request, after)).await {
+                    Ok(stream) => return self.listen(&called.gate, stream, after).await,
                     // It is over: what became of it is asked.
-                    Err(error) if error.kind == ErrorKind::UnsupportedOperation => {}
-                    Err(error) => return Err(missed(error)),
+                    Err(Missed::Refused(error)) if error.kind == ErrorKind::UnsupportedOperation => {}
+                    Err(missed) => return Err(missed),
                 }
             }
             let request = GetTaskRequest {
@@ -245,7 +262,7 @@ impl Conversation {
                 history_length: None,
                 unknown: protocol::Fields::default(),
             };
-            let task = broker.get_task(&caller, &Target::Any, request).await.map_err(missed)?;
+            let task = called.hear(broker.get_task(caller, &Target::Any, request)).await?;
             self.see_task(&task);
             Ok(())
         })
@@ -264,9 +281,9 @@ impl Conversation {
     }
 
     /// Hears a stream to its end, or until it hangs up.
-    async fn listen(&self, mut stream: TaskStream, after: Option<u64>) -> Result<(), Missed> {
+    async fn listen(&self, gate: &Gate, mut stream: TaskStream, after: Option<u64>) -> Result<(), Missed> {
         let (mut last, mut is_over) = (after, false);
-        while let Some(event) = stream.next().await {
+        while let Some(event) = gate.hear(stream.next()).await.ok_or(Missed::Again)? {
             let Ok(StreamItem { id, json }) = event else { return Err(Missed::Again) };
             if self.world.lock().goes_wrong(|weather| weather.cut) {
                 self.world.note(|| "a caller's stream breaks".to_owned());
@@ -333,7 +350,8 @@ impl Conversation {
     }
 
     async fn cancel(&self, session: &Session, task: TaskId) -> Result<(), Missed> {
-        let (broker, caller) = self.call(session).await?;
+        let called = self.call(session).await?;
+        let Called { broker, caller, .. } = &called;
         let request = CancelTaskRequest {
             tenant: None,
             id: task.to_string(),
@@ -342,25 +360,24 @@ impl Conversation {
         };
         self.world.note(|| format!("{} cancels {task}", name(session)));
         self.world.lock().canceled.insert(task);
-        match broker.cancel_task(&caller, &Target::Any, request).await {
+        match called.hear(broker.cancel_task(caller, &Target::Any, request)).await {
             Ok(task) => self.see_task(&task),
-            Err(error) if error.kind == ErrorKind::TaskNotCancelable => {}
-            Err(error) => return Err(missed(error)),
+            Err(Missed::Refused(error)) if error.kind == ErrorKind::TaskNotCancelable => {}
+            Err(missed) => return Err(missed),
         }
         Ok(())
     }
 
     /// Something else under the same message id is refused.
     async fn reuse_id(&self, session: &Session) -> Result<(), Missed> {
-        let (broker, caller) = self.call(session).await?;
+        let called = self.call(session).await?;
+        let Called { broker, caller, .. } = &called;
         let mut request = session.request();
         request.message.parts = vec![protocol::Part::text("do something else")];
-        match broker
-            .send(&caller, &Target::Agent(session.to.to_owned()), request, protocol::Version::V1.into())
-            .await
-        {
-            Err(error) if error.kind == ErrorKind::MessageIdReused => Ok(()),
-            Err(error) => Err(missed(error)),
+        let target = Target::Agent(session.to.to_owned());
+        match called.hear(broker.send(caller, &target, request, protocol::Version::V1.into())).await {
+            Err(Missed::Refused(error)) if error.kind == ErrorKind::MessageIdReused => Ok(()),
+            Err(missed) => Err(missed),
             Ok(_) => {
                 self.world.broken("6", &format!("{}: other content was taken", name(session)));
                 Ok(())
@@ -374,7 +391,8 @@ impl Conversation {
     }
 
     async fn say_more(&self, session: &Session, task: TaskId) -> Result<(), Missed> {
-        let (broker, caller) = self.call(session).await?;
+        let called = self.call(session).await?;
+        let Called { broker, caller, .. } = &called;
         let id = format!("{}-turn{}", session.message.message_id, session.turns);
         let mut message = Message::user_text(id, "blue");
         message.task_id = Some(task.to_string());
@@ -383,15 +401,15 @@ impl Conversation {
         self.world.note(|| format!("{} says more about {task}", name(session)));
         let answered = tokio::time::timeout(
             Duration::from_secs(2),
-            broker.send(&caller, &Target::Any, request, protocol::Version::V1.into()),
+            called.hear(broker.send(caller, &Target::Any, request, protocol::Version::V1.into())),
         );
         match answered.await {
             // Taken or not, the same again would be the same.
             Err(_) => return Ok(()),
             Ok(Ok(SendMessageResponse::Task(task))) => self.see_task(&task),
             Ok(Ok(SendMessageResponse::Message(_))) => {}
-            Ok(Err(error)) if error.kind == ErrorKind::UnsupportedOperation => {}
-            Ok(Err(error)) => return Err(missed(error)),
+            Ok(Err(Missed::Refused(error))) if error.kind == ErrorKind::UnsupportedOperation => {}
+            Ok(Err(missed)) => return Err(missed),
         }
         self.change(|session| session.turns += 1);
         Ok(())

@@ -5,15 +5,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
 use broker::ports::store::{
-    Append, Claim, OutboxChange, OutboxKey, OutboxRow, Over, Removed, RowCursor, RowPage, RowQuery,
+    Append, Claim, Drive, OutboxChange, OutboxKey, OutboxRow, Over, Removed, RowCursor, RowPage, RowQuery,
     StoreError, TaskRow, TreePage, TreeQuery,
 };
 use broker_core::audit::{Entry, Head};
 use broker_core::{TaskId, Timestamp};
 use bytes::Bytes;
 
+use super::leases::Leases;
+
 #[derive(Default)]
 pub(crate) struct Disk {
+    pub(crate) leases: Leases,
     journals: BTreeMap<TaskId, Vec<Bytes>>,
     claims: BTreeMap<(String, String), Claim>,
     rows: BTreeMap<TaskId, TaskRow>,
@@ -119,6 +122,16 @@ impl Disk {
         roots.truncate(query.limit);
         let next = roots.last().filter(|_| more).map(|row| row.task);
         TreePage { roots, next }
+    }
+
+    pub(crate) fn driver(&mut self, by: u64, root: TaskId) -> Drive {
+        self.leases.drive(by, root, self.open.contains(&root))
+    }
+
+    /// Some of the trees of brokers that are gone, which are `by`'s from now on.
+    pub(crate) fn adopt(&mut self, by: u64, limit: usize) -> Vec<TaskId> {
+        let open: Vec<TaskId> = self.open.iter().copied().collect();
+        self.leases.adopt(by, &open, limit)
     }
 
     pub(crate) fn open_trees(&self, after: Option<TaskId>, limit: usize) -> Vec<TaskId> {

@@ -44,6 +44,8 @@ pub(crate) struct Totals {
     pub(crate) deepest: u32,
     pub(crate) records: u64,
     pub(crate) deaths: u64,
+    pub(crate) stopped: u64,
+    pub(crate) taken_over: u64,
     pub(crate) torn_writes: u64,
     pub(crate) questions: u64,
     pub(crate) cancels: u64,
@@ -54,7 +56,8 @@ pub(crate) struct Totals {
 impl Totals {
     pub(crate) fn count(&mut self, world: &World) {
         let state = world.lock();
-        self.deaths += state.deaths.len() as u64 - 1;
+        self.deaths += state.deaths.len() as u64 - 1 - state.stopped;
+        (self.stopped, self.taken_over) = (self.stopped + state.stopped, self.taken_over + state.taken_over);
         self.torn_writes += state.torn.len() as u64;
         self.cancels += state.canceled.len() as u64;
         for (journal, _) in state.mirror.journals.values() {
@@ -337,7 +340,7 @@ impl<'w> Judge<'w> {
     }
 
     fn the_end(&mut self) {
-        let mut wrong = Vec::new();
+        let (mut wrong, skew) = (Vec::new(), self.state.weather.skew);
         for (id, task) in &self.tasks {
             if !task.ended {
                 wrong.push(("2", format!("{id} of tree {} never ends", self.root)));
@@ -352,7 +355,7 @@ impl<'w> Judge<'w> {
             for (number, attempt) in &task.attempts {
                 let Some(started) = attempt.started else { continue };
                 let mut troubles = self.state.deaths.iter().chain(&self.state.torn);
-                let lived = !troubles.any(|at| (-10..1_000).contains(&(at - elapsed(started))));
+                let lived = !troubles.any(|at| (-10 - skew..1_000 + skew).contains(&(at - elapsed(started))));
                 let went_on = attempt.ended.is_none_or(|(ended, _)| ended - started > 1_000);
                 if !self.state.sent.contains(&began(*number))
                     && lived

@@ -1,4 +1,5 @@
-//! One broker after another over the same world: each on a runtime of its own, whose end is its death.
+//! One life after another over the same world: a broker, or several that share a store, on a runtime whose end is the death
+//! of all.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +15,7 @@ use serde_json::json;
 
 use super::agents::{NAMES, caps};
 use super::callers::Conversation;
+use super::members::Gate;
 use super::network::Network;
 use super::sessions::{self, PEOPLE};
 use super::store::SimStore;
@@ -73,13 +75,6 @@ pub(crate) fn live_through(seed: u64) -> Arc<World> {
 /// One life: it ends by being dropped, or when there is nothing left to happen.
 async fn live(world: Arc<World>) {
     let world = &world;
-    let broker = loop {
-        if let Some(broker) = start(world).await {
-            break broker;
-        }
-        tokio::time::sleep(Duration::from_millis(500)).await;
-    };
-    world.lock().broker = Some(Arc::clone(&broker));
     tokio::spawn(probes::pry(Arc::clone(world)));
     tokio::spawn(crash(Arc::clone(world)));
     for name in NAMES {
@@ -87,6 +82,10 @@ async fn live(world: Arc<World>) {
     }
     loop {
         world.lock().arrive_late();
+        let vacancies = world.lock().vacancies();
+        for place in vacancies {
+            tokio::spawn(open(world.enter(place)));
+        }
         let jobs = world.lock().agents.hire();
         for (name, number) in jobs {
             tokio::spawn(agents::work(Arc::clone(world), name, number));
@@ -96,7 +95,7 @@ async fn live(world: Arc<World>) {
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
         if world.lock().is_over() {
-            return nothing_is_left_taken(world, &broker).await;
+            return nothing_is_left_taken(world).await;
         }
         let mut state = world.lock();
         if state.now() > state.weather.calm_from + HORIZON {
@@ -110,29 +109,54 @@ async fn live(world: Arc<World>) {
 }
 
 /// With every task over, no agent is busy and nobody waits for one.
-async fn nothing_is_left_taken(world: &World, broker: &Arc<Broker>) {
+async fn nothing_is_left_taken(world: &World) {
     // What is durable is known to the broker a moment later.
     tokio::time::sleep(Duration::from_secs(1)).await;
     let (_, key) = PEOPLE[0];
-    let caller = broker.authenticate(Some(&Credential::Bearer(key.to_owned()))).await.unwrap();
-    for agent in broker.list_agents(&caller) {
-        let AgentView { name, busy, waiting, .. } = agent;
-        if (busy, waiting) != (0, 0) {
-            world.broken("places", &format!("all is over, and {name} has {busy} busy and {waiting} waiting"));
+    let brokers = world.lock().brokers();
+    for broker in brokers {
+        let caller = broker.authenticate(Some(&Credential::Bearer(key.to_owned()))).await.unwrap();
+        for agent in broker.list_agents(&caller) {
+            let AgentView { name, busy, waiting, .. } = agent;
+            if (busy, waiting) != (0, 0) {
+                let what = format!("all is over, and {name} has {busy} busy and {waiting} waiting");
+                world.broken("places", &what);
+            }
+        }
+    }
+}
+
+/// A broker comes up, as soon as the store has it; one that shares a store is started anew until it has.
+async fn open(gate: Gate) {
+    let is_shared = gate.world.lock().weather.brokers > 1;
+    if is_shared {
+        tokio::spawn(gate.clone().keep_lease());
+    }
+    loop {
+        match start(&gate).await {
+            Some(broker) => return gate.opens(broker),
+            None if is_shared => return gate.gives_up(),
+            None => tokio::time::sleep(Duration::from_millis(500)).await,
         }
     }
 }
 
 /// A broker as `app.rs` starts one; `None` if the store would not have it.
-async fn start(world: &Arc<World>) -> Option<Arc<Broker>> {
-    let network = Arc::new(Network(Arc::clone(world)));
+async fn start(gate: &Gate) -> Option<Arc<Broker>> {
+    let world = &gate.world;
+    let skew = {
+        let mut state = world.lock();
+        let most = state.weather.skew;
+        state.chance.between(-most, most)
+    };
+    let network = Arc::new(Network(gate.clone()));
     let parts = Parts {
-        store: Arc::new(SimStore(Arc::clone(world))),
+        store: Arc::new(SimStore(gate.clone())),
         downstream: Arc::<Network>::clone(&network),
         discovery: Arc::<Network>::clone(&network),
         fetch: Arc::<Network>::clone(&network),
         notifier: network,
-        clock: Arc::new(SimClock(Arc::clone(world))),
+        clock: Arc::new(SimClock { world: Arc::clone(world), skew }),
         stages: broker::service::Stages::default(),
         embedder: crate::embedder(),
         weights: broker_selection::Weights::shipped("static").unwrap(),
@@ -189,13 +213,14 @@ async fn start(world: &Arc<World>) -> Option<Arc<Broker>> {
     Some(broker)
 }
 
-/// The next death that is due, if this broker lives to see it.
+/// The deaths that are due, as far as this life goes.
 async fn crash(world: Arc<World>) {
-    let now = world.now();
-    let next = world.lock().weather.crashes.iter().copied().find(|at| *at > now);
-    if let Some(at) = next {
+    loop {
+        let now = world.now();
+        let next = world.lock().weather.crashes.iter().copied().find(|at| *at > now);
+        let Some(at) = next else { return };
         world.sleep_until(at).await;
-        world.die::<()>("by the clock").await;
+        world.befall().await;
     }
 }
 

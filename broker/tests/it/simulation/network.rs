@@ -1,5 +1,6 @@
 //! Between the broker and the agents: the port `Downstream` over links that refuse, delay, lose, double, cut and hang.
-//! The real client bounds how long it waits for an answer, so this one does; a stream that hangs, hangs.
+//! The real client bounds how long it waits for an answer, so this one does; a stream that hangs, hangs. What a broker has
+//! sent arrives whatever becomes of the broker.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,12 +18,14 @@ use protocol::{Message, SendMessageRequest, StreamResponse, Task};
 use serde_json::json;
 
 use super::agents::{Answer, NAMES, SKILLS};
+use super::members::Gate;
 use super::world::World;
 
 /// How long the client waits for an answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
-pub(crate) struct Network(pub(crate) Arc<World>);
+/// The network, as one broker has it.
+pub(crate) struct Network(pub(crate) Gate);
 
 /// A message that is under way: if its sender dies, it may arrive all the same.
 struct UnderWay<'w> {
@@ -65,12 +68,12 @@ impl Drop for UnderWay<'_> {
 
 impl Network {
     fn goes_wrong(&self, how_often: impl Fn(&super::world::Weather) -> u64) -> bool {
-        self.0.lock().goes_wrong(how_often)
+        self.0.world.lock().goes_wrong(how_often)
     }
 
     async fn delay(&self) {
         let millis = {
-            let mut state = self.0.lock();
+            let mut state = self.0.world.lock();
             let most = if state.is_calm() { 3 } else { state.weather.delay };
             state.chance.between(0, most.max(1))
         };
@@ -78,7 +81,7 @@ impl Network {
     }
 
     fn is_down(&self, name: &'static str) -> bool {
-        let mut state = self.0.lock();
+        let mut state = self.0.world.lock();
         let now = state.now();
         state.agents.agent(name).down_until > now
     }
@@ -90,6 +93,7 @@ impl Network {
         question: &str,
         answer: impl FnOnce(&World, &'static str) -> Result<T, AskError>,
     ) -> Result<T, AskError> {
+        self.0.pass().await;
         let name = name(&to.agent);
         let unreachable = |why: &str| Err(AskError::Unreachable(why.to_owned()));
         if self.goes_wrong(|weather| weather.refused) || self.is_down(name) {
@@ -103,9 +107,10 @@ impl Network {
         if self.is_down(name) || self.goes_wrong(|weather| weather.lost) {
             return unreachable("connection reset");
         }
-        self.0.note(|| format!("{name} is asked: {question}"));
-        let answer = answer(&self.0, name);
+        self.0.world.note(|| format!("{name} is asked: {question}"));
+        let answer = answer(&self.0.world, name);
         self.delay().await;
+        self.0.pass().await;
         if self.goes_wrong(|weather| weather.lost) { unreachable("connection reset") } else { answer }
     }
 
@@ -117,16 +122,70 @@ impl Network {
         epoch: u32,
         at: usize,
     ) -> Option<(Option<StreamResponse>, Arc<tokio::sync::Notify>, bool)> {
-        let mut state = self.0.lock();
+        let mut state = self.0.world.lock();
         let agent = state.agents.agent(name);
         let job = &agent.jobs[number];
         let is_done = job.is_over() && (!job.waits_for_answer() || agent.closes_when_asking);
         (agent.epoch == epoch).then(|| (job.events.get(at).cloned(), Arc::clone(&job.changed), is_done))
     }
 
+    async fn deliver(&self, to: &Endpoint, request: SendMessageRequest) -> Result<EventStream, Failure> {
+        let name = name(&to.agent);
+        let id = request.message.message_id.clone();
+        {
+            let mut state = self.0.world.lock();
+            state.sent.insert(id.clone());
+            state.note(&format!("the broker sends {id} to {name}"));
+        }
+        let is_tough = self.0.world.lock().chance.happens(500);
+        let (world, message) = (&*self.0.world, &request.message);
+        let under_way = UnderWay { world, to: name, message, has_arrived: false, is_tough };
+        if self.goes_wrong(|weather| weather.refused) || self.is_down(name) {
+            under_way.lose();
+            return Err(Failure::NeverSent("connection refused".to_owned()));
+        }
+        self.delay().await;
+        if self.goes_wrong(|weather| weather.lost) || self.is_down(name) {
+            under_way.lose();
+            return Err(Failure::Broken("connection reset".to_owned()));
+        }
+        let answer = under_way.arrive();
+        let begun = match answer {
+            Answer::Job(number) => number,
+            Answer::Message(message) => {
+                self.delay().await;
+                if self.goes_wrong(|weather| weather.lost) {
+                    return Err(Failure::Broken("connection reset".to_owned()));
+                }
+                let one = futures_util::stream::iter([Ok(StreamResponse::Message(message))]);
+                return Ok(Box::pin(one));
+            }
+            Answer::Refused => return Err(Failure::Refused("not what I do".to_owned())),
+            Answer::Failed => return Err(Failure::Errored("it broke".to_owned())),
+            Answer::Busy => {
+                return Err(Failure::Busy { reason: "HTTP 503".to_owned(), retry_after_ms: Some(1_000) });
+            }
+        };
+        self.delay().await;
+        if self.goes_wrong(|weather| weather.hangs) {
+            tokio::time::sleep(ANSWER_TIMEOUT).await;
+            return Err(Failure::Broken("no answer in time".to_owned()));
+        }
+        if self.goes_wrong(|weather| weather.lost) {
+            return Err(Failure::Broken("connection reset".to_owned()));
+        }
+        let (task, at) = snapshot(&self.0.world, name, begun);
+        let first = StreamResponse::Task(task);
+        if self.0.world.lock().agents.agent(name).streams {
+            Ok(self.listen(name, begun, first, at))
+        } else {
+            Ok(Box::pin(futures_util::stream::iter([Ok(first)])))
+        }
+    }
+
     fn delivers(&self, name: &'static str, number: usize, event: &StreamResponse, times: usize) {
         if let StreamResponse::ArtifactUpdate(update) = event {
-            let mut state = self.0.lock();
+            let mut state = self.0.world.lock();
             let began = state.agents.agent(name).jobs[number].began.clone();
             let artifact = (began, update.artifact.artifact_id.clone());
             *state.delivered.entry(artifact).or_default() += times;
@@ -135,8 +194,8 @@ impl Network {
 
     /// What an agent says of a job, from its event number `at` on.
     fn listen(&self, name: &'static str, number: usize, first: StreamResponse, mut at: usize) -> EventStream {
-        let network = Self(Arc::clone(&self.0));
-        let epoch = self.0.lock().agents.agent(name).epoch;
+        let network = Self(self.0.clone());
+        let epoch = self.0.world.lock().agents.agent(name).epoch;
         Box::pin(async_stream::stream! {
             yield Ok(first);
             loop {
@@ -154,14 +213,15 @@ impl Network {
                 };
                 at += 1;
                 network.delay().await;
+                network.0.pass().await;
                 if network.goes_wrong(|weather| weather.cut) {
-                    if network.0.lock().chance.happens(700) {
+                    if network.0.world.lock().chance.happens(700) {
                         yield Err(Failure::Broken("connection reset".to_owned()));
                     }
                     return;
                 }
                 if network.goes_wrong(|weather| weather.hangs) {
-                    network.0.note(|| format!("a stream of {name} hangs"));
+                    network.0.world.note(|| format!("a stream of {name} hangs"));
                     std::future::pending::<()>().await;
                 }
                 let times = 1 + usize::from(network.goes_wrong(|weather| weather.doubled));
@@ -205,57 +265,10 @@ fn find(
 #[async_trait]
 impl Downstream for Network {
     async fn send(&self, to: &Endpoint, request: SendMessageRequest) -> Result<EventStream, Failure> {
-        let name = name(&to.agent);
-        let id = request.message.message_id.clone();
-        {
-            let mut state = self.0.lock();
-            state.sent.insert(id.clone());
-            state.note(&format!("the broker sends {id} to {name}"));
-        }
-        let is_tough = self.0.lock().chance.happens(500);
-        let (world, message) = (&*self.0, &request.message);
-        let under_way = UnderWay { world, to: name, message, has_arrived: false, is_tough };
-        if self.goes_wrong(|weather| weather.refused) || self.is_down(name) {
-            under_way.lose();
-            return Err(Failure::NeverSent("connection refused".to_owned()));
-        }
-        self.delay().await;
-        if self.goes_wrong(|weather| weather.lost) || self.is_down(name) {
-            under_way.lose();
-            return Err(Failure::Broken("connection reset".to_owned()));
-        }
-        let answer = under_way.arrive();
-        let begun = match answer {
-            Answer::Job(number) => number,
-            Answer::Message(message) => {
-                self.delay().await;
-                if self.goes_wrong(|weather| weather.lost) {
-                    return Err(Failure::Broken("connection reset".to_owned()));
-                }
-                let one = futures_util::stream::iter([Ok(StreamResponse::Message(message))]);
-                return Ok(Box::pin(one));
-            }
-            Answer::Refused => return Err(Failure::Refused("not what I do".to_owned())),
-            Answer::Failed => return Err(Failure::Errored("it broke".to_owned())),
-            Answer::Busy => {
-                return Err(Failure::Busy { reason: "HTTP 503".to_owned(), retry_after_ms: Some(1_000) });
-            }
-        };
-        self.delay().await;
-        if self.goes_wrong(|weather| weather.hangs) {
-            tokio::time::sleep(ANSWER_TIMEOUT).await;
-            return Err(Failure::Broken("no answer in time".to_owned()));
-        }
-        if self.goes_wrong(|weather| weather.lost) {
-            return Err(Failure::Broken("connection reset".to_owned()));
-        }
-        let (task, at) = snapshot(&self.0, name, begun);
-        let first = StreamResponse::Task(task);
-        if self.0.lock().agents.agent(name).streams {
-            Ok(self.listen(name, begun, first, at))
-        } else {
-            Ok(Box::pin(futures_util::stream::iter([Ok(first)])))
-        }
+        self.0.pass().await;
+        let sent = self.deliver(to, request).await;
+        self.0.pass().await;
+        sent
     }
 
     async fn get_task(&self, to: &Endpoint, agent_task: &str) -> Result<Task, AskError> {
@@ -292,7 +305,7 @@ impl Downstream for Network {
             })
             .await?;
         let name = name(&to.agent);
-        let (task, at) = snapshot(&self.0, name, number);
+        let (task, at) = snapshot(&self.0.world, name, number);
         Ok(self.listen(name, number, StreamResponse::Task(task), at))
     }
 
@@ -322,7 +335,7 @@ impl Discovery for Network {
             return Err("connection refused".to_owned());
         }
         let host = url.strip_prefix("http://").and_then(|rest| rest.split('.').next()).unwrap_or_default();
-        let streams = self.0.lock().agents.agent(name(host)).streams;
+        let streams = self.0.world.lock().agents.agent(name(host)).streams;
         let skills: Vec<_> = SKILLS
             .iter()
             .map(|skill| json!({ "id": skill, "name": skill, "description": "", "tags": [] }))

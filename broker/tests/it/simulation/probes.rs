@@ -76,23 +76,30 @@ pub(crate) async fn pry(world: Arc<World>) {
             let state = world.lock();
             state.mirror.tasks.iter().filter(|(_, life)| life.owner != name).map(|(id, _)| *id).collect()
         };
-        let Some(broker) = world.broker() else { continue };
-        let credential = Credential::Bearer(key.to_owned());
-        let Ok(caller) = broker.authenticate(Some(&credential)).await else { continue };
-        if !others.is_empty() {
-            let other = *world.lock().chance.pick(&others);
-            is_hidden(&world, &broker, &caller, other).await;
-        }
-        let Ok(page) = broker.list_tasks(&caller, &Target::Any, read(json!({ "pageSize": 100 }))).await
-        else {
-            continue;
-        };
-        for task in page.tasks {
-            let id: TaskId = task.id.parse().unwrap();
-            let owner = world.lock().mirror.tasks.get(&id).map(|life| life.owner.clone());
-            if owner.as_deref() != Some(name) {
-                world.broken("9", &format!("ListTasks of {name} shows {id} of {owner:?}"));
-            }
+        let other = (!others.is_empty()).then(|| *world.lock().chance.pick(&others));
+        let root = other.and_then(|other| world.lock().root_of(other));
+        let Some((gate, broker)) = world.reach(root) else { continue };
+        gate.hear(pry_once(&world, &broker, (name, key), other)).await;
+    }
+}
+
+async fn pry_once(
+    world: &Arc<World>,
+    broker: &Arc<Broker>,
+    (name, key): (&str, &str),
+    other: Option<TaskId>,
+) {
+    let credential = Credential::Bearer(key.to_owned());
+    let Ok(caller) = broker.authenticate(Some(&credential)).await else { return };
+    if let Some(other) = other {
+        is_hidden(world, broker, &caller, other).await;
+    }
+    let page = broker.list_tasks(&caller, &Target::Any, read(json!({ "pageSize": 100 }))).await;
+    for task in page.map(|page| page.tasks).unwrap_or_default() {
+        let id: TaskId = task.id.parse().unwrap();
+        let owner = world.lock().mirror.tasks.get(&id).map(|life| life.owner.clone());
+        if owner.as_deref() != Some(name) {
+            world.broken("9", &format!("ListTasks of {name} shows {id} of {owner:?}"));
         }
     }
 }

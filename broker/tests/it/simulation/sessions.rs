@@ -196,13 +196,18 @@ pub(crate) async fn pry(world: &Arc<World>, name: &'static str, number: usize) {
         let is_dead = state.mirror.is_dead(told.task);
         (told, others, is_dead)
     };
-    let Some(broker) = world.broker() else { return };
-    let credential = Credential::Bearer(told.grant.clone());
-    let Ok(caller) = broker.authenticate(Some(&credential)).await else { return };
-    if is_dead {
-        world.broken("8", &format!("{name} is taken for the worker on {}, whose grants are dead", told.task));
-    }
-    if let Some(other) = others.last() {
-        super::probes::is_hidden(world, &broker, &caller, *other).await;
-    }
+    let root = world.lock().root_of(told.task);
+    let Some((gate, broker)) = world.reach(root) else { return };
+    let prying = async {
+        let credential = Credential::Bearer(told.grant.clone());
+        let Ok(caller) = broker.authenticate(Some(&credential)).await else { return };
+        if is_dead {
+            let what = format!("{name} is taken for the worker on {}, whose grants are dead", told.task);
+            world.broken("8", &what);
+        }
+        if let Some(other) = others.last() {
+            super::probes::is_hidden(world, &broker, &caller, *other).await;
+        }
+    };
+    gate.hear(prying).await;
 }

@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use broker::ports::clock::Clock;
 use broker::ports::store::{Append, StoreError};
-use broker::service::Broker;
 use broker_core::{TaskId, Timestamp};
 use protocol::Message;
 use tokio::sync::Notify;
@@ -17,18 +16,27 @@ use tokio::time::Instant;
 use super::agents::Agents;
 use super::chance::Chance;
 use super::disk::Disk;
+use super::leases::Leases;
+use super::members::Members;
 use super::mirror::Mirror;
 use super::sessions::Session;
 use super::store::Writing;
 
 /// When a history begins: 2026-01-01.
 pub(crate) const BEGINNING: i64 = 1_767_225_600_000;
+/// Farthest that a broker's clock is from the world's, milliseconds: two of them may differ by twice that, which has to be
+/// less than `capability::CLOCK_SKEW_SECONDS`.
+const MAX_SKEW: i64 = 2_000;
 /// Lines of a trace after which a history has got out of hand.
 const MAX_TRACE: usize = 200_000;
 
 /// How bad things are in a history, drawn from its seed; of a thousand.
 #[derive(Debug, Clone)]
 pub(crate) struct Weather {
+    /// How many brokers share the store.
+    pub(crate) brokers: usize,
+    /// How far their clocks are from the world's at most, milliseconds.
+    pub(crate) skew: i64,
     /// When things stop going wrong, milliseconds from the beginning.
     pub(crate) calm_from: i64,
     /// A connection that is refused.
@@ -45,15 +53,17 @@ pub(crate) struct Weather {
     pub(crate) delay: i64,
     /// A write that goes wrong.
     pub(crate) bad_writes: u64,
-    /// A write at which the machine dies.
+    /// A write at which a broker dies, or all of them.
     pub(crate) deaths: u64,
+    /// A write at which one of several brokers is stopped for a while.
+    pub(crate) stops: u64,
     /// A store that fails once takes nothing more until it is opened again, as the embedded one; or else it mends itself.
     pub(crate) brittle: bool,
     /// A caller that hangs up.
     pub(crate) hang_ups: u64,
     /// Full disks: from, to.
     pub(crate) full: Vec<(i64, i64)>,
-    /// Times at which the broker dies.
+    /// Times at which a broker dies, or all of them; one of several may be stopped instead.
     pub(crate) crashes: Vec<i64>,
 }
 
@@ -66,7 +76,10 @@ impl Weather {
             times.sort_unstable();
             times
         };
+        let brokers = if chance.happens(600) { 1 } else { 2 + usize::from(chance.happens(500)) };
         Self {
+            brokers,
+            skew: if brokers > 1 && chance.happens(500) { MAX_SKEW } else { 0 },
             calm_from,
             refused: up_to(chance, 200),
             lost: up_to(chance, 200),
@@ -76,13 +89,14 @@ impl Weather {
             delay: if chance.happens(500) { 3 } else { chance.between(1, 2_000) },
             bad_writes: up_to(chance, 200),
             deaths: up_to(chance, 15),
+            stops: if brokers > 1 { up_to(chance, 60) } else { 0 },
             hang_ups: up_to(chance, 600),
             full: times(chance, 3)
                 .into_iter()
                 .map(|from| (from, from + chance.between(100, 5_000)))
                 .collect(),
-            crashes: times(chance, 6),
-            brittle: chance.happens(500),
+            crashes: times(chance, if brokers > 1 { 12 } else { 6 }),
+            brittle: brokers == 1 && chance.happens(500),
         }
     }
 
@@ -97,7 +111,7 @@ pub(crate) struct State {
     /// Milliseconds from the beginning at which this broker was started.
     born: i64,
     started: Option<Instant>,
-    pub(crate) broker: Option<Arc<Broker>>,
+    pub(crate) members: Members,
     next_id: u64,
     disk: Disk,
     pub(crate) mirror: Mirror,
@@ -110,6 +124,9 @@ pub(crate) struct State {
     /// Messages handed to the network.
     pub(crate) sent: BTreeSet<String>,
     pub(crate) lives: u32,
+    /// How often a broker was stopped, and how many trees others took over.
+    pub(crate) stopped: u64,
+    pub(crate) taken_over: u64,
     /// Moments at which brokers died.
     pub(crate) deaths: Vec<i64>,
     /// Messages whose sender has let go of them, about to arrive.
@@ -167,7 +184,7 @@ impl World {
             weather,
             born: 0,
             started: None,
-            broker: None,
+            members: Members::default(),
             next_id: 0,
             disk: Disk::default(),
             mirror: Mirror::default(),
@@ -178,6 +195,8 @@ impl World {
             executed: BTreeMap::new(),
             sent: BTreeSet::new(),
             lives: 0,
+            stopped: 0,
+            taken_over: 0,
             deaths: Vec::new(),
             drifting: BTreeMap::new(),
             torn: Vec::new(),
@@ -214,10 +233,6 @@ impl World {
         self.lock().broken(invariant, what);
     }
 
-    pub(crate) fn broker(&self) -> Option<Arc<Broker>> {
-        self.lock().broker.clone()
-    }
-
     /// A brittle store fails, and with it whatever is written until it is opened again.
     pub(crate) fn breaks(&self, written: Option<Hidden>) {
         let mut state = self.lock();
@@ -241,7 +256,7 @@ impl World {
         }
     }
 
-    /// A broker comes to life, on a runtime of its own, and opens the store.
+    /// The machines come to life, on a runtime of their own.
     pub(crate) fn begin_life(&self) {
         let hidden = {
             let mut state = self.lock();
@@ -254,18 +269,16 @@ impl World {
         let mut state = self.lock();
         state.started = Some(Instant::now());
         state.lives += 1;
-        let lives = state.lives;
-        state.note(&format!("broker {lives} starts"));
     }
 
-    /// It dies: time stands still until the next one.
+    /// They die: time stands still until they live again.
     pub(crate) fn end_life(&self) {
         let mut state = self.lock();
         let now = state.now();
         (state.born, state.started) = (now, None);
         state.deaths.push(now);
-        state.note("the broker is dead");
-        state.broker = None;
+        state.note("all is dead");
+        state.members.all_die();
     }
 
     /// For a while there is none.
@@ -282,9 +295,9 @@ impl World {
         tokio::time::sleep(Duration::from_millis(wait)).await;
     }
 
-    /// The machine stops here: whoever waits for this waits for ever.
+    /// All machines stop here: whoever waits for this waits for ever.
     pub(crate) async fn die<T>(&self, when: &str) -> T {
-        self.note(|| format!("the machine dies {when}"));
+        self.note(|| format!("all die {when}"));
         self.dying.notify_one();
         std::future::pending().await
     }
@@ -295,6 +308,7 @@ impl World {
         let now = state.now();
         let (is_calm, is_full, is_broken) = (state.is_calm(), state.weather.is_full(now), state.is_broken);
         let (bad, deaths) = (state.weather.bad_writes, state.weather.deaths);
+        let stops = state.weather.stops;
         let chance = &mut state.chance;
         let mut wait = || Duration::from_millis(chance.below(4));
         let (before, after) = (wait(), wait());
@@ -306,6 +320,8 @@ impl World {
             Writing::Full
         } else if chance.happens(deaths) {
             *chance.pick(&[Writing::DiesBefore, Writing::DiesAfter])
+        } else if chance.happens(stops) {
+            Writing::Stops
         } else if chance.happens(bad) {
             *chance.pick(&[Writing::Overloaded, Writing::Full, Writing::Torn, Writing::Torn])
         } else {
@@ -323,11 +339,17 @@ impl World {
         !state.is_calm() && state.chance.happens(bad)
     }
 
-    /// An append of the broker's becomes durable.
-    pub(crate) fn append(&self, change: Append) -> Result<(), StoreError> {
+    /// An append of a broker's becomes durable.
+    pub(crate) fn append(&self, by: u64, change: Append) -> Result<(), StoreError> {
         let mut state = self.lock();
         let (root, records) = (change.root, change.records.clone());
-        if let Err(refused) = state.disk.append(change) {
+        let is_allowed = state.weather.brokers == 1 || state.leases().lets_append(by, root);
+        let appended = if is_allowed {
+            state.disk.append(change)
+        } else {
+            Err(StoreError::Engine("another broker has taken over".to_owned()))
+        };
+        if let Err(refused) = appended {
             state.note(&format!("  refused by the store: {refused}"));
             return Err(refused);
         }
@@ -337,6 +359,22 @@ impl World {
         state.mirror.append(root, &records);
         state.places_suffice();
         Ok(())
+    }
+
+    /// Takes over some of what brokers that are gone have left to do. Who cannot tell whether it is there itself finds nobody
+    /// gone.
+    pub(crate) fn adopt(&self, by: u64, is_current: bool, limit: usize) -> Vec<TaskId> {
+        let mut state = self.lock();
+        let now = state.now();
+        if is_current {
+            state.leases().bury(by, now);
+        }
+        let adopted = state.disk.adopt(by, limit);
+        state.taken_over += adopted.len() as u64;
+        if !adopted.is_empty() {
+            state.note(&format!("broker {by} takes over {adopted:?}"));
+        }
+        adopted
     }
 
     pub(crate) fn history(&self) -> String {
@@ -375,8 +413,15 @@ impl State {
         self.broken.push(text);
     }
 
-    /// No agent works on more tasks at a time than it may.
+    pub(crate) fn leases(&mut self) -> &mut Leases {
+        &mut self.disk.leases
+    }
+
+    /// No agent works on more tasks at a time than it may. Each broker counts for itself.
     fn places_suffice(&mut self) {
+        if self.weather.brokers > 1 {
+            return;
+        }
         let at_work = |(name, agent): (&&'static str, &super::agents::Agent)| {
             let (count, most) = (self.mirror.at_work(name), agent.at_once?);
             (count > most as usize)
@@ -396,7 +441,7 @@ impl State {
 
     pub(crate) fn is_over(&self) -> bool {
         self.is_calm()
-            && self.disk.open_trees(None, 1).is_empty()
+            && self.open_trees().is_empty()
             && self.sessions.iter().all(Session::is_over)
             && self.agents.are_over()
     }
@@ -405,21 +450,28 @@ impl State {
         self.disk.open_trees(None, usize::MAX)
     }
 
+    pub(crate) fn root_of(&self, task: TaskId) -> Option<TaskId> {
+        self.disk.locate(task)
+    }
+
     pub(crate) fn claim(&self, principal: &str, message_id: &str) -> Option<TaskId> {
         self.disk.claim(principal, message_id).map(|claim| claim.task)
     }
 }
 
-/// The broker's clock: the world's time, and ids that follow from the seed.
-pub(crate) struct SimClock(pub(crate) Arc<World>);
+/// A broker's clock: the world's time or nearly, and ids that follow from the seed.
+pub(crate) struct SimClock {
+    pub(crate) world: Arc<World>,
+    pub(crate) skew: i64,
+}
 
 impl Clock for SimClock {
     fn now(&self) -> Timestamp {
-        Timestamp::from_millis(BEGINNING + self.0.now())
+        Timestamp::from_millis(BEGINNING + self.world.now() + self.skew)
     }
 
     fn new_task_id(&self) -> TaskId {
-        let mut state = self.0.lock();
+        let mut state = self.world.lock();
         state.next_id += 1;
         let (millis, number) = (u64::try_from(BEGINNING + state.now()).unwrap(), state.next_id);
         let mut random = [0; 10];
@@ -428,7 +480,7 @@ impl Clock for SimClock {
     }
 
     fn new_secret(&self) -> Result<[u8; 32], String> {
-        let mut state = self.0.lock();
+        let mut state = self.world.lock();
         let mut secret = [0; 32];
         secret.chunks_mut(8).for_each(|part| part.copy_from_slice(&state.chance.next().to_be_bytes()));
         Ok(secret)

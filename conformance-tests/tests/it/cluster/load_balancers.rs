@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use conformance_tests::{Agent, until, wire};
+use private_postgres::lasting_port;
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -44,9 +45,7 @@ async fn start(
     brokers: &[String],
 ) -> Option<(Proxy, String, TempDir)> {
     let folder = TempDir::new().expect("a temporary folder");
-    let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let port = free.local_addr().expect("an address").port();
-    drop(free);
+    let port = lasting_port();
     std::fs::write(folder.path().join(file), configured(file, port, brokers)).expect("it is written");
     let mut command = Command::new(program);
     command.args(arguments).current_dir(folder.path()).stdout(Stdio::null()).stderr(Stdio::null());

@@ -5,8 +5,10 @@
 //! One append is one write to the disk here (`store.batch = 1`), so that the points at which the broker dies are all there
 //! are. How it is made to die exactly there: `docs/decisions/0014-dying-at-an-append.md`.
 
+use std::any::Any;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::ScopedJoinHandle;
 use std::time::{Duration, Instant};
 
 use conformance_tests::{Agent, AppendFault, Broker, Side};
@@ -48,7 +50,10 @@ fn a_broker_killed_at_any_append_on_any_side_of_it_finishes_the_tree() {
     let lead = |number| runtime().block_on(Life::lead(number, &agents, folder.path(), &next));
     let deaths: Vec<Death> = std::thread::scope(|scope| {
         let lives: Vec<_> = (0..BROKERS).map(|number| scope.spawn(move || lead(number))).collect();
-        lives.into_iter().flat_map(|life| life.join().expect("every tree is finished")).collect()
+        let over = lives.into_iter().map(ScopedJoinHandle::join).collect::<Vec<_>>();
+        over.into_iter()
+            .flat_map(|deaths| deaths.unwrap_or_else(|panic| panic!("{}", said(&*panic))))
+            .collect()
     });
 
     for side in Side::ALL {
@@ -73,6 +78,11 @@ fn a_broker_killed_at_any_append_on_any_side_of_it_finishes_the_tree() {
 /// Each broker has a thread to itself, which its starts may block.
 fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime")
+}
+
+/// What a thread panicked with, to be said at the end, too.
+fn said(panic: &(dyn Any + Send)) -> &str {
+    panic.downcast_ref::<String>().map_or("a tree was not finished", String::as_str)
 }
 
 /// Where a broker died.
@@ -158,10 +168,15 @@ impl Life {
             broker.start_again_with(&env());
         };
         let both = async {
-            tokio::pin!(asking);
+            tokio::pin!(asking, dying);
             tokio::select! {
-                () = &mut asking => {}
-                () = dying => asking.await,
+                () = &mut asking => {
+                    // It may die of an append that nobody waited for.
+                    if fault.is_some_and(AppendFault::is_due) {
+                        dying.await;
+                    }
+                }
+                () = &mut dying => asking.await,
             }
         };
         tokio::time::timeout(LIMIT, both).await.unwrap_or_else(|_| panic!("{} did not end", order.tree));
