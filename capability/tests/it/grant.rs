@@ -1,8 +1,8 @@
 //! Grants: what is minted verifies, and nothing else does.
 
 use capability::{
-    Algorithm, Claims, Expected, GrantError, GrantKey, KeySet, MAX_TOKEN_BYTES, Possession, Scope,
-    VerifiedGrants, inspect, mint, verify,
+    Algorithm, CLOCK_SKEW_SECONDS, Claims, Expected, GrantError, GrantKey, KeySet, MAX_TOKEN_BYTES,
+    Possession, Scope, VerifiedGrants, inspect, mint, verify,
 };
 
 use super::forge::{NOW, Secret, claims, expected, forge, keys, payload, seal};
