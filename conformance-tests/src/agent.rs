@@ -171,7 +171,7 @@ impl Agent {
 
     /// One that can be started again where it was.
     fn start_lasting(mut command: Command, arguments: &[&str]) -> Self {
-        command.args(["--port", &lasting_port().to_string()]);
+        command.args(["--port", &lasting_port().expect("a port").to_string()]);
         Self::start_command(command, arguments)
     }
 

@@ -56,7 +56,7 @@ impl Broker {
         let folder = TempDir::new().expect("a temporary folder");
         std::fs::write(folder.path().join(CONFIG_FILE), config).expect("the configuration is written");
         prepare(&folder.path().join("data"));
-        let address = format!("127.0.0.1:{}", lasting_port());
+        let address = format!("127.0.0.1:{}", lasting_port().expect("a port"));
         let process = Self::launch(&folder, &address, &env);
         Self { process, address, folder, env }
     }

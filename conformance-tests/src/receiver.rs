@@ -77,7 +77,7 @@ impl Receiver {
 
     /// Answers as told.
     pub async fn answering(behaviour: impl FnMut(&Posted) -> Reply + Send + 'static) -> Self {
-        let address = SocketAddr::from(([127, 0, 0, 1], lasting_port()));
+        let address = SocketAddr::from(([127, 0, 0, 1], lasting_port().expect("a port")));
         let behaviour: Behaviour = Arc::new(Mutex::new(Box::new(behaviour)));
         let mut receiver = Self { address, behaviour, posted: watch::Sender::new(Vec::new()), serving: None };
         receiver.come_back().await;

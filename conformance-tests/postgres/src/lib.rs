@@ -101,7 +101,7 @@ impl Server {
     }
 
     fn serve(programs: &Path, folder: &Path, fsync: Fsync, account: Option<Account>) -> Result<Self, String> {
-        let port = lasting_port();
+        let port = lasting_port()?;
         let keeper = keep(programs, folder, (port, fsync), account).map_err(|error| error.to_string())?;
         let mut server =
             Self { programs: programs.to_owned(), folder: folder.to_owned(), port, fsync, keeper };

@@ -45,7 +45,7 @@ async fn start(
     brokers: &[String],
 ) -> Option<(Proxy, String, TempDir)> {
     let folder = TempDir::new().expect("a temporary folder");
-    let port = lasting_port();
+    let port = lasting_port().expect("a port");
     std::fs::write(folder.path().join(file), configured(file, port, brokers)).expect("it is written");
     let mut command = Command::new(program);
     command.args(arguments).current_dir(folder.path()).stdout(Stdio::null()).stderr(Stdio::null());
