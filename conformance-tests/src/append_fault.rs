@@ -2,15 +2,11 @@
 //! makes durable. A small library, preloaded, does it to the broker's binary as it is
 //! (`preload/die_at_append.c`; decision 14).
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::sync::OnceLock;
+use std::path::PathBuf;
 
 use tempfile::TempDir;
 
-use crate::build::target_folder;
-
-const SOURCE: &str = "preload/die_at_append.c";
+use crate::preload::{LD_PRELOAD, library};
 
 /// Which side of an append.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,10 +47,9 @@ impl AppendFault {
 
     /// What the broker's environment must hold.
     pub fn env(&self) -> Vec<(String, String)> {
-        let path = |path: &Path| path.to_str().expect("a path").to_owned();
         [
-            ("LD_PRELOAD", path(library())),
-            ("APPEND_FAULT_NOTES", path(&self.notes())),
+            (LD_PRELOAD, library("die_at_append")),
+            ("APPEND_FAULT_NOTES", self.notes().to_str().expect("a path").to_owned()),
             ("APPEND_FAULT_AT", self.at.to_string()),
             ("APPEND_FAULT_SIDE", self.side.name().to_owned()),
         ]
@@ -82,21 +77,4 @@ impl AppendFault {
     fn notes(&self) -> PathBuf {
         self.folder.path().join("notes")
     }
-}
-
-/// The library, compiled at first use with the compiler that Rust links with.
-fn library() -> &'static Path {
-    static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
-    LIBRARY.get_or_init(|| {
-        let library = target_folder().join("die_at_append.so");
-        let compiled = Command::new("cc")
-            .args(["-shared", "-fPIC", "-O1", "-o"])
-            .arg(&library)
-            .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join(SOURCE))
-            .arg("-ldl")
-            .status()
-            .expect("cc runs: Rust links with it");
-        assert!(compiled.success(), "{SOURCE} compiles");
-        library
-    })
 }

@@ -23,6 +23,7 @@ pub mod jwt;
 mod mcp_host;
 mod node;
 mod player;
+mod preload;
 mod process;
 mod python;
 mod receiver;
@@ -43,6 +44,7 @@ pub use issuer::Issuer;
 pub use mcp_host::McpHost;
 pub use node::{javascript_example, missing_node};
 pub use player::{Player, Round, Seen};
+pub use preload::clock_off_by;
 pub use python::{
     Framework, Probe, agents_folder, examples_folder, interpreter, interpreter_mcp, interpreter_openapi,
     verified_card,

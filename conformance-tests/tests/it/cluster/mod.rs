@@ -4,12 +4,12 @@ mod any_broker;
 mod load_balancers;
 mod taking_over;
 
-use conformance_tests::{Agent, Balancer, Broker, until, wire};
+use conformance_tests::{Agent, Balancer, Broker, clock_off_by, until, wire};
 use private_postgres::Server;
 use serde_json::{Value, json};
 
 /// How many there are.
-const BROKERS: usize = 3;
+pub(crate) const BROKERS: usize = 3;
 /// For how long one is not taken for dead that is.
 const LEASE: &str = "2s";
 
@@ -24,7 +24,10 @@ impl Cluster {
     async fn start(config: &str) -> Option<Self> {
         let server = tokio::task::spawn_blocking(Server::shared).await.expect("it does not panic");
         match server {
-            Ok(server) => Some(Self::over(&server.database().expect("a new database"), config).await),
+            Ok(server) => {
+                let database = server.database().expect("a new database");
+                Some(Self::over(&database, config, [0; BROKERS]).await)
+            }
             Err(missing) => {
                 eprintln!("skipped: PostgreSQL: {missing}");
                 None
@@ -32,19 +35,23 @@ impl Cluster {
         }
     }
 
-    /// The same over a database that is there.
-    pub(crate) async fn over(database: &str, config: &str) -> Self {
+    /// The same over a database that is there, and with clocks that are off by so many milliseconds.
+    pub(crate) async fn over(database: &str, config: &str, clocks: [i64; BROKERS]) -> Self {
         let (balancer, listener) = Balancer::bind().await;
         let config = format!(
             "[server]\npublic_url = \"{}\"\n[store]\nurl = \"{database}\"\n[cluster]\nlease = \"{LEASE}\"\n{config}",
             balancer.url()
         );
         // All at once, as they are where somebody rolls them out.
-        let start = || {
+        let start = |clock| {
             let config = config.clone();
-            tokio::task::spawn_blocking(move || Broker::start(&config))
+            tokio::task::spawn_blocking(move || {
+                let env = clock_off_by(clock);
+                let env: Vec<_> = env.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+                Broker::start_with(&config, &env)
+            })
         };
-        let starting: Vec<_> = (0..BROKERS).map(|_| start()).collect();
+        let starting = clocks.map(start);
         let mut brokers = Vec::new();
         for broker in starting {
             brokers.push(broker.await.expect("it starts"));

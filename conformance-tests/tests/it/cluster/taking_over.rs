@@ -6,7 +6,7 @@ use conformance_tests::{Agent, until, wire};
 use private_postgres::Server;
 use serde_json::json;
 
-use super::{Cluster, begin, ended};
+use super::{BROKERS, Cluster, begin, ended};
 use crate::delegation::script;
 
 const SOUTHBOUND: &str = "[southbound]\nask_every = \"100ms\"\nabsent_after = \"2s\"\n";
@@ -123,7 +123,8 @@ async fn while_the_database_is_away_nothing_is_accepted_and_afterwards_all_goes_
         Ok(server) => server,
         Err(missing) => return eprintln!("skipped: PostgreSQL: {missing}"),
     };
-    let mut cluster = Cluster::over(&server.database().expect("a new database"), SOUTHBOUND).await;
+    let mut cluster =
+        Cluster::over(&server.database().expect("a new database"), SOUTHBOUND, [0; BROKERS]).await;
     let agents = fleet(&cluster).await;
     let url = format!("{}/agents/coordinator", cluster.balancer.url());
     let mut tasks = vec![begin(&url, "warm", &script(0)).await];

@@ -7,8 +7,10 @@ use conformance_tests::{Agent, Broker};
 use private_postgres::Server;
 
 use super::chance::Chance;
-use crate::cluster::Cluster;
+use crate::cluster::{BROKERS, Cluster};
 
+/// How far the clocks of several brokers are from the machine's, milliseconds: two differ by nearly as much as they may.
+const CLOCKS: [i64; BROKERS] = [-2_000, 0, 2_000];
 /// For how long a broker is stopped, so that it is taken for dead: longer than its lease.
 const STOPPED: Duration = Duration::from_secs(4);
 /// How long one that was taken for dead may take to find that out.
@@ -31,7 +33,8 @@ impl Brokers {
         let server = tokio::task::spawn_blocking(Server::start).await.expect("it does not panic");
         match server {
             Ok(server) => {
-                let cluster = Cluster::over(&server.database().expect("a new database"), config).await;
+                let cluster =
+                    Cluster::over(&server.database().expect("a new database"), config, CLOCKS).await;
                 Some(Self::Three(Mutex::new((cluster, server))))
             }
             Err(missing) => {
