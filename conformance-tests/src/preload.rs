@@ -26,11 +26,12 @@ pub(crate) fn library(name: &'static str) -> String {
     static COMPILED: Mutex<BTreeSet<&str>> = Mutex::new(BTreeSet::new());
     let library: PathBuf = target_folder().join(name).with_extension("so");
     let mut compiled = COMPILED.lock().unwrap_or_else(PoisonError::into_inner);
-    if compiled.insert(name) {
+    if !compiled.contains(name) {
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("preload").join(name).with_extension("c");
         let mut cc = Command::new("cc");
         cc.args(["-shared", "-fPIC", "-O1", "-o"]).arg(&library).arg(&source).arg("-ldl");
         assert!(cc.status().expect("cc runs: Rust links with it").success(), "{} compiles", source.display());
+        compiled.insert(name);
     }
     library.to_str().expect("a path").to_owned()
 }

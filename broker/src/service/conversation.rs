@@ -121,15 +121,12 @@ impl Conversation {
     }
 
     /// Sends, with an address to push to where the agent takes one. An agent that refuses may have refused just that.
-    ///
-    /// What was decided while this broker drove the tree may be long ago: one that was stopped since sends nothing, because
-    /// others may have asked the agent and found that it never came.
     async fn dispatch(
         &self,
         endpoint: &Endpoint,
         mut request: SendMessageRequest,
     ) -> Result<EventStream, Failure> {
-        self.broker.trees.check_current().map_err(|late| Failure::NeverSent(late.message))?;
+        self.until_current().await;
         let downstream = &self.broker.downstream;
         let hook = self.broker.is_pushed_by(endpoint).then(|| self.broker.hook(self.attempt)).flatten();
         let (Some(hook), Some(configuration)) = (hook, request.configuration.as_mut()) else {
@@ -141,11 +138,21 @@ impl Conversation {
         if let Some(configuration) = request.configuration.as_mut() {
             configuration.push = None;
         }
+        self.until_current().await;
         let again = downstream.send(endpoint, request).await;
         if again.is_ok() {
             self.broker.hooks.decline(&endpoint.agent);
         }
         again
+    }
+
+    /// What was decided while this broker drove the tree may be long ago: one that was stopped since sends nothing, because
+    /// others may have asked the agent and found that it never came. Either it learns that it still drives the tree, or it
+    /// ends.
+    async fn until_current(&self) {
+        while self.broker.trees.check_current().is_err() {
+            tokio::time::sleep(self.broker.recovery.ask_every).await;
+        }
     }
 
     async fn request(&self, dispatch: Dispatch, endpoint: &Endpoint) -> Result<SendMessageRequest, Failure> {

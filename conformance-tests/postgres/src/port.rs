@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 const FIRST: u16 = 12_000;
 const PORTS: u16 = 20_000;
 
-/// A port of loopback that stays free while its server is away: it is none that the system would give to somebody who
+/// A port of loopback that stays free while its server is away, unless another run of the tests takes it: it is none that the system would give to somebody who
 /// asks for any, or to a connection from this machine (such as one to that very port, which would then reach itself).
 pub fn lasting_port() -> Result<u16, String> {
     static NEXT: AtomicU16 = AtomicU16::new(0);

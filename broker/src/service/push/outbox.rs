@@ -189,6 +189,8 @@ impl Broker {
             if record.task == key.task
                 && let Some(shown) = self.shown(cell, push.config.version, (number, &record), past).await?
             {
+                // Another broker may have posted this and more since it was read.
+                self.trees.check_current()?;
                 let sent = match shown.json() {
                     Ok(body) => {
                         let notification = notification(to.clone(), &push.config, &record, body);

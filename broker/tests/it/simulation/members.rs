@@ -1,6 +1,6 @@
 //! The brokers of a history, one or several over one store, each in a place of its own and now and then started anew. One
 //! that has died alone does nothing any more, and one that is stopped nothing until it is woken up, knowing of nothing:
-//! whatever a broker does beyond itself, and whatever is heard of it, passes its gate.
+//! what a broker reads, writes and sends, and whatever is heard of it, passes its gate.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -166,12 +166,16 @@ impl Gate {
         self.world.lock().members.all.get(&self.id).map(|member| Arc::clone(&member.changed))
     }
 
+    pub(crate) fn runs(&self) -> bool {
+        self.world.lock().members.runs(self.id)
+    }
+
     /// Resolves while the broker runs: at once, once it goes on, or never.
     pub(crate) async fn pass(&self) {
         let Some(changed) = self.changed() else { return std::future::pending().await };
         loop {
             let change = changed.notified();
-            if self.world.lock().members.runs(self.id) {
+            if self.runs() {
                 return;
             }
             change.await;

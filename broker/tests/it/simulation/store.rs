@@ -246,7 +246,9 @@ impl Store for SimStore {
     }
 
     fn note(&self, audit: Vec<Entry>) -> Result<(), StoreError> {
-        self.0.world.disk().note(&audit);
+        if self.0.runs() {
+            self.0.world.disk().note(&audit);
+        }
         Ok(())
     }
 
