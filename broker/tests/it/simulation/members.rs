@@ -162,34 +162,30 @@ pub(crate) struct Gate {
 }
 
 impl Gate {
-    fn changed(&self) -> Option<Arc<Notify>> {
-        self.world.lock().members.all.get(&self.id).map(|member| Arc::clone(&member.changed))
-    }
-
     pub(crate) fn runs(&self) -> bool {
         self.world.lock().members.runs(self.id)
     }
 
     /// Resolves while the broker runs: at once, once it goes on, or never.
     pub(crate) async fn pass(&self) {
-        let Some(changed) = self.changed() else { return std::future::pending().await };
-        loop {
-            let change = changed.notified();
-            if self.runs() {
-                return;
-            }
-            change.await;
-        }
+        self.until(|member| !member.is_dead && !member.is_stopped).await;
     }
 
     async fn until_dead(&self) {
-        let Some(changed) = self.changed() else { return };
+        self.until(|member| member.is_dead).await;
+    }
+
+    /// Never, once all are dead.
+    async fn until(&self, is_so: impl Fn(&Member) -> bool) {
         loop {
-            let change = changed.notified();
-            if self.world.lock().members.all.get(&self.id).is_none_or(|member| member.is_dead) {
-                return;
+            let change = match self.world.lock().members.all.get(&self.id) {
+                Some(member) if is_so(member) => return,
+                member => member.map(|member| Arc::clone(&member.changed).notified_owned()),
+            };
+            match change {
+                Some(change) => change.await,
+                None => std::future::pending().await,
             }
-            change.await;
         }
     }
 

@@ -127,7 +127,7 @@ pub(crate) struct State {
     /// How often a broker was stopped, and how many trees others took over.
     pub(crate) stopped: u64,
     pub(crate) taken_over: u64,
-    /// Moments at which brokers died.
+    /// Moments at which brokers died, or were stopped.
     pub(crate) deaths: Vec<i64>,
     /// Messages whose sender has let go of them, about to arrive.
     pub(crate) drifting: BTreeMap<String, (&'static str, Message)>,

@@ -11,15 +11,23 @@ use crate::cluster::{BROKERS, Cluster};
 
 /// How far the clocks of several brokers are from the machine's, milliseconds: two differ by nearly as much as they may.
 const CLOCKS: [i64; BROKERS] = [-2_000, 0, 2_000];
-/// For how long a broker is stopped, so that it is taken for dead: longer than its lease.
-const STOPPED: Duration = Duration::from_secs(4);
+/// How long the others may take to take one that is stopped for dead.
+const TAKES_OVER: Duration = Duration::from_mins(1);
+const PAUSE: Duration = Duration::from_millis(50);
 /// How long one that was taken for dead may take to find that out.
-const FINDS_OUT: Duration = Duration::from_secs(10);
+const FINDS_OUT: Duration = Duration::from_secs(20);
 
 /// One broker or several, which can be killed while others use them.
 pub(crate) enum Brokers {
     One(Mutex<Broker>),
-    Three(Mutex<(Cluster, Server)>),
+    Three(Mutex<Three>),
+}
+
+/// Three of them, and their database.
+pub(crate) struct Three {
+    cluster: Cluster,
+    server: Server,
+    database: String,
 }
 
 impl Brokers {
@@ -33,9 +41,9 @@ impl Brokers {
         let server = tokio::task::spawn_blocking(Server::start).await.expect("it does not panic");
         match server {
             Ok(server) => {
-                let cluster =
-                    Cluster::over(&server.database().expect("a new database"), config, CLOCKS).await;
-                Some(Self::Three(Mutex::new((cluster, server))))
+                let database = server.database().expect("a new database");
+                let cluster = Cluster::over(&database, config, CLOCKS).await;
+                Some(Self::Three(Mutex::new(Three { cluster, server, database })))
             }
             Err(missing) => {
                 eprintln!("skipped: PostgreSQL: {missing}");
@@ -48,7 +56,7 @@ impl Brokers {
     pub(crate) fn url(&self) -> String {
         match self {
             Self::One(broker) => broker.lock().expect("a broker").url(),
-            Self::Three(three) => three.lock().expect("brokers").0.balancer.url(),
+            Self::Three(three) => three.lock().expect("brokers").cluster.balancer.url(),
         }
     }
 
@@ -60,7 +68,7 @@ impl Brokers {
                 broker.lock().expect("a broker").add_agent(name, &url, caps).await;
             }
             Self::Three(three) => {
-                three.lock().expect("brokers").0.add_agent_at(agent, path, name, caps).await;
+                three.lock().expect("brokers").cluster.add_agent_at(agent, path, name, caps).await;
             }
         }
     }
@@ -69,7 +77,9 @@ impl Brokers {
     pub(crate) async fn crash(self: &Arc<Self>) {
         self.at_once(|brokers| match brokers {
             Self::One(broker) => broker.lock().expect("a broker").crash(),
-            Self::Three(three) => three.lock().expect("brokers").0.brokers.iter_mut().for_each(Broker::crash),
+            Self::Three(three) => {
+                three.lock().expect("brokers").cluster.brokers.iter_mut().for_each(Broker::crash);
+            }
         })
         .await;
     }
@@ -80,11 +90,11 @@ impl Brokers {
         self.at_once(move |brokers| match brokers {
             Self::One(broker) => broker.lock().expect("a broker").crash(),
             Self::Three(three) => {
-                let (cluster, server) = &mut *three.lock().expect("brokers");
+                let Three { cluster, server, database } = &mut *three.lock().expect("brokers");
                 let broker = &mut cluster.brokers[usize::try_from(whom).expect("one of three")];
                 match what {
                     1..=5 => broker.crash(),
-                    6..=7 => take_for_dead(broker),
+                    6..=7 => take_for_dead(broker, server, database),
                     8..=9 => cluster.balancer.sever(),
                     _ => server.crash_and_restart().expect("it comes back"),
                 }
@@ -99,18 +109,20 @@ impl Brokers {
     }
 }
 
-/// Stops a broker for so long that the others take over what it had, and lets it go on: it may write nothing more, and ends.
-/// Where the database was so slow that nobody could tell who is there, nobody has taken over, and it goes on as before.
-fn take_for_dead(broker: &mut Broker) {
+/// Stops a broker until the others have written down that it is gone, and lets it go on: it may write nothing more, and ends.
+fn take_for_dead(broker: &mut Broker, server: &Server, database: &str) {
     broker.pause();
-    std::thread::sleep(STOPPED);
+    let is_gone = format!("SELECT bool_and(gone) FROM brokers WHERE url = '{}'", broker.url());
+    let since = Instant::now();
+    while server.run(database, &is_gone).expect("the database answers").trim() != "t" {
+        assert!(since.elapsed() < TAKES_OVER, "a broker that is stopped is not taken for dead");
+        std::thread::sleep(PAUSE);
+    }
     broker.unpause();
     let since = Instant::now();
     while !broker.is_dead() {
-        if since.elapsed() > FINDS_OUT {
-            return eprintln!("a broker was stopped and not taken for dead: the others could not tell");
-        }
-        std::thread::sleep(Duration::from_millis(50));
+        assert!(since.elapsed() < FINDS_OUT, "a broker that was taken for dead has not ended");
+        std::thread::sleep(PAUSE);
     }
     broker.restart();
 }
