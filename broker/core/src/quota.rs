@@ -83,15 +83,58 @@ impl fmt::Display for Exceeded {
     }
 }
 
-/// What was used so far.
+/// What was used so far: here, and by other brokers as far as they have said.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Meter {
-    /// Until when the messages so far have used up the rate; microseconds since the epoch.
+    /// Until when the messages so far, wherever they came, have used up the rate; microseconds since the epoch.
     paid_until_us: i64,
-    calls: u64,
-    open: u64,
-    held: Amounts,
-    today: Today,
+    own: Share,
+    /// What the others use. Their messages are not in it: they are paid for as they are heard of.
+    others: Share,
+}
+
+/// What one of several brokers uses of the same quota, as it tells the others.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Share {
+    /// Messages that counted against a rate since this was first metered; what came to nothing is among them.
+    pub messages: u64,
+    /// Messages waiting for their answer, and open event streams.
+    pub calls: u64,
+    /// Open tasks.
+    pub open: u64,
+    /// What open tasks may come to cost beside what they have.
+    pub held: Amounts,
+    /// What was used for good.
+    pub today: Today,
+}
+
+impl Share {
+    /// What of it stays once its broker is gone, and others have its tasks.
+    #[must_use]
+    pub fn left_behind(self) -> Self {
+        Self { today: self.today, ..Self::default() }
+    }
+
+    /// All of them together, now.
+    pub fn together(all: impl IntoIterator<Item = Self>, now: Timestamp) -> Self {
+        all.into_iter().fold(Self::default(), |sum, one| sum.plus(one, day_of(now)))
+    }
+
+    fn plus(self, other: Self, day: i64) -> Self {
+        let (own, others) = (self.today.on(day), other.today.on(day));
+        Self {
+            messages: self.messages.saturating_add(other.messages),
+            calls: self.calls.saturating_add(other.calls),
+            open: self.open.saturating_add(other.open),
+            held: self.held.plus(&other.held),
+            today: Today {
+                day,
+                bytes: own.bytes.saturating_add(others.bytes),
+                spent: own.spent.plus(&others.spent),
+            },
+        }
+    }
 }
 
 /// What is counted by the day.
@@ -109,6 +152,11 @@ impl Today {
     /// Whether anything was used.
     pub fn is_anything(&self) -> bool {
         self.bytes > 0 || !self.spent.is_nothing()
+    }
+
+    /// What of it was used on a day: all or nothing.
+    fn on(self, day: i64) -> Self {
+        if self.day == day { self } else { Self { day, ..Self::default() } }
     }
 }
 
@@ -132,15 +180,15 @@ pub struct Reading {
 impl Meter {
     /// Whether one more message may come: the rate allows it, and the day is not used up. What open trees hold does not
     /// count here: it is what their messages are paid from.
-    pub fn check_message(&mut self, quota: &Quota, now: Timestamp) -> Result<(), Exceeded> {
-        self.turn(now);
-        if let Some(limit) = quota.bytes_per_day.filter(|&limit| self.today.bytes >= limit) {
+    pub fn check_message(&self, quota: &Quota, now: Timestamp) -> Result<(), Exceeded> {
+        let used = self.used(now);
+        if let Some(limit) = quota.bytes_per_day.filter(|&limit| used.today.bytes >= limit) {
             return Err(Exceeded { bound: Bound::Bytes, limit, retry_after: until_midnight(now) });
         }
         for unit in Unit::ALL {
             let Some(limit) = quota.budget_per_day.get(unit) else { continue };
-            if self.today.spent.get(unit) >= limit {
-                return Err(self.no_budget(unit, limit, now));
+            if used.today.spent.get(unit) >= limit {
+                return Err(no_budget(&used, unit, limit, now));
             }
         }
         let Some(limit) = quota.messages_per_minute else { return Ok(()) };
@@ -154,8 +202,30 @@ impl Meter {
 
     /// One more message came.
     pub fn take_message(&mut self, quota: &Quota, now: Timestamp) {
+        if quota.messages_per_minute.is_some() {
+            self.own.messages += 1;
+            self.pay(quota, 1, now);
+        }
+    }
+
+    fn pay(&mut self, quota: &Quota, messages: u64, now: Timestamp) {
         if let Some(limit) = quota.messages_per_minute {
-            self.paid_until_us = self.paid_until(now).saturating_add(interval_us(limit));
+            let messages = i64::try_from(messages).unwrap_or(i64::MAX);
+            let owed = interval_us(limit).saturating_mul(messages);
+            self.paid_until_us = self.paid_until(now).saturating_add(owed);
+        }
+    }
+
+    /// What is used here, for the others to hear.
+    pub fn share(&self) -> Share {
+        self.own
+    }
+
+    /// What the others use now, and how many of their messages were not heard of before.
+    pub fn hear(&mut self, quota: &Quota, others: Share, messages: u64, now: Timestamp) {
+        self.others = Share { messages: 0, ..others };
+        if messages > 0 {
+            self.pay(quota, messages, now);
         }
     }
 
@@ -168,7 +238,7 @@ impl Meter {
 
     /// Whether one more call may wait for its answer.
     pub fn check_call(&self, quota: &Quota) -> Result<(), Exceeded> {
-        match quota.calls_at_once.filter(|&limit| self.calls >= limit) {
+        match quota.calls_at_once.filter(|&limit| self.own.calls + self.others.calls >= limit) {
             Some(limit) => Err(Exceeded { bound: Bound::Calls, limit, retry_after: SOON_SECONDS }),
             None => Ok(()),
         }
@@ -176,18 +246,19 @@ impl Meter {
 
     /// One more call waits; until [`Self::end_call`].
     pub fn begin_call(&mut self) {
-        self.calls += 1;
+        self.own.calls += 1;
     }
 
     /// A call is answered.
     pub fn end_call(&mut self) {
-        self.calls = self.calls.saturating_sub(1);
+        self.own.calls = self.own.calls.saturating_sub(1);
     }
 
     /// Whether so many more tasks may be open.
     pub fn check_open(&self, quota: &Quota, tasks: u64) -> Result<(), Exceeded> {
+        let open = self.own.open.saturating_add(self.others.open);
         match quota.open_tasks {
-            Some(limit) if tasks > 0 && self.open.saturating_add(tasks) > limit => {
+            Some(limit) if tasks > 0 && open.saturating_add(tasks) > limit => {
                 Err(Exceeded { bound: Bound::OpenTasks, limit, retry_after: SOON_SECONDS })
             }
             _ => Ok(()),
@@ -196,22 +267,22 @@ impl Meter {
 
     /// Open tasks come and go.
     pub fn move_open(&mut self, more: u64, less: u64) {
-        self.open = self.open.saturating_add(more).saturating_sub(less);
+        self.own.open = self.own.open.saturating_add(more).saturating_sub(less);
     }
 
     /// The budget of a new root task: what is asked for, else a share (percent) of what is left of the day.
     pub fn offer(
-        &mut self,
+        &self,
         quota: &Quota,
         asked: Ceilings,
         share: u32,
         now: Timestamp,
     ) -> Result<Ceilings, Exceeded> {
-        self.turn(now);
-        let mut offer = asked;
+        let (used, mut offer) = (self.used(now), asked);
         for unit in Unit::ALL {
             let Some(limit) = quota.budget_per_day.get(unit) else { continue };
-            let left = limit.saturating_sub(self.gone(unit));
+            let gone = used.today.spent.get(unit).saturating_add(used.held.get(unit));
+            let left = limit.saturating_sub(gone);
             let fee = DELEGATION_FEE.get(unit);
             let wanted = asked.get(unit).unwrap_or(0).saturating_add(fee).max(1);
             if wanted > limit {
@@ -219,13 +290,13 @@ impl Meter {
                 return Err(Exceeded { bound: Bound::Budget(unit), limit, retry_after });
             }
             if wanted > left {
-                return Err(self.no_budget(unit, limit, now));
+                return Err(no_budget(&used, unit, limit, now));
             }
             let of_rest = u128::from(left - fee) * u128::from(share) / 100;
             let of_rest = u64::try_from(of_rest).unwrap_or(u64::MAX);
             // A task that may cost nothing would not come far.
             if asked.get(unit).is_none() && of_rest == 0 && fee == 0 {
-                return Err(self.no_budget(unit, limit, now));
+                return Err(no_budget(&used, unit, limit, now));
             }
             offer.set(unit, Some(asked.get(unit).unwrap_or(of_rest)));
         }
@@ -234,73 +305,67 @@ impl Meter {
 
     /// What open tasks may come to cost grows and shrinks.
     pub fn move_held(&mut self, more: &Amounts, less: &Amounts) {
-        self.held = self.held.plus(more).less(less);
+        self.own.held = self.own.held.plus(more).less(less);
     }
 
     /// So much was used for good.
     pub fn charge(&mut self, bytes: u64, spent: &Amounts, now: Timestamp) {
-        self.turn(now);
-        self.today.bytes = self.today.bytes.saturating_add(bytes);
-        self.today.spent = self.today.spent.plus(spent);
+        let today = &mut self.own.today;
+        // A clock that was set back does not make what was used today yesterday's.
+        *today = today.on(today.day.max(day_of(now)));
+        today.bytes = today.bytes.saturating_add(bytes);
+        today.spent = today.spent.plus(spent);
     }
 
-    /// How many tasks are open.
+    /// How many tasks are open here.
     pub fn open_tasks(&self) -> u64 {
-        self.open
+        self.own.open
     }
 
     /// What is counted by the day, to be kept over a restart.
     pub fn today(&self) -> Today {
-        self.today
+        self.own.today
     }
 
     /// Brings back what was kept.
     pub fn restore(&mut self, today: Today) {
-        self.today = today;
+        self.own.today = today;
     }
 
     /// How it stands.
     pub fn read(&self, quota: &Quota, now: Timestamp) -> Reading {
-        let is_today = self.today.day == day_of(now);
-        let Today { bytes, spent, .. } = if is_today { self.today } else { Today::default() };
+        let used = self.used(now);
+        let Today { bytes, spent, .. } = used.today;
         let owed_us = (self.paid_until(now) - micros(now)).unsigned_abs();
         let limit = quota.messages_per_minute.unwrap_or(0);
         let messages = owed_us.div_ceil(interval_us(limit).unsigned_abs().max(1));
-        Reading { messages, calls: self.calls, open_tasks: self.open, bytes, spent, held: self.held }
+        Reading { messages, calls: used.calls, open_tasks: used.open, bytes, spent, held: used.held }
     }
 
     /// Whether nothing would be lost by forgetting it.
     pub fn is_idle(&self, now: Timestamp) -> bool {
-        let is_today = self.today.day == day_of(now) && self.today.is_anything();
-        self.calls == 0
-            && self.open == 0
-            && self.held.is_nothing()
-            && !is_today
+        let used = self.used(now);
+        used.calls == 0
+            && used.open == 0
+            && used.held.is_nothing()
+            && !used.today.is_anything()
             && self.paid_until_us <= micros(now)
     }
 
-    /// A new day begins with nothing used; what is held is still held.
-    fn turn(&mut self, now: Timestamp) {
-        let day = day_of(now);
-        if day > self.today.day {
-            self.today = Today { day, ..Today::default() };
-        }
-    }
-
-    /// What is spent or held of a unit.
-    fn gone(&self, unit: Unit) -> u64 {
-        self.today.spent.get(unit).saturating_add(self.held.get(unit))
-    }
-
-    fn no_budget(&self, unit: Unit, limit: u64, now: Timestamp) -> Exceeded {
-        let is_spent = self.today.spent.get(unit) >= limit;
-        let retry_after = if is_spent { until_midnight(now) } else { SOON_SECONDS };
-        Exceeded { bound: Bound::Budget(unit), limit, retry_after }
+    /// What is used now, here and elsewhere. A new day begins with nothing used; what is held is still held.
+    fn used(&self, now: Timestamp) -> Share {
+        self.own.plus(self.others, self.own.today.day.max(day_of(now)))
     }
 
     fn paid_until(&self, now: Timestamp) -> i64 {
         self.paid_until_us.max(micros(now))
     }
+}
+
+fn no_budget(used: &Share, unit: Unit, limit: u64, now: Timestamp) -> Exceeded {
+    let is_spent = used.today.spent.get(unit) >= limit;
+    let retry_after = if is_spent { until_midnight(now) } else { SOON_SECONDS };
+    Exceeded { bound: Bound::Budget(unit), limit, retry_after }
 }
 
 fn micros(at: Timestamp) -> i64 {

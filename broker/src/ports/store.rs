@@ -17,7 +17,7 @@ use protocol::TaskState;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{broadcast, mpsc};
 
-pub use self::driver::{Changed, Drive};
+pub use self::driver::{Changed, Drive, Usage};
 pub use self::outbox::{OutboxChange, OutboxKey, OutboxRow, Trouble};
 pub use self::retention::{Over, Removed};
 pub use self::trees::{TreePage, TreeQuery};
@@ -187,6 +187,12 @@ pub trait Store: Send + Sync + 'static {
 
     /// Takes over at most `limit` trees that have something left to do and whose broker is gone: their roots.
     async fn adopt(&self, _limit: usize) -> Result<Vec<TaskId>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    /// Says what this broker uses of quotas, instead of what it said before, and hears the last word of each of the others,
+    /// also of those that are gone, for a day at least.
+    async fn exchange_usage(&self, _said: Bytes) -> Result<Vec<Usage>, StoreError> {
         Ok(Vec::new())
     }
 

@@ -7,6 +7,7 @@
 
 mod beforehand;
 mod bill;
+mod shared;
 mod table;
 mod usage;
 mod view;
@@ -48,6 +49,7 @@ struct Meters {
     beforehand: HashMap<Subject, u64>,
     /// Whether what is counted by the day has changed since it was kept.
     is_news: bool,
+    heard: shared::Heard,
 }
 
 /// A meter, and how often it refused.
@@ -209,14 +211,14 @@ impl Quotas {
     fn admit(
         &self,
         subjects: &[Subject],
-        mut allows: impl FnMut(&mut Meter, &Quota) -> Result<(), Exceeded>,
+        mut allows: impl FnMut(&Meter, &Quota) -> Result<(), Exceeded>,
         mut change: impl FnMut(&mut Meter, &Quota),
     ) -> Result<(), Refused> {
         let table = self.table();
         let mut meters = self.lock();
         for subject in subjects {
             let metered = meters.of(subject);
-            if let Err(exceeded) = allows(&mut metered.meter, &table.of(subject)) {
+            if let Err(exceeded) = allows(&metered.meter, &table.of(subject)) {
                 metered.refused += 1;
                 return Err(Refused { subject: subject.clone(), exceeded });
             }
@@ -229,7 +231,7 @@ impl Quotas {
 
     /// One more message.
     fn take_message(&self, subjects: &[Subject], now: Timestamp) -> Result<(), Refused> {
-        let allows = |meter: &mut Meter, quota: &Quota| meter.check_message(quota, now);
+        let allows = |meter: &Meter, quota: &Quota| meter.check_message(quota, now);
         self.admit(subjects, allows, |meter, quota| meter.take_message(quota, now))
     }
 
@@ -241,7 +243,7 @@ impl Quotas {
 
     /// Reserves so many more open tasks.
     fn reserve_tasks(self: &Arc<Self>, subjects: Vec<Subject>, tasks: u64) -> Result<Reservation, Refused> {
-        let allows = |meter: &mut Meter, quota: &Quota| meter.check_open(quota, tasks);
+        let allows = |meter: &Meter, quota: &Quota| meter.check_open(quota, tasks);
         self.admit(&subjects, allows, |meter, _| meter.move_open(tasks, 0))?;
         let mut reserved = Reservation::new(self, subjects);
         reserved.tasks = tasks;
@@ -257,7 +259,7 @@ impl Quotas {
         now: Timestamp,
     ) -> Result<(Ceilings, Reservation), Refused> {
         let budget = Cell::new(asked);
-        let allows = |meter: &mut Meter, quota: &Quota| {
+        let allows = |meter: &Meter, quota: &Quota| {
             let offer = meter.offer(quota, asked, share, now)?;
             budget.set(budget.get().lower_of(&offer));
             Ok(())

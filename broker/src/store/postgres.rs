@@ -37,7 +37,7 @@ use self::statements::{Writer, signed};
 use super::queue::Queue;
 use crate::ports::store::{
     Append, Changed, Claim, Drive, OutboxKey, OutboxRow, Over, Removed, RowPage, RowQuery, Store, StoreError,
-    TreePage, TreeQuery,
+    TreePage, TreeQuery, Usage,
 };
 
 /// What others have changed that may wait to be followed.
@@ -128,6 +128,10 @@ impl Store for PostgresStore {
 
     async fn adopt(&self, limit: usize) -> Result<Vec<TaskId>, StoreError> {
         self.membership.adopt(most(limit)).await
+    }
+
+    async fn exchange_usage(&self, said: Bytes) -> Result<Vec<Usage>, StoreError> {
+        self.membership.exchange_usage(&said).await
     }
 
     async fn leave(&self) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use broker::ports::store::{
-    Append, Changed, Drive, OutboxChange, OutboxKey, OutboxRow, Store, StoreError, TaskRow,
+    Append, Changed, Drive, OutboxChange, OutboxKey, OutboxRow, Store, StoreError, TaskRow, Usage,
 };
 use broker::store::postgres::{Options, Peer, PostgresStore};
 use broker_core::Timestamp;
@@ -115,6 +115,22 @@ async fn a_push_of_a_tree_that_another_one_drives_is_not_moved() {
     assert_eq!(two.adopt(9).await.unwrap(), [id(1)]);
     assert_eq!(two.own_outbox(None, 9).await.unwrap(), [moved]);
     assert!(two.end_outbox(key, 3).await.unwrap());
+}
+
+#[tokio::test]
+async fn what_brokers_say_of_their_use_the_others_hear_also_once_they_are_gone() {
+    let Some(place) = Place::schema().await else { return };
+    let (one, two) = (broker(&place, 1, LONG).await, broker(&place, 2, LONG).await);
+    let said = |text: &'static str| Bytes::from_static(text.as_bytes());
+    let heard = |usage: Vec<Usage>| -> Vec<(bool, Bytes)> {
+        usage.into_iter().map(|usage| (usage.is_there, usage.said)).collect()
+    };
+    assert_eq!(one.exchange_usage(said("a")).await.unwrap(), []);
+    assert_eq!(heard(two.exchange_usage(said("b")).await.unwrap()), [(true, said("a"))]);
+    assert_eq!(heard(one.exchange_usage(said("c")).await.unwrap()), [(true, said("b"))]);
+    assert_eq!(heard(two.exchange_usage(said("b")).await.unwrap()), [(true, said("c"))], "the last word");
+    one.leave().await;
+    assert_eq!(heard(two.exchange_usage(said("b")).await.unwrap()), [(false, said("c"))]);
 }
 
 #[tokio::test]

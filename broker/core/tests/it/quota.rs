@@ -1,7 +1,7 @@
 //! What a quota allows, and when it allows more.
 
 use broker_core::Timestamp;
-use broker_core::quota::{Bound, Meter, Quota};
+use broker_core::quota::{Bound, Meter, Quota, Share};
 use capability::ledger::{Amounts, Ceilings, Unit};
 use proptest::prelude::*;
 
@@ -82,7 +82,123 @@ fn who_asks_for_no_budget_gets_a_share_and_who_asks_for_too_much_nothing() {
     );
 }
 
+/// One quota that several brokers meter, each of which tells the others all it knows.
+struct Shared {
+    meters: Vec<Meter>,
+    /// How many messages of each the others have heard of.
+    heard: Vec<u64>,
+}
+
+impl Shared {
+    fn new(brokers: usize) -> Self {
+        Self { meters: vec![Meter::default(); brokers], heard: vec![0; brokers] }
+    }
+
+    fn exchange(&mut self, quota: &Quota, now: Timestamp) {
+        let shares: Vec<Share> = self.meters.iter().map(Meter::share).collect();
+        let news: Vec<u64> = shares.iter().zip(&self.heard).map(|(share, heard)| share.messages - heard).collect();
+        for (own, meter) in self.meters.iter_mut().enumerate() {
+            let others = |all: usize| all != own;
+            let of_others = shares.iter().enumerate().filter(|(all, _)| others(*all)).map(|(_, share)| *share);
+            let messages = news.iter().enumerate().filter(|(all, _)| others(*all)).map(|(_, news)| news).sum();
+            meter.hear(quota, Share::together(of_others, now), messages, now);
+        }
+        self.heard = shares.iter().map(|share| share.messages).collect();
+    }
+}
+
+#[test]
+fn of_a_broker_that_is_gone_only_what_was_used_for_good_still_counts() {
+    let (quota, mut gone) = (of_tokens(1_000), Meter::default());
+    gone.move_held(&tokens(600), &Amounts::default());
+    gone.charge(7, &tokens(300), at(0));
+    gone.begin_call();
+    gone.move_open(3, 0);
+    let mut meter = Meter::default();
+    meter.hear(&quota, Share::together([gone.share()], at(0)), 0, at(0));
+    let read = meter.read(&quota, at(0));
+    assert_eq!((read.spent.tokens, read.held.tokens, read.open_tasks, read.calls), (300, 600, 3, 1));
+    meter.hear(&quota, Share::together([gone.share().left_behind()], at(0)), 0, at(0));
+    let read = meter.read(&quota, at(0));
+    assert_eq!((read.spent.tokens, read.bytes), (300, 7));
+    assert_eq!((read.held.tokens, read.open_tasks, read.calls), (0, 0, 0));
+    assert!(!meter.is_idle(at(0)), "what was used elsewhere is not forgotten");
+    assert!(meter.is_idle(at(12 * 3_600_000)), "but for the day");
+}
+
 proptest! {
+    /// Brokers that have told each other what they use allow together what one would allow, no more and no less.
+    #[test]
+    fn brokers_that_share_a_quota_allow_what_one_allows(
+        brokers in 1_usize..4,
+        limits in (1_u64..20, 1_u64..6, 1_u64..9, 1_u64..3_000),
+        steps in proptest::collection::vec((0_usize..4, 0_u8..6, 0_i64..20_000, 0_u64..1_000), 1..120),
+    ) {
+        let (rate, calls, open, limit) = limits;
+        let quota = Quota {
+            messages_per_minute: Some(rate),
+            calls_at_once: Some(calls),
+            open_tasks: Some(open),
+            bytes_per_day: Some(limit * 3),
+            ..of_tokens(limit)
+        };
+        let (mut one, mut shared, mut now) = (Meter::default(), Shared::new(brokers), 0);
+        for (broker, what, pause, amount) in steps {
+            now += pause * 30;
+            let (here, now) = (&mut shared.meters[broker % brokers], at(now));
+            match what {
+                0 => {
+                    let allowed = one.check_message(&quota, now);
+                    prop_assert_eq!(here.check_message(&quota, now), allowed);
+                    if allowed.is_ok() {
+                        one.take_message(&quota, now);
+                        here.take_message(&quota, now);
+                    }
+                }
+                1 => {
+                    let allowed = one.check_call(&quota);
+                    prop_assert_eq!(here.check_call(&quota), allowed);
+                    if allowed.is_ok() {
+                        one.begin_call();
+                        here.begin_call();
+                    }
+                }
+                2 => {
+                    let allowed = one.check_open(&quota, 1);
+                    prop_assert_eq!(here.check_open(&quota, 1), allowed);
+                    if allowed.is_ok() {
+                        one.move_open(1, 0);
+                        here.move_open(1, 0);
+                    }
+                }
+                3 => {
+                    let asked = Ceilings { tokens: Some(amount), ..Ceilings::default() };
+                    let offered = one.offer(&quota, asked, 50, now);
+                    prop_assert_eq!(here.offer(&quota, asked, 50, now), offered);
+                    if let Ok(Ceilings { tokens: Some(held), .. }) = offered {
+                        one.move_held(&tokens(held), &Amounts::default());
+                        here.move_held(&tokens(held), &Amounts::default());
+                    }
+                }
+                4 => {
+                    let used = tokens(amount.min(here.share().held.tokens));
+                    for meter in [&mut one, here] {
+                        meter.move_held(&Amounts::default(), &used);
+                        meter.charge(amount, &used, now);
+                    }
+                }
+                _ if here.share().calls > 0 => {
+                    one.end_call();
+                    here.end_call();
+                }
+                _ => {}
+            }
+            shared.exchange(&quota, now);
+        }
+        let all = at(now);
+        prop_assert!(shared.meters.iter().all(|meter| meter.read(&quota, all) == one.read(&quota, all)));
+    }
+
     /// Whatever comes in whatever order: in no minute more than twice the rate, and never more than the rate at once.
     #[test]
     fn no_minute_has_more_messages_than_the_rate_twice(

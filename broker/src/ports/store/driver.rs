@@ -1,6 +1,9 @@
 //! Several brokers that share a store. Each tree is driven by one of them at a time: that one decides what becomes of it, and
 //! talks to its agents. What is not of trees each of them holds in memory, and hears when another one changes it.
 
+use bytes::Bytes;
+use uuid::Uuid;
+
 /// Who drives a tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Drive {
@@ -21,4 +24,15 @@ pub enum Changed {
     Documents,
     /// It is not known what: something may have been missed.
     Anything,
+}
+
+/// What another broker has last said of its use of quotas.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Usage {
+    /// Which start of which broker.
+    pub broker: Uuid,
+    /// Whether it is still there, for all the store knows.
+    pub is_there: bool,
+    /// What it said.
+    pub said: Bytes,
 }

@@ -91,6 +91,11 @@ impl QuotaTable {
         quota
     }
 
+    /// Whether it has a quota, beside the bound that every principal has.
+    pub fn has_quota(&self, subject: &Subject) -> bool {
+        self.named.contains_key(subject) || self.each.contains_key(&subject.kind)
+    }
+
     /// Whether anybody's budgets are bounded.
     pub fn bounds_budgets(&self) -> bool {
         let mut all = self.named.values().chain(self.each.values());

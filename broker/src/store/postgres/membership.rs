@@ -7,20 +7,23 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use broker_core::TaskId;
+use bytes::Bytes;
 use deadpool_postgres::{ClientWrapper, Object, Pool};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
-use tokio_postgres::Error;
+use tokio_postgres::{Error, Row};
 use uuid::Uuid;
 
 use super::failure::{in_words, no_connection, unavailable};
 use super::rows;
-use crate::ports::store::{Drive, StoreError};
+use crate::ports::store::{Drive, StoreError, Usage};
 
 /// How often within its lease a broker says that it is there.
 const RENEWALS: u32 = 4;
 /// For how long a broker that is gone is remembered; its trees are anybody's then as before.
 const REMEMBERED: &str = "1 day";
+/// For how long it is remembered what it used: to the end of its last day, wherever that ends.
+const SAID: &str = "2 days";
 
 /// How a broker is known to the others.
 #[derive(Debug, Clone)]
@@ -139,8 +142,28 @@ impl Membership {
             .to_owned()
     }
 
-    /// Leaves to the others what is under way.
+    /// Says what this broker uses of quotas, and hears what the others have last said.
+    pub(super) async fn exchange_usage(&self, said: &[u8]) -> Result<Vec<Usage>, StoreError> {
+        let client = self.pool.get().await.map_err(|error| no_connection(&error))?;
+        let text = format!(
+            "WITH own AS (INSERT INTO usage (broker, said, at) VALUES ($1, $2, clock_timestamp()) \
+             ON CONFLICT (broker) DO UPDATE SET said = excluded.said, at = excluded.at), \
+             old AS (DELETE FROM usage WHERE broker <> $1 AND at < clock_timestamp() - interval '{SAID}') \
+             SELECT broker, said, coalesce(NOT gone, false) FROM usage LEFT JOIN brokers ON brokers.id = broker \
+             WHERE broker <> $1"
+        );
+        let found = rows::query(&client, &text, &[&self.peer.id, &said]).await?;
+        let usage = |row: &Row| Usage {
+            broker: row.get(0),
+            is_there: row.get(2),
+            said: Bytes::copy_from_slice(row.get(1)),
+        };
+        Ok(found.iter().map(usage).collect())
+    }
+
+    /// Leaves to the others what is under way. From now on they may take it.
     pub(super) async fn leave(&self) {
+        self.lost.send_replace(true);
         let left = async {
             let client = self.pool.get().await.map_err(|error| no_connection(&error))?;
             let gone = client.execute("UPDATE brokers SET gone = true WHERE id = $1", &[&self.peer.id]).await;
@@ -151,7 +174,6 @@ impl Membership {
         if let Err(failure) = left {
             tracing::warn!(%failure, "the other brokers will find out by themselves that this one is gone");
         }
-        self.lost.send_replace(true);
     }
 
     /// Who may append to a tree. One that is over and whose driver is gone becomes this broker's.

@@ -2,6 +2,7 @@
 
 mod any_broker;
 mod load_balancers;
+mod shared_quotas;
 mod taking_over;
 
 use conformance_tests::{Agent, Balancer, Broker, clock_off_by, until, wire};
