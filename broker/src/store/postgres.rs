@@ -9,6 +9,7 @@ mod failure;
 mod membership;
 mod migrations;
 mod notices;
+mod partitions;
 mod rows;
 mod statements;
 mod trees;
@@ -86,12 +87,19 @@ impl PostgresStore {
         let (changes, first) = broadcast::channel(CHANGES);
         let mut tasks = JoinSet::new();
         tasks.spawn(Arc::clone(&membership).keep());
+        tasks.spawn(partitions::tend(pool.clone()));
         tasks.spawn(notices::listen(config, tls, membership.id(), changes.clone()));
         let (queue, waiting) = Queue::new(options.queue);
         let committer = Committer::new(pool.clone(), options.batch, Writer { driver: membership.id(), slot });
         tokio::spawn(committer.run(waiting));
         let first_changes = Mutex::new(Some(first));
         Ok(Self { pool, membership, changes, first_changes, _tasks: tasks, queue })
+    }
+
+    /// Looks after the journal's days as on a certain one, counted since 1970: makes the next ones, and drops those that are
+    /// past and empty. It goes on by itself as time passes.
+    pub async fn tend_days(&self, today: i64) -> Result<(), StoreError> {
+        partitions::tend_on(&mut self.client().await?, today).await
     }
 
     async fn client(&self) -> Result<Object, StoreError> {

@@ -23,6 +23,7 @@ mod southbound;
 mod store_audit;
 mod store_contract;
 mod store_crash;
+mod store_days;
 mod store_outbox;
 mod store_retention;
 mod store_sharing;

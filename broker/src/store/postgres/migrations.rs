@@ -7,8 +7,11 @@ use super::failure::at_start;
 use crate::ports::store::StoreError;
 
 /// Each step in order; what was once released is never changed.
-const STEPS: [&str; 2] =
-    [include_str!("migrations/0001_tables.sql"), include_str!("migrations/0002_usage.sql")];
+const STEPS: [&str; 3] = [
+    include_str!("migrations/0001_tables.sql"),
+    include_str!("migrations/0002_usage.sql"),
+    include_str!("migrations/0003_days.sql"),
+];
 /// What brokers that start at once wait for: "bailiwik" in bytes.
 const LOCK: i64 = 0x6261_696c_6977_696b;
 
