@@ -29,6 +29,8 @@ const STORE_URL: &str = "BAILIWICK_STORE_URL";
 const TEST_STORE: &str = "BAILIWICK_TEST_STORE";
 const LOG_FILE: &str = "log.txt";
 const CONFIG_FILE: &str = "bailiwick.toml";
+/// What a configuration has that names a database of its own.
+const NAMES_DATABASE: &str = "url = \"postgres://";
 
 impl Broker {
     /// Starts a broker with a configuration (TOML; the address and the data directory are set for it).
@@ -52,7 +54,9 @@ impl Broker {
     fn start_in(config: &str, env: &[(&str, &str)], prepare: impl FnOnce(&Path)) -> Self {
         let mut env: Vec<_> =
             env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        env.extend(database().map(|url| (STORE_URL.to_owned(), url)));
+        if !config.contains(NAMES_DATABASE) {
+            env.extend(database().map(|url| (STORE_URL.to_owned(), url)));
+        }
         let folder = TempDir::new().expect("a temporary folder");
         std::fs::write(folder.path().join(CONFIG_FILE), config).expect("the configuration is written");
         prepare(&folder.path().join("data"));

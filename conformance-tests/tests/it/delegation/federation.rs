@@ -289,25 +289,48 @@ async fn the_far_side_refuses_what_the_near_side_does_not_hold() {
 
     what_is_revoked_here_opens_nothing_there(&two).await;
     a_broker_is_believed_by_its_grant_alone(&two).await;
+    what_is_revoked_while_the_other_is_away_it_hears_once_it_is_back(two).await;
 }
 
-async fn what_is_revoked_here_opens_nothing_there(two: &Two) {
+/// Has the worker at the far broker begin something long, in the name of a task here: that task, and the worker's grant.
+async fn begin_far_work(two: &Two, message_id: &str) -> (String, String) {
     let heard = two.agents["worker"].logged("received").len();
     let script = through(&["far-worker"], json!({ "delay_ms": 600_000 }));
-    let mut params = wire::message("to-revoke", &script.to_string());
+    let mut params = wire::message(message_id, &script.to_string());
     params["configuration"] = json!({ "returnImmediately": true });
     let begun = two.near.rpc_as(Some(USER), "/agents/coordinator", "SendMessage", params).await;
     let id = begun["result"]["task"]["id"].as_str().expect("a task").to_owned();
     until("the worker is at work", async || two.agents["worker"].logged("received").len() > heard).await;
-    let grant =
-        two.agents["worker"].logged("received")[heard]["told"]["grant"].as_str().expect("a grant").to_owned();
+    let received = two.agents["worker"].logged("received");
+    (id, received[heard]["told"]["grant"].as_str().expect("a grant").to_owned())
+}
+
+async fn revoke(two: &Two, task: &str) {
+    let url = format!("{}/api/v1/tasks/{task}/revoke", two.near.url());
+    let revoked = wire::post(&url, &json!({}), Some(USER)).await;
+    assert_eq!(revoked.status, 200, "{}", revoked.text);
+}
+
+async fn what_is_revoked_here_opens_nothing_there(two: &Two) {
+    let (id, grant) = begin_far_work(two, "to-revoke").await;
     let as_worker = async || two.far.rpc_as(Some(&grant), "", "ListTasks", json!({})).await;
     assert!(as_worker().await.get("result").is_some(), "the grant is good");
-    let revoke = format!("{}/api/v1/tasks/{id}/revoke", two.near.url());
-    let revoked = wire::post(&revoke, &json!({}), Some(USER)).await;
-    assert_eq!(revoked.status, 200, "{}", revoked.text);
+    revoke(two, &id).await;
     until("the grant at the other broker is dead", async || as_worker().await["error"]["code"] == -31401)
         .await;
+}
+
+async fn what_is_revoked_while_the_other_is_away_it_hears_once_it_is_back(mut two: Two) {
+    let (id, grant) = begin_far_work(&two, "to-revoke-later").await;
+    two.far.end();
+    revoke(&two, &id).await;
+    // Nor is it forgotten where the one that has to tell it dies.
+    two.near.crash();
+    two.far.restart();
+    until("the other broker has heard of it", async || {
+        two.far.rpc_as(Some(&grant), "", "ListTasks", json!({})).await["error"]["code"] == -31401
+    })
+    .await;
 }
 
 async fn a_broker_is_believed_by_its_grant_alone(two: &Two) {
