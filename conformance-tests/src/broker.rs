@@ -98,9 +98,11 @@ impl Broker {
         format!("{}/agents/{name}", self.url())
     }
 
-    /// Everything it wrote into its data directory.
+    /// Everything it wrote into its data directory, and its database.
     pub fn stored(&self) -> Vec<u8> {
+        let database = self.env.iter().find(|(name, _)| name == STORE_URL);
         let (mut folders, mut bytes) = (vec![self.folder.path().join("data")], Vec::new());
+        bytes.extend(database.map(|(_, url)| documents_of(url)).unwrap_or_default());
         while let Some(folder) = folders.pop() {
             for entry in std::fs::read_dir(folder).expect("a readable folder") {
                 let path = entry.expect("an entry").path();
@@ -225,12 +227,30 @@ impl Broker {
 
 /// A database of its own, where the tests are run on PostgreSQL.
 fn database() -> Option<String> {
-    if std::env::var(TEST_STORE).is_ok_and(|store| store == "postgres") {
-        let server = Server::shared().unwrap_or_else(|missing| panic!("{TEST_STORE}=postgres: {missing}"));
-        Some(server.database().expect("a new database"))
-    } else {
-        None
+    is_on_postgres().then(|| server().database().expect("a new database"))
+}
+
+fn server() -> &'static Server {
+    Server::shared().unwrap_or_else(|missing| panic!("{TEST_STORE}=postgres: {missing}"))
+}
+
+/// All that is kept as a document there, as text as far as it is one.
+fn documents_of(url: &str) -> Vec<u8> {
+    let kept = [("record", "journal"), ("document", "agents"), ("document", "documents"), ("line", "audit")];
+    let ask = |(column, table)| server().ask(url, &format!("SELECT encode({column}, 'escape') FROM {table}"));
+    kept.into_iter().flat_map(|kept| ask(kept).expect("its tables are there to be read")).collect()
+}
+
+fn is_on_postgres() -> bool {
+    std::env::var(TEST_STORE).is_ok_and(|store| store == "postgres")
+}
+
+/// Whether the brokers of all tests have the embedded store; said aloud if something is left out because they have not.
+pub fn is_embedded(what: &str) -> bool {
+    if is_on_postgres() {
+        eprintln!("skipped on PostgreSQL: {what}");
     }
+    !is_on_postgres()
 }
 
 /// The command `bailiwick` with arguments.

@@ -35,7 +35,7 @@ pub mod wire;
 pub use agent::Agent;
 pub use append_fault::{AppendFault, Side};
 pub use balancer::Balancer;
-pub use broker::{Broker, command, demonstration, key_digest};
+pub use broker::{Broker, command, demonstration, is_embedded, key_digest};
 pub use browser::{Browser, Page, missing_browser};
 pub use build::{forget_the_package, target_folder};
 pub use documents::{document_tool, site_packages, wheels};

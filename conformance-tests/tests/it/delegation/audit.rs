@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::Duration;
 
-use conformance_tests::{Agent, Broker, interpreter, key_digest, wire};
+use conformance_tests::{Agent, Broker, interpreter, is_embedded, key_digest, wire};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -186,6 +186,9 @@ async fn after_kill_minus_nine_in_the_middle_the_chain_is_whole_and_every_task_h
     assert!(before.is_subset(&recorded), "{:?}", before.difference(&recorded));
     assert!(recorded.is_subset(&after), "{:?}", recorded.difference(&after));
 
+    if !is_embedded("reading the audit log of a data directory") {
+        return;
+    }
     // The log is there to read without a broker, and holds what was exported before.
     let head = entries(&file).len();
     let hash = entries(&file)[head - 1]["hash"].as_str().unwrap().to_owned();
