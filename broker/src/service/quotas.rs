@@ -237,7 +237,7 @@ impl Quotas {
 
     /// One more call that is being answered.
     fn begin_call(self: &Arc<Self>, subjects: Vec<Subject>) -> Result<Call, Refused> {
-        self.admit(&subjects, |meter, quota| meter.check_call(quota), |meter, _| meter.begin_call())?;
+        self.admit(&subjects, Meter::check_call, |meter, _| meter.begin_call())?;
         Ok(Call { quotas: Arc::clone(self), subjects })
     }
 

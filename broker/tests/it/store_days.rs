@@ -60,7 +60,11 @@ async fn a_day_is_made_ahead_used_and_dropped_once_nothing_is_left_of_it() {
     store.append(tree.clone()).await.unwrap();
     store.append(Append { root: TaskId(Uuid::now_v7()), ..append(1, 0, &["c"]) }).await.unwrap();
     let used = days(&database).await;
-    assert_eq!((of(&used, "journal_day_9001"), of(&used, "journal_day_9000")), (Some(2), Some(0)), "{used:?}");
+    assert_eq!(
+        (of(&used, "journal_day_9001"), of(&used, "journal_day_9000")),
+        (Some(2), Some(0)),
+        "{used:?}"
+    );
 
     store.tend_days(9_100).await.unwrap();
     let later = days(&database).await;

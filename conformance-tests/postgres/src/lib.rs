@@ -147,7 +147,8 @@ impl Server {
     pub fn ask(&self, url: &str, query: &str) -> Result<Vec<u8>, String> {
         let mut client = Command::new(self.programs.join("psql"));
         let arguments = ["--no-psqlrc", "--tuples-only", "--no-align", "--command", query, url];
-        let asked = client.args(arguments).stdin(Stdio::null()).output().map_err(|error| error.to_string())?;
+        let asked =
+            client.args(arguments).stdin(Stdio::null()).output().map_err(|error| error.to_string())?;
         if asked.status.success() {
             Ok(asked.stdout)
         } else {

@@ -67,7 +67,7 @@ fn a_new_day_begins_with_nothing_used_and_with_what_open_tasks_hold() {
 #[test]
 fn who_asks_for_no_budget_gets_a_share_and_who_asks_for_too_much_nothing() {
     let quota = of_tokens(1_000);
-    let mut meter = Meter::default();
+    let meter = Meter::default();
     assert_eq!(meter.offer(&quota, Ceilings::default(), 50, at(0)).unwrap().tokens, Some(500));
     let asked = Ceilings { tokens: Some(1_001), ..Ceilings::default() };
     assert_eq!(meter.offer(&quota, asked, 50, at(0)).unwrap_err().bound, Bound::Budget(Unit::Tokens));
@@ -96,11 +96,14 @@ impl Shared {
 
     fn exchange(&mut self, quota: &Quota, now: Timestamp) {
         let shares: Vec<Share> = self.meters.iter().map(Meter::share).collect();
-        let news: Vec<u64> = shares.iter().zip(&self.heard).map(|(share, heard)| share.messages - heard).collect();
+        let news: Vec<u64> =
+            shares.iter().zip(&self.heard).map(|(share, heard)| share.messages - heard).collect();
         for (own, meter) in self.meters.iter_mut().enumerate() {
             let others = |all: usize| all != own;
-            let of_others = shares.iter().enumerate().filter(|(all, _)| others(*all)).map(|(_, share)| *share);
-            let messages = news.iter().enumerate().filter(|(all, _)| others(*all)).map(|(_, news)| news).sum();
+            let of_others =
+                shares.iter().enumerate().filter(|(all, _)| others(*all)).map(|(_, share)| *share);
+            let messages =
+                news.iter().enumerate().filter(|(all, _)| others(*all)).map(|(_, news)| news).sum();
             meter.hear(quota, Share::together(of_others, now), messages, now);
         }
         self.heard = shares.iter().map(|share| share.messages).collect();

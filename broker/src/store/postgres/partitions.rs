@@ -81,7 +81,9 @@ pub(super) async fn tend_on(client: &mut Object, today: i64) -> Result<(), Store
     // Trees that began just before midnight are still being made.
     for day in there.into_iter().filter(|day| day.0 < today - 1) {
         match drop_if_empty(client, day).await {
-            Ok(true) => tracing::info!(day = day.0, "a day of the journal was dropped: nothing was left of it"),
+            Ok(true) => {
+                tracing::info!(day = day.0, "a day of the journal was dropped: nothing was left of it");
+            }
             Ok(false) => {}
             Err(error) => tracing::info!(
                 day = day.0,

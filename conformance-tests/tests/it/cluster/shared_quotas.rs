@@ -82,5 +82,8 @@ async fn what_a_killed_broker_had_used_of_the_day_is_still_used() {
     let began = used(&cluster, 0, "bytes_per_day").await;
     cluster.brokers[0].crash();
     assert!(used(&cluster, 0, "bytes_per_day").await >= began);
-    assert_refused(&rpc(&url(&cluster, 0), "SendMessage", wire::message("again", "{}")).await, "bytes_per_day");
+    assert_refused(
+        &rpc(&url(&cluster, 0), "SendMessage", wire::message("again", "{}")).await,
+        "bytes_per_day",
+    );
 }
