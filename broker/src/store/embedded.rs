@@ -32,6 +32,10 @@ use crate::ports::store::{
 /// Written data each table may hold in memory before it goes to a file of its own.
 const MEMTABLE_BYTES: u64 = 8 * 1024 * 1024;
 
+/// What the engine's own journal may come to before tables that are seldom written are put into files for its sake. All of it
+/// is read when the store is opened. As little as the engine allows.
+const JOURNAL_BYTES: u64 = 64 * 1024 * 1024;
+
 /// How an embedded store behaves.
 #[derive(Debug, Clone, Copy)]
 pub struct Options {
@@ -150,7 +154,7 @@ impl Tables {
     }
 
     fn database(directory: &Path) -> fjall::Result<Database> {
-        Database::builder(directory).manual_journal_persist(true).open()
+        Database::builder(directory).manual_journal_persist(true).max_journaling_size(JOURNAL_BYTES).open()
     }
 
     fn options() -> KeyspaceCreateOptions {

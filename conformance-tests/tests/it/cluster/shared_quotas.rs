@@ -65,14 +65,14 @@ async fn what_is_used_at_one_broker_counts_at_the_others() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_killed_broker_had_used_of_the_day_is_still_used() {
-    let quota = "[[quotas]]\nof = \"principal:anonymous\"\nbytes_per_day = 100\n";
+    let quota = "[[quotas]]\nof = \"principal:anonymous\"\nbytes_per_day = \"1KiB\"\n";
     let Some(mut cluster) = Cluster::start(quota).await else { return };
     let agent = Agent::scripted("worker");
     cluster.add_agent(&agent, "worker", &[]).await;
     let url = |cluster: &Cluster, number: usize| cluster.brokers[number].agent_url("worker");
-    let task = begin(&url(&cluster, 0), "much", &json!({ "chunks": ["much ".repeat(40)] })).await;
+    let task = begin(&url(&cluster, 0), "much", &json!({ "chunks": ["much ".repeat(400)] })).await;
     ended(&url(&cluster, 0), &task).await;
-    until_all_say(&cluster, "bytes_per_day", |bytes| bytes >= 200).await;
+    until_all_say(&cluster, "bytes_per_day", |bytes| bytes >= 2_000).await;
     cluster.brokers.remove(0);
     for number in 0..cluster.brokers.len() {
         let refused = rpc(&url(&cluster, number), "SendMessage", wire::message("more", "{}")).await;
