@@ -17,14 +17,31 @@ use crate::python::{Framework, agents_folder, examples_folder, interpreter, inte
 use crate::tls::Certified;
 
 const CARD_FILE: &str = "card.json";
+const LOG_FILE: &str = "log.jsonl";
 const MANNERS_FILE: &str = "manners.txt";
 
 /// A running agent and the log of what it saw.
 pub struct Agent {
     process: Process,
-    command: Command,
+    birth: Birth,
     log: PathBuf,
     folder: TempDir,
+}
+
+/// How it is started, again too.
+enum Birth {
+    Command(Command),
+    /// In the nursery, with these arguments.
+    Fork(Vec<String>),
+}
+
+impl Birth {
+    fn give(&mut self) -> Process {
+        match self {
+            Self::Command(command) => Process::start_again(command),
+            Self::Fork(arguments) => Process::fork(arguments),
+        }
+    }
 }
 
 impl Agent {
@@ -159,14 +176,22 @@ impl Agent {
         Self::launch(command)
     }
 
-    fn launch(mut command: Command) -> Self {
-        let folder = TempDir::new().expect("a temporary folder");
-        let process = Process::start_again(&mut command);
-        Self { process, command, log: folder.path().join("log.jsonl"), folder }
+    fn launch(command: Command) -> Self {
+        Self::born(TempDir::new().expect("a temporary folder"), Birth::Command(command))
     }
 
     fn start(arguments: &[&str]) -> Self {
-        Self::start_lasting(script(interpreter(), "scripted.py"), arguments)
+        let folder = TempDir::new().expect("a temporary folder");
+        let log = folder.path().join(LOG_FILE);
+        let port = lasting_port().expect("a port").to_string();
+        let own = ["--port", &port, "--log", log.to_str().expect("a path")];
+        let arguments = own.iter().chain(arguments).map(|&argument| argument.to_owned()).collect();
+        Self::born(folder, Birth::Fork(arguments))
+    }
+
+    fn born(folder: TempDir, mut birth: Birth) -> Self {
+        let process = birth.give();
+        Self { process, birth, log: folder.path().join(LOG_FILE), folder }
     }
 
     /// One that can be started again where it was.
@@ -181,24 +206,20 @@ impl Agent {
 
     fn start_command(mut command: Command, arguments: &[&str]) -> Self {
         let folder = TempDir::new().expect("a temporary folder");
-        let log = folder.path().join("log.jsonl");
-        command.args(arguments).arg("--log").arg(&log);
-        let process = Process::start_again(&mut command);
-        Self { process, command, log, folder }
+        command.args(arguments).arg("--log").arg(folder.path().join(LOG_FILE));
+        Self::born(folder, Birth::Command(command))
     }
 
     /// An agent whose card and manners a test changes while it runs (`agents/changing.py`). In the card, `{url}`
     /// stands for where it listens; `cache` is its `Cache-Control`.
     pub fn changing(card: &Value, cache: &str) -> Self {
         let folder = TempDir::new().expect("a temporary folder");
-        let log = folder.path().join("log.jsonl");
         std::fs::write(folder.path().join(CARD_FILE), card.to_string()).expect("the card is written");
         std::fs::write(folder.path().join(MANNERS_FILE), "work").expect("the manners are written");
         let mut command = Command::new(interpreter());
         command.arg(agents_folder().join("changing.py")).args(["--cache", cache]);
-        command.arg("--folder").arg(folder.path()).arg("--log").arg(&log);
-        let process = Process::start_again(&mut command);
-        Self { process, command, log, folder }
+        command.arg("--folder").arg(folder.path()).arg("--log").arg(folder.path().join(LOG_FILE));
+        Self::born(folder, Birth::Command(command))
     }
 
     /// Changes the card of an agent that can change; its readers see the old one or the new one.
@@ -260,7 +281,7 @@ impl Agent {
 
     /// The same agent again where it was, with its log (which says so) and without its memory.
     pub fn start_again(&mut self) {
-        self.process = Process::start_again(&mut self.command);
+        self.process = self.birth.give();
         self.note("back");
     }
 }

@@ -22,6 +22,7 @@ mod issuer;
 pub mod jwt;
 mod mcp_host;
 mod node;
+mod nursery;
 mod player;
 mod preload;
 mod process;
