@@ -97,7 +97,7 @@ pub struct Meter {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Share {
-    /// Messages that counted against a rate since this was first metered; what came to nothing is among them.
+    /// Messages that counted against a rate since this was first metered, and came to something.
     pub messages: u64,
     /// Messages waiting for their answer, and open event streams.
     pub calls: u64,
@@ -200,11 +200,15 @@ impl Meter {
         Err(Exceeded { bound: Bound::Messages, limit, retry_after: seconds.max(1) })
     }
 
-    /// One more message came.
+    /// One more message came. Kept or given back later.
     pub fn take_message(&mut self, quota: &Quota, now: Timestamp) {
+        self.pay(quota, 1, now);
+    }
+
+    /// A message that was taken came to something: the others are to hear of it.
+    pub fn keep_message(&mut self, quota: &Quota) {
         if quota.messages_per_minute.is_some() {
             self.own.messages += 1;
-            self.pay(quota, 1, now);
         }
     }
 

@@ -78,7 +78,9 @@ impl Reservation {
 
     /// What it was for came to be.
     pub(super) fn keep(&mut self) {
-        self.is_message = false;
+        if std::mem::take(&mut self.is_message) {
+            self.quotas.keep_message(&self.subjects);
+        }
     }
 }
 
@@ -138,6 +140,7 @@ impl Broker {
             reserved.push(held);
         }
         self.counting(self.quotas.take_message(&owners, now))?;
+        self.quotas.keep_message(&owners);
         Ok(reserved)
     }
 
@@ -147,7 +150,9 @@ impl Broker {
         if agent != BROKER_AGENT {
             subjects.push(Subject::new(Kind::Agent, agent));
         }
-        self.counting(self.quotas.take_message(&subjects, self.clock.now()))
+        self.counting(self.quotas.take_message(&subjects, self.clock.now()))?;
+        self.quotas.keep_message(&subjects);
+        Ok(())
     }
 
     /// Counts a message that gives an agent a task, and reserves that. Whoever may not use the agent takes nothing of what
@@ -233,6 +238,15 @@ impl Quotas {
     fn take_message(&self, subjects: &[Subject], now: Timestamp) -> Result<(), Refused> {
         let allows = |meter: &Meter, quota: &Quota| meter.check_message(quota, now);
         self.admit(subjects, allows, |meter, quota| meter.take_message(quota, now))
+    }
+
+    /// It is not given back any more.
+    fn keep_message(&self, subjects: &[Subject]) {
+        let table = self.table();
+        let mut meters = self.lock();
+        for subject in subjects {
+            meters.of(subject).meter.keep_message(&table.of(subject));
+        }
     }
 
     /// One more call that is being answered.

@@ -143,19 +143,6 @@ impl Server {
         Ok(self.url(&name))
     }
 
-    /// What a query finds in the database of a URL, a line a row.
-    pub fn ask(&self, url: &str, query: &str) -> Result<Vec<u8>, String> {
-        let mut client = Command::new(self.programs.join("psql"));
-        let arguments = ["--no-psqlrc", "--tuples-only", "--no-align", "--command", query, url];
-        let asked =
-            client.args(arguments).stdin(Stdio::null()).output().map_err(|error| error.to_string())?;
-        if asked.status.success() {
-            Ok(asked.stdout)
-        } else {
-            Err(String::from_utf8_lossy(&asked.stderr).into_owned())
-        }
-    }
-
     /// The URL of a database.
     pub fn url(&self, database: &str) -> String {
         format!("postgres://{OWNER}@127.0.0.1:{}/{database}", self.port)

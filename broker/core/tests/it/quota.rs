@@ -147,15 +147,21 @@ proptest! {
         };
         let (mut one, mut shared, mut now) = (Meter::default(), Shared::new(brokers), 0);
         for (broker, what, pause, amount) in steps {
-            now += pause * 30;
+            now += pause * 100;
             let (here, now) = (&mut shared.meters[broker % brokers], at(now));
             match what {
                 0 => {
                     let allowed = one.check_message(&quota, now);
                     prop_assert_eq!(here.check_message(&quota, now), allowed);
                     if allowed.is_ok() {
-                        one.take_message(&quota, now);
-                        here.take_message(&quota, now);
+                        for meter in [&mut one, here] {
+                            meter.take_message(&quota, now);
+                            if amount % 4 == 0 {
+                                meter.give_back_message(&quota);
+                            } else {
+                                meter.keep_message(&quota);
+                            }
+                        }
                     }
                 }
                 1 => {

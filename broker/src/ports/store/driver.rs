@@ -31,7 +31,7 @@ pub enum Changed {
 pub struct Usage {
     /// Which start of which broker.
     pub broker: Uuid,
-    /// Whether it is still there, for all the store knows.
+    /// Whether it is still there, for all the store knows, or its open trees are still nobody else's.
     pub is_there: bool,
     /// What it said.
     pub said: Bytes,

@@ -1,6 +1,6 @@
 //! Where several brokers share a store, each of them meters what comes to it and what becomes of its trees, and tells the
-//! others once a second: what all of them use counts against a quota, except what the others have used since they last said
-//! so. Why not exactly: [decision 31](../../../../docs/decisions/0031-quotas-of-many-brokers.md).
+//! others once a second: what all of them use counts against a quota, except what the others have used since they were last
+//! heard. Why not exactly: [decision 31](../../../../docs/decisions/0031-quotas-of-many-brokers.md).
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use protocol::A2aError;
 use uuid::Uuid;
 
 use super::usage::Document;
-use super::{Meters, QuotaTable, Quotas, Subject};
+use super::{QuotaTable, Quotas, Subject};
 use crate::ports::store::Usage;
 use crate::service::{Broker, error};
 
@@ -33,10 +33,11 @@ pub(super) struct Heard {
 impl Broker {
     /// Tells the other brokers what is used here, and hears what they use.
     pub(super) async fn exchange_usage(&self) -> Result<(), A2aError> {
-        let now = self.clock.now();
-        let own = serde_json::to_vec(&self.quotas.shares(now)).map_err(|damage| error::damaged(&damage))?;
+        let own = self.quotas.shares(self.clock.now());
+        let own = serde_json::to_vec(&own).map_err(|damage| error::damaged(&damage))?;
         let others = self.store.exchange_usage(own.into()).await.map_err(|failure| error::store(&failure))?;
-        self.quotas.hear(others, now).map_err(|damage| error::damaged(&damage))
+        self.quotas.hear(others, self.clock.now());
+        Ok(())
     }
 }
 
@@ -56,55 +57,166 @@ impl Quotas {
     }
 
     /// What was used elsewhere counts here from now on, instead of what was said before.
-    fn hear(&self, others: Vec<Usage>, now: Timestamp) -> Result<(), serde_json::Error> {
-        let mut told: HashMap<Subject, (Vec<Share>, u64)> = HashMap::new();
+    fn hear(&self, others: Vec<Usage>, now: Timestamp) {
+        // Nobody waits while it is read.
+        let others: Vec<_> = others.into_iter().filter_map(Word::read).collect();
+        let table = self.table();
         let mut meters = self.lock();
-        let is_first = !std::mem::replace(&mut meters.heard.is_begun, true);
-        let mut heard = HashMap::new();
-        for Usage { broker, is_there, said } in others {
-            let before = meters.heard.messages.get(&broker);
-            let mut messages = HashMap::new();
-            for (subject, share) in serde_json::from_slice::<Document<Share>>(&said)?.into_all() {
-                messages.insert(subject.clone(), share.messages);
-                let (shares, news) = told.entry(subject.clone()).or_default();
-                shares.push(if is_there { share } else { share.left_behind() });
-                let before = before.and_then(|before| before.get(&subject)).copied();
-                *news += if is_first { 0 } else { news_of(before.unwrap_or_default(), share.messages) };
-            }
-            heard.insert(broker, messages);
+        let told = meters.heard.weigh(others);
+        for (subject, (shares, messages)) in told {
+            let quota = table.of(&subject);
+            meters.of(&subject).meter.hear(&quota, Share::together(shares, now), messages, now);
         }
-        let before = std::mem::replace(&mut meters.heard.messages, heard);
+    }
+}
+
+/// What another broker said.
+struct Word {
+    broker: Uuid,
+    shares: Vec<(Subject, Share)>,
+}
+
+impl Word {
+    /// What cannot be read keeps nobody from hearing the others.
+    fn read(usage: Usage) -> Option<Self> {
+        let Usage { broker, is_there, said } = usage;
+        let said = serde_json::from_slice::<Document<Share>>(&said);
+        let said = said.inspect_err(|error| {
+            tracing::warn!(%broker, %error, "what another broker says it uses of quotas cannot be read");
+        });
+        let still = |(subject, share): (Subject, Share)| {
+            (subject, if is_there { share } else { share.left_behind() })
+        };
+        Some(Self { broker, shares: said.ok()?.into_all().map(still).collect() })
+    }
+}
+
+/// What others use of something, and how many of their messages are new.
+type Told = HashMap<Subject, (Vec<Share>, u64)>;
+
+impl Heard {
+    /// What there is to count, of all of whom anything was said now or the last time.
+    fn weigh(&mut self, words: Vec<Word>) -> Told {
+        let (mut told, mut messages) = (Told::new(), HashMap::new());
+        for Word { broker, shares } in words {
+            let before = self.messages.get(&broker);
+            let mut own = HashMap::new();
+            for (subject, share) in shares {
+                // One that is gone says nothing new.
+                let counted = share.messages;
+                let known = before.and_then(|before| before.get(&subject)).copied().unwrap_or_default();
+                let (shares, news) = told.entry(subject.clone()).or_default();
+                *news += if self.is_begun { news_of(known, counted) } else { 0 };
+                shares.push(share);
+                own.insert(subject, counted);
+            }
+            messages.insert(broker, own);
+        }
+        let before = std::mem::replace(&mut self.messages, messages);
+        self.is_begun = true;
         for subject in before.into_values().flat_map(HashMap::into_keys) {
             // Of whom nothing is said any more, nothing is used elsewhere.
             told.entry(subject).or_default();
         }
-        meters.count_others(&self.table(), told, now);
-        Ok(())
+        told
     }
 }
 
-/// How many messages are new to who had heard of so many of them. A broker that had nothing to say of somebody for a while
-/// counts from the beginning.
+/// How many messages are new to who had heard of so many of them. A broker that had forgotten somebody counts from the
+/// beginning.
 fn news_of(before: u64, messages: u64) -> u64 {
     messages.checked_sub(before).unwrap_or(messages)
 }
 
 fn is_worth_telling(table: &QuotaTable, subject: &Subject, share: &Share) -> bool {
     let limit = table.of(subject).open_tasks;
+    // Whose rate was lifted is told of on: else all its messages were news once it has one again.
     table.has_quota(subject)
+        || share.messages > 0
         || limit.is_some_and(|limit| share.open.saturating_mul(100) >= limit.saturating_mul(WORTH_TELLING))
 }
 
-impl Meters {
-    fn count_others(
-        &mut self,
-        table: &QuotaTable,
-        told: HashMap<Subject, (Vec<Share>, u64)>,
-        now: Timestamp,
-    ) {
-        for (subject, (shares, messages)) in told {
-            let quota = table.of(&subject);
-            self.of(&subject).meter.hear(&quota, Share::together(shares, now), messages, now);
-        }
+#[cfg(test)]
+mod tests {
+    use broker_core::quota::Quota;
+
+    use super::super::Kind;
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_millis(43_200_000);
+
+    fn alice() -> Subject {
+        Subject::new(Kind::Principal, "alice")
+    }
+
+    fn quotas(messages_per_minute: u64) -> Quotas {
+        let mut table = QuotaTable::new(Some(100));
+        let quota = Quota { messages_per_minute: Some(messages_per_minute), ..Quota::default() };
+        assert!(table.add(Kind::Principal, Some("alice"), quota));
+        Quotas::new(table)
+    }
+
+    fn said(broker: u128, is_there: bool, share: Share) -> Usage {
+        let mut document = Document::default();
+        document.of(Kind::Principal).insert("alice".to_owned(), share);
+        let said = serde_json::to_vec(&document).unwrap().into();
+        Usage { broker: Uuid::from_u128(broker), is_there, said }
+    }
+
+    fn messages(messages: u64) -> Share {
+        Share { messages, ..Share::default() }
+    }
+
+    fn counted(quotas: &Quotas) -> u64 {
+        let quota = quotas.table().of(&alice());
+        quotas.lock().of(&alice()).meter.read(&quota, NOW).messages
+    }
+
+    #[test]
+    fn of_messages_only_what_is_new_is_counted_and_nothing_from_before_anybody_was_heard() {
+        let quotas = quotas(60);
+        quotas.hear(vec![said(1, true, messages(40))], NOW);
+        assert_eq!(counted(&quotas), 0, "they were sent nobody knows when");
+        quotas.hear(vec![said(1, true, messages(43)), said(2, true, messages(2))], NOW);
+        assert_eq!(counted(&quotas), 5, "the second broker is new itself");
+        quotas.hear(vec![said(1, true, messages(43)), said(2, true, messages(2))], NOW);
+        assert_eq!(counted(&quotas), 5, "once");
+        quotas.hear(vec![said(1, false, messages(44))], NOW);
+        quotas.hear(vec![said(1, true, messages(1))], NOW);
+        assert_eq!(counted(&quotas), 6, "it had forgotten her, and counts anew");
+    }
+
+    #[test]
+    fn what_cannot_be_read_keeps_nobody_from_hearing_the_others() {
+        let quotas = quotas(60);
+        let broken = Usage { broker: Uuid::from_u128(9), is_there: true, said: "no JSON".into() };
+        let open = Share { open: 7, ..Share::default() };
+        quotas.hear(vec![broken, said(1, true, open)], NOW);
+        let quota = quotas.table().of(&alice());
+        let read = |quotas: &Quotas| quotas.lock().of(&alice()).meter.read(&quota, NOW).open_tasks;
+        assert_eq!(read(&quotas), 7);
+        quotas.hear(Vec::new(), NOW);
+        assert_eq!(read(&quotas), 0, "it says nothing of her any more");
+    }
+
+    #[test]
+    fn whose_rate_was_lifted_is_told_of_on() {
+        let quotas = quotas(60);
+        quotas.take_message(&[alice()], NOW).ok().unwrap();
+        quotas.keep_message(&[alice()]);
+        quotas.replace(QuotaTable::new(Some(100)));
+        let told: Vec<_> = quotas.shares(NOW).into_all().collect();
+        assert_eq!(told, [(alice(), messages(1))]);
+    }
+
+    #[test]
+    fn what_was_refused_takes_nothing_of_the_rate_anywhere() {
+        let quotas = std::sync::Arc::new(quotas(60));
+        quotas.take_message(&[alice()], NOW).ok().unwrap();
+        let mut refused = super::super::Reservation::new(&quotas, vec![alice()]);
+        refused.is_message = true;
+        drop(refused);
+        assert_eq!(counted(&quotas), 0);
+        assert!(quotas.shares(NOW).into_all().next().is_none());
     }
 }

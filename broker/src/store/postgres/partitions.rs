@@ -7,6 +7,7 @@ use std::time::Duration;
 use deadpool_postgres::{Object, Pool};
 use tokio::time::sleep;
 use tokio_postgres::Error;
+use tokio_postgres::error::SqlState;
 use uuid::Uuid;
 
 use super::failure::{in_words, no_connection, unavailable};
@@ -16,8 +17,10 @@ use crate::ports::store::StoreError;
 const DAYS_AHEAD: i64 = 3;
 /// Between two looks.
 const PAUSE: Duration = Duration::from_hours(1);
-/// Nobody who appends waits longer than that for a day to be made or dropped; it is tried again.
-const NO_LONGER: &str = "SET LOCAL lock_timeout = '2s'; SET LOCAL statement_timeout = '5s'";
+/// Making or dropping a day keeps everybody from the journal for a moment. It waits no longer for its turn, and takes no longer;
+/// a broker that is stopped in the middle of it holds up nobody either. It is tried again.
+const NO_LONGER: &str = "SET LOCAL lock_timeout = '2s'; SET LOCAL statement_timeout = '2s'; \
+                         SET LOCAL idle_in_transaction_session_timeout = '2s'";
 const PREFIX: &str = "journal_day_";
 const DAY_MILLIS: i64 = 86_400_000;
 
@@ -103,27 +106,40 @@ async fn make(client: &mut Object, day: Day) -> Result<(), Error> {
         day.first_id(),
         day.next().first_id()
     );
-    transaction.batch_execute(&make).await?;
-    transaction.commit().await
+    match transaction.batch_execute(&make).await {
+        // Another broker was faster.
+        Err(error) if is_done_by_another(&error) => transaction.rollback().await,
+        made => {
+            made?;
+            transaction.commit().await
+        }
+    }
 }
 
-/// Whether it was dropped: nothing was left of it.
+/// Whether it was dropped: nothing was left of it. There are no records without their tree.
 async fn drop_if_empty(client: &mut Object, day: Day) -> Result<bool, Error> {
     let has_trees = "SELECT EXISTS (SELECT FROM trees WHERE root >= $1 AND root < $2)";
-    if client.query_one(has_trees, &[&day.first_id(), &day.next().first_id()]).await?.get(0) {
+    let (from, to) = (day.first_id(), day.next().first_id());
+    if client.query_one(has_trees, &[&from, &to]).await?.get(0) {
         return Ok(false);
     }
     let transaction = client.transaction().await?;
-    // In the order in which an append locks them.
+    // In the order in which an append locks them. A tree of that day that is just being made is in the default partition then.
     transaction.batch_execute(&format!("{NO_LONGER}; LOCK TABLE journal IN ACCESS EXCLUSIVE MODE")).await?;
-    let table = day.table();
-    let is_empty = format!("SELECT NOT EXISTS (SELECT FROM {table})");
-    let is_empty = transaction.query_one(&is_empty, &[]).await?.get(0);
-    if is_empty {
-        transaction.batch_execute(&format!("DROP TABLE {table}")).await?;
-        transaction.commit().await?;
+    if transaction.query_one(has_trees, &[&from, &to]).await?.get(0) {
+        return Ok(false);
     }
-    Ok(is_empty)
+    match transaction.batch_execute(&format!("DROP TABLE {}", day.table())).await {
+        Err(error) if is_done_by_another(&error) => return Ok(false),
+        dropped => dropped?,
+    }
+    transaction.commit().await?;
+    Ok(true)
+}
+
+fn is_done_by_another(error: &Error) -> bool {
+    let done = [SqlState::DUPLICATE_TABLE, SqlState::UNIQUE_VIOLATION, SqlState::UNDEFINED_TABLE];
+    error.code().is_some_and(|code| done.contains(code))
 }
 
 #[cfg(test)]

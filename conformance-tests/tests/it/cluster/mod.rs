@@ -18,6 +18,7 @@ const LEASE: &str = "2s";
 pub(crate) struct Cluster {
     pub(crate) balancer: Balancer,
     pub(crate) brokers: Vec<Broker>,
+    database: String,
 }
 
 impl Cluster {
@@ -58,7 +59,7 @@ impl Cluster {
             brokers.push(broker.await.expect("it starts"));
         }
         balancer.balance(listener, brokers.iter().map(|broker| broker.address().to_owned()).collect());
-        Self { balancer, brokers }
+        Self { balancer, brokers, database: database.to_owned() }
     }
 
     /// Registers an agent at one of them, and waits until all know it.
@@ -73,6 +74,15 @@ impl Cluster {
             let url = format!("{}/api/v1/agents/{name}", broker.url());
             until("each broker knows the agent", async || wire::get(&url).await.status == 200).await;
         }
+    }
+
+    /// Waits until the others have found so many of the brokers gone.
+    async fn until_gone(&self, brokers: usize) {
+        let count = || {
+            let server = Server::shared().expect("it is there");
+            server.run(&self.database, "SELECT count(*) FROM brokers WHERE gone").expect("a number")
+        };
+        until("the others find it gone", async || count().trim() == brokers.to_string()).await;
     }
 
     /// The index of the broker that drives a task, by its own word: it is the one that has it without asking another.

@@ -1,10 +1,15 @@
 //! A quota is one, however many brokers there are: what is used at one counts at the others, and what was used for good still
 //! does when its broker is gone.
 
+use std::time::Duration;
+
 use conformance_tests::{Agent, until, wire};
 use serde_json::{Value, json};
 
 use super::{Cluster, begin, ended, rpc};
+
+/// How often brokers tell each other.
+const EXCHANGE: Duration = Duration::from_secs(1);
 
 /// What one broker says of a bound of the quota of whoever asks without a credential.
 async fn used(cluster: &Cluster, broker: usize, bound: &str) -> u64 {
@@ -74,6 +79,9 @@ async fn what_a_killed_broker_had_used_of_the_day_is_still_used() {
     ended(&url(&cluster, 0), &task).await;
     until_all_say(&cluster, "bytes_per_day", |bytes| bytes >= 2_000).await;
     cluster.brokers.remove(0);
+    cluster.until_gone(1).await;
+    // And by now the others have heard it from the database.
+    tokio::time::sleep(EXCHANGE * 2).await;
     for number in 0..cluster.brokers.len() {
         let refused = rpc(&url(&cluster, number), "SendMessage", wire::message("more", "{}")).await;
         assert_refused(&refused, "bytes_per_day");
