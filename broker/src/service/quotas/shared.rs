@@ -143,7 +143,9 @@ mod tests {
     use super::super::Kind;
     use super::*;
 
-    const NOW: Timestamp = Timestamp::from_millis(43_200_000);
+    fn noon() -> Timestamp {
+        Timestamp::from_millis(43_200_000)
+    }
 
     fn alice() -> Subject {
         Subject::new(Kind::Principal, "alice")
@@ -169,20 +171,20 @@ mod tests {
 
     fn counted(quotas: &Quotas) -> u64 {
         let quota = quotas.table().of(&alice());
-        quotas.lock().of(&alice()).meter.read(&quota, NOW).messages
+        quotas.lock().of(&alice()).meter.read(&quota, noon()).messages
     }
 
     #[test]
     fn of_messages_only_what_is_new_is_counted_and_nothing_from_before_anybody_was_heard() {
         let quotas = quotas(60);
-        quotas.hear(vec![said(1, true, messages(40))], NOW);
+        quotas.hear(vec![said(1, true, messages(40))], noon());
         assert_eq!(counted(&quotas), 0, "they were sent nobody knows when");
-        quotas.hear(vec![said(1, true, messages(43)), said(2, true, messages(2))], NOW);
+        quotas.hear(vec![said(1, true, messages(43)), said(2, true, messages(2))], noon());
         assert_eq!(counted(&quotas), 5, "the second broker is new itself");
-        quotas.hear(vec![said(1, true, messages(43)), said(2, true, messages(2))], NOW);
+        quotas.hear(vec![said(1, true, messages(43)), said(2, true, messages(2))], noon());
         assert_eq!(counted(&quotas), 5, "once");
-        quotas.hear(vec![said(1, false, messages(44))], NOW);
-        quotas.hear(vec![said(1, true, messages(1))], NOW);
+        quotas.hear(vec![said(1, false, messages(44))], noon());
+        quotas.hear(vec![said(1, true, messages(1))], noon());
         assert_eq!(counted(&quotas), 6, "it had forgotten her, and counts anew");
     }
 
@@ -191,32 +193,32 @@ mod tests {
         let quotas = quotas(60);
         let broken = Usage { broker: Uuid::from_u128(9), is_there: true, said: "no JSON".into() };
         let open = Share { open: 7, ..Share::default() };
-        quotas.hear(vec![broken, said(1, true, open)], NOW);
+        quotas.hear(vec![broken, said(1, true, open)], noon());
         let quota = quotas.table().of(&alice());
-        let read = |quotas: &Quotas| quotas.lock().of(&alice()).meter.read(&quota, NOW).open_tasks;
+        let read = |quotas: &Quotas| quotas.lock().of(&alice()).meter.read(&quota, noon()).open_tasks;
         assert_eq!(read(&quotas), 7);
-        quotas.hear(Vec::new(), NOW);
+        quotas.hear(Vec::new(), noon());
         assert_eq!(read(&quotas), 0, "it says nothing of her any more");
     }
 
     #[test]
     fn whose_rate_was_lifted_is_told_of_on() {
         let quotas = quotas(60);
-        quotas.take_message(&[alice()], NOW).ok().unwrap();
+        quotas.take_message(&[alice()], noon()).ok().unwrap();
         quotas.keep_message(&[alice()]);
         quotas.replace(QuotaTable::new(Some(100)));
-        let told: Vec<_> = quotas.shares(NOW).into_all().collect();
+        let told: Vec<_> = quotas.shares(noon()).into_all().collect();
         assert_eq!(told, [(alice(), messages(1))]);
     }
 
     #[test]
     fn what_was_refused_takes_nothing_of_the_rate_anywhere() {
         let quotas = std::sync::Arc::new(quotas(60));
-        quotas.take_message(&[alice()], NOW).ok().unwrap();
+        quotas.take_message(&[alice()], noon()).ok().unwrap();
         let mut refused = super::super::Reservation::new(&quotas, vec![alice()]);
         refused.is_message = true;
         drop(refused);
         assert_eq!(counted(&quotas), 0);
-        assert!(quotas.shares(NOW).into_all().next().is_none());
+        assert!(quotas.shares(noon()).into_all().next().is_none());
     }
 }

@@ -109,8 +109,8 @@ async fn make(client: &mut Object, day: Day) -> Result<(), Error> {
     match transaction.batch_execute(&make).await {
         // Another broker was faster.
         Err(error) if is_done_by_another(&error) => transaction.rollback().await,
-        made => {
-            made?;
+        done => {
+            done?;
             transaction.commit().await
         }
     }
