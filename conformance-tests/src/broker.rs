@@ -104,7 +104,8 @@ impl Broker {
         let (mut folders, mut bytes) = (vec![self.folder.path().join("data")], Vec::new());
         bytes.extend(database.map(|(_, url)| documents_of(url)).unwrap_or_default());
         while let Some(folder) = folders.pop() {
-            for entry in std::fs::read_dir(folder).expect("a readable folder") {
+            // Where it has a database there may be none.
+            for entry in std::fs::read_dir(folder).into_iter().flatten() {
                 let path = entry.expect("an entry").path();
                 if path.is_dir() {
                     folders.push(path);
