@@ -246,7 +246,9 @@ impl Agent {
     /// What it saw, in order.
     pub fn log(&self) -> Vec<Value> {
         let text = std::fs::read_to_string(&self.log).unwrap_or_default();
-        text.lines().map(|line| serde_json::from_str(line).expect("a JSON line")).collect()
+        // A long line is not written at once: what has no end yet was not seen yet.
+        let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+        whole.lines().map(|line| serde_json::from_str(line).expect("a JSON line")).collect()
     }
 
     /// What it saw of one kind.

@@ -15,6 +15,9 @@ impl Broker {
     /// All that is kept, in pieces. For operators: the keys that sign grants are among it.
     pub fn backup(self: &Arc<Self>, caller: &Caller) -> Result<mpsc::Receiver<Piece>, A2aError> {
         self.require_operator(caller, "back the broker up")?;
+        if self.store.is_shared() {
+            return Err(error::backed_up_elsewhere());
+        }
         let alone = Arc::clone(&self.backups).try_acquire_owned().map_err(|_| error::backup_under_way())?;
         self.note_backup(caller);
         let (to, pieces) = mpsc::channel(WAITING);

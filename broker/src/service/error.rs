@@ -159,6 +159,16 @@ pub(super) fn backup_under_way() -> A2aError {
     overloaded("a backup is being taken; wait until it is done".to_owned(), "BACKUP_UNDER_WAY")
 }
 
+pub(super) fn backed_up_elsewhere() -> A2aError {
+    let message =
+        "the store is a database, which is backed up by its own means, such as pg_dump or pg_basebackup";
+    A2aError::new(ErrorKind::UnsupportedOperation, message).with_info(
+        DOMAIN,
+        "BACKED_UP_ELSEWHERE",
+        BTreeMap::new(),
+    )
+}
+
 fn overloaded(message: String, reason: &str) -> A2aError {
     A2aError::new(ErrorKind::ResourceExhausted, message)
         .with_info(DOMAIN, reason, BTreeMap::new())

@@ -100,7 +100,7 @@ endpoints! { call = call;
     /// Backs the broker up.
     /// All that it keeps as one file, the keys that sign grants too, while it works. A file that has no good end is
     /// none; `bailiwick backup` checks that. For operators.
-    BackUp: POST "/backup" () => Archive, [PermissionDenied, ResourceExhausted] = backup::stream(call);
+    BackUp: POST "/backup" () => Archive, [PermissionDenied, UnsupportedOperation, ResourceExhausted] = backup::stream(call);
 
     /// Lists the registered agents, by name.
     ListAgents: GET "/agents" () => Json<agents::Agents>, [] = Ok(Json(agents::list(call)));

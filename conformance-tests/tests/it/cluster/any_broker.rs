@@ -64,6 +64,11 @@ async fn a_task_is_cancelled_answered_and_watched_from_any_broker() {
     assert_eq!(answered["result"]["task"]["status"]["state"], "TASK_STATE_COMPLETED", "{answered}");
     assert!(ended(&url(1), &task).await["artifacts"].to_string().contains("blue"));
 
+    // Nor is a backup begun that would break off.
+    let backup =
+        wire::request("POST", &format!("{}/api/v1/backup", cluster.brokers[0].url()), &[], Vec::new()).await;
+    assert!(backup.status == 400 && backup.text.contains("pg_dump"), "{}", backup.text);
+
     let missing = rpc(&url(2), "GetTask", json!({ "id": "01890000-0000-7000-8000-000000000000" })).await;
     assert_eq!(missing["error"]["code"], -32001, "{missing}");
 }
