@@ -1,6 +1,6 @@
 """Starts scripted agents quickly: the SDK is read once, and each agent is a fork of this process.
 
-Listens on the Unix socket it is given. Whoever connects sends one line, a JSON list of arguments for `scripted.py`; the
+Listens on the Unix socket it is given, in a folder of its own, which it removes. Whoever connects sends one line, a JSON list of arguments for `scripted.py`; the
 connection is that agent's standard output from then on, begins with its process id, and ends when the agent does. The nursery
 ends with its standard input, and takes with it what still runs.
 """
@@ -26,21 +26,25 @@ def main() -> None:
     gc.freeze()
     print("ready", flush=True)
     agents: set[int] = set()
-    while True:
-        readable, _, _ = select.select([listener, sys.stdin], [], [], LOOK_SECONDS)
-        bury(agents)
-        if sys.stdin in readable:
-            for agent in agents:
-                os.kill(agent, signal.SIGKILL)
-            return
-        if listener in readable:
-            connection, _ = listener.accept()
-            agent = os.fork()
-            if agent == 0:
-                listener.close()
-                become_agent(connection)
-            agents.add(agent)
-            connection.close()
+    try:
+        while True:
+            readable, _, _ = select.select([listener, sys.stdin], [], [], LOOK_SECONDS)
+            bury(agents)
+            if sys.stdin in readable:
+                return
+            if listener in readable:
+                connection, _ = listener.accept()
+                agent = os.fork()
+                if agent == 0:
+                    listener.close()
+                    become_agent(connection)
+                agents.add(agent)
+                connection.close()
+    finally:
+        for agent in agents:
+            os.kill(agent, signal.SIGKILL)
+        os.unlink(sys.argv[1])
+        os.rmdir(os.path.dirname(sys.argv[1]))
 
 
 def bury(agents: set[int]) -> None:

@@ -14,14 +14,13 @@ use crate::python::{agents_folder, interpreter};
 /// The one of this process. It ends when its input does, which is when this process ends.
 struct Nursery {
     socket: PathBuf,
-    _folder: TempDir,
     _process: Child,
 }
 
 impl Nursery {
     fn start() -> Self {
-        let folder = TempDir::new().expect("a temporary folder");
-        let socket = folder.path().join("nursery");
+        // It removes the folder: this is never dropped.
+        let socket = TempDir::new().expect("a temporary folder").keep().join("nursery");
         let mut command = Command::new(interpreter());
         command.arg(agents_folder().join("nursery.py")).arg(&socket);
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
@@ -30,7 +29,7 @@ impl Nursery {
         let stdout = process.stdout.take().expect("standard output is piped");
         BufReader::new(stdout).read_line(&mut ready).expect("the nursery's standard output");
         assert_eq!(ready.trim(), "ready", "the nursery did not start; its standard error is above");
-        Self { socket, _folder: folder, _process: process }
+        Self { socket, _process: process }
     }
 }
 

@@ -116,6 +116,12 @@ impl Share {
         Self { today: self.today, ..Self::default() }
     }
 
+    /// What of it stays until others have its tasks: nobody waits at it for an answer.
+    #[must_use]
+    pub fn of_its_trees(self) -> Self {
+        Self { messages: 0, calls: 0, ..self }
+    }
+
     /// All of them together, now.
     pub fn together(all: impl IntoIterator<Item = Self>, now: Timestamp) -> Self {
         all.into_iter().fold(Self::default(), |sum, one| sum.plus(one, day_of(now)))

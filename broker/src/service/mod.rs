@@ -338,6 +338,8 @@ impl Broker {
             tokio::spawn(peers::run(Arc::downgrade(self)));
             tokio::spawn(peers::heed(Arc::downgrade(self)));
             self.adopt().await?;
+            // Only now, when it is known whose trees are whose: its former start's are counted as its own.
+            self.exchange_usage().await?;
         }
         self.resume_pushes().await?;
         self.take_up_places().await

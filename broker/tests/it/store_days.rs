@@ -51,18 +51,22 @@ fn of(days: &[(String, i64)], name: &str) -> Option<i64> {
     days.iter().find(|(known, _)| known == name).map(|(_, records)| *records)
 }
 
-/// Waits until the store has looked after its days by itself, as it does when it is opened.
-async fn until_tended(database: &Client) {
-    while !days(database).await.iter().any(|(name, _)| name.starts_with("journal_day_")) {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+/// Waits until the store has made so many days by itself, as it does when it is opened.
+async fn until_made(database: &Client, made: usize) {
+    let is_day = |(name, _): &&(String, i64)| name.starts_with("journal_day_");
+    let making = async {
+        while days(database).await.iter().filter(is_day).count() < made {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_mins(1), making).await.expect("the days are made");
 }
 
 #[tokio::test]
 async fn a_day_is_made_ahead_used_and_dropped_once_nothing_is_left_of_it() {
     let Some(place) = Place::schema().await else { return };
     let (store, database) = (store(&place).await, database(&place).await);
-    until_tended(&database).await;
+    until_made(&database, 3).await;
     store.tend_days(9_000).await.unwrap();
     let tree = of_day(9_001);
     store.append(tree.clone()).await.unwrap();
@@ -93,7 +97,7 @@ async fn a_day_is_made_ahead_used_and_dropped_once_nothing_is_left_of_it() {
 async fn what_has_no_day_is_kept_and_keeps_no_other_day_from_being_made() {
     let Some(place) = Place::schema().await else { return };
     let (store, database) = (store(&place).await, database(&place).await);
-    until_tended(&database).await;
+    until_made(&database, 3).await;
     let tree = of_day(9_001);
     store.append(tree.clone()).await.unwrap();
     store.tend_days(9_000).await.unwrap();
@@ -121,7 +125,7 @@ async fn a_journal_of_a_version_without_days_is_read_on() {
     database.batch_execute(&before).await.unwrap();
     let store = store(&place).await;
     // Today and tomorrow are where the old ones are, whatever of them there is.
-    until_tended(&database).await;
+    until_made(&database, 1).await;
     let kept = days(&database).await;
     assert_eq!(of(&kept, "journal_before"), Some(1), "{kept:?}");
     assert_eq!(kept.iter().filter(|(name, _)| name.starts_with("journal_day_")).count(), 1, "{kept:?}");

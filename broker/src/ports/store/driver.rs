@@ -31,8 +31,10 @@ pub enum Changed {
 pub struct Usage {
     /// Which start of which broker.
     pub broker: Uuid,
-    /// Whether it is still there, for all the store knows, or its open trees are still nobody else's.
+    /// Whether it is still there, for all the store knows.
     pub is_there: bool,
+    /// Whether it has open trees that nobody else has taken over.
+    pub has_trees: bool,
     /// What it said.
     pub said: Bytes,
 }

@@ -32,7 +32,7 @@ pub(super) struct Heard {
 
 impl Broker {
     /// Tells the other brokers what is used here, and hears what they use.
-    pub(super) async fn exchange_usage(&self) -> Result<(), A2aError> {
+    pub(in crate::service) async fn exchange_usage(&self) -> Result<(), A2aError> {
         let own = self.quotas.shares(self.clock.now());
         let own = serde_json::to_vec(&own).map_err(|damage| error::damaged(&damage))?;
         let others = self.store.exchange_usage(own.into()).await.map_err(|failure| error::store(&failure))?;
@@ -79,15 +79,17 @@ struct Word {
 impl Word {
     /// What cannot be read keeps nobody from hearing the others.
     fn read(usage: Usage) -> Option<Self> {
-        let Usage { broker, is_there, said } = usage;
+        let Usage { broker, is_there, has_trees, said } = usage;
         let said = serde_json::from_slice::<Document<Share>>(&said);
         let said = said.inspect_err(|error| {
             tracing::warn!(%broker, %error, "what another broker says it uses of quotas cannot be read");
         });
-        let still = |(subject, share): (Subject, Share)| {
-            (subject, if is_there { share } else { share.left_behind() })
+        let still = |share: Share| match (is_there, has_trees) {
+            (true, _) => share,
+            (false, true) => share.of_its_trees(),
+            (false, false) => share.left_behind(),
         };
-        Some(Self { broker, shares: said.ok()?.into_all().map(still).collect() })
+        Some(Self { broker, shares: said.ok()?.into_all().map(|(subject, share)| (subject, still(share))).collect() })
     }
 }
 
@@ -162,7 +164,7 @@ mod tests {
         let mut document = Document::default();
         document.of(Kind::Principal).insert("alice".to_owned(), share);
         let said = serde_json::to_vec(&document).unwrap().into();
-        Usage { broker: Uuid::from_u128(broker), is_there, said }
+        Usage { broker: Uuid::from_u128(broker), is_there, has_trees: false, said }
     }
 
     fn messages(messages: u64) -> Share {
@@ -191,14 +193,18 @@ mod tests {
     #[test]
     fn what_cannot_be_read_keeps_nobody_from_hearing_the_others() {
         let quotas = quotas(60);
-        let broken = Usage { broker: Uuid::from_u128(9), is_there: true, said: "no JSON".into() };
+        let broken = Usage { said: "no JSON".into(), ..said(9, true, messages(1)) };
         let open = Share { open: 7, ..Share::default() };
         quotas.hear(vec![broken, said(1, true, open)], noon());
         let quota = quotas.table().of(&alice());
         let read = |quotas: &Quotas| quotas.lock().of(&alice()).meter.read(&quota, noon()).open_tasks;
         assert_eq!(read(&quotas), 7);
-        quotas.hear(Vec::new(), noon());
-        assert_eq!(read(&quotas), 0, "it says nothing of her any more");
+        let gone = Usage { is_there: false, has_trees: true, ..said(1, true, Share { calls: 1, ..open }) };
+        quotas.hear(vec![gone], noon());
+        assert_eq!(read(&quotas), 7, "nobody has its trees yet");
+        assert_eq!(quotas.lock().of(&alice()).meter.read(&quota, noon()).calls, 0, "nobody waits at it any more");
+        quotas.hear(vec![said(1, false, open)], noon());
+        assert_eq!(read(&quotas), 0, "others count them");
     }
 
     #[test]

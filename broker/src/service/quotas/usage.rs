@@ -52,10 +52,10 @@ impl<T> Document<T> {
 }
 
 impl Broker {
-    /// Brings back what was used today. Call once, before anything is.
+    /// Brings back what was used today. Call once, before anything is. Brokers that share a store hear it from each other.
     pub async fn load_usage(&self) -> Result<(), A2aError> {
         if self.store.is_shared() {
-            return self.exchange_usage().await;
+            return Ok(());
         }
         let stored = self.store.document(DOCUMENT).await.map_err(|failure| error::store(&failure))?;
         let Some(stored) = stored else { return Ok(()) };

@@ -149,14 +149,14 @@ impl Membership {
             "WITH own AS (INSERT INTO usage (broker, said, at) VALUES ($1, $2, clock_timestamp()) \
              ON CONFLICT (broker) DO UPDATE SET said = excluded.said, at = excluded.at), \
              old AS (DELETE FROM usage WHERE broker <> $1 AND at < clock_timestamp() - interval '{SAID}') \
-             SELECT broker, said, coalesce(NOT gone, false) \
-             OR EXISTS (SELECT FROM trees WHERE driver = broker AND over IS NULL) \
-             FROM usage LEFT JOIN brokers ON brokers.id = broker WHERE broker <> $1"
+             SELECT broker, said, coalesce(NOT gone, false), \
+             EXISTS (SELECT FROM trees WHERE driver = broker AND over IS NULL) FROM usage LEFT JOIN brokers ON brokers.id = broker WHERE broker <> $1"
         );
         let found = rows::query(&client, &text, &[&self.peer.id, &said]).await?;
         let usage = |row: &Row| Usage {
             broker: row.get(0),
             is_there: row.get(2),
+            has_trees: row.get(3),
             said: Bytes::copy_from_slice(row.get(1)),
         };
         Ok(found.iter().map(usage).collect())

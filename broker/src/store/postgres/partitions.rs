@@ -107,8 +107,7 @@ async fn make(client: &mut Object, day: Day) -> Result<(), Error> {
         day.next().first_id()
     );
     match transaction.batch_execute(&make).await {
-        // Another broker was faster.
-        Err(error) if is_done_by_another(&error) => transaction.rollback().await,
+        Err(error) if is_done_already(&error) => transaction.rollback().await,
         done => {
             done?;
             transaction.commit().await
@@ -130,15 +129,21 @@ async fn drop_if_empty(client: &mut Object, day: Day) -> Result<bool, Error> {
         return Ok(false);
     }
     match transaction.batch_execute(&format!("DROP TABLE {}", day.table())).await {
-        Err(error) if is_done_by_another(&error) => return Ok(false),
+        Err(error) if is_done_already(&error) => return Ok(false),
         dropped => dropped?,
     }
     transaction.commit().await?;
     Ok(true)
 }
 
-fn is_done_by_another(error: &Error) -> bool {
-    let done = [SqlState::DUPLICATE_TABLE, SqlState::UNIQUE_VIOLATION, SqlState::UNDEFINED_TABLE];
+/// Another broker was faster, or the day is part of what was there before there were days.
+fn is_done_already(error: &Error) -> bool {
+    let done = [
+        SqlState::DUPLICATE_TABLE,
+        SqlState::UNIQUE_VIOLATION,
+        SqlState::UNDEFINED_TABLE,
+        SqlState::INVALID_OBJECT_DEFINITION,
+    ];
     error.code().is_some_and(|code| done.contains(code))
 }
 
