@@ -89,7 +89,10 @@ impl Word {
             (false, true) => share.of_its_trees(),
             (false, false) => share.left_behind(),
         };
-        Some(Self { broker, shares: said.ok()?.into_all().map(|(subject, share)| (subject, still(share))).collect() })
+        Some(Self {
+            broker,
+            shares: said.ok()?.into_all().map(|(subject, share)| (subject, still(share))).collect(),
+        })
     }
 }
 
@@ -202,7 +205,11 @@ mod tests {
         let gone = Usage { is_there: false, has_trees: true, ..said(1, true, Share { calls: 1, ..open }) };
         quotas.hear(vec![gone], noon());
         assert_eq!(read(&quotas), 7, "nobody has its trees yet");
-        assert_eq!(quotas.lock().of(&alice()).meter.read(&quota, noon()).calls, 0, "nobody waits at it any more");
+        assert_eq!(
+            quotas.lock().of(&alice()).meter.read(&quota, noon()).calls,
+            0,
+            "nobody waits at it any more"
+        );
         quotas.hear(vec![said(1, false, open)], noon());
         assert_eq!(read(&quotas), 0, "others count them");
     }
