@@ -19,6 +19,8 @@ pub(crate) struct Cluster {
     pub(crate) balancer: Balancer,
     pub(crate) brokers: Vec<Broker>,
     database: String,
+    /// What all of them were started with.
+    config: String,
 }
 
 impl Cluster {
@@ -59,7 +61,7 @@ impl Cluster {
             brokers.push(broker.await.expect("it starts"));
         }
         balancer.balance(listener, brokers.iter().map(|broker| broker.address().to_owned()).collect());
-        Self { balancer, brokers, database: database.to_owned() }
+        Self { balancer, brokers, database: database.to_owned(), config }
     }
 
     /// Registers an agent at one of them, and waits until all know it.

@@ -1,6 +1,9 @@
 //! Brokers that die, and one that only seemed to: the others finish what it had begun, once, and it writes nothing more.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use conformance_tests::{Agent, until, wire};
 use private_postgres::Server;
@@ -143,4 +146,54 @@ async fn while_the_database_is_away_nothing_is_accepted_and_afterwards_all_goes_
     judge(&cluster, &agents, &tasks).await;
     assert!(cluster.brokers.iter_mut().all(|broker| !broker.is_dead()), "nobody is taken for gone");
     drop((cluster, server));
+}
+
+/// As a new version, or another configuration, is rolled out.
+#[tokio::test(flavor = "multi_thread")]
+async fn all_are_replaced_one_after_the_other_under_load_and_no_task_notices() {
+    let Some(mut cluster) = Cluster::start(SOUTHBOUND).await else { return };
+    let agents = fleet(&cluster).await;
+    let url = format!("{}/agents/coordinator", cluster.balancer.url());
+    let is_over = Arc::new(AtomicBool::new(false));
+    let load = tokio::spawn(ask_until(url.clone(), Arc::clone(&is_over)));
+    let next = format!("{}\n[limits]\nmax_depth = 6\n", cluster.config);
+    for broker in &mut cluster.brokers {
+        broker.configure(&next);
+        broker.terminate();
+        assert_eq!(broker.ended().await, Some(0));
+        broker.restart();
+        until("it serves", async || wire::get(&format!("{}/readyz", broker.url())).await.status == 200).await;
+    }
+    is_over.store(true, Ordering::Relaxed);
+    let tasks = load.await.expect("every message is taken in the end");
+    assert!(tasks.len() > BROKERS, "there was load: {}", tasks.len());
+    for task in &tasks {
+        ended(&url, task).await;
+    }
+    judge(&cluster, &agents, &tasks).await;
+    for broker in &cluster.brokers {
+        let config = wire::get(&format!("{}/api/v1/config", broker.url())).await.json();
+        assert_eq!(config["limits"]["max_depth"], 6, "{config}");
+    }
+}
+
+/// Between two messages.
+const PACE: Duration = Duration::from_millis(200);
+/// How often one is sent at most.
+const TRIES: u32 = 100;
+
+/// Has one task after the other begun until it is over. What is not answered is asked again, as the same message.
+async fn ask_until(url: String, is_over: Arc<AtomicBool>) -> Vec<String> {
+    let (mut tasks, mut tries) = (Vec::new(), 0);
+    while tries > 0 || !is_over.load(Ordering::Relaxed) {
+        let mut params = wire::message(&format!("m{}", tasks.len()), &script(200).to_string());
+        params["configuration"] = json!({ "returnImmediately": true });
+        let answer = wire::try_rpc(&url, "SendMessage", &params).await.unwrap_or_default();
+        let task = answer["task"]["id"].as_str().map(ToOwned::to_owned);
+        tries = if task.is_some() { 0 } else { tries + 1 };
+        assert!(tries < TRIES, "a message is never taken: {answer}");
+        tasks.extend(task);
+        tokio::time::sleep(PACE).await;
+    }
+    tasks
 }
