@@ -58,9 +58,9 @@ impl Webhook {
         }
     }
 
-    /// Whether one has come that was not read yet.
-    pub fn has_more(&mut self) -> bool {
-        self.notifications.try_recv().is_ok()
+    /// One that has come and was not read yet, if there is one.
+    pub fn arrived(&mut self) -> Option<Notification> {
+        self.notifications.try_recv().ok()
     }
 }
 
