@@ -89,7 +89,7 @@ pub struct Meter {
     /// Until when the messages so far, wherever they came, have used up the rate; microseconds since the epoch.
     paid_until_us: i64,
     own: Share,
-    /// What the others use. Their messages are not in it: they are paid for as they are heard of.
+    /// What the others use. Their messages do not count by it: they are paid for as they are heard of.
     others: Share,
 }
 
@@ -233,7 +233,8 @@ impl Meter {
 
     /// What the others use now, and how many of their messages were not heard of before.
     pub fn hear(&mut self, quota: &Quota, others: Share, messages: u64, now: Timestamp) {
-        self.others = Share { messages: 0, ..others };
+        self.others = others;
+        // Paying for none would take a clock that is set back for a debt.
         if messages > 0 {
             self.pay(quota, messages, now);
         }

@@ -139,8 +139,7 @@ impl Broker {
             *budget = given;
             reserved.push(held);
         }
-        self.counting(self.quotas.take_message(&owners, now))?;
-        self.quotas.keep_message(&owners);
+        self.counting(self.quotas.use_message(&owners, now))?;
         Ok(reserved)
     }
 
@@ -150,9 +149,7 @@ impl Broker {
         if agent != BROKER_AGENT {
             subjects.push(Subject::new(Kind::Agent, agent));
         }
-        self.counting(self.quotas.take_message(&subjects, self.clock.now()))?;
-        self.quotas.keep_message(&subjects);
-        Ok(())
+        self.counting(self.quotas.use_message(&subjects, self.clock.now()))
     }
 
     /// Counts a message that gives an agent a task, and reserves that. Whoever may not use the agent takes nothing of what
@@ -234,7 +231,16 @@ impl Quotas {
         Ok(())
     }
 
-    /// One more message.
+    /// One more message, which is not given back.
+    fn use_message(&self, subjects: &[Subject], now: Timestamp) -> Result<(), Refused> {
+        let allows = |meter: &Meter, quota: &Quota| meter.check_message(quota, now);
+        self.admit(subjects, allows, |meter, quota| {
+            meter.take_message(quota, now);
+            meter.keep_message(quota);
+        })
+    }
+
+    /// One more message, to be kept or given back.
     fn take_message(&self, subjects: &[Subject], now: Timestamp) -> Result<(), Refused> {
         let allows = |meter: &Meter, quota: &Quota| meter.check_message(quota, now);
         self.admit(subjects, allows, |meter, quota| meter.take_message(quota, now))

@@ -150,7 +150,8 @@ impl Membership {
              ON CONFLICT (broker) DO UPDATE SET said = excluded.said, at = excluded.at), \
              old AS (DELETE FROM usage WHERE broker <> $1 AND at < clock_timestamp() - interval '{SAID}') \
              SELECT broker, said, coalesce(NOT gone, false), \
-             EXISTS (SELECT FROM trees WHERE driver = broker AND over IS NULL) FROM usage LEFT JOIN brokers ON brokers.id = broker WHERE broker <> $1"
+             EXISTS (SELECT FROM trees WHERE driver = broker AND over IS NULL) \
+             FROM usage LEFT JOIN brokers ON brokers.id = broker WHERE broker <> $1"
         );
         let found = rows::query(&client, &text, &[&self.peer.id, &said]).await?;
         let usage = |row: &Row| Usage {
