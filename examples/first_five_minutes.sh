@@ -17,8 +17,8 @@ hears() {
     done
 }
 
-show cargo run -p broker -- demo --stay
-cargo run -p broker -- demo --stay > "$said" &
+show cargo run --bin bailiwick -- demo --stay
+cargo run --bin bailiwick -- demo --stay > "$said" &
 demonstration=$!
 trap 'kill -INT "$demonstration"' EXIT
 hears 'Ctrl-C'

@@ -114,7 +114,7 @@ impl Agent {
 
     /// The same on the official Rust SDK (`agents/rust`), with the same URLs.
     pub fn scripted_rust(name: &str) -> Self {
-        Self::start_lasting(Command::new(binary("rust-agents", "sdk-agent")), &["--name", name])
+        Self::start_lasting(Command::new(binary("sdk-agent")), &["--name", name])
     }
 
     /// The same on the official Python SDK, with the same URLs.
@@ -159,7 +159,7 @@ impl Agent {
 
     /// One of the Rust examples.
     pub fn rust_example(name: &str) -> Self {
-        Self::launch(Command::new(binary("examples", name)))
+        Self::launch(Command::new(binary(name)))
     }
 
     /// A tool among the Python examples.
@@ -171,7 +171,7 @@ impl Agent {
 
     /// A tool among the Rust examples.
     pub fn rust_tool(name: &str, arguments: &[&str]) -> Self {
-        let mut command = Command::new(binary("examples", name));
+        let mut command = Command::new(binary(name));
         command.args(arguments);
         Self::launch(command)
     }

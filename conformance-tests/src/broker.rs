@@ -66,7 +66,7 @@ impl Broker {
     }
 
     fn launch(folder: &TempDir, address: &str, env: &[(String, String)]) -> Process {
-        let mut command = Command::new(binary("broker", "bailiwick"));
+        let mut command = Command::new(binary("bailiwick"));
         command
             .arg("serve")
             .args(["--listen", address])
@@ -209,7 +209,7 @@ impl Broker {
 
     /// Runs a command of the command line against this broker.
     pub fn command(&self, arguments: &[&str]) -> Output {
-        let mut command = Command::new(binary("broker", "bailiwick"));
+        let mut command = Command::new(binary("bailiwick"));
         command.args(["--broker", &self.url()]).args(arguments).output().expect("the command runs")
     }
 
@@ -257,7 +257,7 @@ pub fn is_embedded(what: &str) -> bool {
 
 /// The command `bailiwick` with arguments.
 pub fn command(arguments: &[&str]) -> Command {
-    let mut command = Command::new(binary("broker", "bailiwick"));
+    let mut command = Command::new(binary("bailiwick"));
     command.args(arguments);
     command
 }

@@ -1,9 +1,9 @@
 //! Binaries of this workspace, brought up to date at first use.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::Command;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex, OnceLock};
 
 /// The folder cargo builds into, found from the running test or program in it.
 pub fn target_folder() -> PathBuf {
@@ -12,22 +12,25 @@ pub fn target_folder() -> PathBuf {
     exe.ancestors().find(built_into).expect("target/debug/deps/test").to_path_buf()
 }
 
-/// A binary of a package.
-pub(crate) fn binary(package: &'static str, name: &str) -> PathBuf {
-    static BUILT: Mutex<BTreeSet<&str>> = Mutex::new(BTreeSet::new());
-    let folder = target_folder();
-    let mut built = BUILT.lock().expect("no build has panicked");
-    if built.insert(package) {
-        let mut cargo = Command::new(env!("CARGO"));
-        forget_the_package(&mut cargo);
-        let status = cargo
-            .args(["build", "--quiet", "--bins", "--package", package, "--target-dir"])
-            .arg(&folder)
-            .status()
-            .expect("cargo runs");
-        assert!(status.success(), "{package} builds");
-    }
-    folder.join("debug").join(name)
+/// A binary. Who has it already does not wait while another one is built: a broker that comes back in the middle of a
+/// test is to be there at once.
+pub(crate) fn binary(name: &'static str) -> PathBuf {
+    static BUILT: Mutex<BTreeMap<&str, Arc<OnceLock<()>>>> = Mutex::new(BTreeMap::new());
+    let built = Arc::clone(BUILT.lock().expect("nothing panics meanwhile").entry(name).or_default());
+    built.get_or_init(|| build(name));
+    target_folder().join("debug").join(name)
+}
+
+/// With the features that the whole workspace asks for, with which its tests are built, too: so that most is there.
+fn build(name: &str) {
+    let mut cargo = Command::new(env!("CARGO"));
+    forget_the_package(&mut cargo);
+    let status = cargo
+        .args(["build", "--quiet", "--workspace", "--bin", name, "--target-dir"])
+        .arg(target_folder())
+        .status()
+        .expect("cargo runs");
+    assert!(status.success(), "{name} builds");
 }
 
 /// Takes from the environment of a command what cargo told this test about its package. Build scripts look at that, so

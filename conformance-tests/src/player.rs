@@ -70,7 +70,7 @@ impl Player {
             Self::V1 => python(interpreter(), "rounds.py"),
             Self::V03 => python(interpreter_v03(), "rounds_v03.py"),
             Self::JavaScript => node::script("rounds.mjs"),
-            Self::Rust => Command::new(binary("rust-agents", "sdk-rounds")),
+            Self::Rust => Command::new(binary("sdk-rounds")),
         }
     }
 
