@@ -14,9 +14,10 @@ pub fn target_folder() -> PathBuf {
 
 /// A binary. Who has it already does not wait while another one is built: a broker that comes back in the middle of a
 /// test is to be there at once.
-pub(crate) fn binary(name: &'static str) -> PathBuf {
-    static BUILT: Mutex<BTreeMap<&str, Arc<OnceLock<()>>>> = Mutex::new(BTreeMap::new());
-    let built = Arc::clone(BUILT.lock().expect("nothing panics meanwhile").entry(name).or_default());
+pub(crate) fn binary(name: &str) -> PathBuf {
+    static BUILT: Mutex<BTreeMap<String, Arc<OnceLock<()>>>> = Mutex::new(BTreeMap::new());
+    let built =
+        Arc::clone(BUILT.lock().expect("nothing panics meanwhile").entry(name.to_owned()).or_default());
     built.get_or_init(|| build(name));
     target_folder().join("debug").join(name)
 }

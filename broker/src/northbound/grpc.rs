@@ -1,6 +1,7 @@
 //! The gRPC binding's server side (spec §10), on the port of the other bindings: where parameters come from, how
 //! answers travel, and how a call ends. The tenant in a request names the agent.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use async_stream::stream;
@@ -106,10 +107,11 @@ fn streamed(
     mut phase: watch::Receiver<Phase>,
 ) -> Body {
     let frames = stream! {
+        let (mut leaving, mut late) = (pin!(begun(Phase::Draining, &mut phase)), pin!(deadline.passed()));
         let error = loop {
             tokio::select! {
                 biased;
-                () = begun(Phase::Draining, &mut phase) => break Some(overload::shutting_down()),
+                () = &mut leaving => break Some(overload::shutting_down()),
                 event = events.next() => {
                     let Some(event) = event else { break None };
                     match event.and_then(|event| grpc::write_response(operation, &event.json)) {
@@ -117,7 +119,7 @@ fn streamed(
                         Err(error) => break Some(error),
                     }
                 }
-                () = deadline.passed() => break Some(deadline.error()),
+                () = &mut late => break Some(deadline.error()),
             }
         };
         yield Ok(Frame::trailers(trailers(error.as_ref())));

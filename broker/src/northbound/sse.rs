@@ -1,5 +1,7 @@
 //! Event streams towards callers. The head leaves together with the first event.
 
+use std::pin::pin;
+
 use async_stream::stream;
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -7,6 +9,7 @@ use http::header::CACHE_CONTROL;
 use http::{HeaderValue, Response, StatusCode};
 use protocol::binding::jsonrpc::{RequestId, wrap_result};
 use protocol::binding::sse;
+use tokio::time::{Instant, sleep};
 
 use super::leaving::{Phase, begun};
 use super::operations::Context;
@@ -19,26 +22,32 @@ use crate::service::TaskStream;
 pub(super) fn serve(mut events: TaskStream, id: Option<RequestId>, context: &Context) -> Response<Body> {
     let (heartbeat, mut phase) = (context.heartbeat, context.phase());
     let body = stream! {
-        let mut retry = sse::RETRY;
+        // Both are waited on by every stream and between any two events, so they are not made anew each time.
+        let (mut leaving, mut silence) = (pin!(begun(Phase::Draining, &mut phase)), pin!(sleep(heartbeat)));
+        let mut retry = Some(sse::RETRY);
         loop {
             tokio::select! {
                 biased;
                 // First: who hears much would not be sent away in time, and what follows is heard on resuming.
-                () = begun(Phase::Draining, &mut phase) => return,
+                () = &mut leaving => return,
                 event = events.next() => {
                     let Some(event) = event else { return };
                     let Ok(event) = event else {
                         yield Err(CutShort);
                         return;
                     };
-                    let bytes = match &id {
+                    let mut bytes = match &id {
                         Some(id) => sse::write_event(event.id, &wrap_result(id, &event.json)),
                         None => sse::write_event(event.id, &event.json),
                     };
-                    yield Ok(Bytes::from([std::mem::take(&mut retry), &bytes].concat()));
+                    if let Some(retry) = retry.take() {
+                        bytes.splice(..0, retry.iter().copied());
+                    }
+                    yield Ok(Bytes::from(bytes));
                 }
-                () = tokio::time::sleep(heartbeat) => yield Ok(Bytes::from_static(sse::HEARTBEAT)),
+                () = &mut silence => yield Ok(Bytes::from_static(sse::HEARTBEAT)),
             }
+            silence.as_mut().reset(Instant::now() + heartbeat);
         }
     };
     event_stream(reply::streamed(body))
