@@ -127,6 +127,12 @@ fn streamed(
     Body::streamed(StreamBody::new(frames).boxed_unsync())
 }
 
+/// The last word of a stream at that path when this broker leaves; `None` where there is no stream.
+pub(super) fn farewell(path: &str) -> Option<HeaderMap> {
+    let operation = grpc::operation_at(path).filter(|operation| operation.streams());
+    operation.map(|_| trailers(Some(&overload::shutting_down())))
+}
+
 /// How long the caller waits, if it has said so. What its call began goes on without it.
 #[derive(Clone, Copy)]
 struct Deadline {

@@ -1,21 +1,25 @@
 //! Requests about trees that another broker drives: handed on as they came, and answered as they are answered there. So any
 //! broker of a store answers for any task, whichever a caller, an agent or a load balancer happens to reach.
 
+use std::future::pending;
+use std::pin::pin;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt;
 use http::header::CONTENT_LENGTH;
 use http::request::Parts;
-use http::{HeaderValue, Method, Request, Response, Version};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, Version};
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Frame;
 use protocol::{A2aError, ErrorKind};
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
+use super::leaving::{Phase, begun};
 use super::outgoing::{Body, CutShort};
-use super::reply;
 use super::server::Server;
+use super::{grpc, reply, sse};
 use crate::service::{Elsewhere, NotHandedOn, Piece, Pieces};
 
 /// Says that a request was handed on already: it is not handed on once more, so that none goes round in circles.
@@ -56,8 +60,9 @@ impl Server {
         };
         match answer {
             Ok(answer) => {
-                let moved = broker.until_moved(to);
-                HandedOn::Answered(answer.map(|pieces| streamed(pieces, moved)))
+                let (moved, end) = (broker.until_moved(to), End::of(head, answer.headers()));
+                let phase = self.context.phase();
+                HandedOn::Answered(answer.map(|pieces| streamed(pieces, moved, end, phase)))
             }
             Err(NotHandedOn::Unknown(reason)) if !is_repeatable(&head.method) => {
                 tracing::warn!(to.url, reason, "a request that was handed on was not answered");
@@ -84,7 +89,7 @@ fn copy(head: &Parts, body: &Bytes) -> Request<Bytes> {
     *request.method_mut() = head.method.clone();
     *request.uri_mut() = head.uri.clone();
     // What gRPC says can be said in HTTP/2 alone.
-    let is_grpc = super::grpc::is_grpc(&head.headers);
+    let is_grpc = grpc::is_grpc(&head.headers);
     *request.version_mut() = if is_grpc { Version::HTTP_2 } else { Version::HTTP_11 };
     *request.headers_mut() = head.headers.clone();
     // Of what was read of the body, which may be nothing.
@@ -93,18 +98,57 @@ fn copy(head: &Parts, body: &Bytes) -> Request<Bytes> {
     request
 }
 
+/// What becomes of an answer that is on its way when this broker leaves.
+enum End {
+    /// It is finished.
+    Finished,
+    /// A stream ends like this broker's own, so that the caller can resume it elsewhere: with these trailers, or none.
+    Left(Option<HeaderMap>),
+}
+
+impl End {
+    fn of(request: &Parts, answer: &HeaderMap) -> Self {
+        if sse::is_event_stream(answer) {
+            return Self::Left(None);
+        }
+        let last = Some(request).filter(|request| grpc::is_grpc(&request.headers));
+        match last.and_then(|request| grpc::farewell(request.uri.path())) {
+            Some(trailers) => Self::Left(Some(trailers)),
+            None => Self::Finished,
+        }
+    }
+
+    /// Resolves when it is to end.
+    async fn come(self, mut phase: watch::Receiver<Phase>) -> Option<HeaderMap> {
+        let Self::Left(trailers) = self else { return pending().await };
+        begun(Phase::Draining, &mut phase).await;
+        trailers
+    }
+}
+
 /// An answer as it comes; it breaks off when nobody is there any more to give it.
-fn streamed(pieces: Pieces, moved: impl Future<Output = ()> + Send + 'static) -> Body {
-    let frames = pieces.map(|piece| match piece {
+fn streamed(
+    pieces: Pieces,
+    moved: impl Future<Output = ()> + Send + 'static,
+    end: End,
+    phase: watch::Receiver<Phase>,
+) -> Body {
+    let mut frames = pieces.map(|piece| match piece {
         Ok(Piece::Data(data)) => Ok(Frame::data(data)),
         Ok(Piece::Trailers(trailers)) => Ok(Frame::trailers(trailers)),
         Err(_) => Err(CutShort),
     });
-    let (mut frames, mut moved) = (frames, Box::pin(moved));
     let until_cut = async_stream::stream! {
+        let (mut moved, mut end) = (pin!(moved), pin!(end.come(phase)));
         loop {
             tokio::select! {
                 biased;
+                trailers = &mut end => {
+                    if let Some(trailers) = trailers {
+                        yield Ok(Frame::trailers(trailers));
+                    }
+                    return;
+                }
                 frame = frames.next() => match frame {
                     Some(frame) => yield frame,
                     None => return,

@@ -5,8 +5,8 @@ use std::pin::pin;
 use async_stream::stream;
 use bytes::Bytes;
 use futures_util::StreamExt;
-use http::header::CACHE_CONTROL;
-use http::{HeaderValue, Response, StatusCode};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use protocol::binding::jsonrpc::{RequestId, wrap_result};
 use protocol::binding::sse;
 use tokio::time::{Instant, sleep};
@@ -53,9 +53,16 @@ pub(super) fn serve(mut events: TaskStream, id: Option<RequestId>, context: &Con
     event_stream(reply::streamed(body))
 }
 
+const MEDIA_TYPE: &str = "text/event-stream";
+
+/// Whether an answer is an event stream.
+pub(super) fn is_event_stream(headers: &HeaderMap) -> bool {
+    reply::header(headers, CONTENT_TYPE.as_str()).is_some_and(|given| given.starts_with(MEDIA_TYPE))
+}
+
 /// An answer that is an event stream.
 pub(super) fn event_stream(body: Body) -> Response<Body> {
-    let mut response = reply::answer(StatusCode::OK, "text/event-stream", body);
+    let mut response = reply::answer(StatusCode::OK, MEDIA_TYPE, body);
     let headers = response.headers_mut();
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     // Proxies that buffer would hold events back.

@@ -246,7 +246,8 @@ pub trait Store: Send + Sync + 'static {
     async fn end_outbox(&self, key: OutboxKey, set: u64) -> Result<bool, StoreError>;
 
     /// Trees that are over and were last changed before a time, the longest unchanged first, after `after`, at most
-    /// `limit`. A tree is over from the first append on that says so.
+    /// `limit`. A tree is over from the first append on that says so. Not those of another broker that is there: it removes
+    /// them itself.
     async fn over(
         &self,
         before: Timestamp,
@@ -255,8 +256,8 @@ pub trait Store: Send + Sync + 'static {
     ) -> Result<Vec<Over>, StoreError>;
 
     /// Removes a tree with all that is derived from it except its message ids: at once, so that everybody finds all of
-    /// it or nothing, also after a crash. `None`, and nothing is removed, unless it is over, was last changed before
-    /// that time, and each of its pushes was given up before it too.
+    /// it or nothing, also after a crash. `None`, and nothing is removed, unless it is over and no other broker's that is
+    /// there, was last changed before that time, and each of its pushes was given up before it too.
     async fn remove_tree(&self, root: TaskId, before: Timestamp) -> Result<Option<Removed>, StoreError>;
 
     /// Forgets message ids of removed trees that were last changed before a time, the oldest first, at most `limit`;

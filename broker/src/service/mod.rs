@@ -348,6 +348,8 @@ impl Broker {
     /// Writes down what was only counted so far, and waits until all that the store was given is durable. Call at the
     /// end.
     pub async fn close(&self) {
+        // What agents say from here on is for nobody to record; who goes on with their tasks asks them.
+        self.conversations.stop_all();
         self.settle_audit();
         self.keep_usage().await;
         // Who reads the log waits for what is ahead in the queue.

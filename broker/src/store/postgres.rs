@@ -87,7 +87,9 @@ impl PostgresStore {
         let (changes, first) = broadcast::channel(CHANGES);
         let mut tasks = JoinSet::new();
         tasks.spawn(Arc::clone(&membership).keep());
-        tasks.spawn(partitions::tend(pool.clone()));
+        // Before anything is written that would belong to a day.
+        let is_done = partitions::tend_now(&pool).await;
+        tasks.spawn(partitions::tend(pool.clone(), is_done));
         tasks.spawn(notices::listen(config, tls, membership.id(), changes.clone()));
         let (queue, waiting) = Queue::new(options.queue);
         let committer = Committer::new(pool.clone(), options.batch, Writer { driver: membership.id(), slot });
@@ -99,7 +101,7 @@ impl PostgresStore {
     /// Looks after the journal's days as on a certain one, counted since 1970: makes the next ones, and drops those that are
     /// past and empty. It goes on by itself as time passes.
     pub async fn tend_days(&self, today: i64) -> Result<(), StoreError> {
-        partitions::tend_on(&mut self.client().await?, today).await
+        partitions::tend_on(&mut self.client().await?, today).await.map(drop)
     }
 
     async fn client(&self) -> Result<Object, StoreError> {
@@ -238,11 +240,11 @@ impl Store for PostgresStore {
         after: Option<Over>,
         limit: usize,
     ) -> Result<Vec<Over>, StoreError> {
-        trees::over(&self.client().await?, before, after, most(limit)).await
+        trees::over(&self.client().await?, self.membership.id(), before, after, most(limit)).await
     }
 
     async fn remove_tree(&self, root: TaskId, before: Timestamp) -> Result<Option<Removed>, StoreError> {
-        trees::remove(&mut self.client().await?, root, before).await
+        trees::remove(&mut self.client().await?, self.membership.id(), root, before).await
     }
 
     async fn forget_claims(&self, before: Timestamp, limit: usize) -> Result<usize, StoreError> {

@@ -7,10 +7,11 @@ use std::time::Duration;
 use broker::ports::store::{
     Append, Changed, Drive, OutboxChange, OutboxKey, OutboxRow, Store, StoreError, TaskRow, Usage,
 };
-use broker::store::postgres::{Options, Peer, PostgresStore};
+use broker::store::postgres::{Options, Peer, PostgresStore, parse};
 use broker_core::Timestamp;
 use bytes::Bytes;
 use protocol::TaskState;
+use tokio_postgres::NoTls;
 use uuid::Uuid;
 
 use super::engines::{Place, no_roots};
@@ -52,6 +53,55 @@ async fn a_tree_is_appended_to_by_its_driver_alone_and_taken_over_when_that_is_g
         );
     }
     assert_eq!(one.until_failed().await.split(' ').next(), Some("other"));
+}
+
+#[tokio::test]
+async fn who_is_gone_takes_nothing_and_what_somebody_forgotten_has_left_is_found() {
+    let Some(place) = Place::schema().await else { return };
+    let one = broker(&place, 1, LONG).await;
+    one.append(append(1, 0, &["a"])).await.unwrap();
+    let outbox =
+        vec![OutboxChange::Set { key: OutboxKey { task: id(2), config: "k".to_owned() }, set: 3, next: 2 }];
+    one.append(Append { open: false, outbox, ..append(2, 0, &["over"]) }).await.unwrap();
+    one.append(Append { open: false, ..append(3, 0, &["told"]) }).await.unwrap();
+    one.leave().await;
+    assert_eq!(one.adopt(9).await.unwrap(), [], "not even what was its own");
+    let (client, connection) = parse(place.name()).unwrap().connect(NoTls).await.unwrap();
+    tokio::spawn(connection);
+    // As in tables that were restored without that one.
+    client.execute("DELETE FROM brokers", &[]).await.unwrap();
+    let two = broker(&place, 2, LONG).await;
+    let mut adopted = two.adopt(9).await.unwrap();
+    adopted.sort();
+    assert_eq!(adopted, [id(1), id(2)]);
+    let old = "UPDATE brokers SET expires = now() - interval '2 days' WHERE gone";
+    client.execute(old, &[]).await.unwrap();
+    two.leave().await;
+    client.execute(old, &[]).await.unwrap();
+    let mut adopted = broker(&place, 3, LONG).await.adopt(9).await.unwrap();
+    adopted.sort();
+    assert_eq!(adopted, [id(1), id(2)], "who has left something to do is remembered for longer than a day");
+}
+
+#[tokio::test]
+async fn what_is_over_is_removed_by_its_driver_and_by_anybody_once_that_is_gone() {
+    let Some(place) = Place::schema().await else { return };
+    let (one, two) = (broker(&place, 1, LONG).await, broker(&place, 2, LONG).await);
+    let after = Timestamp::from_millis(i64::MAX);
+    for root in [1, 2] {
+        one.append(Append { open: false, ..append(root, 0, &["over"]) }).await.unwrap();
+    }
+    let found = async |broker: &PostgresStore| {
+        let over = broker.over(after, None, 9).await.unwrap();
+        over.into_iter().map(|over| over.root).collect::<Vec<_>>()
+    };
+    assert_eq!(found(&two).await, [], "who has them in memory would go on showing them");
+    assert_eq!(two.remove_tree(id(1), after).await.unwrap(), None);
+    assert_eq!(found(&one).await, [id(1), id(2)]);
+    assert!(one.remove_tree(id(1), after).await.unwrap().is_some());
+    one.leave().await;
+    assert_eq!(found(&two).await, [id(2)]);
+    assert!(two.remove_tree(id(2), after).await.unwrap().is_some());
 }
 
 #[tokio::test]

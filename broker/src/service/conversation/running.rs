@@ -29,6 +29,14 @@ impl Conversations {
         self.parked.set(attempt, None);
     }
 
+    /// For the end: nobody listens any more.
+    pub(in crate::service) fn stop_all(&self) {
+        self.running.retain(|_, (_, running)| {
+            running.abort();
+            false
+        });
+    }
+
     /// Whoever is at an attempt, and does this, is so no longer; it is begun anew at a time.
     pub(super) fn park(&self, attempt: AttemptId, at: Timestamp) {
         let own = tokio::task::try_id();

@@ -9,8 +9,9 @@ use std::time::Duration;
 use broker_core::TaskId;
 use bytes::Bytes;
 use deadpool_postgres::{ClientWrapper, Object, Pool};
+use rustix::time::{ClockId, clock_gettime};
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{sleep, timeout};
 use tokio_postgres::{Error, Row};
 use uuid::Uuid;
 
@@ -20,8 +21,15 @@ use crate::ports::store::{Drive, StoreError, Usage};
 
 /// How often within its lease a broker says that it is there.
 const RENEWALS: u32 = 4;
-/// For how long a broker that is gone is remembered; its trees are anybody's then as before.
-const REMEMBERED: &str = "1 day";
+/// A broker that is gone is forgotten after a day, unless it has left something to do: that is found by who is gone.
+const FORGET: &str = "DELETE FROM brokers WHERE gone AND expires < now() - interval '1 day' \
+    AND NOT EXISTS (SELECT FROM trees WHERE driver = brokers.id AND over IS NULL) \
+    AND NOT EXISTS (SELECT FROM outbox JOIN trees USING (root) WHERE driver = brokers.id)";
+/// Whoever left something to do and is not known, as in tables that were restored, is gone.
+const STRANGERS: &str = "INSERT INTO brokers (id, url, expires, gone) \
+    SELECT driver, '', now(), true FROM (SELECT driver FROM trees WHERE over IS NULL \
+    UNION SELECT driver FROM outbox JOIN trees USING (root)) AS drivers \
+    WHERE NOT EXISTS (SELECT FROM brokers WHERE id = driver) ON CONFLICT DO NOTHING";
 /// For how long it is remembered what it used: to the end of its last day, wherever that ends.
 const SAID: &str = "2 days";
 
@@ -47,15 +55,27 @@ pub(super) struct Membership {
     lost: watch::Sender<bool>,
 }
 
-/// When the broker was last known to be there.
+/// When the broker was last known to be there, by [`now`].
 #[derive(Clone, Copy)]
 struct Renewed {
     /// The first time since the database was last not reached.
-    since: Instant,
+    since: Duration,
     /// When the last was asked for, and when it was answered.
-    last: Instant,
-    answered: Instant,
+    last: Duration,
+    answered: Duration,
     has_failed: bool,
+}
+
+/// Since the machine was started, what it slept included: one that was suspended for longer than the lease must not take
+/// itself for current when it goes on.
+fn now() -> Duration {
+    #[cfg(target_os = "linux")]
+    const CLOCK: ClockId = ClockId::Boottime;
+    #[cfg(not(target_os = "linux"))]
+    const CLOCK: ClockId = ClockId::Monotonic;
+    let now = clock_gettime(CLOCK);
+    let part = |of: i64| u64::try_from(of).unwrap_or_default();
+    Duration::from_secs(part(now.tv_sec)) + Duration::from_nanos(part(now.tv_nsec))
 }
 
 impl Membership {
@@ -67,11 +87,10 @@ impl Membership {
         let own = "INSERT INTO brokers (id, url, expires) \
                    VALUES ($1, $2, clock_timestamp() + $3 * interval '1 second')";
         let failed = |error: Error| unavailable(&error);
-        let now = Instant::now();
+        let now = now();
         client.execute(before, &[&peer.url]).await.map_err(failed)?;
         client.execute(own, &[&peer.id, &peer.url, &peer.lease.as_secs_f64()]).await.map_err(failed)?;
-        let old = format!("DELETE FROM brokers WHERE gone AND expires < now() - interval '{REMEMBERED}'");
-        client.batch_execute(&old).await.map_err(failed)?;
+        client.batch_execute(&format!("{STRANGERS}; {FORGET}")).await.map_err(failed)?;
         let renewed = Mutex::new(Renewed { since: now, last: now, answered: now, has_failed: false });
         let (connection, lost) = (Mutex::new(None), watch::Sender::new(false));
         Ok(Arc::new(Self { pool, renewing, connection, peer, renewed, lost }))
@@ -105,7 +124,7 @@ impl Membership {
     }
 
     async fn renew(&self) -> Result<bool, StoreError> {
-        let now = Instant::now();
+        let now = now();
         // Put back once it has answered: one that has not in time is not asked again.
         let kept = self.connection.lock().unwrap_or_else(PoisonError::into_inner).take();
         let client = match kept.filter(|kept| !kept.is_closed()) {
@@ -117,8 +136,8 @@ impl Membership {
         let is_there = renewed.map_err(|error| unavailable(&error))? == 1;
         if is_there {
             let mut renewed = self.renewed();
-            let answered = Instant::now();
-            if renewed.has_failed || answered.duration_since(renewed.answered) > self.peer.lease {
+            let answered = self::now();
+            if renewed.has_failed || answered.saturating_sub(renewed.answered) > self.peer.lease {
                 renewed.since = answered;
             }
             (renewed.last, renewed.answered, renewed.has_failed) = (now, answered, false);
@@ -130,7 +149,7 @@ impl Membership {
     /// Whether nobody can have taken this broker's trees: only then is what it holds in memory known to be true.
     pub(super) fn is_current(&self) -> bool {
         let renewed = *self.renewed();
-        !*self.lost.borrow() && renewed.last.elapsed() < self.peer.lease
+        !*self.lost.borrow() && now().saturating_sub(renewed.last) < self.peer.lease
     }
 
     /// Resolves when others have found this broker gone.
@@ -207,7 +226,7 @@ impl Membership {
         let client = self.pool.get().await.map_err(|error| no_connection(&error))?;
         // Who has just come back from not reaching the database cannot tell who else has not.
         let renewed = *self.renewed();
-        if self.is_current() && renewed.last.saturating_duration_since(renewed.since) >= self.peer.lease {
+        if self.is_current() && renewed.last.saturating_sub(renewed.since) >= self.peer.lease {
             // Locked as no batch of the late one's has it locked: what it is just writing is written before.
             let text = "WITH late AS (SELECT id FROM brokers WHERE NOT gone AND expires < clock_timestamp() AND id <> $1 \
                         AND EXISTS (SELECT FROM brokers WHERE id = $1 AND NOT gone AND expires > clock_timestamp()) \
@@ -218,11 +237,14 @@ impl Membership {
                 tracing::warn!(url, "a broker was not heard of in time; the others take over its tasks");
             }
         }
-        // An array, so that a tree somebody else was faster to take is judged by its driver of now.
-        let text = "UPDATE trees SET driver = $1 WHERE root IN (SELECT root FROM trees \
-                    WHERE (over IS NULL OR EXISTS (SELECT FROM outbox WHERE outbox.root = trees.root)) \
-                    AND driver <> ALL (ARRAY(SELECT id FROM brokers WHERE NOT gone)) \
-                    ORDER BY root LIMIT $2 FOR UPDATE SKIP LOCKED) RETURNING root";
+        // Found by who is gone, of whom there are few, and never by looking at all trees that are kept. An array, so that a tree
+        // somebody else was faster to take is judged by its driver of now. Nothing is for a broker that is gone itself.
+        let text = "WITH open AS (SELECT root FROM trees WHERE over IS NULL \
+                    AND driver = ANY (ARRAY(SELECT id FROM brokers WHERE gone)) LIMIT $2 FOR UPDATE SKIP LOCKED), \
+                    pushing AS (SELECT root FROM trees WHERE over IS NOT NULL AND root IN (SELECT root FROM outbox) \
+                    AND driver = ANY (ARRAY(SELECT id FROM brokers WHERE gone)) LIMIT $2 FOR UPDATE SKIP LOCKED) \
+                    UPDATE trees SET driver = $1 WHERE root IN (SELECT root FROM open UNION ALL SELECT root FROM pushing) \
+                    AND EXISTS (SELECT FROM brokers WHERE id = $1 AND NOT gone) RETURNING root";
         let taken = client.query(text, &[&self.peer.id, &limit]).await;
         let taken = taken.map_err(|error| StoreError::Engine(in_words(&error)))?;
         Ok(taken.iter().map(|row| TaskId(row.get(0))).collect())

@@ -15,8 +15,10 @@ use crate::ports::store::StoreError;
 
 /// Days that are made ahead: for so long no broker need be there.
 const DAYS_AHEAD: i64 = 3;
-/// Between two looks.
+/// Between two looks, and after one that found something it could not do: what is written meanwhile to where all the rest is
+/// makes it harder.
 const PAUSE: Duration = Duration::from_hours(1);
+const SOON: Duration = Duration::from_mins(1);
 /// Making or dropping a day keeps everybody from the journal for a moment. It waits no longer for its turn, and takes no longer;
 /// a broker that is stopped in the middle of it holds up nobody either. It is tried again.
 const NO_LONGER: &str = "SET LOCAL lock_timeout = '2s'; SET LOCAL statement_timeout = '2s'; \
@@ -50,34 +52,41 @@ impl Day {
 }
 
 /// Makes days and drops them, for as long as the store is open.
-pub(super) async fn tend(pool: Pool) {
+pub(super) async fn tend(pool: Pool, mut is_done: bool) {
     loop {
-        if let Err(failure) = tend_once(&pool).await {
-            tracing::warn!(%failure, "the journal's days were not looked after; tried again");
-        }
-        sleep(PAUSE).await;
+        sleep(if is_done { PAUSE } else { SOON }).await;
+        is_done = tend_now(&pool).await;
     }
 }
 
-async fn tend_once(pool: &Pool) -> Result<(), StoreError> {
-    let mut client = pool.get().await.map_err(|error| no_connection(&error))?;
-    let today = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint / $1";
-    let today = client.query_one(today, &[&DAY_MILLIS]).await.map_err(|error| unavailable(&error))?;
-    tend_on(&mut client, today.get(0)).await
+/// The same once; whether all was done that there was to do.
+pub(super) async fn tend_now(pool: &Pool) -> bool {
+    let tended = async {
+        let mut client = pool.get().await.map_err(|error| no_connection(&error))?;
+        let today = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint / $1";
+        let today = client.query_one(today, &[&DAY_MILLIS]).await.map_err(|error| unavailable(&error))?;
+        tend_on(&mut client, today.get(0)).await
+    };
+    tended.await.unwrap_or_else(|failure: StoreError| {
+        tracing::warn!(%failure, "the journal's days were not looked after; tried again");
+        false
+    })
 }
 
 /// The same on a day that is said, in days since 1970. A day that cannot be made or dropped keeps no other from it.
-pub(super) async fn tend_on(client: &mut Object, today: i64) -> Result<(), StoreError> {
+pub(super) async fn tend_on(client: &mut Object, today: i64) -> Result<bool, StoreError> {
     let there = "SELECT relname::text FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid \
                  WHERE inhparent = 'journal'::regclass";
     let there = client.query(there, &[]).await.map_err(|error| unavailable(&error))?;
     let there: Vec<Day> = there.iter().filter_map(|row| Day::of_table(row.get(0))).collect();
+    let mut is_done = true;
     for day in (today..today + DAYS_AHEAD).map(Day).filter(|day| !there.contains(day)) {
         if let Err(error) = make(client, day).await {
-            tracing::info!(
+            is_done = false;
+            tracing::warn!(
                 day = day.0,
                 reason = in_words(&error),
-                "a day of the journal could not be made; its trees are kept with the rest"
+                "a day of the journal could not be made; its trees are kept with the rest, in journal_rest"
             );
         }
     }
@@ -88,14 +97,17 @@ pub(super) async fn tend_on(client: &mut Object, today: i64) -> Result<(), Store
                 tracing::info!(day = day.0, "a day of the journal was dropped: nothing was left of it");
             }
             Ok(false) => {}
-            Err(error) => tracing::info!(
-                day = day.0,
-                reason = in_words(&error),
-                "a day of the journal could not be dropped; tried again"
-            ),
+            Err(error) => {
+                is_done = false;
+                tracing::info!(
+                    day = day.0,
+                    reason = in_words(&error),
+                    "a day of the journal could not be dropped; tried again"
+                );
+            }
         }
     }
-    Ok(())
+    Ok(is_done)
 }
 
 async fn make(client: &mut Object, day: Day) -> Result<(), Error> {

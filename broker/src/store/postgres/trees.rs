@@ -6,12 +6,17 @@ use std::collections::BTreeMap;
 use broker_core::{TaskId, Timestamp};
 use deadpool_postgres::{Object, Transaction};
 use tokio_postgres::Error;
+use uuid::Uuid;
 
 use super::batch::Kind;
 use super::failure::{unavailable, uncertain};
 use super::rows;
 use super::statements::{NO_LONGER, signed};
 use crate::ports::store::{OutboxRow, Over, Removed, StoreError, TreePage, TreeQuery};
+
+/// Which trees are not another broker's that is there: what it holds in memory of its own it lets go of when it removes them
+/// itself.
+const NOT_ANOTHERS: &str = "driver <> ALL (ARRAY(SELECT id FROM brokers WHERE NOT gone AND id <> $2))";
 
 /// Whose totals a removal changes: no committer's.
 const REMOVALS_SLOT: i32 = -1;
@@ -36,24 +41,27 @@ pub(super) async fn page(client: &Object, query: &TreeQuery) -> Result<TreePage,
             break;
         }
         last = Some(TaskId(row.get("tree")));
-        if row.get::<_, Option<uuid::Uuid>>(0).is_some() {
+        if row.get::<_, Option<Uuid>>(0).is_some() {
             page.roots.extend(Some(rows::task(row)?).filter(|row| query.admits(row)));
         }
     }
     Ok(page)
 }
 
-/// Trees that are over, the longest unchanged first.
+/// Trees that are over and for this broker to remove, the longest unchanged first.
 pub(super) async fn over(
     client: &Object,
+    own: Uuid,
     before: Timestamp,
     after: Option<Over>,
     limit: i64,
 ) -> Result<Vec<Over>, StoreError> {
-    let text = "SELECT over, root FROM trees WHERE over < $1 AND ($2::bigint IS NULL OR (over, root) > ($2, $3)) \
-                ORDER BY over, root LIMIT $4";
+    let text = format!(
+        "SELECT over, root FROM trees WHERE over < $1 AND ($3::bigint IS NULL OR (over, root) > ($3, $4)) \
+         AND {NOT_ANOTHERS} ORDER BY over, root LIMIT $5"
+    );
     let (since, root) = (after.map(|after| after.since.as_millis()), after.map(|after| after.root.0));
-    let found = rows::query(client, text, &[&before.as_millis(), &since, &root, &limit]).await?;
+    let found = rows::query(client, &text, &[&before.as_millis(), &own, &since, &root, &limit]).await?;
     let over = |row: &tokio_postgres::Row| Over {
         since: Timestamp::from_millis(row.get(0)),
         root: TaskId(row.get(1)),
@@ -64,12 +72,13 @@ pub(super) async fn over(
 /// Removes a tree, if it may go.
 pub(super) async fn remove(
     client: &mut Object,
+    own: Uuid,
     root: TaskId,
     before: Timestamp,
 ) -> Result<Option<Removed>, StoreError> {
     let transaction = client.transaction().await.map_err(|error| unavailable(&error))?;
     transaction.batch_execute(NO_LONGER).await.map_err(|error| unavailable(&error))?;
-    let Some(since) = over_since(&transaction, root).await?.filter(|since| *since < before) else {
+    let Some(since) = over_since(&transaction, own, root).await?.filter(|since| *since < before) else {
         return Ok(None);
     };
     let letters =
@@ -85,9 +94,13 @@ pub(super) async fn remove(
     Ok(Some(Removed { tasks, dead_letters }))
 }
 
-async fn over_since(transaction: &Transaction<'_>, root: TaskId) -> Result<Option<Timestamp>, StoreError> {
-    let head = "SELECT over FROM trees WHERE root = $1 FOR UPDATE";
-    let head = transaction.query_opt(head, &[&root.0]).await.map_err(|error| unavailable(&error))?;
+async fn over_since(
+    transaction: &Transaction<'_>,
+    own: Uuid,
+    root: TaskId,
+) -> Result<Option<Timestamp>, StoreError> {
+    let head = format!("SELECT over FROM trees WHERE root = $1 AND {NOT_ANOTHERS} FOR UPDATE");
+    let head = transaction.query_opt(&head, &[&root.0, &own]).await.map_err(|error| unavailable(&error))?;
     Ok(head.and_then(|row| row.get::<_, Option<i64>>(0)).map(Timestamp::from_millis))
 }
 

@@ -9,7 +9,7 @@ use conformance_tests::{Agent, until, wire};
 use private_postgres::Server;
 use serde_json::json;
 
-use super::{BROKERS, Cluster, begin, ended};
+use super::{BROKERS, Cluster, begin, ended, rpc};
 use crate::delegation::script;
 
 const SOUTHBOUND: &str = "[southbound]\nask_every = \"100ms\"\nabsent_after = \"2s\"\n";
@@ -117,6 +117,28 @@ async fn who_leaves_in_good_order_leaves_its_tasks_to_the_others_at_once() {
     })
     .await;
     judge(&cluster, &agents, &tasks).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_leaves_ends_the_streams_it_hands_on_and_finishes_what_is_none() {
+    let Some(mut cluster) = Cluster::start("").await else { return };
+    let agent = Agent::scripted("worker");
+    cluster.add_agent(&agent, "worker", &[]).await;
+    // Over while the leaving broker still waits for what is not finished.
+    let script = json!({ "delay_ms": 4_000 });
+    let task = begin(&cluster.brokers[0].agent_url("worker"), "m", &script).await;
+    let other = cluster.brokers[1].agent_url("worker");
+    let (message, url) = (wire::message("m", &script.to_string()), other.clone());
+    let waiting = tokio::spawn(async move { rpc(&url, "SendMessage", message).await });
+    let mut stream = wire::stream(&other, "SubscribeToTask", json!({ "id": task }), None).await;
+    let ends = |event: &wire::Event| event.state() == Some("TASK_STATE_COMPLETED");
+    assert!(stream.next().await.is_some_and(|event| !ends(&event)));
+    cluster.brokers[1].terminate();
+    let rest = stream.rest().await;
+    assert!(!rest.iter().any(ends), "the caller resumes it at another broker: {rest:?}");
+    let answer = waiting.await.expect("an answer");
+    assert_eq!(answer["result"]["task"]["status"]["state"], "TASK_STATE_COMPLETED", "{answer}");
+    assert_eq!(cluster.brokers[1].ended().await, Some(0));
 }
 
 #[tokio::test(flavor = "multi_thread")]
