@@ -33,6 +33,15 @@ const STRANGERS: &str = "INSERT INTO brokers (id, url, expires, gone) \
 /// For how long it is remembered what it used: to the end of its last day, wherever that ends.
 const SAID: &str = "2 days";
 
+/// Takes over some of what is left to do, unless the broker ($1) is gone itself: of each that is gone, found by it and never by
+/// looking at all trees that are kept. A tree somebody else was faster to take is judged by its driver of now.
+const ADOPT: &str = "WITH open AS MATERIALIZED (SELECT left_open.root FROM brokers CROSS JOIN LATERAL (SELECT root FROM trees \
+    WHERE driver = brokers.id AND over IS NULL ORDER BY root LIMIT $2 FOR UPDATE SKIP LOCKED) AS left_open WHERE gone LIMIT $2), \
+    pushing AS MATERIALIZED (SELECT root FROM trees WHERE over IS NOT NULL AND root IN (SELECT root FROM outbox) \
+    AND driver = ANY (ARRAY(SELECT id FROM brokers WHERE gone)) LIMIT $2 FOR UPDATE SKIP LOCKED) \
+    UPDATE trees SET driver = $1 WHERE root IN (SELECT root FROM open UNION ALL SELECT root FROM pushing) \
+    AND EXISTS (SELECT FROM brokers WHERE id = $1 AND NOT gone) RETURNING root";
+
 /// How a broker is known to the others.
 #[derive(Debug, Clone)]
 pub struct Peer {
@@ -237,15 +246,7 @@ impl Membership {
                 tracing::warn!(url, "a broker was not heard of in time; the others take over its tasks");
             }
         }
-        // Found by who is gone, of whom there are few, and never by looking at all trees that are kept. An array, so that a tree
-        // somebody else was faster to take is judged by its driver of now. Nothing is for a broker that is gone itself.
-        let text = "WITH open AS (SELECT root FROM trees WHERE over IS NULL \
-                    AND driver = ANY (ARRAY(SELECT id FROM brokers WHERE gone)) LIMIT $2 FOR UPDATE SKIP LOCKED), \
-                    pushing AS (SELECT root FROM trees WHERE over IS NOT NULL AND root IN (SELECT root FROM outbox) \
-                    AND driver = ANY (ARRAY(SELECT id FROM brokers WHERE gone)) LIMIT $2 FOR UPDATE SKIP LOCKED) \
-                    UPDATE trees SET driver = $1 WHERE root IN (SELECT root FROM open UNION ALL SELECT root FROM pushing) \
-                    AND EXISTS (SELECT FROM brokers WHERE id = $1 AND NOT gone) RETURNING root";
-        let taken = client.query(text, &[&self.peer.id, &limit]).await;
+        let taken = client.query(ADOPT, &[&self.peer.id, &limit]).await;
         let taken = taken.map_err(|error| StoreError::Engine(in_words(&error)))?;
         Ok(taken.iter().map(|row| TaskId(row.get(0))).collect())
     }
