@@ -23,9 +23,7 @@ pub const RETRY: &[u8] = b"retry: 2000\n";
 pub fn write_event(id: Option<u64>, data: &[u8]) -> Vec<u8> {
     let mut event = Vec::with_capacity(data.len() + 32);
     if let Some(id) = id {
-        event.extend_from_slice(b"id: ");
-        event.extend_from_slice(id.to_string().as_bytes());
-        event.push(b'\n');
+        event.extend_from_slice(format!("id: {id}\n").as_bytes());
     }
     // Nearly all have none, which is seen much faster than where they are.
     if data.contains(&b'\n') || data.contains(&b'\r') {
