@@ -11,16 +11,24 @@ const MATTERS = new Set(["submitted", "approved", "ended", "closing", "status"])
 
 let known = [];
 let failure = null;
+let looks = 0;
 const watchers = new Set();
 
 async function look() {
   const before = known.length;
+  looks += 1;
+  const mine = looks;
+  let found = known;
+  let trouble = null;
   try {
-    known = (await api.approvals()).approvals;
-    failure = null;
+    found = (await api.approvals()).approvals;
   } catch (error) {
-    failure = error;
+    trouble = error;
   }
+  // Answers may overtake each other: the one to the last question counts.
+  if (mine !== looks) return;
+  known = found;
+  failure = trouble;
   if (known.length > before) announce(`${count(known.length, "approval")} waiting`);
   for (const watcher of [...watchers]) watcher();
 }

@@ -41,6 +41,21 @@ const FLAGS: [&str; 11] = [
 ];
 /// The protocol's own file descriptors are 3 and 4, which a shell can say and a `Command` cannot.
 const LAUNCH: &str = "exec \"$@\" 3<\"$TO_BROWSER\" 4>\"$FROM_BROWSER\"";
+/// The middle of the first element that matches and shows a text, in CSS pixels; null while it moves or is covered.
+const PLACE: &str = "async (selector, text) => {
+    const one = [...document.querySelectorAll(selector)].find((one) => one.textContent.includes(text));
+    if (!one) return null;
+    one.scrollIntoView({ block: 'center', behavior: 'instant' });
+    const middle = () => {
+        const { x, y, width, height } = one.getBoundingClientRect();
+        return [x + width / 2, y + height / 2];
+    };
+    const before = middle();
+    await new Promise((frame) => requestAnimationFrame(() => requestAnimationFrame(frame)));
+    const now = middle();
+    const hit = document.elementFromPoint(...now);
+    return one.contains(hit) && now.every((side, i) => side === before[i]) ? now : null;
+}";
 
 /// Why no page can be looked at here, if so: a test says so and goes on without.
 pub fn missing_browser() -> Option<&'static str> {
@@ -123,7 +138,15 @@ impl Browser {
         self.complaints.lock().expect("nobody panicked here").clone()
     }
 
+    /// What a command comes to; fails where the browser refuses it.
     async fn ask(&self, session: Option<&str>, method: &str, params: Value) -> Value {
+        let answer = self.answer(session, method, &params).await;
+        assert!(answer["error"].is_null(), "{method} {params}: {answer}");
+        answer["result"].clone()
+    }
+
+    /// What the browser says to a command: its `result`, or its `error`.
+    async fn answer(&self, session: Option<&str>, method: &str, params: &Value) -> Value {
         let id = self.last.fetch_add(1, Ordering::Relaxed) + 1;
         let (sender, answer) = oneshot::channel();
         self.waiting.lock().expect("nobody panicked here").insert(id, sender);
@@ -134,9 +157,7 @@ impl Browser {
         let bytes = [command.to_string().as_bytes(), &[0]].concat();
         self.commands.lock().expect("nobody panicked here").write_all(&bytes).expect("the browser listens");
         let answer = tokio::time::timeout(COMMAND_LIMIT, answer).await;
-        let answer = answer.expect("the browser answers in time").expect("the browser is there");
-        assert!(answer["error"].is_null(), "{method} {params}: {answer}");
-        answer["result"].clone()
+        answer.expect("the browser answers in time").expect("the browser is there")
     }
 }
 
@@ -190,15 +211,25 @@ impl Page<'_> {
 
     /// What an expression comes to in the page; a promise is waited for.
     pub async fn eval(&self, expression: &str) -> Value {
-        let params = json!({ "expression": expression, "awaitPromise": true, "returnByValue": true });
-        let answer = self.ask("Runtime.evaluate", params).await;
-        assert!(answer["exceptionDetails"].is_null(), "{expression}: {}", answer["exceptionDetails"]);
-        answer["result"]["value"].clone()
+        self.value(expression).await.unwrap_or_else(|problem| panic!("{expression}: {problem}"))
     }
 
-    /// Waits until an expression is true in the page.
+    /// The same, or why the browser has no answer: the page is being loaded anew.
+    async fn value(&self, expression: &str) -> Result<Value, String> {
+        let params = json!({ "expression": expression, "awaitPromise": true, "returnByValue": true });
+        let answer = self.browser.answer(Some(&self.session), "Runtime.evaluate", &params).await;
+        if !answer["error"].is_null() {
+            return Err(answer["error"].to_string());
+        }
+        let answer = &answer["result"];
+        assert!(answer["exceptionDetails"].is_null(), "{expression}: {}", answer["exceptionDetails"]);
+        Ok(answer["result"]["value"].clone())
+    }
+
+    /// Waits until an expression is true in the page, through its being loaded anew.
     pub async fn until(&self, what: &str, expression: &str) {
-        until(what, async || self.eval(&format!("Boolean({expression})")).await == json!(true)).await;
+        let expression = format!("Boolean({expression})");
+        until(what, async || self.value(&expression).await == Ok(json!(true))).await;
     }
 
     /// Waits until the page, or a part of it, shows a text.
@@ -211,19 +242,16 @@ impl Page<'_> {
         self.until(&format!("{selector} with {text:?}"), &expression).await;
     }
 
-    /// Clicks the first element that matches and shows a text, as a mouse does.
+    /// Clicks the first element that matches and shows a text, as a mouse does: once it holds still and nothing covers it.
     pub async fn click(&self, selector: &str, text: &str) {
         self.sees(selector, text).await;
-        let place = self
-            .eval(&format!(
-                "(() => {{ const one = [...document.querySelectorAll({})].find((one) => one.textContent.includes({}));
-                   one.scrollIntoView({{ block: 'center' }});
-                   const {{ x, y, width, height }} = one.getBoundingClientRect();
-                   return [x + width / 2, y + height / 2]; }})()",
-                json!(selector),
-                json!(text)
-            ))
-            .await;
+        let find = format!("({PLACE})({}, {})", json!(selector), json!(text));
+        let mut place = Value::Null;
+        until(&format!("{selector} with {text:?} can be clicked"), async || {
+            place = self.value(&find).await.unwrap_or(Value::Null);
+            !place.is_null()
+        })
+        .await;
         for kind in ["mousePressed", "mouseReleased"] {
             let event =
                 json!({ "type": kind, "x": place[0], "y": place[1], "button": "left", "clickCount": 1 });
@@ -255,8 +283,9 @@ impl Page<'_> {
         }
     }
 
-    /// Types a text where the focus is.
+    /// Types a text into the field that has the focus, once one has.
     pub async fn write(&self, text: &str) {
+        self.until("a field has the focus", "document.activeElement?.matches('input, textarea')").await;
         self.ask("Input.insertText", json!({ "text": text })).await;
     }
 
