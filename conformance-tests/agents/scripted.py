@@ -285,7 +285,8 @@ def pushing(arguments: argparse.Namespace) -> dict:
         return httpx.URL(url).host == "127.0.0.1"
 
     store = InMemoryPushNotificationConfigStore()
-    sender = BasePushNotificationSender(httpx.AsyncClient(), store, push_url_validator=on_loopback)
+    # It sends once: what a busy machine takes long for is not lost.
+    sender = BasePushNotificationSender(httpx.AsyncClient(timeout=60), store, push_url_validator=on_loopback)
     sends = {} if arguments.lose_pushes else {"push_sender": sender}
     return {"push_config_store": store, "push_url_validator": on_loopback, **sends}
 

@@ -6,7 +6,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 use crate::build::target_folder;
-use crate::python::{examples_folder, interpreter, interpreter_documents, run};
+use crate::python::{examples_folder, interpreter, interpreter_documents, run_over_network};
 
 /// A program of `agents/requirements-documents.txt`, installed at first use.
 pub fn document_tool(name: &str) -> PathBuf {
@@ -37,7 +37,8 @@ fn download() -> PathBuf {
     }
     eprintln!("downloading Python packages into {} (once)", folder.display());
     let mut pip = Command::new(interpreter());
-    run(pip.args(["-m", "pip", "download", "--quiet", "--requirement"]).arg(file).arg("--dest").arg(&folder));
+    pip.args(["-m", "pip", "download", "--quiet", "--requirement"]).arg(file);
+    run_over_network(pip.arg("--dest").arg(&folder));
     std::fs::write(&marker, requirements).expect("the marker is written");
     folder
 }

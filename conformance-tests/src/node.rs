@@ -3,10 +3,10 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use crate::build::target_folder;
-use crate::python::{agents_folder, examples_folder, run};
+use crate::python::{agents_folder, examples_folder, run_over_network};
 
 /// The SDK runs on this version of Node.js and later ones.
 const OLDEST_NODE: u32 = 20;
@@ -66,6 +66,9 @@ fn install(source: &Path, name: &str) -> PathBuf {
 
 /// The folder below the target folder that holds the packages which the manifests of a folder name.
 pub(crate) fn packages(source: &Path, name: &str) -> PathBuf {
+    // Tests that want the same at once wait for the one that installs it.
+    static INSTALLING: Mutex<()> = Mutex::new(());
+    let _installing = INSTALLING.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(reason) = missing_node() {
         panic!("{reason}");
     }
@@ -81,9 +84,11 @@ pub(crate) fn packages(source: &Path, name: &str) -> PathBuf {
     for name in MANIFESTS {
         std::fs::copy(source.join(name), folder.join(name)).expect("a manifest is copied");
     }
-    run(Command::new("npm")
-        .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent"])
-        .current_dir(&folder));
+    run_over_network(
+        Command::new("npm")
+            .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent"])
+            .current_dir(&folder),
+    );
     std::fs::write(&marker, wanted).expect("the marker is written");
     folder
 }

@@ -4,10 +4,16 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use serde_json::Value;
 
 use crate::build::target_folder;
+
+/// Tries of what asks a network: one that fails now may not a moment later.
+const TRIES: u32 = 3;
+/// Between two of them.
+const PAUSE: Duration = Duration::from_secs(5);
 
 /// The folder of the programmable agents.
 pub fn agents_folder() -> PathBuf {
@@ -75,16 +81,30 @@ fn install(folder: &str, file: &Path) -> PathBuf {
     }
     eprintln!("making a Python environment in {} (once)", folder.display());
     run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder));
-    run(Command::new(&interpreter).args(["-m", "pip", "install", "--quiet", "--requirement"]).arg(file));
+    let mut pip = Command::new(&interpreter);
+    run_over_network(pip.args(["-m", "pip", "install", "--quiet", "--requirement"]).arg(file));
     std::fs::write(&marker, requirements).expect("the marker is written");
     interpreter
 }
 
-pub(crate) fn run(command: &mut Command) {
+fn run(command: &mut Command) {
     let status = command.status().unwrap_or_else(|error| {
         panic!("{command:?}: {error}; install python3 with venv, and node with npm where JavaScript is run")
     });
     assert!(status.success(), "{command:?} failed with {status}");
+}
+
+/// The same for what asks a network.
+pub(crate) fn run_over_network(command: &mut Command) {
+    for _ in 1..TRIES {
+        match command.status() {
+            Ok(status) if status.success() => return,
+            Ok(status) => eprintln!("{command:?} failed with {status}; once more"),
+            Err(_) => break,
+        }
+        std::thread::sleep(PAUSE);
+    }
+    run(command);
 }
 
 /// An unmodified SDK client in a process of its own.

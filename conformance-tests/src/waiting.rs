@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-/// Looks before it is given up; with the pauses between them 30 s, and what the looks take.
-const LOOKS: u32 = 1_200;
+/// Looks before it is given up; with the pauses between them a minute, and what the looks take.
+const LOOKS: u32 = 2_400;
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(25);
 
@@ -15,5 +15,5 @@ pub async fn until(what: &str, mut is: impl AsyncFnMut() -> bool) {
         }
         tokio::time::sleep(PAUSE).await;
     }
-    panic!("{what} did not happen within 30 s");
+    panic!("{what} did not happen within a minute");
 }

@@ -17,7 +17,7 @@ use serde_json::Value;
 use super::check::{Stop, fail, shown};
 
 /// Longest wait for an answer, or for the next event of a stream.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_mins(1);
 
 /// What a request says beside its operation.
 #[derive(Debug, Clone)]

@@ -1,6 +1,6 @@
 //! Whatever is asked of whichever broker: the answer is the same.
 
-use conformance_tests::{Agent, until, wire};
+use conformance_tests::{Agent, Gates, until, wire};
 use serde_json::json;
 
 use super::{BROKERS, Cluster, begin, ended, rpc};
@@ -8,11 +8,12 @@ use super::{BROKERS, Cluster, begin, ended, rpc};
 #[tokio::test(flavor = "multi_thread")]
 async fn any_broker_answers_any_operation_for_any_task() {
     let Some(cluster) = Cluster::start("").await else { return };
-    let agent = Agent::scripted("worker");
+    let (agent, gates) = (Agent::scripted("worker"), Gates::start().await);
     cluster.add_agent(&agent, "worker", &[]).await;
     let url = |number: usize| cluster.brokers[number % BROKERS].agent_url("worker");
     for number in 0..BROKERS {
-        let script = json!({ "delay_ms": 400, "chunks": ["a", "b", "c"], "pace_ms": 50 });
+        let gate = format!("{}/wait/{number}", gates.url());
+        let script = json!({ "gate": gate, "chunks": ["a", "b", "c"], "pace_ms": 50 });
         let (id, other, third) = (format!("m{number}"), number + 1, number + 2);
         let task = begin(&url(number), &id, &script).await;
         let got = rpc(&url(other), "GetTask", json!({ "id": task })).await;
@@ -24,6 +25,7 @@ async fn any_broker_answers_any_operation_for_any_task() {
         );
         let events = wire::stream(&url(third), "SubscribeToTask", json!({ "id": task }), None).await;
         let here = wire::stream(&url(number), "SubscribeToTask", json!({ "id": task }), None).await;
+        wire::get(&format!("{}/open/{number}", gates.url())).await;
         let (events, here) = tokio::join!(events.rest(), here.rest());
         let ids = |events: &[wire::Event]| events.iter().filter_map(|event| event.id).collect::<Vec<_>>();
         let (there, here) = (ids(&events), ids(&here));

@@ -9,7 +9,7 @@ use private_postgres::lasting_port;
 use serde_json::json;
 use tempfile::TempDir;
 
-use super::{Cluster, begin, ended};
+use super::{Cluster, SHORT_LEASE, begin, ended};
 
 /// One process that runs in the foreground, and ends with the test.
 struct Proxy(Child);
@@ -61,7 +61,7 @@ async fn start(
 }
 
 async fn goes_on_behind(program: &str, file: &str, arguments: impl Fn(&Path) -> Vec<String>) {
-    let Some(mut cluster) = Cluster::start("").await else { return };
+    let Some(mut cluster) = Cluster::start_with("", SHORT_LEASE).await else { return };
     let agent = Agent::scripted("worker");
     cluster.add_agent(&agent, "worker", &[]).await;
     let brokers: Vec<String> = cluster.brokers.iter().map(|broker| broker.address().to_owned()).collect();

@@ -11,8 +11,10 @@ use serde_json::{Value, json};
 
 /// How many there are.
 pub(crate) const BROKERS: usize = 3;
-/// For how long one is not taken for dead that is.
-const LEASE: &str = "2s";
+/// For how long one is not taken for dead where nobody dies: a busy machine may keep it from saying a word for seconds.
+const LEASE: &str = "10s";
+/// The same where one dies, and the others are waited for that find out.
+pub(crate) const SHORT_LEASE: &str = "4s";
 
 /// Brokers with a database and a load balancer of their own.
 pub(crate) struct Cluster {
@@ -24,13 +26,18 @@ pub(crate) struct Cluster {
 }
 
 impl Cluster {
-    /// Starts them; `None`, and said aloud, where the machine has no PostgreSQL.
+    /// Starts them, and none of them is to die; `None`, and said aloud, where the machine has no PostgreSQL.
     async fn start(config: &str) -> Option<Self> {
+        Self::start_with(config, LEASE).await
+    }
+
+    /// The same with another lease.
+    async fn start_with(config: &str, lease: &str) -> Option<Self> {
         let server = tokio::task::spawn_blocking(Server::shared).await.expect("it does not panic");
         match server {
             Ok(server) => {
                 let database = server.database().expect("a new database");
-                Some(Self::over(&database, config, [0; BROKERS]).await)
+                Some(Self::over(&database, config, lease, [0; BROKERS]).await)
             }
             Err(missing) => {
                 eprintln!("skipped: PostgreSQL: {missing}");
@@ -40,10 +47,10 @@ impl Cluster {
     }
 
     /// The same over a database that is there, and with clocks that are off by so many milliseconds.
-    pub(crate) async fn over(database: &str, config: &str, clocks: [i64; BROKERS]) -> Self {
+    pub(crate) async fn over(database: &str, config: &str, lease: &str, clocks: [i64; BROKERS]) -> Self {
         let (balancer, listener) = Balancer::bind().await;
         let config = format!(
-            "[server]\npublic_url = \"{}\"\n[store]\nurl = \"{database}\"\n[cluster]\nlease = \"{LEASE}\"\n{config}",
+            "[server]\npublic_url = \"{}\"\n[store]\nurl = \"{database}\"\n[cluster]\nlease = \"{lease}\"\n{config}",
             balancer.url()
         );
         // All at once, as they are where somebody rolls them out.

@@ -1,15 +1,15 @@
 //! A quota is one, however many brokers there are: what is used at one counts at the others, and what was used for good still
 //! does when its broker is gone.
 
-use std::time::Duration;
-
 use conformance_tests::{Agent, until, wire};
+use private_postgres::Server;
 use serde_json::{Value, json};
 
-use super::{Cluster, begin, ended, rpc};
+use super::{Cluster, SHORT_LEASE, begin, ended, rpc};
 
-/// How often brokers tell each other.
-const EXCHANGE: Duration = Duration::from_secs(1);
+/// So often brokers tell each other until what was written before is sure to count: the first time they may have begun to ask
+/// before it was, the second time they hear it, and the third time begins once that is taken in.
+const EXCHANGES: usize = 3;
 
 /// What one broker says of a bound of the quota of whoever asks without a credential.
 async fn used(cluster: &Cluster, broker: usize, bound: &str) -> u64 {
@@ -22,6 +22,19 @@ async fn used(cluster: &Cluster, broker: usize, bound: &str) -> u64 {
 async fn until_all_say(cluster: &Cluster, bound: &str, right: impl Fn(u64) -> bool) {
     for broker in 0..cluster.brokers.len() {
         until("all brokers count the same", async || right(used(cluster, broker, bound).await)).await;
+    }
+}
+
+/// Waits until all brokers that are there have heard what the database says now.
+async fn until_all_have_heard(cluster: &Cluster) {
+    let server = Server::shared().expect("it is there");
+    let ask = |question: &str| server.run(&cluster.database, question).expect("an answer").trim().to_owned();
+    for _ in 0..EXCHANGES {
+        let now = ask("SELECT clock_timestamp()");
+        let told = format!(
+            "SELECT coalesce(min(at) > '{now}', false) FROM usage JOIN brokers ON id = broker WHERE NOT gone"
+        );
+        until("all brokers tell each other", async || ask(&told) == "t").await;
     }
 }
 
@@ -71,7 +84,7 @@ async fn what_is_used_at_one_broker_counts_at_the_others() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_killed_broker_had_used_of_the_day_is_still_used() {
     let quota = "[[quotas]]\nof = \"principal:anonymous\"\nbytes_per_day = \"1KiB\"\n";
-    let Some(mut cluster) = Cluster::start(quota).await else { return };
+    let Some(mut cluster) = Cluster::start_with(quota, SHORT_LEASE).await else { return };
     let agent = Agent::scripted("worker");
     cluster.add_agent(&agent, "worker", &[]).await;
     let url = |cluster: &Cluster, number: usize| cluster.brokers[number].agent_url("worker");
@@ -80,8 +93,8 @@ async fn what_a_killed_broker_had_used_of_the_day_is_still_used() {
     until_all_say(&cluster, "bytes_per_day", |bytes| bytes >= 2_000).await;
     cluster.brokers.remove(0);
     cluster.until_gone(1).await;
-    // And by now the others have heard it from the database.
-    tokio::time::sleep(EXCHANGE * 2).await;
+    // What it had used they hear from now on as of one that is gone.
+    until_all_have_heard(&cluster).await;
     for number in 0..cluster.brokers.len() {
         let refused = rpc(&url(&cluster, number), "SendMessage", wire::message("more", "{}")).await;
         assert_refused(&refused, "bytes_per_day");

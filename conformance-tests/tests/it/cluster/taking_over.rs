@@ -5,14 +5,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use conformance_tests::{Agent, until, wire};
+use conformance_tests::{Agent, Gates, until, wire};
 use private_postgres::Server;
 use serde_json::json;
 
-use super::{BROKERS, Cluster, begin, ended, rpc};
+use super::{BROKERS, Cluster, LEASE, SHORT_LEASE, begin, ended, rpc};
 use crate::delegation::script;
 
-const SOUTHBOUND: &str = "[southbound]\nask_every = \"100ms\"\nabsent_after = \"2s\"\n";
+const SOUTHBOUND: &str = "[southbound]\nask_every = \"100ms\"\nabsent_after = \"5s\"\n";
 
 /// Coordinator, left, right and deep, as the tree of [`script`] wants them.
 async fn fleet(cluster: &Cluster) -> BTreeMap<&'static str, Agent> {
@@ -58,7 +58,7 @@ async fn judge(cluster: &Cluster, agents: &BTreeMap<&str, Agent>, tasks: &[Strin
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_killed_broker_had_begun_is_finished_by_the_others_once() {
-    let Some(mut cluster) = Cluster::start(SOUTHBOUND).await else { return };
+    let Some(mut cluster) = Cluster::start_with(SOUTHBOUND, SHORT_LEASE).await else { return };
     let agents = fleet(&cluster).await;
     let url = format!("{}/agents/coordinator", cluster.balancer.url());
     let mut tasks = vec![begin(&url, "warm", &script(0)).await];
@@ -80,7 +80,7 @@ async fn what_a_killed_broker_had_begun_is_finished_by_the_others_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broker_that_was_taken_for_dead_writes_nothing_more() {
-    let Some(mut cluster) = Cluster::start(SOUTHBOUND).await else { return };
+    let Some(mut cluster) = Cluster::start_with(SOUTHBOUND, SHORT_LEASE).await else { return };
     let agents = fleet(&cluster).await;
     let url = format!("{}/agents/coordinator", cluster.balancer.url());
     let mut tasks = vec![begin(&url, "warm", &script(0)).await];
@@ -91,6 +91,8 @@ async fn a_broker_that_was_taken_for_dead_writes_nothing_more() {
     cluster.balancer.take_out(cluster.brokers[zombie].address());
     let other = cluster.brokers[(zombie + 1) % 3].url();
     let end = ended(&other, &tasks[1]).await;
+    // A tree that was over before it was stopped says nothing of that.
+    cluster.until_gone(1).await;
     cluster.brokers[zombie].unpause();
     let code = cluster.brokers[zombie].ended().await;
     assert_eq!(code, Some(1), "it finds out, and ends");
@@ -122,23 +124,33 @@ async fn who_leaves_in_good_order_leaves_its_tasks_to_the_others_at_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_leaves_ends_the_streams_it_hands_on_and_finishes_what_is_none() {
     let Some(mut cluster) = Cluster::start("").await else { return };
-    let agent = Agent::scripted("worker");
+    let (agent, gates) = (Agent::scripted("worker"), Gates::start().await);
     cluster.add_agent(&agent, "worker", &[]).await;
     // Over while the leaving broker still waits for what is not finished.
-    let script = json!({ "delay_ms": 4_000 });
+    let script = json!({ "gate": format!("{}/wait/m", gates.url()) });
     let task = begin(&cluster.brokers[0].agent_url("worker"), "m", &script).await;
     let other = cluster.brokers[1].agent_url("worker");
     let (message, url) = (wire::message("m", &script.to_string()), other.clone());
     let waiting = tokio::spawn(async move { rpc(&url, "SendMessage", message).await });
+    // It is counted where the task is driven.
+    until("the call waits", async || waiting_calls(&cluster, 0).await == 1).await;
     let mut stream = wire::stream(&other, "SubscribeToTask", json!({ "id": task }), None).await;
     let ends = |event: &wire::Event| event.state() == Some("TASK_STATE_COMPLETED");
     assert!(stream.next().await.is_some_and(|event| !ends(&event)));
     cluster.brokers[1].terminate();
     let rest = stream.rest().await;
     assert!(!rest.iter().any(ends), "the caller resumes it at another broker: {rest:?}");
+    wire::get(&format!("{}/open/m", gates.url())).await;
     let answer = waiting.await.expect("an answer");
     assert_eq!(answer["result"]["task"]["status"]["state"], "TASK_STATE_COMPLETED", "{answer}");
     assert_eq!(cluster.brokers[1].ended().await, Some(0));
+}
+
+/// How many calls wait for their answer, by a broker's word.
+async fn waiting_calls(cluster: &Cluster, broker: usize) -> u64 {
+    let quotas = wire::get(&format!("{}/api/v1/quotas", cluster.brokers[broker].url())).await.json();
+    let all = quotas["quotas"].as_array().unwrap_or_else(|| panic!("quotas: {quotas}"));
+    all.iter().filter_map(|quota| quota["bounds"]["calls_at_once"]["used"].as_u64()).sum()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -149,7 +161,7 @@ async fn while_the_database_is_away_nothing_is_accepted_and_afterwards_all_goes_
         Err(missing) => return eprintln!("skipped: PostgreSQL: {missing}"),
     };
     let mut cluster =
-        Cluster::over(&server.database().expect("a new database"), SOUTHBOUND, [0; BROKERS]).await;
+        Cluster::over(&server.database().expect("a new database"), SOUTHBOUND, LEASE, [0; BROKERS]).await;
     let agents = fleet(&cluster).await;
     let url = format!("{}/agents/coordinator", cluster.balancer.url());
     let mut tasks = vec![begin(&url, "warm", &script(0)).await];

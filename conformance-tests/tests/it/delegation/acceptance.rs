@@ -4,8 +4,8 @@ use conformance_tests::{Agent, Broker, Gates, until, wire};
 use serde_json::{Value, json};
 
 const EXTENSION: &str = "urn:bailiwick:ext:delegation:v1";
-/// No long waits between attempts.
-const QUICK: &str = "[limits]\nbackoff = \"10ms\"\n";
+/// No long waits between attempts; and a check may take as long as a busy machine needs for it.
+const QUICK: &str = "[limits]\nbackoff = \"10ms\"\n[acceptance]\ntimeout = \"30s\"\n";
 
 /// A message with wishes of the extension, and one part beside the script.
 fn wishing(id: &str, script: &Value, wish: &Value) -> Value {

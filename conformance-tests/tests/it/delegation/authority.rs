@@ -1,6 +1,6 @@
 //! Who may delegate what, and who may see what.
 
-use conformance_tests::{Agent, Broker, key_digest, wire};
+use conformance_tests::{Agent, Broker, Gates, key_digest, until, wire};
 use serde_json::{Value, json};
 
 use super::tree::Fleet;
@@ -26,13 +26,12 @@ async fn over_reaching_is_refused_with_what_is_missing_and_the_parent_goes_on() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refusal_says_its_reason_on_both_bindings_and_a_dead_grant_opens_nothing() {
-    let fleet = Fleet::start("").await;
-    let script = json!({ "delegate": [ { "to": "right", "script": { "delay_ms": 1500 } } ] }).to_string();
+    let (fleet, gates) = (Fleet::start("").await, Gates::start().await);
+    let hold = format!("{}/wait/right", gates.url());
+    let script = json!({ "delegate": [ { "to": "right", "script": { "gate": hold } } ] }).to_string();
     let url = fleet.broker.agent_url("coordinator");
     let mut stream = wire::stream(&url, "SendStreamingMessage", wire::message("m", &script), None).await;
-    while fleet.agents["right"].logged("received").is_empty() {
-        stream.next().await.expect("the tree grows");
-    }
+    until("the tree grows", async || !fleet.agents["right"].logged("received").is_empty()).await;
     let told = fleet.agents["right"].logged("received")[0]["told"].clone();
     let grant = told["grant"].as_str().expect("a grant").to_owned();
 
@@ -65,6 +64,7 @@ async fn a_refusal_says_its_reason_on_both_bindings_and_a_dead_grant_opens_nothi
         .await;
     assert_eq!(cycle["error"]["data"][0]["reason"], "CAPABILITY_EXCEEDED", "{cycle}");
 
+    wire::get(&format!("{}/open/right", gates.url())).await;
     while stream.next().await.is_some() {}
     for path in ["/agents/deep", "/agents/right", ""] {
         let dead = fleet.broker.rpc_as(Some(&grant), path, "ListTasks", json!({})).await;
@@ -75,9 +75,10 @@ async fn a_refusal_says_its_reason_on_both_bindings_and_a_dead_grant_opens_nothi
 #[tokio::test(flavor = "multi_thread")]
 async fn tampered_grants_and_claimed_lineage_are_worth_nothing() {
     let fleet = Fleet::start("").await;
-    let script = json!({ "delay_ms": 1500 }).to_string();
+    let script = json!({ "delay_ms": 60_000 }).to_string();
     let url = fleet.broker.agent_url("left");
     let stream = wire::stream(&url, "SendStreamingMessage", wire::message("m", &script), None).await;
+    until("it is at work", async || !fleet.agents["left"].logged("received").is_empty()).await;
     let told = fleet.agents["left"].logged("received")[0]["told"].clone();
     let grant = told["grant"].as_str().unwrap();
     let (head, signature) = grant.rsplit_once('.').unwrap();

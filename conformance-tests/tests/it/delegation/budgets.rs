@@ -1,6 +1,6 @@
 //! What may be used up, over the wire: told to agents, held in escrow, reported back, refused with 429.
 
-use conformance_tests::{Broker, wire};
+use conformance_tests::{Agent, Broker, Gates, until, wire};
 use serde_json::{Value, json};
 
 use super::tree::Fleet;
@@ -42,18 +42,15 @@ async fn children_share_their_parents_budget_and_return_what_they_do_not_use() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_used_up_rate_is_429_with_the_time_to_come_back_on_both_bindings() {
-    let broker = Broker::start("");
-    let coordinator = conformance_tests::Agent::scripted("coordinator");
-    let worker = conformance_tests::Agent::scripted("worker");
+    let (broker, gates) = (Broker::start(""), Gates::start().await);
+    let (coordinator, worker) = (Agent::scripted("coordinator"), Agent::scripted("worker"));
     broker.add_agent("coordinator", coordinator.url(), &["a2a:skill/worker/*{rate<=1/3600s}"]).await;
     broker.add_agent("worker", worker.url(), &[]).await;
-    let script = json!({ "delay_ms": 2_000 });
+    let script = json!({ "gate": format!("{}/wait/it", gates.url()) });
     let url = broker.agent_url("coordinator");
     let mut stream =
         wire::stream(&url, "SendStreamingMessage", wire::message("m", &script.to_string()), None).await;
-    while coordinator.logged("received").is_empty() {
-        stream.next().await.expect("the task goes on");
-    }
+    until("it is at work", async || !coordinator.logged("received").is_empty()).await;
     let told = coordinator.logged("received")[0]["told"].clone();
     let grant = told["grant"].as_str().expect("a grant");
     let done = broker.rpc_as(Some(grant), "/agents/worker", "SendMessage", wire::message("a", "{}")).await;
@@ -67,6 +64,7 @@ async fn a_used_up_rate_is_429_with_the_time_to_come_back_on_both_bindings() {
     assert_eq!(refused.status, 429, "{}", refused.text);
     let seconds: u64 = refused.header("retry-after").expect("Retry-After").parse().expect("seconds");
     assert!((3_000..=3_600).contains(&seconds), "{seconds}");
+    wire::get(&format!("{}/open/it", gates.url())).await;
     while stream.next().await.is_some() {}
 }
 

@@ -6,6 +6,7 @@
 //! are. How it is made to die exactly there: `docs/decisions/0014-dying-at-an-append.md`.
 
 use std::any::Any;
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::ScopedJoinHandle;
@@ -32,7 +33,8 @@ const BROKERS: usize = 4;
 /// A tree of three levels takes at least as many appends.
 const LEAST: u64 = 15;
 /// A tree that is finished before its point is reached may have been shorter than others: two words of an agent in one
-/// append. So it is tried again.
+/// append. So it is tried again. How many words are one, and so how long the longest trees are, depends on the machine: what
+/// only some of them reach need not be hit.
 const TRIES: u32 = 3;
 /// How long a tree may take, its broker's death and all.
 const LIMIT: Duration = Duration::from_mins(2);
@@ -51,22 +53,21 @@ fn a_broker_killed_at_any_append_on_any_side_of_it_finishes_the_tree() {
     let next = AtomicU64::new(0);
     let begun = Instant::now();
     let lead = |number| runtime().block_on(Life::lead(number, &agents, folder.path(), &next));
-    let deaths: Vec<Death> = std::thread::scope(|scope| {
+    let lives: Vec<Lived> = std::thread::scope(|scope| {
         let lives: Vec<_> = (0..BROKERS).map(|number| scope.spawn(move || lead(number))).collect();
         let over = lives.into_iter().map(ScopedJoinHandle::join).collect::<Vec<_>>();
-        over.into_iter()
-            .flat_map(|deaths| deaths.unwrap_or_else(|panic| panic!("{}", said(&*panic))))
-            .collect()
+        over.into_iter().map(|life| life.unwrap_or_else(|panic| panic!("{}", said(&*panic)))).collect()
     });
+    let least = lives.iter().map(|life| life.reached).min().unwrap_or_default().max(LEAST);
+    let deaths: Vec<Death> = lives.into_iter().flat_map(|life| life.deaths).collect();
 
     for side in Side::ALL {
-        let mut died: Vec<u64> =
+        let died: BTreeSet<u64> =
             deaths.iter().filter(|death| death.side == side).map(|death| death.at).collect();
-        died.sort_unstable();
-        let last = died.last().copied().unwrap_or_default();
-        eprintln!("killed {side:?} each of {last} appends, and the tree was finished each time");
-        assert_eq!(died, (1..=last).collect::<Vec<_>>(), "{side:?}: every append");
-        assert!(last >= LEAST, "{side:?}: a tree of three levels takes more than {last} appends");
+        let beyond: Vec<u64> = died.iter().copied().filter(|at| *at > least).collect();
+        eprintln!("killed {side:?} each of {least} appends, and {beyond:?}; the tree was finished each time");
+        let missed: Vec<u64> = (1..=least).filter(|at| !died.contains(at)).collect();
+        assert!(missed.is_empty(), "{side:?}: every append of {least}, and not {missed:?}");
     }
     eprintln!("{} deaths in {:.0} s", deaths.len(), begun.elapsed().as_secs_f64());
 
@@ -86,6 +87,13 @@ fn runtime() -> tokio::runtime::Runtime {
 /// What a thread panicked with, to be said at the end, too.
 fn said(panic: &(dyn Any + Send)) -> &str {
     panic.downcast_ref::<String>().map_or("a tree was not finished", String::as_str)
+}
+
+/// What became of one broker.
+struct Lived {
+    deaths: Vec<Death>,
+    /// Appends of the longest of its last trees, none of which came to the point at which it was to die next.
+    reached: u64,
 }
 
 /// Where a broker died.
@@ -108,7 +116,7 @@ struct Life {
 
 impl Life {
     /// Dies at the next point that nobody has died at, until trees are finished before their point is reached.
-    async fn lead(number: usize, agents: &[Agent], folder: &Path, next: &AtomicU64) -> Vec<Death> {
+    async fn lead(number: usize, agents: &[Agent], folder: &Path, next: &AtomicU64) -> Lived {
         let broker = Broker::start(CONFIG);
         for (name, agent) in AGENTS.iter().zip(agents) {
             broker.add_agent(name, agent.url(), &["a2a:skill/**"]).await;
@@ -117,7 +125,7 @@ impl Life {
         let mut life = Self { number, broker, caller, trees: 0 };
         // That an agent answers with tasks has to be known before anything can be concluded from its silence.
         life.tree(None, Vec::new).await;
-        let (mut deaths, mut spared) = (Vec::new(), 0);
+        let (mut lived, mut spared) = (Lived { deaths: Vec::new(), reached: 0 }, 0);
         let mut point = Point::following(next);
         life.broker.start_again_with(&point.fault.env());
         while spared < TRIES {
@@ -129,19 +137,20 @@ impl Life {
             if let Some(following) = following {
                 let last = if side == Side::After { at } else { at - 1 };
                 assert_eq!((begun, durable), (at, last), "it died where it was to, {side:?} {at}");
-                deaths.push(Death { at, side });
-                (point, spared) = (following, 0);
+                lived.deaths.push(Death { at, side });
+                (point, spared, lived.reached) = (following, 0, 0);
             } else {
                 assert!(
                     begun < at,
                     "it was to die {side:?} {at} and did not: {begun} begun, {durable} durable"
                 );
                 spared += 1;
+                lived.reached = lived.reached.max(begun);
                 point = Point::new(at, side);
                 life.broker.start_again_with(&point.fault.env());
             }
         }
-        deaths
+        lived
     }
 
     /// One tree, and whatever the broker dies of meanwhile; it comes back with another environment.

@@ -1,11 +1,14 @@
 //! Agents that break the protocol, or die: each has a defined end and a message that says what happened.
 
-use conformance_tests::{Agent, Broker, wire};
+use conformance_tests::{Agent, Broker, until, wire};
 use serde_json::{Value, json};
 
+/// More patience than an agent needs that answers, and quick about the rest.
+const PATIENT: &str = "[limits]\nsilence = \"15s\"\ncancel = \"15s\"\nunknown_hold = \"15s\"\nbackoff = \"50ms\"\n\
+                       [southbound]\ngive_up = \"15s\"\nask_every = \"50ms\"\n";
 /// Short patience, so that silence and loss show within a test.
 const IMPATIENT: &str = "[limits]\nsilence = \"1s\"\ncancel = \"1s\"\nunknown_hold = \"1s\"\nbackoff = \"50ms\"\n\
-                         [southbound]\ngive_up = \"1s\"\nask_every = \"50ms\"\nabsent_after = \"200ms\"\n";
+                         [southbound]\ngive_up = \"1s\"\nask_every = \"50ms\"\n";
 
 fn shown(answer: &Value) -> (&str, String) {
     let status = &answer["result"]["task"]["status"];
@@ -16,7 +19,7 @@ fn shown(answer: &Value) -> (&str, String) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_way_to_misbehave_has_its_end_and_its_explanation() {
-    let broker = Broker::start(IMPATIENT);
+    let (patient, impatient) = (Broker::start(PATIENT), Broker::start(IMPATIENT));
     let table = [
         ("garbage", "TASK_STATE_FAILED", "broke the protocol"),
         ("http500", "TASK_STATE_FAILED", "HTTP 500"),
@@ -29,6 +32,7 @@ async fn each_way_to_misbehave_has_its_end_and_its_explanation() {
     ];
     for (mode, state, explanation) in table {
         let agent = Agent::misbehaving(mode);
+        let broker = if mode == "hang" { &impatient } else { &patient };
         broker.add_agent(mode, agent.url(), &[]).await;
         let answer = broker.rpc(&format!("/agents/{mode}"), "SendMessage", wire::message(mode, "go")).await;
         let (found, text) = shown(&answer);
@@ -36,7 +40,7 @@ async fn each_way_to_misbehave_has_its_end_and_its_explanation() {
         assert!(text.contains(explanation), "{mode}: {text}");
         assert!(explanation.is_empty() || text.contains(mode), "{mode}: the agent is named: {text}");
     }
-    let recovered = broker
+    let recovered = patient
         .rpc("", "ListTasks", json!({ "includeArtifacts": true, "status": "TASK_STATE_COMPLETED" }))
         .await;
     assert!(
@@ -47,7 +51,7 @@ async fn each_way_to_misbehave_has_its_end_and_its_explanation() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_piece_that_a_subscription_shows_in_the_task_and_again_behind_it_is_in_the_result_once() {
-    let broker = Broker::start(IMPATIENT);
+    let broker = Broker::start(PATIENT);
     let agent = Agent::misbehaving("say-twice");
     broker.add_agent("twice", agent.url(), &[]).await;
     let answer = broker.rpc("/agents/twice", "SendMessage", wire::message("m", "go")).await;
@@ -63,11 +67,12 @@ async fn an_agent_killed_in_the_middle_leaves_an_unknown_outcome_and_one_never_t
     let broker = Broker::start(&IMPATIENT.replace("silence = \"1s\"", "silence = \"30s\""));
     let mut agent = Agent::scripted("worker");
     broker.add_agent("worker", agent.url(), &[]).await;
-    let long = json!({ "delay_ms": 20_000 }).to_string();
+    let long = json!({ "delay_ms": 60_000 }).to_string();
     let mut stream =
         wire::stream(&broker.agent_url("worker"), "SendStreamingMessage", wire::message("a", &long), None)
             .await;
-    stream.next().await.expect("the agent is at work");
+    stream.next().await.expect("the task");
+    until("the agent is at work", async || !agent.logged("received").is_empty()).await;
     agent.kill();
     let events = stream.rest().await;
     let end = events.last().expect("an end");

@@ -239,7 +239,8 @@ fn is_for(agent: &'static str) -> impl FnMut(&Posted) -> Reply + Send + 'static 
 async fn a_model_is_heard_on_whom_a_message_is_for_and_done_without_where_it_fails() {
     let model = Receiver::answering(is_for("charts")).await;
     let config = format!(
-        "[selection]\nthreshold = 0.3\nscope = 0.05\n[selection.reranker]\nurl = \"{}\"\nmodel = \"tiny\"\nweight = 1.0\n",
+        "[selection]\nthreshold = 0.3\nscope = 0.05\n[selection.reranker]\nurl = \"{}\"\nmodel = \"tiny\"\n\
+         weight = 1.0\ntimeout = \"30s\"\n",
         model.url("/v1")
     );
     let fleet = Fleet::start(&config, false).await;
@@ -284,7 +285,8 @@ fn sees_trades(asked: &Posted) -> Reply {
 async fn an_endpoints_vectors_rank_once_all_are_there_and_are_done_without_where_it_fails() {
     let model = Receiver::answering(sees_trades).await;
     let config = format!(
-        "[selection]\nthreshold = 0.0\nscope = 0.0\n[selection.embeddings]\nurl = \"{}\"\nmodel = \"trades\"\ndimensions = 4\n",
+        "[selection]\nthreshold = 0.0\nscope = 0.0\n[selection.embeddings]\nurl = \"{}\"\nmodel = \"trades\"\n\
+         dimensions = 4\ntimeout = \"30s\"\n",
         model.url("/v1")
     );
     let fleet = Fleet::start(&config, false).await;

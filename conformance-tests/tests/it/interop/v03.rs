@@ -1,14 +1,14 @@
 //! A2A 0.3 at the edge: official SDKs of both versions talk to each other through the broker, and notice nothing.
 
-use conformance_tests::{Agent, Broker, Player, Round, Seen, wire};
+use conformance_tests::{Agent, Broker, Gates, Player, Round, Seen, wire};
 use serde_json::{Value, json};
 
 use crate::security::api_keys::made_key;
 
 const ROUNDS: &str = "send,stream,poll,subscribe,cancel,ask,direct,unknown";
 
-/// The scripts of the rounds, each begun as `base` says.
-fn arguments(rounds: &str, base: &Value) -> Vec<(&'static str, String)> {
+/// The scripts of the rounds, each begun as `base` says, and where the gates of the slow ones are.
+fn arguments(rounds: &str, base: &Value, gates: &Gates) -> Vec<(&'static str, String)> {
     let with = |more: Value| {
         let mut script = base.clone();
         script.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
@@ -17,9 +17,10 @@ fn arguments(rounds: &str, base: &Value) -> Vec<(&'static str, String)> {
     vec![
         ("rounds", rounds.to_owned()),
         ("script", with(json!({}))),
-        ("slow", with(json!({ "delay_ms": 400 }))),
+        ("slow", with(json!({ "gate": format!("{}/wait/$ID", gates.url()) }))),
         ("endless", with(json!({ "delay_ms": 60_000 }))),
         ("asking", with(json!({ "ask": "colour? " }))),
+        ("gate", gates.url().to_owned()),
     ]
 }
 
@@ -55,7 +56,7 @@ fn judge(rounds: &[Round], text: &str, who: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn clients_and_agents_of_both_versions_meet_on_both_bindings() {
-    let broker = Broker::start("");
+    let (broker, gates) = (Broker::start(""), Gates::start().await);
     let agents = [
         ("new", Agent::scripted("new")),
         ("old", Agent::scripted_v03("old", &[])),
@@ -69,7 +70,7 @@ async fn clients_and_agents_of_both_versions_meet_on_both_bindings() {
     {
         for (name, _) in &agents {
             let base = json!({ "chunks": ["a", "b"] });
-            let rounds = play(player, broker.agent_url(name), rest, arguments(ROUNDS, &base)).await;
+            let rounds = play(player, broker.agent_url(name), rest, arguments(ROUNDS, &base, &gates)).await;
             assert_eq!(rounds.len(), ROUNDS.split(',').count());
             judge(&rounds, "ab", &format!("{player:?}, rest {rest}, at {name}"));
         }
@@ -78,7 +79,7 @@ async fn clients_and_agents_of_both_versions_meet_on_both_bindings() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tree_may_mix_versions() {
-    let broker = Broker::start("");
+    let (broker, gates) = (Broker::start(""), Gates::start().await);
     let agents = [
         ("coordinator", Agent::scripted("coordinator"), vec!["a2a:skill/specialist/*", "a2a:skill/leaf/*"]),
         ("specialist", Agent::scripted_v03("specialist", &[]), vec!["a2a:skill/leaf/*"]),
@@ -92,7 +93,8 @@ async fn a_tree_may_mix_versions() {
     let base = json!({ "chunks": ["a"], "delegate": [specialist] });
     let rounds = "send,stream,poll,subscribe,cancel,ask";
     for (player, rest) in [(Player::V1, false), (Player::V03, false), (Player::V03, true)] {
-        let seen = play(player, broker.agent_url("coordinator"), rest, arguments(rounds, &base)).await;
+        let arguments = arguments(rounds, &base, &gates);
+        let seen = play(player, broker.agent_url("coordinator"), rest, arguments).await;
         judge(&seen, "abc", &format!("{player:?}, rest {rest}"));
     }
     let told = &agents[1].1.logged("received")[0]["told"];
@@ -118,12 +120,12 @@ async fn a_cancel_reaches_an_agent_of_0_3_in_the_middle_of_a_tree() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broker_that_crashed_finds_the_tasks_of_0_3_again_and_sends_nothing_twice() {
-    let mut broker = Broker::start("");
+    let (mut broker, gates) = (Broker::start(""), Gates::start().await);
     let agents = [
         ("streaming", Agent::scripted_v03("streaming", &[])),
         ("polled", Agent::scripted_v03("polled", &["--rest", "--no-streaming"])),
     ];
-    let script = json!({ "delay_ms": 3_000, "chunks": ["a", "b"] }).to_string();
+    let script = json!({ "gate": format!("{}/wait/both", gates.url()), "chunks": ["a", "b"] }).to_string();
     let mut tasks = Vec::new();
     for (name, agent) in &agents {
         broker.add_agent(name, agent.url(), &[]).await;
@@ -135,6 +137,7 @@ async fn a_broker_that_crashed_finds_the_tasks_of_0_3_again_and_sends_nothing_tw
         tasks.push(task);
     }
     broker.crash();
+    wire::get(&format!("{}/open/both", gates.url())).await;
     for ((name, agent), task) in agents.iter().zip(&tasks) {
         let done = until(&broker, task, "TASK_STATE_COMPLETED").await;
         assert_eq!(done["artifacts"][0]["parts"].as_array().map(Vec::len), Some(2), "{name}: {done}");

@@ -63,20 +63,19 @@ fn assert_refused(answer: &Value, reason: &str, subject: &str, bound: &str) -> u
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rate_is_kept_by_each_principal_and_by_an_account_together() {
     let (broker, agent) = start(
-        "[[quotas]]\nof = \"principal:alice\"\nmessages_per_minute = 2\n\
-         [[quotas]]\nof = \"account:acme\"\nmessages_per_minute = 3\n",
+        // As few as can be: the more there are, the sooner another one may come.
+        "[[quotas]]\nof = \"principal:alice\"\nmessages_per_minute = 1\n\
+         [[quotas]]\nof = \"account:acme\"\nmessages_per_minute = 2\n",
     )
     .await;
     let hello = json!({ "chunks": ["hello"] });
-    for id in ["a1", "a2"] {
-        assert_done(&send(&broker, "alice", id, &hello, None).await);
-    }
-    let refused = send(&broker, "alice", "a3", &hello, None).await;
+    assert_done(&send(&broker, "alice", "a1", &hello, None).await);
+    let refused = send(&broker, "alice", "a2", &hello, None).await;
     let seconds = assert_refused(&refused, "QUOTA_EXCEEDED", "principal alice", "messages_per_minute");
-    assert!((1..=30).contains(&seconds), "{seconds}");
+    assert!((1..=60).contains(&seconds), "{seconds}");
     // The same over HTTP, where it is a header.
     let url = format!("{}/message:send", broker.agent_url("worker"));
-    let over_http = wire::post(&url, &wire::message("a4", "{}"), Some(&key_of("alice"))).await;
+    let over_http = wire::post(&url, &wire::message("a3", "{}"), Some(&key_of("alice"))).await;
     assert_eq!(over_http.status, 429, "{}", over_http.text);
     assert!(over_http.header("retry-after").is_some_and(|seconds| seconds.parse::<u64>().is_ok()));
 
@@ -88,10 +87,10 @@ async fn a_rate_is_kept_by_each_principal_and_by_an_account_together() {
     }
     // What was done already is told again, however much was used since.
     assert_done(&send(&broker, "alice", "a1", &hello, None).await);
-    assert_eq!(agent.logged("received").len(), 7, "what is refused is not sent");
+    assert_eq!(agent.logged("received").len(), 6, "what is refused is not sent");
 
     let seen = quota_of(&broker, Some(ADMIN), "principal", "alice").await;
-    assert_eq!(seen["bounds"]["messages_per_minute"]["limit"], 2, "{seen}");
+    assert_eq!(seen["bounds"]["messages_per_minute"]["limit"], 1, "{seen}");
     assert_eq!(seen["refused"], 2, "{seen}");
     let hers = api(&broker, Some(&key_of("alice")), "quotas").await.json();
     let names: Vec<_> = hers["quotas"].as_array().unwrap().iter().map(|quota| &quota["name"]).collect();

@@ -155,7 +155,7 @@ async fn changes_the_disk_does_not_keep_up_with_are_refused_and_done_once_when_s
     let agent = Agent::scripted("worker");
     broker.add_agent("worker", agent.url(), &[]).await;
     let mut refused = [0; BINDINGS.len()];
-    for round in 0..20 {
+    for round in 0..100 {
         let calls = (0..CALLERS).map(|number| {
             let binding = BINDINGS[number % BINDINGS.len()];
             let (broker, id) = (&broker, format!("r{round}n{number}"));

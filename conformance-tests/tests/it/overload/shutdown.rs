@@ -1,17 +1,18 @@
 //! How the broker leaves (SIGTERM) while it has work: streams end cleanly and go on at the broker that comes back, those
 //! who wait are told when to ask again and join what they began, what can be finished is, and nothing is lost.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use conformance_tests::grpc::{Connection, SERVICE, field, frame};
+use conformance_tests::grpc::{self, Connection, SERVICE, field, frame};
 use conformance_tests::suite::operation::SEND;
 use conformance_tests::{Agent, Broker, Gates, until, wire};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 
-use super::call::{BINDINGS, Binding, Kind, call};
+use super::call::{BINDINGS, Binding, Kind, Refusal, call};
 const PATIENCE: Duration = Duration::from_mins(1);
 /// Exit code of a process that SIGTERM ended, as shells have it.
 const TERMINATED: i32 = 128 + 15;
@@ -87,39 +88,53 @@ async fn replay(broker: &Broker, task: &str) -> Vec<u64> {
     stream.rest().await.into_iter().filter_map(|event| event.id).collect()
 }
 
+/// Has a caller wait on each binding for what is behind a gate.
+fn wait_on_each(broker: &Arc<Broker>, gates: &Gates) -> JoinSet<(Binding, Result<Value, Refusal>)> {
+    let mut waiting = JoinSet::new();
+    for binding in BINDINGS {
+        let params = wire::message(&format!("{binding:?}"), &gated(gates, "calls"));
+        let broker = Arc::clone(broker);
+        waiting.spawn(async move { (binding, call(&broker, binding, Some("worker"), SEND, &params).await) });
+    }
+    waiting
+}
+
+async fn hear_by_grpc(broker: &Broker, task: &str) -> JoinHandle<grpc::Answer> {
+    let mut connection = Connection::open(broker.address()).await;
+    let subscribe = frame(&field(2, task.as_bytes()));
+    tokio::spawn(async move { connection.call(&format!("{SERVICE}/SubscribeToTask"), &[], subscribe).await })
+}
+
+/// How many callers wait for their answer or hear a stream, by the broker's word.
+async fn callers(broker: &Broker) -> u64 {
+    let quotas = wire::get(&format!("{}/api/v1/quotas", broker.url())).await.json();
+    let all = quotas["quotas"].as_array().unwrap_or_else(|| panic!("quotas: {quotas}"));
+    all.iter().filter_map(|quota| quota["bounds"]["calls_at_once"]["used"].as_u64()).sum()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn streams_go_on_and_callers_join_at_the_broker_that_comes_back() {
-    let (mut broker, agent, gates) = worker("[server]\ndrain = \"1s\"\n").await;
+    let (broker, agent, gates) = worker("[server]\ndrain = \"1s\"\n").await;
     let boss = Agent::scripted("boss");
     broker.add_agent("boss", boss.url(), &["a2a:skill/**"]).await;
+    let broker = Arc::new(broker);
 
-    // One that says something all the while, heard on two bindings.
-    let chatty = json!({ "many": [200, 10], "pace_ms": 15 }).to_string();
-    let chatty = begin(&broker, "worker", "chatty", &chatty).await;
-    let mut heard = Subscription::open(&broker, &chatty, None).await;
-    let mut grpc = Connection::open(broker.address()).await;
-    let subscribe = frame(&field(2, chatty.as_bytes()));
-    let grpc =
-        tokio::spawn(async move { grpc.call(&format!("{SERVICE}/SubscribeToTask"), &[], subscribe).await });
     // A tree: an unmodified SDK client, in the agent, hears its child by a stream.
     let order =
         json!({ "to": "worker", "script": serde_json::from_str::<Value>(&gated(&gates, "child")).unwrap() });
     let tree = begin(&broker, "boss", "tree", &json!({ "delegate": [order] }).to_string()).await;
-    // Callers that wait on each binding.
-    let mut waiting = JoinSet::new();
-    let broker_at = std::sync::Arc::new(broker);
-    for binding in BINDINGS {
-        let (broker, params) = (
-            std::sync::Arc::clone(&broker_at),
-            wire::message(&format!("{binding:?}"), &gated(&gates, "calls")),
-        );
-        waiting.spawn(async move { (binding, call(&broker, binding, Some("worker"), SEND, &params).await) });
-    }
-    until("all are at work", async || agent.logged("received").len() == 5).await;
+    let waiting = wait_on_each(&broker, &gates);
+    until("all are at work", async || agent.logged("received").len() == 4).await;
     until("the client hears its child", async || !boss.logged("child").is_empty()).await;
+    // One that says something all the while, for half a minute if nobody stops it; heard on two bindings.
+    let chatty = json!({ "many": [2_000, 10], "pace_ms": 15 }).to_string();
+    let chatty = begin(&broker, "worker", "chatty", &chatty).await;
+    let mut heard = Subscription::open(&broker, &chatty, None).await;
+    let grpc = hear_by_grpc(&broker, &chatty).await;
+    until("three wait and two listen", async || callers(&broker).await == 5).await;
     heard.until_events(20).await;
 
-    broker_at.terminate();
+    broker.terminate();
     let told = Instant::now();
     let heard = heard.read_out().await;
     let streams_ended = told.elapsed();
@@ -136,7 +151,7 @@ async fn streams_go_on_and_callers_join_at_the_broker_that_comes_back() {
         answer.expect_err("the gate is shut").assert_is(binding, Kind::Unavailable, "SHUTTING_DOWN");
     }
     let waits_ended = told.elapsed();
-    broker = std::sync::Arc::into_inner(broker_at).expect("nobody else");
+    let mut broker = Arc::into_inner(broker).expect("nobody else");
     assert_eq!(broker.ended().await, Some(0), "the exit code");
     eprintln!(
         "after SIGTERM: streams ended after {streams_ended:?}, waits refused after {waits_ended:?} (drain 1 s), ended \
@@ -145,32 +160,17 @@ async fn streams_go_on_and_callers_join_at_the_broker_that_comes_back() {
     );
 
     broker.restart();
-    let seen = heard.ids();
-    let resumed = Subscription::open(&broker, &chatty, seen.last().copied()).await;
-    let again = async |binding: Binding| {
-        let params = wire::message(&format!("{binding:?}"), &gated(&gates, "calls"));
-        call(&broker, binding, Some("worker"), SEND, &params).await
-    };
-    let open = async {
-        for gate in ["calls", "child"] {
-            wire::get(&format!("{}/open/{gate}", gates.url())).await;
-        }
-    };
-    let (rpc, rest, grpc, ()) =
-        tokio::join!(again(Binding::JsonRpc), again(Binding::HttpJson), again(Binding::Grpc), open);
-    for answer in [rpc, rest, grpc] {
+    let resumed = Subscription::open(&broker, &chatty, heard.ids().last().copied()).await;
+    let broker = Arc::new(broker);
+    let joining = wait_on_each(&broker, &gates);
+    for gate in ["calls", "child"] {
+        wire::get(&format!("{}/open/{gate}", gates.url())).await;
+    }
+    for (_, answer) in joining.join_all().await {
         let answer = answer.expect("it joins its task").to_string();
         assert!(answer.contains("TASK_STATE_COMPLETED") && answer.contains("calls"), "{answer}");
     }
-    let mut resumed = resumed;
-    while !resumed.text.contains("TASK_STATE_COMPLETED") {
-        assert!(resumed.read_on().await, "it ended: {}", resumed.text);
-    }
-    let both = [seen.clone(), resumed.ids()].concat();
-    let all = replay(&broker, &chatty).await;
-    // It began with the task as it stood, under the number of its newest event.
-    let followed: Vec<u64> = all.iter().copied().filter(|id| *id > seen[0]).collect();
-    assert_eq!(both[1..], followed, "without hole or repeat");
+    goes_on(&broker, &chatty, &heard.ids(), resumed).await;
     until("the tree ends", async || {
         let got = broker.rpc("", "GetTask", json!({ "id": tree })).await;
         got["result"]["status"]["state"] == "TASK_STATE_COMPLETED"
@@ -178,6 +178,22 @@ async fn streams_go_on_and_callers_join_at_the_broker_that_comes_back() {
     .await;
     assert_eq!(broker.tree(&tree).await.len(), 2, "one child, joined by the client that came back");
     assert_eq!(agent.logged("received").len(), 5, "each message was sent to the agent once");
+}
+
+/// What a subscriber saw and what it hears on from there are all there is, to the task's end.
+async fn goes_on(broker: &Broker, task: &str, seen: &[u64], mut resumed: Subscription) {
+    resumed.until_events(1).await;
+    let cancelled = broker.rpc("", "CancelTask", json!({ "id": task })).await;
+    assert_eq!(cancelled["result"]["status"]["state"], "TASK_STATE_CANCELED", "{cancelled}");
+    while !resumed.text.ends_with("\r\n0\r\n\r\n") {
+        assert!(resumed.read_on().await, "it broke off: {}", resumed.text);
+    }
+    assert!(resumed.text.contains("TASK_STATE_CANCELED"), "{}", resumed.text);
+    let both = [seen, &resumed.ids()].concat();
+    let all = replay(broker, task).await;
+    // It began with the task as it stood, under the number of its newest event.
+    let followed: Vec<u64> = all.iter().copied().filter(|id| *id > seen[0]).collect();
+    assert_eq!(both[1..], followed, "without hole or repeat");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 use super::api_keys::made_key;
 
 /// Longest wait for an answer's end; far below the broker's own limit on an idle connection in these tests.
-const PATIENCE: Duration = Duration::from_secs(15);
+const PATIENCE: Duration = Duration::from_mins(1);
 const SLOW: &str = "[server]\nheader_timeout = \"5m\"\nbody_timeout = \"5m\"\n";
 const LIST: &str = r#"{"jsonrpc":"2.0","id":1,"method":"ListTasks","params":{}}"#;
 /// A request that must never be seen where it stands in the body of another.
@@ -272,7 +272,8 @@ async fn old_and_upgrading_and_impatient_callers_are_served_one_answer_per_reque
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_does_not_come_to_the_end_is_let_go() {
-    let broker = Broker::start("[server]\nheader_timeout = \"1s\"\nbody_timeout = \"1s\"\n");
+    // No less: it holds for who is honest, and on a machine that stands still for a moment, too.
+    let broker = Broker::start("[server]\nheader_timeout = \"4s\"\nbody_timeout = \"4s\"\n");
     let rows: Vec<(&str, &[u8], &[&str])> = vec![
         ("nothing at all", b"", &[]),
         ("the first letter of either version", b"P", &[]),

@@ -7,7 +7,7 @@ use conformance_tests::{Agent, Broker};
 use private_postgres::Server;
 
 use super::chance::Chance;
-use crate::cluster::{BROKERS, Cluster};
+use crate::cluster::{BROKERS, Cluster, SHORT_LEASE};
 
 /// How far the clocks of several brokers are from the machine's, milliseconds: two differ by nearly as much as they may.
 const CLOCKS: [i64; BROKERS] = [-2_000, 0, 2_000];
@@ -15,7 +15,7 @@ const CLOCKS: [i64; BROKERS] = [-2_000, 0, 2_000];
 const TAKES_OVER: Duration = Duration::from_mins(1);
 const PAUSE: Duration = Duration::from_millis(50);
 /// How long one that was taken for dead may take to find that out.
-const FINDS_OUT: Duration = Duration::from_secs(20);
+const FINDS_OUT: Duration = Duration::from_secs(90);
 
 /// One broker or several, which can be killed while others use them.
 pub(crate) enum Brokers {
@@ -42,7 +42,7 @@ impl Brokers {
         match server {
             Ok(server) => {
                 let database = server.database().expect("a new database");
-                let cluster = Cluster::over(&database, config, CLOCKS).await;
+                let cluster = Cluster::over(&database, config, SHORT_LEASE, CLOCKS).await;
                 Some(Self::Three(Mutex::new(Three { cluster, server, database })))
             }
             Err(missing) => {

@@ -3,7 +3,7 @@
 
 use std::process::Command;
 
-use conformance_tests::{Agent, Broker, Receiver, agents_folder, interpreter, wire};
+use conformance_tests::{Agent, Broker, Gates, Receiver, agents_folder, interpreter, until, wire};
 use serde_json::{Value, json};
 
 use super::push::VERSION;
@@ -14,8 +14,9 @@ async fn an_unmodified_client_registers_push_notifications_on_either_binding() {
     let agent = Agent::scripted("worker");
     broker.add_agent("worker", agent.url(), &[]).await;
     for binding in ["JSONRPC", "HTTP+JSON"] {
-        let receiver = Receiver::start().await;
-        let script = json!({ "delay_ms": 3_000, "chunks": ["a", "b"] }).to_string();
+        let (receiver, gates) = (Receiver::start().await, Gates::start().await);
+        let script =
+            json!({ "gate": format!("{}/wait/client", gates.url()), "chunks": ["a", "b"] }).to_string();
         let mut client = Command::new(interpreter());
         client.arg(agents_folder().join("push_client.py"));
         client.args([&broker.agent_url("worker"), &script, &receiver.url(""), "--binding", binding]);
@@ -28,6 +29,7 @@ async fn an_unmodified_client_registers_push_notifications_on_either_binding() {
         assert_eq!(seen["listed"]["configs"].as_array().map(Vec::len), Some(2), "{seen:#}");
         assert_eq!(seen["left"]["configs"].as_array().map(Vec::len), Some(1), "{seen:#}");
 
+        wire::get(&format!("{}/open/client", gates.url())).await;
         receiver.until_end().await;
         let id = &seen["task"]["id"];
         let all =
@@ -66,17 +68,25 @@ async fn an_agent_that_pushes_is_heard_at_once_and_polled_only_as_a_back_stop() 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agent_that_pushes_is_still_heard_after_a_crash_and_through_questions() {
     let mut broker = Broker::start("[southbound]\npush_backstop = \"1h\"\nask_every = \"100ms\"\n");
-    let agent = Agent::pushing("worker");
+    let (agent, gates) = (Agent::pushing("worker"), Gates::start().await);
     broker.add_agent("worker", agent.url(), &[]).await;
-    let mut params = wire::message("m", &json!({ "delay_ms": 3_000, "chunks": ["a"] }).to_string());
+    // It ends a moment after the gate is open: not while the broker looks at it anyway.
+    let script =
+        json!({ "gate": format!("{}/wait/crash", gates.url()), "chunks": ["a"], "pace_ms": 500 }).to_string();
+    let mut params = wire::message("m", &script);
     params["configuration"] = json!({ "returnImmediately": true });
     let sent = broker.rpc("/agents/worker", "SendMessage", params).await;
     let task = sent["result"]["task"]["id"].clone();
     while agent.logged("received").is_empty() {
         tokio::task::yield_now().await;
     }
-    broker.crash();
-    let end = wire::stream(&broker.url(), "SubscribeToTask", json!({ "id": task }), None).await.rest().await;
+    broker.end();
+    let before = calls(&agent);
+    broker.restart();
+    let stream = wire::stream(&broker.url(), "SubscribeToTask", json!({ "id": task }), None).await;
+    until("the broker finds it again", async || calls(&agent) > before).await;
+    wire::get(&format!("{}/open/crash", gates.url())).await;
+    let end = stream.rest().await;
     assert_eq!(
         end.last().and_then(|event| event.state().map(ToOwned::to_owned)).as_deref(),
         Some("TASK_STATE_COMPLETED")
@@ -131,9 +141,10 @@ async fn addresses_that_nobody_was_given_are_nothing_in_the_same_bytes() {
 #[tokio::test(flavor = "multi_thread")]
 async fn forged_and_repeated_pushes_change_nothing() {
     let broker = Broker::start("[southbound]\npush_backstop = \"1h\"\n");
-    let agent = Agent::pushing("worker");
+    let (agent, gates) = (Agent::pushing("worker"), Gates::start().await);
     broker.add_agent("worker", agent.url(), &[]).await;
-    let mut params = wire::message("m", &json!({ "delay_ms": 2_000, "chunks": ["a", "b"] }).to_string());
+    let script = json!({ "gate": format!("{}/wait/lies", gates.url()), "chunks": ["a", "b"] }).to_string();
+    let mut params = wire::message("m", &script);
     params["configuration"] = json!({ "returnImmediately": true });
     let sent = broker.rpc("/agents/worker", "SendMessage", params).await;
     let task = sent["result"]["task"]["id"].clone();
@@ -161,8 +172,9 @@ async fn forged_and_repeated_pushes_change_nothing() {
     let made_up = json!({ "artifactUpdate": { "taskId": agents_task, "contextId": "c",
         "artifact": { "artifactId": "evil", "parts": [{ "text": "evil" }] } } });
     assert_eq!(post(made_up.to_string()).await.status, 204);
-    let events =
-        wire::stream(&broker.url(), "SubscribeToTask", json!({ "id": task }), None).await.rest().await;
+    let stream = wire::stream(&broker.url(), "SubscribeToTask", json!({ "id": task }), None).await;
+    wire::get(&format!("{}/open/lies", gates.url())).await;
+    let events = stream.rest().await;
     assert_eq!(
         events.last().and_then(|event| event.state().map(ToOwned::to_owned)).as_deref(),
         Some("TASK_STATE_COMPLETED")

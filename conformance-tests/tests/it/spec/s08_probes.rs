@@ -8,6 +8,9 @@ use serde_json::{Value, json};
 
 use super::s08_card_life::{card, shown};
 
+/// Longer than an agent takes that answers.
+const PATIENT: &str = "[southbound]\nprobe_timeout = \"15s\"\n";
+/// For one that does not.
 const IMPATIENT: &str = "[southbound]\nprobe_timeout = \"1s\"\n";
 
 async fn probe(broker: &Broker, name: &str) -> Value {
@@ -20,10 +23,13 @@ async fn health(broker: &Broker, name: &str) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_probe_says_what_an_agent_does_with_a_real_message() {
-    let broker = Broker::start(IMPATIENT);
+    let (patient, impatient) = (Broker::start(PATIENT), Broker::start(IMPATIENT));
     let agent = Agent::changing(&card("a", &["read"]), "max-age=3600");
-    broker.add_agent("changing", agent.url(), &[]).await;
-    assert_eq!(health(&broker, "changing").await["state"], "unknown", "its card says nothing of its health");
+    for broker in [&patient, &impatient] {
+        broker.add_agent("changing", agent.url(), &[]).await;
+        let known = health(broker, "changing").await;
+        assert_eq!(known["state"], "unknown", "its card says nothing of its health");
+    }
     for (manners, outcome, state, said) in [
         ("work", "answered", "healthy", "null"),
         ("talk", "answered", "healthy", "pong"),
@@ -34,12 +40,13 @@ async fn a_probe_says_what_an_agent_does_with_a_real_message() {
         ("drop", "broken", "failing", ""),
     ] {
         agent.change_manners(manners);
-        let probed = probe(&broker, "changing").await;
+        let broker = if manners == "hang" { &impatient } else { &patient };
+        let probed = probe(broker, "changing").await;
         assert_eq!(probed["outcome"], outcome, "{manners}: {probed}");
         assert!(probed["said"].to_string().contains(said), "{manners}: {probed}");
         assert_eq!((&probed["binding"], &probed["version"]), (&json!("JSONRPC"), &json!("1.0")));
         assert!(probed["latency_ms"].is_u64(), "{probed}");
-        let known = health(&broker, "changing").await;
+        let known = health(broker, "changing").await;
         assert_eq!(known["state"], state, "{manners}: {known}");
     }
     let sent = agent.logged("call");
@@ -54,13 +61,15 @@ async fn a_probe_says_what_an_agent_does_with_a_real_message() {
         assert!(message.get("metadata").is_none(), "no grant, no tree: {message}");
     }
     assert_eq!(sent.len(), 7);
-    let tasks = broker.rpc("", "ListTasks", json!({})).await;
-    assert_eq!(tasks["result"]["totalSize"], 0, "{tasks}");
+    for broker in [&patient, &impatient] {
+        let tasks = broker.rpc("", "ListTasks", json!({})).await;
+        assert_eq!(tasks["result"]["totalSize"], 0, "{tasks}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_probe_leaves_open_is_cancelled_and_that_is_said() {
-    let broker = Broker::start(IMPATIENT);
+    let broker = Broker::start(PATIENT);
     let agent = Agent::changing(&card("a", &["read"]), "max-age=3600");
     broker.add_agent("changing", agent.url(), &[]).await;
     for (manners, over) in [("linger", true), ("stuck", false)] {

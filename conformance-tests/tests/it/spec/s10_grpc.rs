@@ -2,7 +2,7 @@
 //! status, and whatever was sent, the next call is served.
 
 use conformance_tests::grpc::{Connection, SERVICE, field, frame, send_request};
-use conformance_tests::{Agent, Broker, wire};
+use conformance_tests::{Agent, Broker, Gates, wire};
 use serde_json::json;
 
 use crate::security::api_keys::made_key;
@@ -114,16 +114,17 @@ async fn all_bindings_share_the_port_and_the_connection() {
 #[tokio::test(flavor = "multi_thread")]
 async fn deadlines_end_the_call_and_not_the_task() {
     let broker = Broker::start("");
-    let agent = Agent::scripted("worker");
+    let (agent, gates) = (Agent::scripted("worker"), Gates::start().await);
     broker.add_agent("worker", agent.url(), &[]).await;
     let mut connection = Connection::open(broker.address()).await;
-    let script = json!({ "delay_ms": 2000, "chunks": ["done"] }).to_string();
+    let script = json!({ "gate": format!("{}/wait/both", gates.url()), "chunks": ["done"] }).to_string();
     let headers = [("grpc-timeout", "300m")];
     for name in ["SendMessage", "SendStreamingMessage"] {
         let answer =
             connection.call(&method(name), &headers, frame(&send_request("worker", name, &script))).await;
         assert_eq!(answer.code(), Some(DEADLINE_EXCEEDED), "{name}: {answer:?}");
     }
+    wire::get(&format!("{}/open/both", gates.url())).await;
     // The same message again joins the task that went on.
     for name in ["SendMessage", "SendStreamingMessage"] {
         let answer = connection.call(&method(name), &[], frame(&send_request("worker", name, &script))).await;

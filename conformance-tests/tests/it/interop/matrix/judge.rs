@@ -9,7 +9,7 @@ use super::stage::{Played, Stage};
 use super::subjects::{Cell, Feature, Sdk};
 
 /// How long a push may take beyond the end of its client.
-const PUSH_LIMIT: Duration = Duration::from_secs(20);
+const PUSH_LIMIT: Duration = Duration::from_mins(1);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// What was seen, to be judged.

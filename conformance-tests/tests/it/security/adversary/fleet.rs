@@ -27,7 +27,7 @@ pub(super) const CAPS: [(&str, &[&str]); 5] = [
 /// Longer than the test.
 const FOR_EVER_MS: u32 = 600_000;
 /// How long the field may take to stand.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_mins(1);
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// An agent at work, and what it was told.

@@ -1,6 +1,7 @@
 //! Plays a history on one binding, and says what came of each step without the names that only this player has.
 
 use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
 use conformance_tests::suite::binding::grpc::code_name;
 use conformance_tests::suite::binding::{self, Fault, Kind};
@@ -10,6 +11,10 @@ use conformance_tests::suite::operation::{self, Operation};
 use serde_json::{Map, Value, json};
 
 use super::history::{Step, Token, Which};
+
+/// Looks at a task that is to come to rest; with the pauses between them a minute.
+const LOOKS: u32 = 3_000;
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// A binding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -248,14 +253,14 @@ impl Player {
         let slow = |task: &Value| {
             task["history"][0]["parts"][0]["text"].as_str().is_some_and(|text| text.contains("delay_ms"))
         };
-        for _ in 0..600 {
+        for _ in 0..LOOKS {
             let shown = self.call(operation::GET, &json!({ "id": task })).await?;
             let Ok(shown) = &shown else { return Ok(shown) };
             let state = shown["status"]["state"].as_str().unwrap_or_default();
             if !operation::AT_WORK.contains(&state) || (state == "TASK_STATE_WORKING" && slow(shown)) {
                 return Ok(Ok(shown.clone()));
             }
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            tokio::time::sleep(PAUSE).await;
         }
         panic!("{task} does not come to rest");
     }
