@@ -287,7 +287,12 @@ fn seconds_and_nanos(bytes: &[u8]) -> Result<(i64, i64), Invalid> {
     while let Some((number, wire)) = fields.field()? {
         match (number, wire) {
             (1, Wire::Varint(value)) => seconds = value.cast_signed(),
-            (2, Wire::Varint(value)) => nanos = value.cast_signed(),
+            (2, Wire::Varint(value)) => nanos = i64::from(int32(value)),
+            (1 | 2, _) => {
+                let problem =
+                    "not a protobuf message: a number of a time or duration arrived as something else";
+                return Err(Invalid::new(problem));
+            }
             _ => {}
         }
     }
