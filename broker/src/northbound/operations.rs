@@ -4,10 +4,8 @@
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use async_stream::stream;
 use broker_core::trace::{TRACE_HEADER, TraceParent};
 use bytes::Bytes;
-use futures_util::StreamExt;
 use http::HeaderMap;
 use protocol::{A2aError, EXTENSIONS_HEADER, ErrorKind, Operation, VERSION_HEADER, Version, check_version};
 use schemars::JsonSchema;
@@ -180,7 +178,7 @@ impl Context {
                 broker
                     .send_streaming(&caller, &target, request, call.service_parameters())
                     .await
-                    .map(|events| kept(events, place))
+                    .map(|events| Answer::Stream(events.holding(place)))
             }
             Operation::GetTask => {
                 let request: protocol::GetTaskRequest = parameters.read()?;
@@ -202,7 +200,8 @@ impl Context {
                 let target = target(&call.addressed, request.tenant.as_deref())?;
                 let after = last_event_id(call.head.headers)?;
                 let place = self.place_for_stream()?;
-                broker.subscribe(&caller, &target, request, after).await.map(|events| kept(events, place))
+                let events = broker.subscribe(&caller, &target, request, after).await?;
+                Ok(Answer::Stream(events.holding(place)))
             }
             Operation::CreateTaskPushNotificationConfig => {
                 let request: protocol::TaskPushNotificationConfig = parameters.read()?;
@@ -257,16 +256,6 @@ impl Context {
     pub(super) fn phase(&self) -> watch::Receiver<Phase> {
         self.phase.subscribe()
     }
-}
-
-/// A stream that keeps its place to its end.
-fn kept(mut events: TaskStream, place: OwnedSemaphorePermit) -> Answer {
-    Answer::Stream(Box::pin(stream! {
-        let _place = place;
-        while let Some(event) = events.next().await {
-            yield event;
-        }
-    }))
 }
 
 fn json(result: &impl Serialize) -> Result<Answer, A2aError> {

@@ -4,7 +4,7 @@ use std::pin::pin;
 
 use async_stream::stream;
 use bytes::Bytes;
-use futures_util::StreamExt;
+use futures_util::{Stream, StreamExt};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use protocol::binding::jsonrpc::{RequestId, wrap_result};
@@ -16,35 +16,44 @@ use super::operations::Context;
 use super::reply::{self, Body, CutShort};
 use crate::service::TaskStream;
 
-/// Serves a stream; with `id`, each event wrapped as a JSON-RPC response. After a silence as long as `heartbeat` a
-/// comment keeps the connection alive. Ends when the broker shuts down, so that the caller can resume once it is back; breaks
-/// off where what follows cannot be read, so that nobody takes that for the end.
-pub(super) fn serve(mut events: TaskStream, id: Option<RequestId>, context: &Context) -> Response<Body> {
+/// Serves a task's events; with `id`, each wrapped as a JSON-RPC response. Breaks off where what follows cannot be read, so
+/// that nobody takes that for the end.
+pub(super) fn serve(events: TaskStream, id: Option<RequestId>, context: &Context) -> Response<Body> {
+    let mut retry = Some(sse::RETRY);
+    let pieces = events.map(move |event| {
+        let event = event.map_err(|_| CutShort)?;
+        let mut bytes = match &id {
+            Some(id) => sse::write_event(event.id, &wrap_result(id, &event.json)),
+            None => sse::write_event(event.id, &event.json),
+        };
+        if let Some(retry) = retry.take() {
+            bytes.splice(..0, retry.iter().copied());
+        }
+        Ok(Bytes::from(bytes))
+    });
+    paced(pieces, context)
+}
+
+/// Serves an event stream's pieces as they come. After a silence as long as the heartbeat a comment keeps the connection
+/// alive. Ends when the broker shuts down, so that the caller can resume once it is back.
+pub(super) fn paced(
+    pieces: impl Stream<Item = Result<Bytes, CutShort>> + Send + 'static,
+    context: &Context,
+) -> Response<Body> {
     let (heartbeat, mut phase) = (context.heartbeat, context.phase());
     let body = stream! {
+        let mut pieces = pin!(pieces);
         // Both are waited on by every stream and between any two events, so they are not made anew each time.
         let (mut leaving, mut silence) = (pin!(begun(Phase::Draining, &mut phase)), pin!(sleep(heartbeat)));
-        let mut retry = Some(sse::RETRY);
         loop {
             tokio::select! {
                 biased;
                 // First: who hears much would not be sent away in time, and what follows is heard on resuming.
                 () = &mut leaving => return,
-                event = events.next() => {
-                    let Some(event) = event else { return };
-                    let Ok(event) = event else {
-                        yield Err(CutShort);
-                        return;
-                    };
-                    let mut bytes = match &id {
-                        Some(id) => sse::write_event(event.id, &wrap_result(id, &event.json)),
-                        None => sse::write_event(event.id, &event.json),
-                    };
-                    if let Some(retry) = retry.take() {
-                        bytes.splice(..0, retry.iter().copied());
-                    }
-                    yield Ok(Bytes::from(bytes));
-                }
+                piece = pieces.next() => match piece {
+                    Some(piece) => yield piece,
+                    None => return,
+                },
                 () = &mut silence => yield Ok(Bytes::from_static(sse::HEARTBEAT)),
             }
             silence.as_mut().reset(Instant::now() + heartbeat);
@@ -60,8 +69,7 @@ pub(super) fn is_event_stream(headers: &HeaderMap) -> bool {
     reply::header(headers, CONTENT_TYPE.as_str()).is_some_and(|given| given.starts_with(MEDIA_TYPE))
 }
 
-/// An answer that is an event stream.
-pub(super) fn event_stream(body: Body) -> Response<Body> {
+fn event_stream(body: Body) -> Response<Body> {
     let mut response = reply::answer(StatusCode::OK, MEDIA_TYPE, body);
     let headers = response.headers_mut();
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 
 use super::operations::{Answer, Call, Context, Parameters};
 use super::reply::{self, Body};
-use crate::service::StreamItem;
+use crate::service::{StreamItem, TaskStream};
 
 /// The media type of requests and answers (0.3 §3.2.3).
 pub(super) const MEDIA_TYPE: &str = "application/json";
@@ -54,7 +54,7 @@ async fn translate(
                 };
                 event.map(translate).transpose()
             });
-            Ok(Answer::Stream(Box::pin(events)))
+            Ok(Answer::Stream(TaskStream::new(events)))
         }
     }
 }

@@ -20,7 +20,6 @@ use broker_core::Timestamp;
 use broker_core::delegation::BROKER_AGENT;
 use broker_core::quota::{Exceeded, Meter, Quota};
 use capability::ledger::{Amounts, Ceilings, DELEGATION_FEE};
-use futures_util::StreamExt;
 use protocol::A2aError;
 
 pub(super) use self::bill::{Bill, Counted, Standing};
@@ -30,7 +29,6 @@ pub(super) use self::usage::tend as keep_usage;
 pub(super) use self::view::BoundView;
 pub use self::view::QuotaView;
 use super::caller::{Caller, Identity};
-use super::stream::TaskStream;
 use super::{Broker, error};
 
 /// All meters, and what they are read against.
@@ -181,14 +179,6 @@ impl Broker {
 struct Refused {
     subject: Subject,
     exceeded: Exceeded,
-}
-
-/// A stream that counts as a call as long as it is open.
-pub(super) fn during(call: Option<Call>, stream: TaskStream) -> TaskStream {
-    Box::pin(stream.inspect(move |_| {
-        // Held by the stream, and let go with it.
-        let _ = &call;
-    }))
 }
 
 impl Quotas {

@@ -18,7 +18,6 @@ use super::begun::{Begun, Key, Parent, digest};
 use super::caller::{Caller, Identity, Role};
 use super::driver::{DriveError, Reserved};
 use super::federation::FromBroker;
-use super::quotas::during;
 use super::selection::{Answer, Route};
 use super::stream::TaskStream;
 use super::trees::TreeCell;
@@ -111,7 +110,7 @@ impl Broker {
         if settled {
             return self.stream_once(&cell, task).await;
         }
-        Ok(during(call, self.stream_answer(cell, task, history).await?))
+        Ok(self.stream_answer(cell, task, history).await?.holding(call))
     }
 
     async fn accept(

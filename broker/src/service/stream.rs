@@ -6,6 +6,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use async_stream::{stream, try_stream};
 use broker_core::journal::Record;
@@ -35,7 +36,32 @@ pub struct StreamItem {
 
 /// Events of a task, in order. An error is the last of them: there is more, and it cannot be read now; whoever resumes later
 /// hears it.
-pub type TaskStream = Pin<Box<dyn Stream<Item = Result<StreamItem, A2aError>> + Send>>;
+pub struct TaskStream {
+    events: Pin<Box<dyn Stream<Item = Result<StreamItem, A2aError>> + Send>>,
+    held: Vec<Box<dyn Send>>,
+}
+
+impl TaskStream {
+    /// A stream of these events.
+    pub fn new(events: impl Stream<Item = Result<StreamItem, A2aError>> + Send + 'static) -> Self {
+        Self { events: Box::pin(events), held: Vec::new() }
+    }
+
+    /// Holds something that is taken up as long as the stream is open, and let go with it.
+    #[must_use]
+    pub fn holding(mut self, taken_up: impl Send + 'static) -> Self {
+        self.held.push(Box::new(taken_up));
+        self
+    }
+}
+
+impl Stream for TaskStream {
+    type Item = Result<StreamItem, A2aError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.events.as_mut().poll_next(context)
+    }
+}
 
 /// When a stream ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,7 +139,7 @@ impl Broker {
         let tree = cell.tree.lock().await;
         let first = shown_as(&tree, task, send::standing(&tree, task))?;
         drop(tree);
-        Ok(Box::pin(stream! { yield Ok(first); }))
+        Ok(TaskStream::new(stream! { yield Ok(first); }))
     }
 
     /// A stream for a subscriber: the task as it stands, or what followed the event it saw last. What is over can only be
@@ -151,7 +177,7 @@ impl Broker {
         until: Until,
     ) -> TaskStream {
         let broker = Arc::clone(self);
-        Box::pin(try_stream! {
+        TaskStream::new(try_stream! {
             let resumes = first.is_none();
             if let Some(first) = first {
                 yield first;
@@ -249,5 +275,5 @@ fn shown_as(tree: &Tree, task: TaskId, shown: Option<Task>) -> Result<StreamItem
 fn direct(tree: &Tree, task: TaskId) -> Result<TaskStream, A2aError> {
     let message = tree.direct_answer(task).cloned().ok_or_else(error::task_not_found)?;
     let json = serde_json::to_vec(&StreamResponse::Message(message)).map_err(|_| error::internal())?;
-    Ok(Box::pin(stream! { yield Ok(StreamItem { id: None, json: json.into() }); }))
+    Ok(TaskStream::new(stream! { yield Ok(StreamItem { id: None, json: json.into() }); }))
 }

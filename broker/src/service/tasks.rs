@@ -15,7 +15,6 @@ use protocol::{
 
 use super::caller::{Caller, Identity, Role};
 use super::driver::Reserved;
-use super::quotas::during;
 use super::stream::TaskStream;
 use super::trees::{TreeCell, Trees};
 use super::{Broker, Target, error};
@@ -164,7 +163,7 @@ impl Broker {
         after: Option<u64>,
     ) -> Result<TaskStream, A2aError> {
         let counted = self.begin_call(caller)?;
-        Ok(during(counted, self.follow(caller, target, request, after).await?))
+        Ok(self.follow(caller, target, request, after).await?.holding(counted))
     }
 
     /// The same for a call that is counted already.

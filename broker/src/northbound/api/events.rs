@@ -11,9 +11,7 @@ use serde::Deserialize;
 
 use super::Call;
 use super::exchange::EventStream;
-use crate::northbound::leaving::{Phase, begun};
-use crate::northbound::reply::{self, CutShort};
-use crate::northbound::sse::event_stream;
+use crate::northbound::sse::paced;
 use crate::service::News;
 
 /// The first event: from here on all is told, so that who reads a tree now misses nothing.
@@ -32,26 +30,19 @@ pub(super) struct Wanted {
 pub(super) async fn stream(call: &Call<'_>, wanted: Wanted) -> Result<EventStream, A2aError> {
     let place = call.context.place_for_stream()?;
     let mut news = call.broker.happenings(&call.caller, wanted.task.as_deref()).await?;
-    let (heartbeat, mut phase) = (call.context.heartbeat, call.context.phase());
-    let body = stream! {
+    let pieces = stream! {
         let _place = place;
-        yield Ok::<_, CutShort>(Bytes::from_static(READY));
-        loop {
-            tokio::select! {
-                biased;
-                () = begun(Phase::Draining, &mut phase) => return,
-                told = news.next() => match told {
-                    None => return,
-                    Some(News::Missed) => yield Ok(Bytes::from_static(RESET)),
-                    Some(News::Happened(happening)) => {
-                        // It is plain data; were it not serialisable, the next event would be told all the same.
-                        let Ok(json) = serde_json::to_vec(&happening) else { continue };
-                        yield Ok(Bytes::from(sse::write_event(None, &json)));
-                    }
-                },
-                () = tokio::time::sleep(heartbeat) => yield Ok(Bytes::from_static(sse::HEARTBEAT)),
+        yield Ok(Bytes::from_static(READY));
+        while let Some(told) = news.next().await {
+            match told {
+                News::Missed => yield Ok(Bytes::from_static(RESET)),
+                News::Happened(happening) => {
+                    // It is plain data; were it not serialisable, the next event would be told all the same.
+                    let Ok(json) = serde_json::to_vec(&happening) else { continue };
+                    yield Ok(Bytes::from(sse::write_event(None, &json)));
+                }
             }
         }
     };
-    Ok(EventStream(event_stream(reply::streamed(body))))
+    Ok(EventStream(paced(pieces, call.context)))
 }
