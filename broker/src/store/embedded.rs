@@ -18,7 +18,9 @@ use async_trait::async_trait;
 use broker_core::audit::{self, Head};
 use broker_core::{TaskId, Timestamp};
 use bytes::Bytes;
+use fjall::compaction::Leveled;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable};
+use rustix::process::setpriority_process;
 use tokio::sync::mpsc;
 
 pub use self::backup::RestoreError;
@@ -30,7 +32,14 @@ use crate::ports::store::{
 };
 
 /// Written data each table may hold in memory before it goes to a file of its own.
-const MEMTABLE_BYTES: u64 = 8 * 1024 * 1024;
+const MEMTABLE_BYTES: u64 = 4 * 1024 * 1024;
+
+/// What a table's files may come to when they are merged. The last one of a merge goes to the disk, and those it replaces are
+/// removed, while nobody can write to the table: at the engine's 64 MiB that took a tenth of a second, and more.
+const TABLE_FILE_BYTES: u64 = 4 * 1024 * 1024;
+
+/// The engine's own threads give way to those that answer, where there are not cores for all (`setpriority(2)`).
+const HOUSEKEEPING_NICENESS: i32 = 10;
 
 /// What the engine's own journal may come to before tables that are seldom written are put into files for its sake. All of it
 /// is read when the store is opened. As little as the engine allows.
@@ -154,11 +163,24 @@ impl Tables {
     }
 
     fn database(directory: &Path) -> fjall::Result<Database> {
-        Database::builder(directory).manual_journal_persist(true).max_journaling_size(JOURNAL_BYTES).open()
+        let database =
+            Database::builder(directory).manual_journal_persist(true).max_journaling_size(JOURNAL_BYTES);
+        let open = move || {
+            if let Err(error) = setpriority_process(None, HOUSEKEEPING_NICENESS) {
+                tracing::debug!(%error, "the store's housekeeping has the same priority as everything else");
+            }
+            database.open()
+        };
+        // The priority is a thread's own, and the engine's threads have that of the one that starts them.
+        let opened = std::thread::Builder::new().name("opening".to_owned()).spawn(open)?.join();
+        opened.unwrap_or_else(|panicked| std::panic::resume_unwind(panicked))
     }
 
     fn options() -> KeyspaceCreateOptions {
-        KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES)
+        let merging = Leveled::default().with_table_target_size(TABLE_FILE_BYTES);
+        KeyspaceCreateOptions::default()
+            .max_memtable_size(MEMTABLE_BYTES)
+            .compaction_strategy(Arc::new(merging))
     }
 
     /// All tables.
