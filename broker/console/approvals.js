@@ -11,13 +11,14 @@ const MATTERS = new Set(["submitted", "approved", "ended", "closing", "status"])
 
 let known = [];
 let failure = null;
-let looks = 0;
+let asked = 0;
+let answered = 0;
 const watchers = new Set();
 
 async function look() {
   const before = known.length;
-  looks += 1;
-  const mine = looks;
+  asked += 1;
+  const mine = asked;
   let found = known;
   let trouble = null;
   try {
@@ -25,8 +26,9 @@ async function look() {
   } catch (error) {
     trouble = error;
   }
-  // Answers may overtake each other: the one to the last question counts.
-  if (mine !== looks) return;
+  // Answers may overtake each other: what was asked later counts.
+  if (mine < answered) return;
+  answered = mine;
   known = found;
   failure = trouble;
   if (known.length > before) announce(`${count(known.length, "approval")} waiting`);

@@ -229,7 +229,14 @@ impl Page<'_> {
     /// Waits until an expression is true in the page, through its being loaded anew.
     pub async fn until(&self, what: &str, expression: &str) {
         let expression = format!("Boolean({expression})");
-        until(what, async || self.value(&expression).await == Ok(json!(true))).await;
+        let is_so = async || match self.value(&expression).await {
+            Ok(value) => value == json!(true),
+            Err(problem) => {
+                eprintln!("{what}: {problem}");
+                false
+            }
+        };
+        until(what, is_so).await;
     }
 
     /// Waits until the page, or a part of it, shows a text.

@@ -34,7 +34,7 @@ pub(super) fn serve(events: TaskStream, id: Option<RequestId>, context: &Context
     paced(pieces, context)
 }
 
-/// Serves an event stream's pieces as they come. After a silence as long as the heartbeat a comment keeps the connection
+/// Serves an event stream's pieces as they come, to the end or the first that cannot be had. After a silence as long as the heartbeat a comment keeps the connection
 /// alive. Ends when the broker shuts down, so that the caller can resume once it is back.
 pub(super) fn paced(
     pieces: impl Stream<Item = Result<Bytes, CutShort>> + Send + 'static,
@@ -51,7 +51,11 @@ pub(super) fn paced(
                 // First: who hears much would not be sent away in time, and what follows is heard on resuming.
                 () = &mut leaving => return,
                 piece = pieces.next() => match piece {
-                    Some(piece) => yield piece,
+                    Some(Ok(piece)) => yield Ok(piece),
+                    Some(Err(cut)) => {
+                        yield Err(cut);
+                        return;
+                    }
                     None => return,
                 },
                 () = &mut silence => yield Ok(Bytes::from_static(sse::HEARTBEAT)),

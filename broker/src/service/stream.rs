@@ -47,7 +47,7 @@ impl TaskStream {
         Self { events: Box::pin(events), held: Vec::new() }
     }
 
-    /// Holds something that is taken up as long as the stream is open, and let go with it.
+    /// Holds something that is taken up until the stream ends or is gone.
     #[must_use]
     pub fn holding(mut self, taken_up: impl Send + 'static) -> Self {
         self.held.push(Box::new(taken_up));
@@ -59,7 +59,11 @@ impl Stream for TaskStream {
     type Item = Result<StreamItem, A2aError>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.events.as_mut().poll_next(context)
+        let next = self.events.as_mut().poll_next(context);
+        if matches!(next, Poll::Ready(None)) {
+            self.held.clear();
+        }
+        next
     }
 }
 

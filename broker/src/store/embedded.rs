@@ -20,7 +20,6 @@ use broker_core::{TaskId, Timestamp};
 use bytes::Bytes;
 use fjall::compaction::Leveled;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable};
-use rustix::process::setpriority_process;
 use tokio::sync::mpsc;
 
 pub use self::backup::RestoreError;
@@ -38,7 +37,9 @@ const MEMTABLE_BYTES: u64 = 4 * 1024 * 1024;
 /// removed, while nobody can write to the table: at the engine's 64 MiB that took a tenth of a second, and more.
 const TABLE_FILE_BYTES: u64 = 4 * 1024 * 1024;
 
-/// The engine's own threads give way to those that answer, where there are not cores for all (`setpriority(2)`).
+/// How much nicer than the rest the threads are that keep the tables in order: they give way to those that answer, where
+/// there are not cores for all (`nice(2)`). Not by all there is, which would be next to no time on a core that is never idle:
+/// what waits for them would wait for long.
 const HOUSEKEEPING_NICENESS: i32 = 10;
 
 /// What the engine's own journal may come to before tables that are seldom written are put into files for its sake. All of it
@@ -166,12 +167,10 @@ impl Tables {
         let database =
             Database::builder(directory).manual_journal_persist(true).max_journaling_size(JOURNAL_BYTES);
         let open = move || {
-            if let Err(error) = setpriority_process(None, HOUSEKEEPING_NICENESS) {
-                tracing::debug!(%error, "the store's housekeeping has the same priority as everything else");
-            }
+            give_way();
             database.open()
         };
-        // The priority is a thread's own, and the engine's threads have that of the one that starts them.
+        // The engine's threads are as nice as the one that starts them.
         let opened = std::thread::Builder::new().name("opening".to_owned()).spawn(open)?.join();
         opened.unwrap_or_else(|panicked| std::panic::resume_unwind(panicked))
     }
@@ -375,6 +374,16 @@ impl Store for EmbeddedStore {
 
     async fn audit_head(&self) -> Result<Head, StoreError> {
         self.tables.audit_head()
+    }
+}
+
+/// Makes this thread, and those it starts, housekeeping.
+fn give_way() {
+    // Elsewhere it would be the whole process.
+    if cfg!(target_os = "linux")
+        && let Err(error) = rustix::process::nice(HOUSEKEEPING_NICENESS)
+    {
+        tracing::debug!(%error, "the store's housekeeping has the same priority as everything else");
     }
 }
 

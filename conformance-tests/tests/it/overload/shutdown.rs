@@ -126,8 +126,8 @@ async fn streams_go_on_and_callers_join_at_the_broker_that_comes_back() {
     let waiting = wait_on_each(&broker, &gates);
     until("all are at work", async || agent.logged("received").len() == 4).await;
     until("the client hears its child", async || !boss.logged("child").is_empty()).await;
-    // One that says something all the while, for half a minute if nobody stops it; heard on two bindings.
-    let chatty = json!({ "many": [2_000, 10], "pace_ms": 15 }).to_string();
+    // One that says something all the while, for minutes if nobody stops it; heard on two bindings.
+    let chatty = json!({ "many": [10_000, 10], "pace_ms": 15 }).to_string();
     let chatty = begin(&broker, "worker", "chatty", &chatty).await;
     let mut heard = Subscription::open(&broker, &chatty, None).await;
     let grpc = hear_by_grpc(&broker, &chatty).await;

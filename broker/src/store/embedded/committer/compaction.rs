@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::super::{Tables, counted, engine, keys};
+use super::super::{Tables, counted, engine, give_way, keys};
 use crate::ports::store::StoreError;
 
 /// Fewer removed records are not worth the trouble.
@@ -54,6 +54,7 @@ impl Compaction {
     fn begin(&self, tables: Arc<Tables>, gone: u64) {
         let is_running = Arc::clone(&self.is_running);
         let compact = move || {
+            give_way();
             tracing::info!(records = gone, "giving back the disk space of what was removed");
             for table in tables.of_trees() {
                 if let Err(failure) = table.rotate_memtable_and_wait().and_then(|()| table.major_compact()) {
