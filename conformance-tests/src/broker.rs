@@ -207,6 +207,13 @@ impl Broker {
         wire::post(&format!("{}{path}", self.url()), &body, key).await.json()
     }
 
+    /// How many callers wait for their answer or hear a stream, by the broker's word.
+    pub async fn callers(&self) -> u64 {
+        let quotas = wire::get(&format!("{}/api/v1/quotas", self.url())).await.json();
+        let all = quotas["quotas"].as_array().unwrap_or_else(|| panic!("quotas: {quotas}"));
+        all.iter().filter_map(|quota| quota["bounds"]["calls_at_once"]["used"].as_u64()).sum()
+    }
+
     /// Runs a command of the command line against this broker.
     pub fn command(&self, arguments: &[&str]) -> Output {
         let mut command = Command::new(binary("bailiwick"));

@@ -228,15 +228,21 @@ impl Page<'_> {
 
     /// Waits until an expression is true in the page, through its being loaded anew.
     pub async fn until(&self, what: &str, expression: &str) {
-        let expression = format!("Boolean({expression})");
-        let is_so = async || match self.value(&expression).await {
-            Ok(value) => value == json!(true),
-            Err(problem) => {
+        self.found(what, &format!("Boolean({expression}) || null")).await;
+    }
+
+    /// Waits until an expression comes to something in the page, and not to null; what it comes to.
+    async fn found(&self, what: &str, expression: &str) -> Value {
+        let mut found = Value::Null;
+        let is_there = async || {
+            found = self.value(expression).await.unwrap_or_else(|problem| {
                 eprintln!("{what}: {problem}");
-                false
-            }
+                Value::Null
+            });
+            !found.is_null()
         };
-        until(what, is_so).await;
+        until(what, is_there).await;
+        found
     }
 
     /// Waits until the page, or a part of it, shows a text.
@@ -253,12 +259,7 @@ impl Page<'_> {
     pub async fn click(&self, selector: &str, text: &str) {
         self.sees(selector, text).await;
         let find = format!("({PLACE})({}, {})", json!(selector), json!(text));
-        let mut place = Value::Null;
-        until(&format!("{selector} with {text:?} can be clicked"), async || {
-            place = self.value(&find).await.unwrap_or(Value::Null);
-            !place.is_null()
-        })
-        .await;
+        let place = self.found(&format!("{selector} with {text:?} can be clicked"), &find).await;
         for kind in ["mousePressed", "mouseReleased"] {
             let event =
                 json!({ "type": kind, "x": place[0], "y": place[1], "button": "left", "clickCount": 1 });

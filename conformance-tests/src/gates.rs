@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::convert::Infallible;
+use std::fmt::Display;
 
 use bytes::Bytes;
 use http_body_util::Empty;
@@ -12,6 +13,8 @@ use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+
+use crate::wire;
 
 /// As many gates as are asked for, on loopback, all closed at first.
 pub struct Gates {
@@ -30,6 +33,16 @@ impl Gates {
     /// Where they are.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// What a script names to wait at a gate.
+    pub fn wait(&self, name: impl Display) -> String {
+        format!("{}/wait/{name}", self.url)
+    }
+
+    /// Opens a gate.
+    pub async fn open(&self, name: impl Display) {
+        wire::get(&format!("{}/open/{name}", self.url)).await;
     }
 }
 

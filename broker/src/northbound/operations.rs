@@ -175,10 +175,9 @@ impl Context {
                 let request: protocol::SendMessageRequest = parameters.read()?;
                 let target = target(&call.addressed, request.tenant.as_deref())?;
                 let place = self.place_for_stream()?;
-                broker
-                    .send_streaming(&caller, &target, request, call.service_parameters())
-                    .await
-                    .map(|events| Answer::Stream(events.holding(place)))
+                let events =
+                    broker.send_streaming(&caller, &target, request, call.service_parameters()).await?;
+                Ok(Answer::Stream(events.holding(place)))
             }
             Operation::GetTask => {
                 let request: protocol::GetTaskRequest = parameters.read()?;

@@ -34,8 +34,9 @@ pub(super) fn serve(events: TaskStream, id: Option<RequestId>, context: &Context
     paced(pieces, context)
 }
 
-/// Serves an event stream's pieces as they come, to the end or the first that cannot be had. After a silence as long as the heartbeat a comment keeps the connection
-/// alive. Ends when the broker shuts down, so that the caller can resume once it is back.
+/// Serves an event stream's pieces as they come, to the end or the first that cannot be had. After a silence as long as
+/// the heartbeat a comment keeps the connection alive. Ends when the broker shuts down, so that the caller can resume once
+/// it is back.
 pub(super) fn paced(
     pieces: impl Stream<Item = Result<Bytes, CutShort>> + Send + 'static,
     context: &Context,

@@ -12,7 +12,7 @@ async fn any_broker_answers_any_operation_for_any_task() {
     cluster.add_agent(&agent, "worker", &[]).await;
     let url = |number: usize| cluster.brokers[number % BROKERS].agent_url("worker");
     for number in 0..BROKERS {
-        let gate = format!("{}/wait/{number}", gates.url());
+        let gate = gates.wait(number);
         let script = json!({ "gate": gate, "chunks": ["a", "b", "c"], "pace_ms": 50 });
         let (id, other, third) = (format!("m{number}"), number + 1, number + 2);
         let task = begin(&url(number), &id, &script).await;
@@ -25,7 +25,7 @@ async fn any_broker_answers_any_operation_for_any_task() {
         );
         let events = wire::stream(&url(third), "SubscribeToTask", json!({ "id": task }), None).await;
         let here = wire::stream(&url(number), "SubscribeToTask", json!({ "id": task }), None).await;
-        wire::get(&format!("{}/open/{number}", gates.url())).await;
+        gates.open(number).await;
         let (events, here) = tokio::join!(events.rest(), here.rest());
         let ids = |events: &[wire::Event]| events.iter().filter_map(|event| event.id).collect::<Vec<_>>();
         let (there, here) = (ids(&events), ids(&here));

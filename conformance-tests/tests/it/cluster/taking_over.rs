@@ -127,30 +127,23 @@ async fn who_leaves_ends_the_streams_it_hands_on_and_finishes_what_is_none() {
     let (agent, gates) = (Agent::scripted("worker"), Gates::start().await);
     cluster.add_agent(&agent, "worker", &[]).await;
     // Over while the leaving broker still waits for what is not finished.
-    let script = json!({ "gate": format!("{}/wait/m", gates.url()) });
+    let script = json!({ "gate": gates.wait("m") });
     let task = begin(&cluster.brokers[0].agent_url("worker"), "m", &script).await;
     let other = cluster.brokers[1].agent_url("worker");
     let (message, url) = (wire::message("m", &script.to_string()), other.clone());
     let waiting = tokio::spawn(async move { rpc(&url, "SendMessage", message).await });
     // It is counted where the task is driven.
-    until("the call waits", async || waiting_calls(&cluster, 0).await == 1).await;
+    until("the call waits", async || cluster.brokers[0].callers().await == 1).await;
     let mut stream = wire::stream(&other, "SubscribeToTask", json!({ "id": task }), None).await;
     let ends = |event: &wire::Event| event.state() == Some("TASK_STATE_COMPLETED");
     assert!(stream.next().await.is_some_and(|event| !ends(&event)));
     cluster.brokers[1].terminate();
     let rest = stream.rest().await;
     assert!(!rest.iter().any(ends), "the caller resumes it at another broker: {rest:?}");
-    wire::get(&format!("{}/open/m", gates.url())).await;
+    gates.open("m").await;
     let answer = waiting.await.expect("an answer");
     assert_eq!(answer["result"]["task"]["status"]["state"], "TASK_STATE_COMPLETED", "{answer}");
     assert_eq!(cluster.brokers[1].ended().await, Some(0));
-}
-
-/// How many calls wait for their answer, by a broker's word.
-async fn waiting_calls(cluster: &Cluster, broker: usize) -> u64 {
-    let quotas = wire::get(&format!("{}/api/v1/quotas", cluster.brokers[broker].url())).await.json();
-    let all = quotas["quotas"].as_array().unwrap_or_else(|| panic!("quotas: {quotas}"));
-    all.iter().filter_map(|quota| quota["bounds"]["calls_at_once"]["used"].as_u64()).sum()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -59,11 +59,11 @@ impl Stage {
 
     /// Where a script waits.
     fn wait(&self, gate: &str) -> String {
-        format!("{}/wait/{gate}", self.gates.url())
+        self.gates.wait(gate)
     }
 
     async fn open(&self, gate: &str) {
-        wire::get(&format!("{}/open/{gate}", self.gates.url())).await;
+        self.gates.open(gate).await;
     }
 
     /// Sends a script to an agent and does not wait for what comes of it; the task.

@@ -180,8 +180,7 @@ async fn nothing_is_shown_before_it_is_accepted_and_a_crash_changes_nothing() {
     let gates = Gates::start().await;
     // A judge that is known to answer with tasks.
     broker.rpc("/agents/judge", "SendMessage", wire::message("warm", "{}")).await;
-    let script =
-        json!({ "gate": format!("{}/wait/judge", gates.url()), "chunks": ["{\"verdict\": \"pass\"}"] });
+    let script = json!({ "gate": gates.wait("judge"), "chunks": ["{\"verdict\": \"pass\"}"] });
     let accept = json!({ "judge": { "agent": "judge", "rubric": rubric(&script) } });
     let params = wishing("m", &json!({ "chunks": ["secret ", "result"] }), &json!({ "accept": accept }));
     let mut stream = wire::stream(&broker.agent_url("worker"), "SendStreamingMessage", params, None).await;
@@ -197,7 +196,7 @@ async fn nothing_is_shown_before_it_is_accepted_and_a_crash_changes_nothing() {
     let early = stream.rest().await;
     assert!(!early.iter().any(|event| event.json.to_string().contains("secret ")), "{early:#?}");
     assert_eq!(state(&shown(&broker).await), "WORKING");
-    wire::get(&format!("{}/open/judge", gates.url())).await;
+    gates.open("judge").await;
     until("the end", async || state(&shown(&broker).await) == "COMPLETED").await;
     let after = shown(&broker).await;
     assert_eq!(acceptance(&after)["verdict"], "passed", "{after}");

@@ -27,7 +27,7 @@ async fn over_reaching_is_refused_with_what_is_missing_and_the_parent_goes_on() 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refusal_says_its_reason_on_both_bindings_and_a_dead_grant_opens_nothing() {
     let (fleet, gates) = (Fleet::start("").await, Gates::start().await);
-    let hold = format!("{}/wait/right", gates.url());
+    let hold = gates.wait("right");
     let script = json!({ "delegate": [ { "to": "right", "script": { "gate": hold } } ] }).to_string();
     let url = fleet.broker.agent_url("coordinator");
     let mut stream = wire::stream(&url, "SendStreamingMessage", wire::message("m", &script), None).await;
@@ -64,7 +64,7 @@ async fn a_refusal_says_its_reason_on_both_bindings_and_a_dead_grant_opens_nothi
         .await;
     assert_eq!(cycle["error"]["data"][0]["reason"], "CAPABILITY_EXCEEDED", "{cycle}");
 
-    wire::get(&format!("{}/open/right", gates.url())).await;
+    gates.open("right").await;
     while stream.next().await.is_some() {}
     for path in ["/agents/deep", "/agents/right", ""] {
         let dead = fleet.broker.rpc_as(Some(&grant), path, "ListTasks", json!({})).await;

@@ -20,7 +20,7 @@ async fn a_restored_broker_goes_on_with_what_was_under_way_and_damaged_backups_r
         broker.rpc("/agents/worker", "SendMessage", params).await["result"]["task"].clone()
     };
     let done = send(&broker, "done", json!({ "chunks": ["kept"] }), true).await;
-    let gate = json!({ "gate": format!("{}/wait/go", gates.url()), "chunks": ["late"] });
+    let gate = json!({ "gate": gates.wait("go"), "chunks": ["late"] });
     let open = send(&broker, "open", gate, false).await;
     until("the agent has it", async || agent.logged("received").len() == 2).await;
 
@@ -52,7 +52,7 @@ async fn a_restored_broker_goes_on_with_what_was_under_way_and_damaged_backups_r
     let kept = shown(&broker, &done).await;
     assert_eq!(kept["result"]["artifacts"], done["artifacts"], "{kept}");
     assert!(shown(&broker, &after).await["error"].is_object(), "what came later is not in it");
-    wire::get(&format!("{}/open/go", gates.url())).await;
+    gates.open("go").await;
     until("the open task to end", async || {
         shown(&broker, &open).await["result"]["status"]["state"] == "TASK_STATE_COMPLETED"
     })

@@ -46,7 +46,7 @@ async fn a_used_up_rate_is_429_with_the_time_to_come_back_on_both_bindings() {
     let (coordinator, worker) = (Agent::scripted("coordinator"), Agent::scripted("worker"));
     broker.add_agent("coordinator", coordinator.url(), &["a2a:skill/worker/*{rate<=1/3600s}"]).await;
     broker.add_agent("worker", worker.url(), &[]).await;
-    let script = json!({ "gate": format!("{}/wait/it", gates.url()) });
+    let script = json!({ "gate": gates.wait("it") });
     let url = broker.agent_url("coordinator");
     let mut stream =
         wire::stream(&url, "SendStreamingMessage", wire::message("m", &script.to_string()), None).await;
@@ -64,7 +64,7 @@ async fn a_used_up_rate_is_429_with_the_time_to_come_back_on_both_bindings() {
     assert_eq!(refused.status, 429, "{}", refused.text);
     let seconds: u64 = refused.header("retry-after").expect("Retry-After").parse().expect("seconds");
     assert!((3_000..=3_600).contains(&seconds), "{seconds}");
-    wire::get(&format!("{}/open/it", gates.url())).await;
+    gates.open("it").await;
     while stream.next().await.is_some() {}
 }
 

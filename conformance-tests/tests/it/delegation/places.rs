@@ -45,7 +45,7 @@ async fn a_task_that_is_handed_over_gives_its_place_back_and_one_that_is_not_kee
     register(&broker, "first", first.url(), &["a2a:skill/second/*"], None).await;
     register(&broker, "second", second.url(), &[], None).await;
     register(&broker, "third", third.url(), &[], None).await;
-    let gate = |name: &str| json!({ "gate": format!("{}/wait/{name}", gates.url()), "chunks": ["done"] });
+    let gate = |name: &str| json!({ "gate": gates.wait(name), "chunks": ["done"] });
     let sent = broker.rpc("/agents/first", "SendMessage", at_once("m", &gate("first"))).await;
     let task = sent["result"]["task"]["id"].clone();
     until("the first at work", async || !first.logged("received").is_empty()).await;
@@ -71,10 +71,10 @@ async fn a_task_that_is_handed_over_gives_its_place_back_and_one_that_is_not_kee
     until("the next at the first", async || state(&broker, &next).await == "TASK_STATE_COMPLETED").await;
     assert_eq!(load(&broker, "first", None).await, (0, 0));
     until("the second at work", async || !second.logged("received").is_empty()).await;
-    wire::get(&format!("{}/open/second", gates.url())).await;
+    gates.open("second").await;
     until("the end", async || state(&broker, &task).await == "TASK_STATE_COMPLETED").await;
     assert_eq!(load(&broker, "second", None).await, (0, 0));
-    wire::get(&format!("{}/open/first", gates.url())).await;
+    gates.open("first").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -84,7 +84,7 @@ async fn what_is_cancelled_waits_no_longer_and_who_asks_for_much_keeps_nobody_el
     let broker = Broker::start(&format!("{principals}[limits]\nmax_waiting = 3\n"));
     let (agent, gates) = (Agent::scripted("worker"), Gates::start().await);
     register(&broker, "worker", agent.url(), &[], Some("root")).await;
-    let script = json!({ "gate": format!("{}/wait/open", gates.url()), "chunks": ["done"] });
+    let script = json!({ "gate": gates.wait("open"), "chunks": ["done"] });
     let say = async |who: &str, id: &str| {
         broker.rpc_as(Some(who), "/agents/worker", "SendMessage", at_once(id, &script)).await
     };
@@ -107,7 +107,7 @@ async fn what_is_cancelled_waits_no_longer_and_who_asks_for_much_keeps_nobody_el
     let other = say("modest", "m").await;
     assert!(other["result"]["task"].is_object(), "{other}");
     assert_eq!(load(&broker, "worker", Some("root")).await, (1, 4));
-    wire::get(&format!("{}/open/open", gates.url())).await;
+    gates.open("open").await;
     until("everybody's turn", async || agent.logged("ended").len() == 5).await;
     until("rest", async || load(&broker, "worker", Some("root")).await == (0, 0)).await;
 }
@@ -120,14 +120,14 @@ async fn a_restart_lets_nobody_in_where_somebody_is_at_work() {
     let (agent, gates) = (Agent::scripted("worker"), Gates::start().await);
     register(&broker, "worker", agent.url(), &[], Some("root")).await;
     for (number, who) in ["greedy", "greedy", "greedy", "modest"].into_iter().enumerate() {
-        let script = json!({ "gate": format!("{}/wait/{number}", gates.url()), "chunks": ["done"] });
+        let script = json!({ "gate": gates.wait(number), "chunks": ["done"] });
         broker
             .rpc_as(Some(who), "/agents/worker", "SendMessage", at_once(&format!("m{number}"), &script))
             .await;
     }
     // The third is older than the fourth, which is let in before it: principals take turns.
     for (number, received) in [(0, 2), (1, 3)] {
-        wire::get(&format!("{}/open/{number}", gates.url())).await;
+        gates.open(number).await;
         until("the next", async || agent.logged("received").len() == received).await;
     }
     for _ in 0..2 {
@@ -138,7 +138,7 @@ async fn a_restart_lets_nobody_in_where_somebody_is_at_work() {
         assert_eq!(agent.logged("received").len(), 3, "nobody is let in");
     }
     for number in [3, 2] {
-        wire::get(&format!("{}/open/{number}", gates.url())).await;
+        gates.open(number).await;
     }
     until("everybody's turn", async || agent.logged("ended").len() == 4).await;
     until("rest", async || load(&broker, "worker", Some("root")).await == (0, 0)).await;

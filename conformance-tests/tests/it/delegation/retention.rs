@@ -34,7 +34,7 @@ async fn a_finished_tree_is_gone_for_everybody_and_its_message_is_not_done_again
     let (agent, gates) = (Agent::scripted("worker"), Gates::start().await);
     let mut broker = Broker::start(&keeping("keep_message_ids = \"1h\"\n"));
     broker.add_agent("worker", agent.url(), &[]).await;
-    let open = begin(&broker, "open", json!({ "gate": format!("{}/wait/x", gates.url()) }), None).await;
+    let open = begin(&broker, "open", json!({ "gate": gates.wait("x") }), None).await;
     let message = wire::message("m", &json!({ "chunks": ["done"] }).to_string());
     let sent = broker.rpc("/agents/worker", "SendMessage", message.clone()).await;
     let task = sent["result"]["task"]["id"].as_str().unwrap().to_owned();
@@ -75,7 +75,7 @@ async fn a_finished_tree_is_gone_for_everybody_and_its_message_is_not_done_again
     assert!(std::fs::read_to_string(log).unwrap().contains(&task), "the audit log is not cut");
     assert!(broker.command(&["audit", "verify", log]).status.success());
 
-    wire::get(&format!("{}/open/x", gates.url())).await;
+    gates.open("x").await;
     until("the end of what was open", async || !is_there(&broker, &open).await).await;
     let listed = broker.rpc("", "ListTasks", json!({})).await;
     assert_eq!((&listed["result"]["tasks"], &listed["result"]["totalSize"]), (&json!([]), &json!(0)));

@@ -76,14 +76,14 @@ async fn the_parent_is_working_while_a_child_is_open_and_all_subscribers_see_one
     let url = fleet.broker.agent_url("coordinator");
     let mut script = script(100);
     // Nothing is over before all three listen.
-    script["delegate"][1]["script"]["gate"] = json!(format!("{}/wait/right", gates.url()));
+    script["delegate"][1]["script"]["gate"] = json!(gates.wait("right"));
     let mut first =
         wire::stream(&url, "SendStreamingMessage", wire::message("m", &script.to_string()), None).await;
     let opening = first.next().await.expect("the stream begins");
     let task = opening.json.pointer("/task/id").and_then(Value::as_str).expect("with the task").to_owned();
     let second = wire::stream(&url, "SubscribeToTask", json!({ "id": task }), None).await;
     let third = wire::stream(&fleet.broker.url(), "SubscribeToTask", json!({ "id": task }), None).await;
-    wire::get(&format!("{}/open/right", gates.url())).await;
+    gates.open("right").await;
     let (first, second, third) = tokio::join!(first.rest(), second.rest(), third.rest());
 
     let tail = |events: &[wire::Event], from: u64| -> Vec<(Option<u64>, Value)> {
@@ -155,7 +155,7 @@ async fn each_grant_is_exactly_caps_of_the_agent_met_with_the_scope_of_its_deleg
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agent_that_completes_before_its_child_is_held_working_until_the_child_is_done() {
     let (fleet, gates) = (Fleet::start("").await, Gates::start().await);
-    let hold = format!("{}/wait/left", gates.url());
+    let hold = gates.wait("left");
     let script = json!({ "chunks": ["early"], "delegate": [
         { "to": "left", "detach": true, "script": { "gate": hold, "chunks": ["late"] } } ] });
     let url = fleet.broker.agent_url("coordinator");
@@ -168,7 +168,7 @@ async fn an_agent_that_completes_before_its_child_is_held_working_until_the_chil
         tree.first().is_some_and(|root| root["held"] == true && root["state"] == "TASK_STATE_WORKING")
     })
     .await;
-    wire::get(&format!("{}/open/left", gates.url())).await;
+    gates.open("left").await;
     let events = stream.rest().await;
     let done = |event: &wire::Event| {
         child(&event.json).is_some_and(|child| child["state"] == "TASK_STATE_COMPLETED")

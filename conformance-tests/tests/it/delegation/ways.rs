@@ -34,7 +34,7 @@ async fn an_agent_gets_no_more_at_a_time_than_it_takes_and_the_rest_in_order_ove
     register(&broker, &json!({ "name": "worker", "url": agent.url(), "max_concurrent": 1 })).await;
     let mut tasks = Vec::new();
     for number in 0..3 {
-        let script = json!({ "gate": format!("{}/wait/{number}", gates.url()), "chunks": ["done"] });
+        let script = json!({ "gate": gates.wait(number), "chunks": ["done"] });
         let params = at_once(wire::message(&format!("m{number}"), &script.to_string()));
         let sent = broker.rpc("/agents/worker", "SendMessage", params).await;
         tasks.push(sent["result"]["task"]["id"].clone());
@@ -45,7 +45,7 @@ async fn an_agent_gets_no_more_at_a_time_than_it_takes_and_the_rest_in_order_ove
         for waiting in &tasks[number + 1..] {
             assert_eq!(state(&broker, waiting).await, "TASK_STATE_SUBMITTED");
         }
-        wire::get(&format!("{}/open/{number}", gates.url())).await;
+        gates.open(number).await;
         until("its end", async || state(&broker, &tasks[number]).await == "TASK_STATE_COMPLETED").await;
     }
     let order: Vec<Value> = agent.logged("received").into_iter().map(|line| line["task"].clone()).collect();
@@ -83,7 +83,7 @@ async fn a_task_is_handed_over_and_the_first_agents_grant_is_dead() {
     let gates = Gates::start().await;
     broker.add_agent("first", first.url(), &["a2a:skill/second/*"]).await;
     broker.add_agent("second", second.url(), &[]).await;
-    let hold = format!("{}/wait/second", gates.url());
+    let hold = gates.wait("second");
     let order =
         json!({ "to": "second", "mode": "handoff", "script": { "gate": hold, "chunks": ["by the second"] } });
     let params =
@@ -98,7 +98,7 @@ async fn a_task_is_handed_over_and_the_first_agents_grant_is_dead() {
     until("the first is done", async || !first.logged("ended").is_empty()).await;
     // Its word counts no longer.
     until("the second at work", async || state(&broker, &task).await == "TASK_STATE_WORKING").await;
-    wire::get(&format!("{}/open/second", gates.url())).await;
+    gates.open("second").await;
     until("the end", async || state(&broker, &task).await == "TASK_STATE_COMPLETED").await;
     for address in ["/agents/second", "/agents/first"] {
         let got = broker.rpc(address, "GetTask", json!({ "id": task, "historyLength": 0 })).await.to_string();

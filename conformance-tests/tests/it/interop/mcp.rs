@@ -229,7 +229,7 @@ async fn a_call_that_is_given_up_cancels_its_task() {
     let (broker, worker) = with_worker().await;
     let gates = Gates::start().await;
     for (nth, mode) in MODES.into_iter().enumerate() {
-        let arguments = script(&json!({ "gate": format!("{}/wait/never", gates.url()) })).to_string();
+        let arguments = script(&json!({ "gate": gates.wait("never") })).to_string();
         let mut host = McpHost::start(&broker, &["worker__work", &arguments, "--mode", mode, "--give-up"]);
         let id = task_at(&worker, nth).await;
         while host.sees().await.expect("progress")["message"] != "working" {}
@@ -247,8 +247,7 @@ async fn hanging_up_cancels_where_the_protocol_says_so_and_can_be_switched_off()
     for (nth, (config, mode, cancels)) in cases.into_iter().enumerate() {
         let broker = Broker::start(config);
         broker.add_agent("worker", worker.url(), &[]).await;
-        let arguments =
-            script(&json!({ "gate": format!("{}/wait/{nth}", gates.url()), "chunks": ["done"] })).to_string();
+        let arguments = script(&json!({ "gate": gates.wait(nth), "chunks": ["done"] })).to_string();
         let mut host = McpHost::start(&broker, &["worker__work", &arguments, "--mode", mode]);
         let id = task_at(&worker, nth).await;
         while host.sees().await.expect("progress")["message"] != "working" {}
@@ -257,7 +256,7 @@ async fn hanging_up_cancels_where_the_protocol_says_so_and_can_be_switched_off()
             until_state(&broker, &id, "CANCELED").await;
             continue;
         }
-        wire::get(&format!("{}/open/{nth}", gates.url())).await;
+        gates.open(nth).await;
         until_state(&broker, &id, "COMPLETED").await;
         let (_, found) = call(&broker, "bailiwick_task", &json!({ "task_id": id }), &["--mode", mode]).await;
         assert_eq!(text(&found), "done", "{found}");
@@ -269,8 +268,7 @@ async fn a_task_outlives_the_broker_with_which_its_call_broke_off() {
     let (mut broker, worker) = with_worker().await;
     let gates = Gates::start().await;
     for (nth, mode) in MODES.into_iter().enumerate() {
-        let arguments =
-            script(&json!({ "gate": format!("{}/wait/{nth}", gates.url()), "chunks": ["done"] })).to_string();
+        let arguments = script(&json!({ "gate": gates.wait(nth), "chunks": ["done"] })).to_string();
         let mut host = McpHost::start(&broker, &["worker__work", &arguments, "--mode", mode]);
         let id = task_at(&worker, nth).await;
         while host.sees().await.expect("progress")["message"] != "working" {}
@@ -283,7 +281,7 @@ async fn a_task_outlives_the_broker_with_which_its_call_broke_off() {
             &["bailiwick_task", &json!({ "task_id": id }).to_string(), "--mode", mode],
         );
         assert_eq!(waits.sees().await.expect("progress")["message"], "working", "it goes on");
-        wire::get(&format!("{}/open/{nth}", gates.url())).await;
+        gates.open(nth).await;
         let found = waits.sees_to_the_end().await.pop().expect("a result");
         assert_eq!(text(&found), "done", "{found}");
         assert_eq!(task(&broker, &id).await["status"]["state"], "TASK_STATE_COMPLETED");
@@ -295,8 +293,7 @@ async fn a_task_outlives_the_broker_with_which_its_call_broke_off() {
 async fn a_broker_that_leaves_says_where_the_task_is_found_again() {
     let (mut broker, worker) = with_worker().await;
     let gates = Gates::start().await;
-    let arguments =
-        script(&json!({ "gate": format!("{}/wait/g", gates.url()), "chunks": ["done"] })).to_string();
+    let arguments = script(&json!({ "gate": gates.wait("g"), "chunks": ["done"] })).to_string();
     let mut host = McpHost::start(&broker, &["worker__work", &arguments]);
     let id = task_at(&worker, 0).await;
     while host.sees().await.expect("progress")["message"] != "working" {}
@@ -306,7 +303,7 @@ async fn a_broker_that_leaves_says_where_the_task_is_found_again() {
     assert!(text(&last).contains("bailiwick_task"), "{last}");
     broker.ended().await;
     broker.restart();
-    wire::get(&format!("{}/open/g", gates.url())).await;
+    gates.open("g").await;
     let (_, found) = call(&broker, "bailiwick_task", &json!({ "task_id": id }), &[]).await;
     assert_eq!(text(&found), "done", "{found}");
 }
@@ -318,11 +315,10 @@ async fn a_call_that_says_nothing_for_long_shows_that_the_broker_is_there() {
     broker.add_agent("worker", worker.url(), &[]).await;
     let gates = Gates::start().await;
     for (nth, mode) in MODES.into_iter().enumerate() {
-        let arguments =
-            script(&json!({ "gate": format!("{}/wait/{nth}", gates.url()), "chunks": ["done"] })).to_string();
+        let arguments = script(&json!({ "gate": gates.wait(nth), "chunks": ["done"] })).to_string();
         let host = McpHost::start(&broker, &["worker__work", &arguments, "--mode", mode, "--quiet"]);
         task_at(&worker, nth).await;
-        wire::get(&format!("{}/open/{nth}", gates.url())).await;
+        gates.open(nth).await;
         let last = host.sees_to_the_end().await.pop().expect("a result");
         assert_eq!(text(&last), "done", "{mode}: {last}");
     }

@@ -17,7 +17,7 @@ fn arguments(rounds: &str, base: &Value, gates: &Gates) -> Vec<(&'static str, St
     vec![
         ("rounds", rounds.to_owned()),
         ("script", with(json!({}))),
-        ("slow", with(json!({ "gate": format!("{}/wait/$ID", gates.url()) }))),
+        ("slow", with(json!({ "gate": gates.wait("$ID") }))),
         ("endless", with(json!({ "delay_ms": 60_000 }))),
         ("asking", with(json!({ "ask": "colour? " }))),
         ("gate", gates.url().to_owned()),
@@ -126,7 +126,7 @@ async fn a_broker_that_crashed_finds_the_tasks_of_0_3_again_and_sends_nothing_tw
         ("polled", Agent::scripted_v03("polled", &["--rest", "--no-streaming"])),
     ];
     // They still work when the broker is back, however early the gate is open.
-    let gate = format!("{}/wait/both", gates.url());
+    let gate = gates.wait("both");
     let script = json!({ "gate": gate, "chunks": ["a", "b"], "pace_ms": 1_500 }).to_string();
     let mut tasks = Vec::new();
     for (name, agent) in &agents {
@@ -139,7 +139,7 @@ async fn a_broker_that_crashed_finds_the_tasks_of_0_3_again_and_sends_nothing_tw
         tasks.push(task);
     }
     broker.crash();
-    wire::get(&format!("{}/open/both", gates.url())).await;
+    gates.open("both").await;
     for ((name, agent), task) in agents.iter().zip(&tasks) {
         let done = until(&broker, task, "TASK_STATE_COMPLETED").await;
         assert_eq!(done["artifacts"][0]["parts"].as_array().map(Vec::len), Some(2), "{name}: {done}");

@@ -119,7 +119,7 @@ async fn a_rate_is_kept_by_each_principal_and_by_an_account_together() {
 async fn an_agent_is_given_as_many_open_tasks_as_it_may_have_by_whomever() {
     let (broker, agent) = start("[[quotas]]\nof = \"agent:*\"\nopen_tasks = 1\n").await;
     let gates = Gates::start().await;
-    let waiting = json!({ "gate": format!("{}/wait/all", gates.url()), "chunks": ["done"] });
+    let waiting = json!({ "gate": gates.wait("all"), "chunks": ["done"] });
     let mut params = wire::message("held", &waiting.to_string());
     params["configuration"] = json!({ "returnImmediately": true });
     let held = broker.rpc_as(Some(&key_of("alice")), "/agents/worker", "SendMessage", params).await;
@@ -127,7 +127,7 @@ async fn an_agent_is_given_as_many_open_tasks_as_it_may_have_by_whomever() {
     until("the agent is at work", async || !agent.logged("received").is_empty()).await;
     let refused = send(&broker, "carol", "c1", &json!({}), None).await;
     assert_refused(&refused, "TOO_MANY_TASKS", "agent worker", "open_tasks");
-    wire::get(&format!("{}/open/all", gates.url())).await;
+    gates.open("all").await;
     let get = json!({ "id": task });
     until("its end", async || {
         let shown = broker.rpc_as(Some(&key_of("alice")), "/agents/worker", "GetTask", get.clone()).await;
@@ -161,7 +161,7 @@ async fn nobody_uses_up_an_agent_that_does_not_reach_it_or_with_a_budget_it_does
 async fn calls_that_wait_are_counted_until_they_are_answered() {
     let (broker, agent) = start("[[quotas]]\nof = \"principal:*\"\ncalls_at_once = 1\n").await;
     let gates = Gates::start().await;
-    let waiting = json!({ "gate": format!("{}/wait/all", gates.url()), "chunks": ["done"] });
+    let waiting = json!({ "gate": gates.wait("all"), "chunks": ["done"] });
     let key = key_of("alice");
     let url = broker.agent_url("worker");
     let body = json!({ "jsonrpc": "2.0", "id": 1, "method": "SendMessage",
@@ -171,7 +171,7 @@ async fn calls_that_wait_are_counted_until_they_are_answered() {
     let refused = send(&broker, "alice", "a2", &json!({}), None).await;
     assert_refused(&refused, "QUOTA_EXCEEDED", "principal alice", "calls_at_once");
     assert_done(&send(&broker, "bob", "b1", &json!({ "chunks": ["another one's"] }), None).await);
-    wire::get(&format!("{}/open/all", gates.url())).await;
+    gates.open("all").await;
     assert_done(&held.await.unwrap());
     assert_done(&send(&broker, "alice", "a2", &json!({ "chunks": ["now"] }), None).await);
 }

@@ -36,7 +36,7 @@ async fn on_sighup_others_may_call_and_open_streams_go_on() {
     let first = format!("{UNWATCHED}{}{}", people(FIRST), agents(&[("worker", worker.url())]));
     let mut broker =
         Broker::start_with(&first, &[("BAILIWICK_LOG_LEVEL", "error,bailiwick=info,broker=info")]);
-    let waiting = json!({ "gate": format!("{}/wait/all", gates.url()), "chunks": ["done"] });
+    let waiting = json!({ "gate": gates.wait("all"), "chunks": ["done"] });
     let body = json!({ "jsonrpc": "2.0", "id": 1, "method": "SendStreamingMessage",
                        "params": wire::message("m", &waiting.to_string()) });
     let (url, key) = (broker.agent_url("worker"), FIRST);
@@ -70,7 +70,7 @@ async fn on_sighup_others_may_call_and_open_streams_go_on() {
     // It has one task open, which began before there was a quota.
     let refused = broker.rpc_as(Some(SECOND), "/agents/other", "SendMessage", wire::message("n", "{}")).await;
     assert_eq!(refused["error"]["data"][0]["reason"], "TOO_MANY_TASKS", "{refused}");
-    wire::get(&format!("{}/open/all", gates.url())).await;
+    gates.open("all").await;
     let events = stream.await.unwrap();
     assert!(events.contains("done") && events.contains("TASK_STATE_COMPLETED"), "{events}");
 

@@ -176,7 +176,7 @@ async fn tasks_wait_for_a_place_in_order_and_principals_take_turns() {
     let orders = [("alice", "a1"), ("alice", "a2"), ("alice", "a3"), ("bob", "b1"), ("bob", "b2")];
     let mut tasks = BTreeMap::new();
     for (who, id) in orders {
-        let script = json!({ "gate": format!("{}/wait/{id}", gates.url()), "chunks": [id] }).to_string();
+        let script = json!({ "gate": gates.wait(id), "chunks": [id] }).to_string();
         let mut params = wire::message(id, &script);
         params["configuration"] = json!({ "returnImmediately": true });
         let sent = broker.rpc_as(Some(who), "/agents/worker", "SendMessage", params).await;
@@ -200,7 +200,7 @@ async fn tasks_wait_for_a_place_in_order_and_principals_take_turns() {
             let got = broker.rpc_as(Some(who), "", "GetTask", json!({ "id": task })).await;
             assert_eq!(state(&got["result"]), "TASK_STATE_SUBMITTED", "{waiting} waits for {id}");
         }
-        wire::get(&format!("{}/open/{id}", gates.url())).await;
+        gates.open(id).await;
     }
     let order: Vec<Value> = agent.logged("received").into_iter().map(|line| line["task"].clone()).collect();
     let expected: Vec<Value> = turns.iter().map(|id| tasks[id].1.clone()).collect();

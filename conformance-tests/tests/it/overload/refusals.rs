@@ -83,7 +83,7 @@ fn send(id: &str, text: &str, at_once: bool) -> Value {
 async fn whoever_comes_when_a_bound_is_reached_is_told_why_and_when_to_come_back() {
     for bound in BOUNDS {
         let (broker, agent, gates) = worker(bound.config).await;
-        let waiting = json!({ "gate": format!("{}/wait/all", gates.url()), "chunks": ["done"] }).to_string();
+        let waiting = json!({ "gate": gates.wait("all"), "chunks": ["done"] }).to_string();
         let mut held = JoinSet::new();
         for number in 0..bound.held {
             let params = send(&format!("held{number}"), &waiting, !bound.blocking);
@@ -108,7 +108,7 @@ async fn whoever_comes_when_a_bound_is_reached_is_told_why_and_when_to_come_back
         let watch = wire::get(&format!("{}/healthz", broker.url())).await;
         assert_eq!(watch.status, 200, "{}: {}", bound.reason, watch.text);
 
-        wire::get(&format!("{}/open/all", gates.url())).await;
+        gates.open("all").await;
         for answer in held.join_all().await {
             assert!(answer.contains("TASK_STATE_COMPLETED"), "{}: {answer}", bound.reason);
         }

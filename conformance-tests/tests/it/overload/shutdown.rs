@@ -25,7 +25,7 @@ async fn worker(config: &str) -> (Broker, Agent, Gates) {
 }
 
 fn gated(gates: &Gates, name: &str) -> String {
-    json!({ "gate": format!("{}/wait/{name}", gates.url()), "chunks": [name] }).to_string()
+    json!({ "gate": gates.wait(name), "chunks": [name] }).to_string()
 }
 
 async fn begin(broker: &Broker, agent: &str, id: &str, script: &str) -> String {
@@ -105,13 +105,6 @@ async fn hear_by_grpc(broker: &Broker, task: &str) -> JoinHandle<grpc::Answer> {
     tokio::spawn(async move { connection.call(&format!("{SERVICE}/SubscribeToTask"), &[], subscribe).await })
 }
 
-/// How many callers wait for their answer or hear a stream, by the broker's word.
-async fn callers(broker: &Broker) -> u64 {
-    let quotas = wire::get(&format!("{}/api/v1/quotas", broker.url())).await.json();
-    let all = quotas["quotas"].as_array().unwrap_or_else(|| panic!("quotas: {quotas}"));
-    all.iter().filter_map(|quota| quota["bounds"]["calls_at_once"]["used"].as_u64()).sum()
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn streams_go_on_and_callers_join_at_the_broker_that_comes_back() {
     let (broker, agent, gates) = worker("[server]\ndrain = \"1s\"\n").await;
@@ -131,7 +124,7 @@ async fn streams_go_on_and_callers_join_at_the_broker_that_comes_back() {
     let chatty = begin(&broker, "worker", "chatty", &chatty).await;
     let mut heard = Subscription::open(&broker, &chatty, None).await;
     let grpc = hear_by_grpc(&broker, &chatty).await;
-    until("three wait and two listen", async || callers(&broker).await == 5).await;
+    until("three wait and two listen", async || broker.callers().await == 5).await;
     heard.until_events(20).await;
 
     broker.terminate();
@@ -164,7 +157,7 @@ async fn streams_go_on_and_callers_join_at_the_broker_that_comes_back() {
     let broker = Arc::new(broker);
     let joining = wait_on_each(&broker, &gates);
     for gate in ["calls", "child"] {
-        wire::get(&format!("{}/open/{gate}", gates.url())).await;
+        gates.open(gate).await;
     }
     for (_, answer) in joining.join_all().await {
         let answer = answer.expect("it joins its task").to_string();
@@ -220,7 +213,7 @@ async fn what_can_be_finished_in_time_is_finished() {
     until("both are at work", async || agent.logged("received").len() == 2).await;
     broker.terminate();
     until("nobody else is let in", async || !takes_connections(&broker).await).await;
-    wire::get(&format!("{}/open/g", gates.url())).await;
+    gates.open("g").await;
     for answer in waiting.join_all().await {
         assert!(answer.contains("TASK_STATE_COMPLETED"), "{answer}");
     }

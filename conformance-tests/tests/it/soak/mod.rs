@@ -75,8 +75,7 @@ async fn judge(fleet: &Fleet, trees: usize) {
         panic!("{} findings; the logs are in {}: {shown:#?}", findings.len(), folder.keep().display());
     }
     assert_eq!(figures.trees, trees + 1);
-    // How many are depends on how much of a tree a machine gets done between two kills.
-    assert!(figures.whole * 4 > trees, "many trees are whole: {figures:?}");
+    assert!(figures.whole * 2 > trees, "most trees are whole: {figures:?}");
     assert!(figures.broker_kills > 0 && figures.agent_kills > 0 && figures.recovered > 0, "{figures:?}");
 }
 

@@ -15,8 +15,7 @@ async fn an_unmodified_client_registers_push_notifications_on_either_binding() {
     broker.add_agent("worker", agent.url(), &[]).await;
     for binding in ["JSONRPC", "HTTP+JSON"] {
         let (receiver, gates) = (Receiver::start().await, Gates::start().await);
-        let script =
-            json!({ "gate": format!("{}/wait/client", gates.url()), "chunks": ["a", "b"] }).to_string();
+        let script = json!({ "gate": gates.wait("client"), "chunks": ["a", "b"] }).to_string();
         let mut client = Command::new(interpreter());
         client.arg(agents_folder().join("push_client.py"));
         client.args([&broker.agent_url("worker"), &script, &receiver.url(""), "--binding", binding]);
@@ -29,7 +28,7 @@ async fn an_unmodified_client_registers_push_notifications_on_either_binding() {
         assert_eq!(seen["listed"]["configs"].as_array().map(Vec::len), Some(2), "{seen:#}");
         assert_eq!(seen["left"]["configs"].as_array().map(Vec::len), Some(1), "{seen:#}");
 
-        wire::get(&format!("{}/open/client", gates.url())).await;
+        gates.open("client").await;
         receiver.until_end().await;
         let id = &seen["task"]["id"];
         let all =
@@ -71,8 +70,7 @@ async fn an_agent_that_pushes_is_still_heard_after_a_crash_and_through_questions
     let (agent, gates) = (Agent::pushing("worker"), Gates::start().await);
     broker.add_agent("worker", agent.url(), &[]).await;
     // It ends a moment after the gate is open: not while the broker looks at it anyway.
-    let script =
-        json!({ "gate": format!("{}/wait/crash", gates.url()), "chunks": ["a"], "pace_ms": 500 }).to_string();
+    let script = json!({ "gate": gates.wait("crash"), "chunks": ["a"], "pace_ms": 500 }).to_string();
     let mut params = wire::message("m", &script);
     params["configuration"] = json!({ "returnImmediately": true });
     let sent = broker.rpc("/agents/worker", "SendMessage", params).await;
@@ -85,7 +83,7 @@ async fn an_agent_that_pushes_is_still_heard_after_a_crash_and_through_questions
     broker.restart();
     let stream = wire::stream(&broker.url(), "SubscribeToTask", json!({ "id": task }), None).await;
     until("the broker finds it again", async || calls(&agent) > before).await;
-    wire::get(&format!("{}/open/crash", gates.url())).await;
+    gates.open("crash").await;
     let end = stream.rest().await;
     assert_eq!(
         end.last().and_then(|event| event.state().map(ToOwned::to_owned)).as_deref(),
@@ -143,7 +141,7 @@ async fn forged_and_repeated_pushes_change_nothing() {
     let broker = Broker::start("[southbound]\npush_backstop = \"1h\"\n");
     let (agent, gates) = (Agent::pushing("worker"), Gates::start().await);
     broker.add_agent("worker", agent.url(), &[]).await;
-    let script = json!({ "gate": format!("{}/wait/lies", gates.url()), "chunks": ["a", "b"] }).to_string();
+    let script = json!({ "gate": gates.wait("lies"), "chunks": ["a", "b"] }).to_string();
     let mut params = wire::message("m", &script);
     params["configuration"] = json!({ "returnImmediately": true });
     let sent = broker.rpc("/agents/worker", "SendMessage", params).await;
@@ -173,7 +171,7 @@ async fn forged_and_repeated_pushes_change_nothing() {
         "artifact": { "artifactId": "evil", "parts": [{ "text": "evil" }] } } });
     assert_eq!(post(made_up.to_string()).await.status, 204);
     let stream = wire::stream(&broker.url(), "SubscribeToTask", json!({ "id": task }), None).await;
-    wire::get(&format!("{}/open/lies", gates.url())).await;
+    gates.open("lies").await;
     let events = stream.rest().await;
     assert_eq!(
         events.last().and_then(|event| event.state().map(ToOwned::to_owned)).as_deref(),

@@ -117,14 +117,14 @@ async fn deadlines_end_the_call_and_not_the_task() {
     let (agent, gates) = (Agent::scripted("worker"), Gates::start().await);
     broker.add_agent("worker", agent.url(), &[]).await;
     let mut connection = Connection::open(broker.address()).await;
-    let script = json!({ "gate": format!("{}/wait/both", gates.url()), "chunks": ["done"] }).to_string();
+    let script = json!({ "gate": gates.wait("both"), "chunks": ["done"] }).to_string();
     let headers = [("grpc-timeout", "300m")];
     for name in ["SendMessage", "SendStreamingMessage"] {
         let answer =
             connection.call(&method(name), &headers, frame(&send_request("worker", name, &script))).await;
         assert_eq!(answer.code(), Some(DEADLINE_EXCEEDED), "{name}: {answer:?}");
     }
-    wire::get(&format!("{}/open/both", gates.url())).await;
+    gates.open("both").await;
     // The same message again joins the task that went on.
     for name in ["SendMessage", "SendStreamingMessage"] {
         let answer = connection.call(&method(name), &[], frame(&send_request("worker", name, &script))).await;

@@ -35,12 +35,12 @@ async fn desk(tools: &[&str]) -> Desk {
 impl Desk {
     /// A message that has specialists wait at a gate, and then say a word.
     fn message(&self, word: &str) -> Value {
-        let gate = format!("{}/wait/{word}", self.gates.url());
+        let gate = self.gates.wait(word);
         wire::message(word, &json!({ "gate": gate, "chunks": ["by {agent}, ", word] }).to_string())
     }
 
     async fn open(&self, word: &str) {
-        wire::get(&format!("{}/open/{word}", self.gates.url())).await;
+        self.gates.open(word).await;
     }
 
     async fn until_received(&self, times: usize) {

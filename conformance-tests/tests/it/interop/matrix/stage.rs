@@ -69,7 +69,7 @@ impl Stage {
     }
 
     fn arguments(&self, client: Way) -> Vec<(&'static str, String)> {
-        let gate = format!("{}/wait/$ID", self.gates.url());
+        let gate = self.gates.wait("$ID");
         let rounds: Vec<&str> = Feature::ALL.iter().map(|feature| feature.round()).collect();
         vec![
             ("rounds", rounds.join(",")),
