@@ -3,8 +3,10 @@
 //! serde's `flatten` cannot hold raw values, so an object is read shallowly into [`Fields`]; a type takes the
 //! members it knows and keeps the rest. The macro `wire_object!` is the one place where that is written.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt;
+use std::marker::PhantomData;
 
 use serde::de::{DeserializeOwned, MapAccess, Visitor};
 use serde::ser::SerializeMap;
@@ -51,17 +53,6 @@ impl Fields {
     /// The raw value of a member.
     pub fn get(&self, name: &str) -> Option<&RawValue> {
         self.0.iter().find(|(known, _)| known == name).map(|(_, value)| &**value)
-    }
-
-    /// A name that two members have. Sorted first: comparing each with each would let one object of a few megabytes
-    /// cost minutes.
-    fn repeated_name(&self) -> Option<&str> {
-        let mut names: Vec<&str> = self.0.iter().map(|(name, _)| name.as_str()).collect();
-        names.sort_unstable();
-        names.windows(2).find_map(|pair| match pair {
-            [one, other] if one == other => Some(*one),
-            _ => None,
-        })
     }
 
     /// Whether there are no members.
@@ -129,27 +120,93 @@ impl Serialize for Fields {
 
 impl<'de> Deserialize<'de> for Fields {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Members;
-        impl<'de> Visitor<'de> for Members {
-            type Value = Fields;
+        deserializer.deserialize_map(Read::<String, Box<RawValue>>(PhantomData)).map(Self)
+    }
+}
 
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
+/// The members of a JSON object where they stand in its text, in order: what a type is read from. Only what the type keeps
+/// is copied, and that once, however deep it stands.
+pub(crate) struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields, A::Error> {
-                let mut fields = Fields::default();
-                while let Some(member) = map.next_entry::<String, Box<RawValue>>()? {
-                    fields.0.push(member);
-                }
-                match fields.repeated_name() {
-                    None => Ok(fields),
-                    Some(name) => Err(serde::de::Error::custom(format!("member `{name}` appears twice"))),
-                }
+impl<'a> Members<'a> {
+    /// Reads an object; anything else, or a member named twice, is an error.
+    pub(crate) fn read(raw: &'a RawValue) -> Result<Self, Invalid> {
+        #[derive(Deserialize)]
+        #[serde(transparent)]
+        struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
+        impl AsRef<str> for Name<'_> {
+            fn as_ref(&self) -> &str {
+                &self.0
             }
         }
-        deserializer.deserialize_map(Members)
+        let mut json = serde_json::Deserializer::from_str(raw.get());
+        let members = json.deserialize_map(Read::<Name<'a>, &'a RawValue>(PhantomData));
+        let members = members.map_err(|error| Invalid::new(strip_position(&error)))?;
+        Ok(Self(members.into_iter().map(|(Name(name), value)| (name, value)).collect()))
     }
+
+    /// The raw value of a member.
+    pub(crate) fn get(&self, name: &str) -> Option<&'a RawValue> {
+        self.0.iter().find(|(known, _)| known == name).map(|(_, value)| *value)
+    }
+
+    /// Takes a known member out, and reads it.
+    pub(crate) fn take<T: Member>(&mut self, name: &str) -> Result<T, Invalid> {
+        let index = self.0.iter().position(|(known, _)| known == name);
+        let raw = index.map(|index| self.0.remove(index).1).filter(|raw| raw.get() != "null");
+        T::read(raw).map_err(|invalid| invalid.within(name))
+    }
+
+    /// What is left.
+    pub(crate) fn into_fields(self) -> Fields {
+        Fields(self.0.into_iter().map(|(name, value)| (name.into_owned(), value.to_owned())).collect())
+    }
+}
+
+impl<'a> From<&'a Fields> for Members<'a> {
+    fn from(fields: &'a Fields) -> Self {
+        Self(fields.iter().map(|(name, value)| (Cow::Borrowed(name), value)).collect())
+    }
+}
+
+/// Reads an object's members, none of which may be named twice.
+struct Read<N, V>(PhantomData<(N, V)>);
+
+impl<'de, N: Deserialize<'de> + AsRef<str>, V: Deserialize<'de>> Visitor<'de> for Read<N, V> {
+    type Value = Vec<(N, V)>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut members = Vec::with_capacity(USUAL_MEMBERS);
+        while let Some(member) = map.next_entry()? {
+            members.push(member);
+        }
+        match repeated_name(&members) {
+            None => Ok(members),
+            Some(name) => Err(serde::de::Error::custom(format!("member `{name}` appears twice"))),
+        }
+    }
+}
+
+/// Members for which there is room at first; hardly an object of A2A has more.
+const USUAL_MEMBERS: usize = 8;
+
+/// A name that two members have. Many are sorted first: comparing each with each would let one object of a few megabytes
+/// cost minutes.
+fn repeated_name<N: AsRef<str>, V>(members: &[(N, V)]) -> Option<&str> {
+    let names = || members.iter().map(|(name, _)| name.as_ref());
+    if members.len() <= USUAL_MEMBERS {
+        return names().enumerate().find_map(|(at, name)| names().take(at).find(|before| *before == name));
+    }
+    let mut names: Vec<&str> = names().collect();
+    names.sort_unstable();
+    names.windows(2).find_map(|pair| match pair {
+        [one, other] if one == other => Some(*one),
+        _ => None,
+    })
 }
 
 /// A `google.protobuf.Struct` of an A2A object, its values kept raw (spec §3.2.5).
@@ -193,13 +250,6 @@ pub(crate) trait Member: Sized + Serialize {
     fn is_unset(&self) -> bool {
         false
     }
-}
-
-/// Takes a known member out of an object and reads it.
-pub(crate) fn take_member<T: Member>(fields: &mut Fields, name: &str) -> Result<T, Invalid> {
-    let raw = fields.take(name);
-    let raw = raw.as_deref().filter(|raw| raw.get() != "null");
-    T::read(raw).map_err(|invalid| invalid.within(name))
 }
 
 /// Writes a member unless it is unset.
@@ -376,10 +426,14 @@ macro_rules! wire_object {
 
         impl $name {
             /// Reads the object; the error says which member is not what it should be.
-            pub fn from_fields(mut fields: $crate::Fields) -> Result<Self, $crate::Invalid> {
+            pub fn from_fields(fields: &$crate::Fields) -> Result<Self, $crate::Invalid> {
+                Self::from_members(fields.into())
+            }
+
+            fn from_members(mut members: $crate::fields::Members<'_>) -> Result<Self, $crate::Invalid> {
                 Ok(Self {
-                    $($member: $crate::fields::take_member(&mut fields, $wire)?,)*
-                    unknown: fields,
+                    $($member: members.take($wire)?,)*
+                    unknown: members.into_fields(),
                 })
             }
         }
@@ -399,14 +453,14 @@ macro_rules! wire_object {
         impl<'de> serde::Deserialize<'de> for $name {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 let fields = <$crate::Fields as serde::Deserialize>::deserialize(deserializer)?;
-                Self::from_fields(fields).map_err(serde::de::Error::custom)
+                Self::from_fields(&fields).map_err(serde::de::Error::custom)
             }
         }
 
         impl $crate::fields::Member for $name {
             fn read(raw: Option<&serde_json::value::RawValue>) -> Result<Self, $crate::Invalid> {
                 let raw = raw.ok_or_else(|| $crate::Invalid::new("required, but missing"))?;
-                Self::from_fields($crate::Fields::read(raw)?)
+                Self::from_members($crate::fields::Members::read(raw)?)
             }
         }
     };

@@ -2,31 +2,46 @@
 //! go who recurse, and such that protobuf can say it too, because what is accepted over one binding may be asked for
 //! over another.
 
+use serde::Serialize;
+
 use crate::Invalid;
 use crate::fields::excerpt;
 
 /// Deepest nesting of arrays and objects read, in either direction.
 pub const MAX_NESTING: usize = 128;
+/// Room for most of what is written at once, in bytes, so that it is not moved again and again while it grows.
+const USUAL_BYTES: usize = 1024;
 /// A number of so many digits and no exponent is below what a 64-bit float can hold.
 const SURELY_FINITE_DIGITS: usize = 308;
 
+/// Writes a value as JSON text. For what is written with every message; [`serde_json::to_vec`] does the same.
+pub fn to_json(value: &impl Serialize) -> Result<Vec<u8>, serde_json::Error> {
+    let mut json = Vec::with_capacity(USUAL_BYTES);
+    serde_json::to_writer(&mut json, value)?;
+    Ok(json)
+}
+
 /// Refuses what nests deeper than [`MAX_NESTING`]; raw values are skipped without recursion, so this is the bound.
 pub fn check_nesting(json: &[u8]) -> Result<(), String> {
-    let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
-    for byte in json {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' if in_string => escaped = true,
-            b'"' => in_string = !in_string,
-            b'{' | b'[' if !in_string => depth += 1,
-            b'}' | b']' if !in_string => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        if depth > MAX_NESTING {
-            return Err(format!("Invalid JSON payload: nested deeper than {MAX_NESTING} levels"));
-        }
+    let (mut depth, mut rest) = (0_usize, json);
+    loop {
+        rest = match rest {
+            [] => return Ok(()),
+            [b'"', text @ ..] => after_text(text),
+            [b'{' | b'[', ..] if depth == MAX_NESTING => {
+                return Err(format!("Invalid JSON payload: nested deeper than {MAX_NESTING} levels"));
+            }
+            [b'{' | b'[', after @ ..] => {
+                depth += 1;
+                after
+            }
+            [b'}' | b']', after @ ..] => {
+                depth = depth.saturating_sub(1);
+                after
+            }
+            [_, after @ ..] => after,
+        };
     }
-    Ok(())
 }
 
 /// Refuses text that is not Unicode: half a surrogate pair, which only an escape can write.
@@ -78,7 +93,7 @@ pub(crate) fn check_numbers(json: &str) -> Result<(), Invalid> {
 
 /// What follows a text, whose opening quote is taken off.
 fn after_text(mut text: &[u8]) -> &[u8] {
-    while let Some(at) = text.iter().position(|byte| matches!(byte, b'"' | b'\\')) {
+    while let Some(at) = memchr::memchr2(b'"', b'\\', text) {
         text = match text.get(at..) {
             Some([b'"', after @ ..]) => return after,
             Some([_, _, after @ ..]) => after,

@@ -32,7 +32,7 @@ pub use card_signature::{CardSignature, ProtectedHeader, SignedForm, with_signat
 pub use error::{A2aError, ErrorDetail, ErrorKind};
 pub use event::{SendMessageResponse, StreamResponse, TaskArtifactUpdateEvent, TaskStatusUpdateEvent};
 pub use fields::{Fields, Invalid, Metadata, beginning};
-pub use json::{MAX_NESTING, check_nesting};
+pub use json::{MAX_NESTING, check_nesting, to_json};
 pub use message::{Message, Role};
 pub use operation::Operation;
 pub use part::Part;

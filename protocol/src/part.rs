@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::fields::{Member, excerpt};
+use crate::Invalid;
+use crate::fields::{Member, Members, excerpt};
 use crate::json::{check_numbers, check_texts, is_base64};
-use crate::{Fields, Invalid};
 
 /// The members of which a part has exactly one.
 const CONTENT: [&str; 4] = ["text", "raw", "url", "data"];
@@ -66,16 +66,16 @@ impl PartialEq for Part {
 impl Member for Part {
     fn read(raw: Option<&RawValue>) -> Result<Self, Invalid> {
         let raw = raw.ok_or_else(|| Invalid::new("expected a part, found null"))?;
-        let fields = Fields::read(raw)?;
+        let members = Members::read(raw)?;
         check_texts(raw.get())?;
-        check_content(&fields)?;
-        check_rest(&fields)?;
+        check_content(&members)?;
+        check_rest(&members)?;
         Ok(Self(raw.to_owned()))
     }
 }
 
 /// A part has one content, of its kind.
-fn check_content(part: &Fields) -> Result<(), Invalid> {
+fn check_content(part: &Members<'_>) -> Result<(), Invalid> {
     let is_set = |member: &&str| part.get(member).is_some_and(|raw| *member == "data" || raw.get() != "null");
     let mut set = CONTENT.into_iter().filter(is_set);
     let (Some(member), None) = (set.next(), set.next()) else {
@@ -90,7 +90,7 @@ fn check_content(part: &Fields) -> Result<(), Invalid> {
     checked.map_err(|invalid| invalid.within(member))
 }
 
-fn check_rest(part: &Fields) -> Result<(), Invalid> {
+fn check_rest(part: &Members<'_>) -> Result<(), Invalid> {
     let set = |member| part.get(member).filter(|raw| raw.get() != "null");
     for member in TEXTS {
         set(member).map_or(Ok(()), check_is_text).map_err(|invalid| invalid.within(member))?;

@@ -419,7 +419,7 @@ pub enum RecordError {
 impl Record {
     /// The stored form: one JSON object.
     pub fn encode(&self) -> Result<Vec<u8>, RecordError> {
-        Ok(serde_json::to_vec(self)?)
+        Ok(protocol::to_json(self)?)
     }
 
     /// Reads the stored form of this or any earlier version.

@@ -101,7 +101,7 @@ async fn answer(
     let events = work(name, part, params.message);
     let frames = events.map(move |event| {
         let event = jsonrpc::wrap_result(&call.id, event.to_string().as_bytes());
-        Ok(Frame::data(Bytes::from(sse::write_event(None, &event))))
+        Ok(Frame::data(Bytes::from(sse::write_event(None, &[&event]))))
     });
     let mut response = Response::new(StreamBody::new(frames).boxed_unsync());
     let media_type = http::HeaderValue::from_static("text/event-stream");

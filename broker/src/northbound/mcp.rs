@@ -178,7 +178,7 @@ fn late(mut answering: Answering, heartbeat: Duration) -> Response<Body> {
         let is_stream = is_stream(answered.headers());
         let mut body = answered.into_body();
         if !is_stream {
-            yield Ok(sse::write_event(None, &whole(body).await).into());
+            yield Ok(sse::write_event(None, &[&whole(body).await]).into());
             return;
         }
         while let Some(Ok(frame)) = body.frame().await {

@@ -258,7 +258,7 @@ impl Context {
 }
 
 fn json(result: &impl Serialize) -> Result<Answer, A2aError> {
-    let json = serde_json::to_vec(result);
+    let json = protocol::to_json(result);
     json.map(|json| Answer::Json(json.into()))
         .map_err(|error| A2aError::new(ErrorKind::Internal, error.to_string()))
 }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
-use protocol::binding::jsonrpc::{RequestId, wrap_result};
+use protocol::binding::jsonrpc::{AFTER_RESULT, RequestId, before_result};
 use protocol::binding::sse;
 use tokio::time::{Instant, sleep};
 
@@ -20,11 +20,12 @@ use crate::service::TaskStream;
 /// that nobody takes that for the end.
 pub(super) fn serve(events: TaskStream, id: Option<RequestId>, context: &Context) -> Response<Body> {
     let mut retry = Some(sse::RETRY);
+    let around = id.map(|id| before_result(&id));
     let pieces = events.map(move |event| {
         let event = event.map_err(|_| CutShort)?;
-        let mut bytes = match &id {
-            Some(id) => sse::write_event(event.id, &wrap_result(id, &event.json)),
-            None => sse::write_event(event.id, &event.json),
+        let mut bytes = match &around {
+            Some(before) => sse::write_event(event.id, &[before, &event.json, AFTER_RESULT]),
+            None => sse::write_event(event.id, &[&event.json]),
         };
         if let Some(retry) = retry.take() {
             bytes.splice(..0, retry.iter().copied());

@@ -138,7 +138,7 @@ pub(super) fn digest(target: &Target, message: &Message) -> Result<[u8; 32], A2a
         hash.update(name.as_bytes());
     }
     hash.update([0]);
-    hash.update(serde_json::to_vec(message).map_err(|_| error::internal())?);
+    hash.update(protocol::to_json(message).map_err(|_| error::internal())?);
     Ok(hash.finalize().into())
 }
 

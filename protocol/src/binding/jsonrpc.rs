@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 use crate::error::{A2aError, ErrorKind};
 use crate::fields::{excerpt, strip_position};
-use crate::json::check_nesting;
+use crate::json::{check_nesting, to_json};
 use crate::{Operation, Version, v03};
 
 /// A request id, echoed byte for byte.
@@ -70,12 +70,14 @@ pub fn read_request(body: &[u8]) -> Result<Request, Rejected> {
     };
     let nobody = RequestId::null();
     check_nesting(body).map_err(|problem| rejected(&nobody, ErrorKind::ParseError, problem))?;
-    let raw: &RawValue = serde_json::from_slice(body).map_err(|error| {
-        rejected(&nobody, ErrorKind::ParseError, format!("Invalid JSON payload: {error}"))
-    })?;
-    let envelope: Envelope<'_> = read_object(raw).map_err(|problem| {
-        let message = format!("expected one JSON-RPC 2.0 request object: {problem}");
-        rejected(&nobody, ErrorKind::InvalidRequest, message)
+    let envelope: Envelope<'_> = read_object(body).map_err(|unread| match unread {
+        Unread::NoJson(error) => {
+            rejected(&nobody, ErrorKind::ParseError, format!("Invalid JSON payload: {error}"))
+        }
+        Unread::NoEnvelope(problem) => {
+            let message = format!("expected one JSON-RPC 2.0 request object: {problem}");
+            rejected(&nobody, ErrorKind::InvalidRequest, message)
+        }
     })?;
     let id = read_id(envelope.id).map_err(|message| rejected(&nobody, ErrorKind::InvalidRequest, message))?;
     if envelope.jsonrpc.map(RawValue::get) != Some("\"2.0\"") {
@@ -103,12 +105,24 @@ pub fn read_request(body: &[u8]) -> Result<Request, Rejected> {
     }
 }
 
-/// Reads an envelope. What is derived reads a list of the members' values too, which is none (spec §9.3).
-fn read_object<'r, T: Deserialize<'r>>(raw: &'r RawValue) -> Result<T, String> {
-    if !raw.get().starts_with('{') {
-        return Err(format!("found {}", excerpt(raw.get())));
+/// Why something is no envelope.
+enum Unread {
+    NoJson(serde_json::Error),
+    NoEnvelope(String),
+}
+
+/// Reads an envelope: at once where it is one, and a second time for what there is to say of anything else. What is derived
+/// reads a list of the members' values too, which is none (spec §9.3).
+fn read_object<'r, T: Deserialize<'r>>(body: &'r [u8]) -> Result<T, Unread> {
+    let is_object = body.trim_ascii_start().starts_with(b"{");
+    if is_object && let Ok(read) = serde_json::from_slice(body) {
+        return Ok(read);
     }
-    serde_json::from_str(raw.get()).map_err(|error| strip_position(&error))
+    let raw: &RawValue = serde_json::from_slice(body).map_err(Unread::NoJson)?;
+    if !is_object {
+        return Err(Unread::NoEnvelope(format!("found {}", excerpt(raw.get()))));
+    }
+    serde_json::from_str(raw.get()).map_err(|error| Unread::NoEnvelope(strip_position(&error)))
 }
 
 fn read_id(raw: Option<&RawValue>) -> Result<RequestId, String> {
@@ -125,19 +139,22 @@ fn read_id(raw: Option<&RawValue>) -> Result<RequestId, String> {
 
 /// A successful response.
 pub fn write_result(id: &RequestId, result: &impl Serialize) -> Result<Vec<u8>, serde_json::Error> {
-    Ok(wrap_result(id, &serde_json::to_vec(result)?))
+    Ok(wrap_result(id, &to_json(result)?))
 }
 
 /// A successful response around a result that is JSON already.
 pub fn wrap_result(id: &RequestId, result: &[u8]) -> Vec<u8> {
-    let mut response = Vec::with_capacity(result.len() + id.as_json().len() + 40);
-    response.extend_from_slice(b"{\"jsonrpc\":\"2.0\",\"id\":");
-    response.extend_from_slice(id.as_json().as_bytes());
-    response.extend_from_slice(b",\"result\":");
-    response.extend_from_slice(result);
-    response.push(b'}');
-    response
+    let before = before_result(id);
+    [before.as_slice(), result, AFTER_RESULT].concat()
 }
+
+/// What stands before the result of a successful response.
+pub fn before_result(id: &RequestId) -> Vec<u8> {
+    format!("{{\"jsonrpc\":\"2.0\",\"id\":{},\"result\":", id.as_json()).into_bytes()
+}
+
+/// What stands behind it.
+pub const AFTER_RESULT: &[u8] = b"}";
 
 /// An error response.
 pub fn write_error(id: &RequestId, error: &A2aError) -> Vec<u8> {
@@ -153,7 +170,7 @@ pub fn write_request(id: u64, method: &str, params: &impl Serialize) -> Result<V
         method: &'a str,
         params: &'a P,
     }
-    serde_json::to_vec(&Outgoing { jsonrpc: "2.0", id, method, params })
+    to_json(&Outgoing { jsonrpc: "2.0", id, method, params })
 }
 
 /// What is wrong with a response.
@@ -185,10 +202,13 @@ pub fn read_response<T: DeserializeOwned>(body: &[u8]) -> Result<T, ResponseErro
         ResponseError::Garbage(format!("{problem}, found {found}"))
     };
     check_nesting(body).map_err(garbage)?;
-    let incoming: Incoming<'_> = serde_json::from_slice(body)
-        .map_err(|error| strip_position(&error))
-        .and_then(read_object)
-        .map_err(|problem| garbage(format!("expected a JSON-RPC response: {problem}")))?;
+    let incoming: Incoming<'_> = read_object(body).map_err(|unread| {
+        let problem = match unread {
+            Unread::NoJson(error) => strip_position(&error),
+            Unread::NoEnvelope(problem) => problem,
+        };
+        garbage(format!("expected a JSON-RPC response: {problem}"))
+    })?;
     match (incoming.result, incoming.error) {
         (_, Some(error)) => Err(ResponseError::Answered(A2aError::from_jsonrpc(
             error.code,

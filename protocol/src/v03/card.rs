@@ -34,7 +34,7 @@ pub fn read_card(json: &[u8]) -> Result<AgentCard, Invalid> {
     {
         to_v1(&mut fields)?;
     }
-    AgentCard::from_fields(fields)
+    AgentCard::from_fields(&fields)
 }
 
 fn to_v1(card: &mut Fields) -> Result<(), Invalid> {
@@ -218,7 +218,7 @@ fn add_security(object: &mut Fields) -> Result<(), Invalid> {
 
 /// A card of 1.0 as one of both versions.
 pub(super) fn write(raw: &RawValue) -> Result<Box<RawValue>, Invalid> {
-    let mut card = AgentCard::from_fields(Fields::read(raw)?)?;
+    let mut card = AgentCard::from_fields(&Fields::read(raw)?)?;
     add_to_card(&mut card)?;
     to_raw(&card)
 }

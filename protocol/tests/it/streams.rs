@@ -17,7 +17,7 @@ proptest! {
     fn cuts_change_nothing(texts in prop::collection::vec("\\PC{0,20}", 1..5), cuts in prop::collection::vec(0_usize..200, 0..8)) {
         let mut bytes = b"\xef\xbb\xbf".to_vec();
         for (id, text) in (0..).zip(&texts) {
-            bytes.extend(write_event(Some(id), text.as_bytes()));
+            bytes.extend(write_event(Some(id), &[text.as_bytes()]));
             bytes.extend(HEARTBEAT);
         }
         let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| cut.min(bytes.len())).collect();
@@ -43,7 +43,12 @@ fn all_line_ends_and_fields_are_read() {
         [event(None, None, "a\nb"), event(Some("7"), Some("error"), "c"), event(None, None, "")]
     );
     for lines in ["a\nb", "a\rb", "a\r\nb"] {
-        assert_eq!(decode(&[&write_event(None, lines.as_bytes())]), [event(None, None, "a\nb")], "{lines:?}");
+        let whole = write_event(None, &[lines.as_bytes()]);
+        assert_eq!(decode(&[&whole]), [event(None, None, "a\nb")], "{lines:?}");
+        for at in 0..=lines.len() {
+            let (before, after) = lines.as_bytes().split_at(at);
+            assert_eq!(write_event(None, &[before, after]), whole, "{lines:?} in two pieces");
+        }
     }
 }
 

@@ -39,7 +39,7 @@ pub(super) async fn stream(call: &Call<'_>, wanted: Wanted) -> Result<EventStrea
                 News::Happened(happening) => {
                     // It is plain data; were it not serialisable, the next event would be told all the same.
                     let Ok(json) = serde_json::to_vec(&happening) else { continue };
-                    yield Ok(Bytes::from(sse::write_event(None, &json)));
+                    yield Ok(Bytes::from(sse::write_event(None, &[&json])));
                 }
             }
         }

@@ -56,7 +56,7 @@ fn event_stream(input: &[u8]) {
     assert_eq!(decoded([&input[..cut], &input[cut..]].into_iter()), whole, "cut at {cut}");
     for event in &whole.0 {
         assert!(event.data.len() <= EVENT_LIMIT);
-        let (again, error, mid) = decoded(std::iter::once(&*write_event(None, event.data.as_bytes())));
+        let (again, error, mid) = decoded(std::iter::once(&*write_event(None, &[event.data.as_bytes()])));
         let fits = event.data.len() + 6 * (event.data.matches('\n').count() + 1) <= EVENT_LIMIT;
         if fits {
             assert_eq!((again.len(), error, mid), (1, None, false));
