@@ -30,8 +30,11 @@ use crate::ports::store::{
     TreePage, TreeQuery,
 };
 
-/// Written data each table may hold in memory before it goes to a file of its own.
+/// Written data each table may hold in memory before it goes to a file of its own: the committer sees to it.
 const MEMTABLE_BYTES: u64 = 4 * 1024 * 1024;
+
+/// The same to the engine, which must not come first ([`committer`]): a batch is not so large.
+const ENGINE_MEMTABLE_BYTES: u64 = 64 * 1024 * 1024;
 
 /// What a table's files may come to when they are merged. The last one of a merge goes to the disk, and those it replaces are
 /// removed, while nobody can write to the table: at the engine's 64 MiB that took a tenth of a second, and more.
@@ -111,6 +114,12 @@ struct TreeHead {
     over: Option<Timestamp>,
 }
 
+impl TreeHead {
+    fn is_open(&self) -> bool {
+        self.over.is_none()
+    }
+}
+
 /// A store in a directory.
 pub struct EmbeddedStore {
     tables: Arc<Tables>,
@@ -178,7 +187,7 @@ impl Tables {
     fn options() -> KeyspaceCreateOptions {
         let merging = Leveled::default().with_table_target_size(TABLE_FILE_BYTES);
         KeyspaceCreateOptions::default()
-            .max_memtable_size(MEMTABLE_BYTES)
+            .max_memtable_size(ENGINE_MEMTABLE_BYTES)
             .compaction_strategy(Arc::new(merging))
     }
 

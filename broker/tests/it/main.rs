@@ -24,6 +24,7 @@ mod store_audit;
 mod store_contract;
 mod store_crash;
 mod store_days;
+mod store_housekeeping;
 mod store_outbox;
 mod store_retention;
 mod store_sharing;

@@ -3,7 +3,9 @@
 
 mod compaction;
 mod pending;
+mod recent;
 mod removal;
+mod rotation;
 
 use std::sync::Arc;
 
@@ -15,6 +17,7 @@ use tokio::sync::{mpsc, watch};
 
 use self::compaction::Compaction;
 use self::pending::Pending;
+use self::recent::Recent;
 use self::removal::Remains;
 use super::rows::Totals;
 use super::{Options, Tables, counted, engine};
@@ -74,7 +77,8 @@ impl Committer {
             batch.durability(Some(persist)).commit().map_err(|error| engine(&error))?;
         }
         let (failing, failed) = watch::channel(None);
-        let committing = Committing { tables, totals, persist, log, remains, compaction, failing };
+        let recent = Recent::default();
+        let committing = Committing { tables, totals, persist, log, recent, remains, compaction, failing };
         let thread = std::thread::Builder::new()
             .name("committer".to_owned())
             .spawn(move || committing.run(waiting, batch))
@@ -125,6 +129,7 @@ struct Committing {
     persist: PersistMode,
     /// Where the audit log ends: only this thread writes it.
     log: Head,
+    recent: Recent,
     /// What trees that were removed have left behind.
     remains: Remains,
     compaction: Compaction,
@@ -160,7 +165,7 @@ impl Committing {
     }
 
     fn commit(&mut self, group: Vec<Waiting<Work, Done>>) {
-        let mut pending = Pending::new(&self.tables, &mut self.remains, self.log);
+        let mut pending = Pending::new(&self.tables, &self.recent, &mut self.remains, self.log);
         pending.clear();
         let mut accepted = Vec::with_capacity(group.len());
         for Waiting { work, answer } in group {
@@ -169,7 +174,7 @@ impl Committing {
                 Err(refusal) => answer.tell(Err(refusal)),
             }
         }
-        let Pending { mut batch, changed, log, written, removed, .. } = pending;
+        let Pending { mut batch, heads, rows, changed, log, written, removed, .. } = pending;
         let records = (written, removed);
         if written > 0 || removed > 0 {
             counted::put_records(&mut batch, &self.tables, self.compaction.after(written, removed));
@@ -183,13 +188,18 @@ impl Committing {
             Ok(()) => {
                 self.compaction.count(&self.tables, records.0, records.1);
                 self.totals.put(totals);
+                self.recent.note(heads, rows);
                 self.log = log;
+                // A failure here is the engine's, and the next write will meet it.
+                if let Err(failure) = rotation::rotate_full(&self.tables) {
+                    tracing::error!(%failure, "a table could not be put into a file");
+                }
             }
             // It may be there all the same; the tables know.
             Err(failure) => {
                 self.log = self.tables.audit_head().unwrap_or(self.log);
                 // What is left over is read again when the store is opened.
-                self.remains = Remains::default();
+                (self.recent, self.remains) = Default::default();
                 tracing::error!(%failure, "a batch was not written; nothing is until the store is opened again");
                 // The engine takes nothing more after a failed write, so that nothing can rest on what is not there.
                 self.failing.send_replace(Some(failure.to_string()));

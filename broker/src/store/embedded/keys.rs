@@ -43,15 +43,14 @@ pub(super) fn order_prefix(owner: &str, agent: &str) -> Vec<u8> {
 
 /// A row's place: newest first, then greatest task id first.
 pub(super) fn order(owner: &str, agent: &str, at: RowCursor) -> Vec<u8> {
-    let mut key = order_prefix(owner, agent);
-    key.extend_from_slice(&(!sortable(at.updated)).to_be_bytes());
-    key.extend(task(at.task).iter().map(|byte| !byte));
-    key
+    let updated = (!sortable(at.updated)).to_be_bytes();
+    let task = task(at.task).map(|byte| !byte);
+    [owner.as_bytes(), &[0], agent.as_bytes(), &[0], &updated, &task].concat()
 }
 
 /// Begins all tasks of an owner's context.
 pub(super) fn context_prefix(owner: &str, context_id: &str) -> Vec<u8> {
-    claim(owner, context_id).into_iter().chain([0]).collect()
+    [claim(owner, context_id).as_slice(), &[0]].concat()
 }
 
 pub(super) fn context(owner: &str, context_id: &str, of: TaskId) -> Vec<u8> {

@@ -10,6 +10,7 @@ use fjall::OwnedWriteBatch as WriteBatch;
 
 use super::super::rows;
 use super::super::{Tables, TreeHead, engine, keys, outbox};
+use super::recent::Recent;
 use super::removal::Remains;
 use super::{Done, Work};
 use crate::ports::store::{Append, Claim, Over, StoreError, TaskRow};
@@ -20,6 +21,7 @@ const BATCH_ENTRIES: usize = 256;
 /// A batch being put together, and what it changes over what is stored.
 pub(super) struct Pending<'t> {
     pub(super) tables: &'t Tables,
+    recent: &'t Recent,
     pub(super) batch: WriteBatch,
     pub(super) heads: HashMap<TaskId, TreeHead>,
     /// `None` where one is forgotten.
@@ -38,12 +40,26 @@ pub(super) struct Pending<'t> {
 }
 
 impl<'t> Pending<'t> {
-    pub(super) fn new(tables: &'t Tables, remains: &'t mut Remains, log: Head) -> Self {
+    pub(super) fn new(tables: &'t Tables, recent: &'t Recent, remains: &'t mut Remains, log: Head) -> Self {
         let batch = WriteBatch::with_capacity(tables.db.clone(), BATCH_ENTRIES);
         let (heads, claims, rows) = (HashMap::new(), HashMap::new(), HashMap::new());
         let (changed, agents, outbox) = Default::default();
         let (written, removed) = (0, 0);
-        Self { tables, batch, heads, claims, rows, changed, agents, outbox, remains, log, written, removed }
+        Self {
+            tables,
+            recent,
+            batch,
+            heads,
+            claims,
+            rows,
+            changed,
+            agents,
+            outbox,
+            remains,
+            log,
+            written,
+            removed,
+        }
     }
 
     /// Checks something and adds it. What is refused leaves no trace.
@@ -145,7 +161,8 @@ impl<'t> Pending<'t> {
     }
 
     pub(super) fn head(&self, root: TaskId) -> Result<TreeHead, StoreError> {
-        self.heads.get(&root).map_or_else(|| self.tables.head(root), |head| Ok(*head))
+        let known = self.heads.get(&root).copied().or_else(|| self.recent.head(root));
+        known.map_or_else(|| self.tables.head(root), Ok)
     }
 
     fn put_head(&mut self, root: TaskId, before: TreeHead, head: TreeHead) {
@@ -169,6 +186,9 @@ impl<'t> Pending<'t> {
     pub(super) fn row(&self, task: TaskId) -> Result<Option<TaskRow>, StoreError> {
         if let Some(row) = self.rows.get(&task) {
             return Ok(row.clone());
+        }
+        if let Some(row) = self.recent.row(task) {
+            return Ok(Some(row.clone()));
         }
         let stored = self.tables.rows.get(keys::task(task)).map_err(|error| engine(&error))?;
         stored.map(|bytes| rows::read(&bytes)).transpose()
@@ -199,5 +219,5 @@ impl<'t> Pending<'t> {
 }
 
 fn encode(value: &impl serde::Serialize) -> Result<Vec<u8>, StoreError> {
-    serde_json::to_vec(value).map_err(|error| StoreError::Engine(error.to_string()))
+    protocol::to_json(value).map_err(|error| StoreError::Engine(error.to_string()))
 }
