@@ -1,83 +1,60 @@
 //! Alarms by key: what is to be looked at next, and when. A line in a table each, however many wait.
 
-use std::collections::{BTreeSet, HashMap};
+use std::cmp::Reverse;
 use std::hash::Hash;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use broker_core::Timestamp;
+use priority_queue::PriorityQueue;
 use tokio::sync::Notify;
 
 /// Longest sleep between two looks, so that a clock that was set is noticed.
 const LONGEST_SLEEP: Duration = Duration::from_mins(1);
 
 /// One alarm at most for each key.
-pub(super) struct Alarms<K> {
-    due: Mutex<Due<K>>,
+pub(super) struct Alarms<K: Hash + Eq> {
+    /// The earliest first.
+    due: Mutex<PriorityQueue<K, Reverse<Timestamp>>>,
     changed: Notify,
 }
 
-struct Due<K> {
-    by_time: BTreeSet<(Timestamp, K)>,
-    by_key: HashMap<K, Timestamp>,
-}
-
-impl<K> Default for Alarms<K> {
+impl<K: Hash + Eq> Default for Alarms<K> {
     fn default() -> Self {
-        let due = Due { by_time: BTreeSet::new(), by_key: HashMap::new() };
-        Self { due: Mutex::new(due), changed: Notify::new() }
+        Self { due: Mutex::new(PriorityQueue::new()), changed: Notify::new() }
     }
 }
 
-impl<K: Copy + Ord + Hash> Alarms<K> {
-    fn lock(&self) -> MutexGuard<'_, Due<K>> {
+impl<K: Copy + Hash + Eq> Alarms<K> {
+    fn lock(&self) -> MutexGuard<'_, PriorityQueue<K, Reverse<Timestamp>>> {
         self.due.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Sets, moves or clears an alarm; whether there was one.
     pub(super) fn set(&self, key: K, at: Option<Timestamp>) -> bool {
         let mut due = self.lock();
-        let before = match at {
-            Some(at) => due.by_key.insert(key, at),
-            None => due.by_key.remove(&key),
-        };
-        if before == at {
-            return before.is_some();
-        }
-        if let Some(before) = before {
-            due.by_time.remove(&(before, key));
-        }
-        if let Some(at) = at {
-            due.by_time.insert((at, key));
-            if due.by_time.first() == Some(&(at, key)) {
-                self.changed.notify_one();
-            }
+        let Some(at) = at else { return due.remove(&key).is_some() };
+        let before = due.push(key, Reverse(at));
+        if before != Some(Reverse(at)) && due.peek().is_some_and(|(first, _)| *first == key) {
+            self.changed.notify_one();
         }
         before.is_some()
     }
 
     /// Whether there is one.
     pub(super) fn is_set(&self, key: K) -> bool {
-        self.lock().by_key.contains_key(&key)
+        self.lock().contains(&key)
     }
 
     /// Those whose time has come. An alarm rings once.
     pub(super) fn take_due(&self, now: Timestamp) -> Vec<K> {
         let mut due = self.lock();
-        let mut keys = Vec::new();
-        while let Some(&(at, key)) = due.by_time.first()
-            && at <= now
-        {
-            due.by_time.pop_first();
-            due.by_key.remove(&key);
-            keys.push(key);
-        }
-        keys
+        std::iter::from_fn(|| due.pop_if(|_, Reverse(at)| *at <= now)).map(|(key, _)| key).collect()
     }
 
     /// Resolves when it is time to look, or the first alarm is another one.
     pub(super) async fn until_next(&self, now: Timestamp) {
-        let next = self.lock().by_time.first().map(|(at, _)| at.as_millis().saturating_sub(now.as_millis()));
+        let next = self.lock().peek().map(|(_, Reverse(at))| at.as_millis().saturating_sub(now.as_millis()));
         let sleep = next.map_or(LONGEST_SLEEP, |millis| {
             Duration::from_millis(u64::try_from(millis).unwrap_or(0)).min(LONGEST_SLEEP)
         });
@@ -85,6 +62,63 @@ impl<K: Copy + Ord + Hash> Alarms<K> {
             biased;
             () = tokio::time::sleep(sleep) => {}
             () = self.changed.notified() => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A step: an alarm is set or cleared, or the clock comes to a time.
+    #[derive(Debug, Clone)]
+    enum Step {
+        Set(u8, Option<i64>),
+        Ring(i64),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            3 => (0..8_u8, prop::option::of(0..20_i64)).prop_map(|(key, at)| Step::Set(key, at)),
+            1 => (0..20_i64).prop_map(Step::Ring),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn each_alarm_rings_once_when_it_was_last_set_for(steps in prop::collection::vec(step(), 0..60)) {
+            let alarms = Alarms::default();
+            let mut expected = BTreeMap::new();
+            for step in steps {
+                match step {
+                    Step::Set(key, at) => {
+                        let before = match at {
+                            Some(at) => expected.insert(key, at),
+                            None => expected.remove(&key),
+                        };
+                        let was_set = alarms.set(key, at.map(Timestamp::from_millis));
+                        prop_assert_eq!(was_set, before.is_some());
+                        prop_assert_eq!(alarms.is_set(key), at.is_some());
+                    }
+                    Step::Ring(now) => {
+                        let mut due: Vec<(i64, u8)> = Vec::new();
+                        expected.retain(|key, at| {
+                            let is_due = *at <= now;
+                            due.extend(is_due.then_some((*at, *key)));
+                            !is_due
+                        });
+                        let rang = alarms.take_due(Timestamp::from_millis(now));
+                        let times: BTreeMap<u8, i64> = due.iter().map(|(at, key)| (*key, *at)).collect();
+                        let at: Vec<i64> = rang.iter().filter_map(|key| times.get(key).copied()).collect();
+                        prop_assert_eq!(rang.len(), due.len());
+                        prop_assert!(at.is_sorted() && at.len() == due.len(), "{:?} of {:?}", rang, due);
+                    }
+                }
+            }
         }
     }
 }
