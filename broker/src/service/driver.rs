@@ -113,7 +113,8 @@ impl Broker {
         input: Input,
         reserved: Reserved,
     ) -> Result<(), DriveError> {
-        let step = Arc::clone(self).step_on_current(cell, input, reserved);
+        // Boxed, because a future that is spawned is moved five times.
+        let step = Box::pin(Arc::clone(self).step_on_current(cell, input, reserved));
         if removed(Guard::HangUps) {
             return step.await;
         }

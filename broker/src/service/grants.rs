@@ -135,6 +135,11 @@ impl Grants {
         Ok(claims)
     }
 
+    /// Whether a token was verified as one of the broker's own grants before, whatever it is worth now.
+    pub(super) fn is_known(&self, token: &str) -> bool {
+        self.verified.has_seen(token)
+    }
+
     fn expected<'a>(&'a self, audience: &'a str, possession: Possession<'a>) -> Expected<'a> {
         Expected { issuer: &self.issuer, audience, now: self.now(), possession }
     }

@@ -2,7 +2,7 @@
 //! (time, audience, possession, whether the key still counts) is judged each time.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use sha2::{Digest, Sha256};
 
@@ -18,6 +18,10 @@ type Fingerprint = [u8; 32];
 pub struct VerifiedGrants {
     half: usize,
     seen: Mutex<Generations>,
+}
+
+fn fingerprint(token: &str) -> Fingerprint {
+    Sha256::digest(token).into()
 }
 
 /// When the young generation is full it becomes the old one, and what was not seen since is forgotten.
@@ -46,7 +50,7 @@ impl VerifiedGrants {
         keys: &KeySet,
         expected: &Expected<'_>,
     ) -> Result<Arc<Claims>, GrantError> {
-        let fingerprint: Fingerprint = Sha256::digest(token).into();
+        let fingerprint = fingerprint(token);
         if let Some(seen) = self.recall(&fingerprint)
             && keys.find(seen.key.id()) == Some(&seen.key)
         {
@@ -60,13 +64,23 @@ impl VerifiedGrants {
         Ok(claims)
     }
 
+    /// Whether the token was verified before. What it is worth now is for [`Self::verify`] to say.
+    pub fn has_seen(&self, token: &str) -> bool {
+        let (fingerprint, seen) = (fingerprint(token), self.lock());
+        seen.young.contains_key(&fingerprint) || seen.old.contains_key(&fingerprint)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Generations> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn recall(&self, fingerprint: &Fingerprint) -> Option<Seen> {
-        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let seen = self.lock();
         seen.young.get(fingerprint).or_else(|| seen.old.get(fingerprint)).cloned()
     }
 
     fn remember(&self, fingerprint: Fingerprint, grant: Seen, now: u64) {
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = self.lock();
         if seen.young.len() >= self.half {
             seen.old = std::mem::take(&mut seen.young);
             seen.old.retain(|_, grant| grant.claims.expires > now);
@@ -76,7 +90,7 @@ impl VerifiedGrants {
 
     /// How many are remembered.
     pub fn len(&self) -> usize {
-        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let seen = self.lock();
         seen.young.len() + seen.old.len()
     }
 

@@ -272,7 +272,9 @@ fn a_remembered_grant_is_still_judged() {
     let token = mint(&key, &claims()).unwrap();
     let grants = VerifiedGrants::new(8);
     let both: KeySet = [key.verify_key(), other.verify_key()].into_iter().collect();
+    assert!(!grants.has_seen(&token));
     let first = grants.verify(&token, &both, &expected(NOW)).unwrap();
+    assert!(grants.has_seen(&token));
     let second = grants.verify(&token, &both, &expected(NOW + 1)).unwrap();
     assert!(std::sync::Arc::ptr_eq(&first, &second), "the second look is at the first one's claims");
     assert_eq!(grants.verify(&token, &both, &expected(NOW + 900)), Err(GrantError::Expired));
@@ -289,7 +291,7 @@ fn a_remembered_grant_is_still_judged() {
     );
     let mut changed = token.clone();
     changed.pop();
-    assert!(grants.verify(&changed, &both, &expected(NOW)).is_err());
+    assert!(grants.verify(&changed, &both, &expected(NOW)).is_err() && !grants.has_seen(&changed));
     for number in 0..100 {
         let token = mint(&key, &Claims { id: number.to_string(), ..claims() }).unwrap();
         grants.verify(&token, &both, &expected(NOW)).unwrap();

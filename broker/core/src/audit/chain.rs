@@ -4,7 +4,7 @@
 //! The hash is over bytes, not over meaning: no reader ever has to write an entry again to check it, and members a
 //! reader does not know are covered like all others.
 
-use std::fmt;
+use std::fmt::{self, Write};
 use std::str::FromStr;
 
 use protocol::Timestamp;
@@ -19,6 +19,8 @@ pub const ENTRY_VERSION: u16 = 1;
 const HASH_MEMBER: &str = ",\"hash\":\"";
 /// What follows the hash.
 const HASH_END: &str = "\"}";
+/// Room for what a line says beside its event: a version, a number, a time and two hashes.
+const PLACE_BYTES: usize = 256;
 /// Hexadecimal digits of a hash.
 const HASH_DIGITS: usize = 64;
 
@@ -59,11 +61,15 @@ impl Head {
     pub fn seal(&mut self, entry: &Entry) -> String {
         let (n, prev) = (self.n + 1, self.hash);
         let Entry { at, event } = entry;
-        let body = format!(
+        let mut line = String::with_capacity(event.len() + PLACE_BYTES);
+        // A text takes whatever is written into it.
+        let _ = write!(
+            line,
             "{{\"v\":{ENTRY_VERSION},\"n\":{n},\"at\":\"{at}\",\"prev\":\"{prev}\",\"event\":{event}"
         );
-        *self = Self { n, hash: hash_of(body.as_bytes()) };
-        format!("{body}{HASH_MEMBER}{}{HASH_END}", self.hash)
+        *self = Self { n, hash: hash_of(line.as_bytes()) };
+        let _ = write!(line, "{HASH_MEMBER}{}{HASH_END}", self.hash);
+        line
     }
 
     /// The head of a log whose entry `n` is this line and the last: what the line says, unchecked. A log that was
@@ -105,7 +111,13 @@ pub(super) fn hash_of(body: &[u8]) -> Hash {
 
 impl fmt::Display for Hash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        let nibbles = self.0.iter().flat_map(|byte| [byte >> 4, byte & 0xf]);
+        // Written in one piece: each entry of the log says two of them.
+        let mut digits = [0; HASH_DIGITS];
+        digits.iter_mut().zip(nibbles).for_each(|(digit, nibble)| {
+            *digit = if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 };
+        });
+        f.write_str(std::str::from_utf8(&digits).map_err(|_| fmt::Error)?)
     }
 }
 
