@@ -1,7 +1,7 @@
 //! Raw JSON objects, and how typed objects are read from them and written back.
 //!
-//! serde's `flatten` cannot hold raw values, so an object is read shallowly into [`Fields`]; a type takes the
-//! members it knows and keeps the rest. The macro `wire_object!` is the one place where that is written.
+//! serde's `flatten` cannot hold raw values, so an object is read shallowly into its `Members`; a type takes those it
+//! knows and keeps the rest as [`Fields`]. The macro `wire_object!` is the one place where that is written.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -120,17 +120,18 @@ impl Serialize for Fields {
 
 impl<'de> Deserialize<'de> for Fields {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(Read::<String, Box<RawValue>>(PhantomData)).map(Self)
+        deserializer.deserialize_map(MembersVisitor::<String, Box<RawValue>>(PhantomData)).map(Self)
     }
 }
 
-/// The members of a JSON object where they stand in its text, in order: what a type is read from. Only what the type keeps
-/// is copied, and that once, however deep it stands.
+/// The members of a JSON object where they stand in its text, in order: what a type is read from. What the type keeps is
+/// copied from there, and not once for each object around it.
 pub(crate) struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
 impl<'a> Members<'a> {
     /// Reads an object; anything else, or a member named twice, is an error.
     pub(crate) fn read(raw: &'a RawValue) -> Result<Self, Invalid> {
+        // A `Cow` is borrowed by serde only where it is told to.
         #[derive(Deserialize)]
         #[serde(transparent)]
         struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
@@ -140,7 +141,7 @@ impl<'a> Members<'a> {
             }
         }
         let mut json = serde_json::Deserializer::from_str(raw.get());
-        let members = json.deserialize_map(Read::<Name<'a>, &'a RawValue>(PhantomData));
+        let members = json.deserialize_map(MembersVisitor::<Name<'a>, &'a RawValue>(PhantomData));
         let members = members.map_err(|error| Invalid::new(strip_position(&error)))?;
         Ok(Self(members.into_iter().map(|(Name(name), value)| (name, value)).collect()))
     }
@@ -170,9 +171,9 @@ impl<'a> From<&'a Fields> for Members<'a> {
 }
 
 /// Reads an object's members, none of which may be named twice.
-struct Read<N, V>(PhantomData<(N, V)>);
+struct MembersVisitor<N, V>(PhantomData<(N, V)>);
 
-impl<'de, N: Deserialize<'de> + AsRef<str>, V: Deserialize<'de>> Visitor<'de> for Read<N, V> {
+impl<'de, N: Deserialize<'de> + AsRef<str>, V: Deserialize<'de>> Visitor<'de> for MembersVisitor<N, V> {
     type Value = Vec<(N, V)>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -113,7 +113,7 @@ impl Broker {
         input: Input,
         reserved: Reserved,
     ) -> Result<(), DriveError> {
-        // Boxed, because a future that is spawned is moved five times.
+        // Boxed, because a future that is spawned is moved several times.
         let step = Box::pin(Arc::clone(self).step_on_current(cell, input, reserved));
         if removed(Guard::HangUps) {
             return step.await;

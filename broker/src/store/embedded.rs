@@ -7,6 +7,7 @@ mod committer;
 mod counted;
 mod keys;
 mod outbox;
+mod rotation;
 mod rows;
 mod trees;
 
@@ -30,10 +31,10 @@ use crate::ports::store::{
     TreePage, TreeQuery,
 };
 
-/// Written data each table may hold in memory before it goes to a file of its own: the committer sees to it.
+/// Written data each table may hold in memory before it goes to a file of its own ([`rotation`]).
 const MEMTABLE_BYTES: u64 = 4 * 1024 * 1024;
 
-/// The same to the engine, which must not come first ([`committer`]): a batch is not so large.
+/// At how much the engine would see to it itself, in tables that are made from now on: never, unless a batch is as large.
 const ENGINE_MEMTABLE_BYTES: u64 = 64 * 1024 * 1024;
 
 /// What a table's files may come to when they are merged. The last one of a merge goes to the disk, and those it replaces are
@@ -115,8 +116,9 @@ struct TreeHead {
 }
 
 impl TreeHead {
-    fn is_open(&self) -> bool {
-        self.over.is_none()
+    /// Whether there is such a tree, and it is not over.
+    fn is_open(self) -> bool {
+        self.records > 0 && self.over.is_none()
     }
 }
 

@@ -115,7 +115,11 @@ enum Unread {
 /// reads a list of the members' values too, which is none (spec §9.3).
 fn read_object<'r, T: Deserialize<'r>>(body: &'r [u8]) -> Result<T, Unread> {
     let is_object = body.trim_ascii_start().starts_with(b"{");
-    if is_object && let Ok(read) = serde_json::from_slice(body) {
+    // All of it is to be text, also what is passed over.
+    if is_object
+        && let Ok(text) = std::str::from_utf8(body)
+        && let Ok(read) = serde_json::from_str(text)
+    {
         return Ok(read);
     }
     let raw: &RawValue = serde_json::from_slice(body).map_err(Unread::NoJson)?;

@@ -49,7 +49,9 @@ pub fn write_event(id: Option<u64>, data: &[&[u8]]) -> Vec<u8> {
 
 fn write_line(event: &mut Vec<u8>, pieces: &[&[u8]]) {
     event.extend_from_slice(b"data: ");
-    pieces.iter().for_each(|piece| event.extend_from_slice(piece));
+    for piece in pieces {
+        event.extend_from_slice(piece);
+    }
     event.push(b'\n');
 }
 

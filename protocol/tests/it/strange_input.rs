@@ -49,6 +49,19 @@ fn deep_nesting_is_refused_and_shallow_is_not() {
 }
 
 #[test]
+fn what_is_passed_over_has_to_be_text_too() {
+    for member in ["x", "params"] {
+        let ask = |text: &[u8]| {
+            let before = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"GetTask","result":1,"{member}":""#);
+            [before.as_bytes(), text, b"\"}"].concat()
+        };
+        let rejected = read_request(&ask(b"\xff")).unwrap_err();
+        assert_eq!((rejected.error.kind, rejected.id.as_json()), (ErrorKind::ParseError, "null"));
+        assert!(read_response::<u8>(&ask(b"\xff")).is_err() && read_response::<u8>(&ask(b"x")).is_ok());
+    }
+}
+
+#[test]
 fn an_id_that_is_no_text_is_not_given_back() {
     let ask =
         |id: &str| read_request(format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"GetTask"}}"#).as_bytes());

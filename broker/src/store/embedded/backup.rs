@@ -1,5 +1,7 @@
 //! Backups: all tables as of one moment while the store goes on, and a store made from one.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
@@ -7,7 +9,7 @@ use std::sync::Arc;
 use fjall::{PersistMode, Readable};
 use tokio::sync::mpsc;
 
-use super::{EmbeddedStore, Tables, engine};
+use super::{EmbeddedStore, Tables, engine, rotation};
 use crate::ports::store::{Piece, StoreError};
 use crate::store::archive::{BadArchive, Reader, Writer};
 
@@ -85,14 +87,21 @@ fn write(tables: &Tables, to: &mpsc::Sender<Piece>) -> Result<bool, StoreError> 
 
 fn read(from: impl Read, directory: &Path) -> Result<u64, RestoreError> {
     let mut archive = Reader::new(from)?;
-    let db = Tables::database(directory)?;
+    let (db, mut tables) = (Tables::database(directory)?, BTreeMap::new());
     let (mut entries, mut batch, mut waiting) = (0, db.batch(), 0);
-    while let Some((table, key, value)) = archive.next()? {
-        let table = db.keyspace(&table, Tables::options)?;
+    while let Some((name, key, value)) = archive.next()? {
+        let table = match tables.entry(name) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => {
+                let table = db.keyspace(new.key(), Tables::options)?;
+                new.insert(table)
+            }
+        };
         (entries, waiting) = (entries + 1, waiting + key.len() + value.len());
-        batch.insert(&table, key, value);
+        batch.insert(table, key, value);
         if waiting >= BATCH_BYTES {
             std::mem::replace(&mut batch, db.batch()).commit()?;
+            rotation::rotate_full(tables.values());
             waiting = 0;
         }
     }

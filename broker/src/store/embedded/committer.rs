@@ -5,7 +5,6 @@ mod compaction;
 mod pending;
 mod recent;
 mod removal;
-mod rotation;
 
 use std::sync::Arc;
 
@@ -20,7 +19,7 @@ use self::pending::Pending;
 use self::recent::Recent;
 use self::removal::Remains;
 use super::rows::Totals;
-use super::{Options, Tables, counted, engine};
+use super::{Options, Tables, counted, engine, rotation};
 use crate::ports::store::{Append, OutboxKey, OutboxRow, Removed, StoreError};
 use crate::store::queue::{Queue, Waiting, Waitings, stopped};
 
@@ -190,10 +189,6 @@ impl Committing {
                 self.totals.put(totals);
                 self.recent.note(heads, rows);
                 self.log = log;
-                // A failure here is the engine's, and the next write will meet it.
-                if let Err(failure) = rotation::rotate_full(&self.tables) {
-                    tracing::error!(%failure, "a table could not be put into a file");
-                }
             }
             // It may be there all the same; the tables know.
             Err(failure) => {
@@ -209,5 +204,6 @@ impl Committing {
             let result = written.as_ref().map_err(|error| StoreError::Engine(error.to_string()));
             answer.tell(result.map(|()| done));
         }
+        rotation::rotate_full(self.tables.all());
     }
 }

@@ -45,7 +45,7 @@ pub(super) fn order_prefix(owner: &str, agent: &str) -> Vec<u8> {
 pub(super) fn order(owner: &str, agent: &str, at: RowCursor) -> Vec<u8> {
     let updated = (!sortable(at.updated)).to_be_bytes();
     let task = task(at.task).map(|byte| !byte);
-    [owner.as_bytes(), &[0], agent.as_bytes(), &[0], &updated, &task].concat()
+    [order_prefix(owner, agent).as_slice(), &updated, &task].concat()
 }
 
 /// Begins all tasks of an owner's context.

@@ -29,21 +29,21 @@ impl Recent {
 
     /// What a batch has changed that is stored now; a row that was removed is `None`.
     pub(super) fn note(&mut self, heads: HashMap<TaskId, TreeHead>, rows: HashMap<TaskId, Option<TaskRow>>) {
-        let heads = heads.into_iter().map(|(root, head)| (root, Some(head).filter(TreeHead::is_open)));
+        let heads = heads.into_iter().map(|(root, head)| (root, Some(head).filter(|head| head.is_open())));
         note(&mut self.heads, heads);
         let is_open = |row: &TaskRow| !row.state.is_terminal();
         note(&mut self.rows, rows.into_iter().map(|(task, row)| (task, row.filter(is_open))));
     }
 }
 
-fn note<T>(kept: &mut HashMap<TaskId, T>, changed: impl ExactSizeIterator<Item = (TaskId, Option<T>)>) {
-    if kept.len() + changed.len() > KEPT {
-        kept.clear();
-    }
+fn note<T>(kept: &mut HashMap<TaskId, T>, changed: impl Iterator<Item = (TaskId, Option<T>)>) {
     for (id, changed) in changed {
         match changed {
             Some(changed) => drop(kept.insert(id, changed)),
             None => drop(kept.remove(&id)),
         }
+    }
+    if kept.len() > KEPT {
+        kept.clear();
     }
 }
