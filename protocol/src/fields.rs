@@ -3,16 +3,17 @@
 //! serde's `flatten` cannot hold raw values, so an object is read shallowly into its `Members`; a type takes those it
 //! knows and keeps the rest as [`Fields`]. The macro `wire_object!` is the one place where that is written.
 
-use std::borrow::Cow;
-use std::collections::HashSet;
-use std::fmt;
-use std::marker::PhantomData;
+mod members;
 
-use serde::de::{DeserializeOwned, MapAccess, Visitor};
+use std::collections::HashSet;
+
+use serde::de::DeserializeOwned;
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
+pub(crate) use self::members::Members;
+use self::members::read_members;
 use crate::json::{check_numbers, check_texts};
 
 /// A JSON object whose member values are kept as the bytes they were, in order.
@@ -120,94 +121,8 @@ impl Serialize for Fields {
 
 impl<'de> Deserialize<'de> for Fields {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(MembersVisitor::<String, Box<RawValue>>(PhantomData)).map(Self)
+        read_members(deserializer).map(Self)
     }
-}
-
-/// The members of a JSON object where they stand in its text, in order: what a type is read from. What the type keeps is
-/// copied from there, and not once for each object around it.
-pub(crate) struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
-
-impl<'a> Members<'a> {
-    /// Reads an object; anything else, or a member named twice, is an error.
-    pub(crate) fn read(raw: &'a RawValue) -> Result<Self, Invalid> {
-        // A `Cow` is borrowed by serde only where it is told to.
-        #[derive(Deserialize)]
-        #[serde(transparent)]
-        struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
-        impl AsRef<str> for Name<'_> {
-            fn as_ref(&self) -> &str {
-                &self.0
-            }
-        }
-        let mut json = serde_json::Deserializer::from_str(raw.get());
-        let members = json.deserialize_map(MembersVisitor::<Name<'a>, &'a RawValue>(PhantomData));
-        let members = members.map_err(|error| Invalid::new(strip_position(&error)))?;
-        Ok(Self(members.into_iter().map(|(Name(name), value)| (name, value)).collect()))
-    }
-
-    /// The raw value of a member.
-    pub(crate) fn get(&self, name: &str) -> Option<&'a RawValue> {
-        self.0.iter().find(|(known, _)| known == name).map(|(_, value)| *value)
-    }
-
-    /// Takes a known member out, and reads it.
-    pub(crate) fn take<T: Member>(&mut self, name: &str) -> Result<T, Invalid> {
-        let index = self.0.iter().position(|(known, _)| known == name);
-        let raw = index.map(|index| self.0.remove(index).1).filter(|raw| raw.get() != "null");
-        T::read(raw).map_err(|invalid| invalid.within(name))
-    }
-
-    /// What is left.
-    pub(crate) fn into_fields(self) -> Fields {
-        Fields(self.0.into_iter().map(|(name, value)| (name.into_owned(), value.to_owned())).collect())
-    }
-}
-
-impl<'a> From<&'a Fields> for Members<'a> {
-    fn from(fields: &'a Fields) -> Self {
-        Self(fields.iter().map(|(name, value)| (Cow::Borrowed(name), value)).collect())
-    }
-}
-
-/// Reads an object's members, none of which may be named twice.
-struct MembersVisitor<N, V>(PhantomData<(N, V)>);
-
-impl<'de, N: Deserialize<'de> + AsRef<str>, V: Deserialize<'de>> Visitor<'de> for MembersVisitor<N, V> {
-    type Value = Vec<(N, V)>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut members = Vec::with_capacity(USUAL_MEMBERS);
-        while let Some(member) = map.next_entry()? {
-            members.push(member);
-        }
-        match repeated_name(&members) {
-            None => Ok(members),
-            Some(name) => Err(serde::de::Error::custom(format!("member `{name}` appears twice"))),
-        }
-    }
-}
-
-/// Members for which there is room at first; hardly an object of A2A has more.
-const USUAL_MEMBERS: usize = 8;
-
-/// A name that two members have. Many are sorted first: comparing each with each would let one object of a few megabytes
-/// cost minutes.
-fn repeated_name<N: AsRef<str>, V>(members: &[(N, V)]) -> Option<&str> {
-    let names = || members.iter().map(|(name, _)| name.as_ref());
-    if members.len() <= USUAL_MEMBERS {
-        return names().enumerate().find_map(|(at, name)| names().take(at).find(|before| *before == name));
-    }
-    let mut names: Vec<&str> = names().collect();
-    names.sort_unstable();
-    names.windows(2).find_map(|pair| match pair {
-        [one, other] if one == other => Some(*one),
-        _ => None,
-    })
 }
 
 /// A `google.protobuf.Struct` of an A2A object, its values kept raw (spec §3.2.5).
