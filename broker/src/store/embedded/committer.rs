@@ -204,6 +204,8 @@ impl Committing {
             let result = written.as_ref().map_err(|error| StoreError::Engine(error.to_string()));
             answer.tell(result.map(|()| done));
         }
-        rotation::rotate_full(self.tables.all());
+        if written.is_ok() {
+            rotation::rotate_full(self.tables.all());
+        }
     }
 }
