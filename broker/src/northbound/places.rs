@@ -34,6 +34,8 @@ struct Room {
 struct Standing {
     /// Told when it has to go.
     go: Arc<Notify>,
+    /// Nobody has listened to it yet: what it waits for is the broker.
+    is_new: bool,
     /// Whole requests being worked on or answered.
     requests: usize,
     /// It had a whole request before.
@@ -117,8 +119,8 @@ impl Places {
 impl Room {
     fn enter(&mut self, number: u64, go: Arc<Notify>) {
         let idle_since = Instant::now();
-        let standing = Standing { go, requests: 0, has_asked: false, idle_since, stalled_since: None };
-        self.waiting.extend(standing.rank(number));
+        let standing =
+            Standing { go, is_new: true, requests: 0, has_asked: false, idle_since, stalled_since: None };
         self.taken.insert(number, standing);
     }
 
@@ -153,6 +155,7 @@ impl Room {
 impl Standing {
     fn rank(&self, number: u64) -> Option<Rank> {
         match (self.requests, self.stalled_since) {
+            _ if self.is_new => None,
             (0, _) if self.has_asked => Some((Waits::Another, self.idle_since, number)),
             (0, _) => Some((Waits::First, self.idle_since, number)),
             (_, since) => since.map(|since| (Waits::Stalled, since, number)),
@@ -164,6 +167,14 @@ impl Place {
     /// Whether it is only for being told that there is no place.
     pub(super) fn is_refused(&self) -> bool {
         self.is_refused
+    }
+
+    /// What the caller had said before it was taken in has been heard; from now on it may be asked to make way.
+    pub(super) fn heard(&self) {
+        self.change(|standing| {
+            standing.is_new = false;
+            standing.idle_since = Instant::now();
+        });
     }
 
     /// Waits until the connection has to go.
@@ -242,6 +253,7 @@ mod tests {
         let mut all = Vec::new();
         for _ in 0..4 {
             all.push(places.take());
+            all.last().unwrap().heard();
             pass(Duration::from_millis(10)).await;
         }
         // 0 is being answered, 1 was and waits again, 2 and 3 never asked.
@@ -259,9 +271,21 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn who_was_not_heard_yet_keeps_its_place() {
+        let places = Places::new(1);
+        let place = places.take();
+        pass(Duration::from_hours(1)).await;
+        assert!(places.take().is_refused());
+        place.heard();
+        assert!(!places.take().is_refused());
+        assert!(has_to_go(&place).await);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn who_takes_nothing_of_its_answer_makes_way_after_a_while() {
         let places = Places::new(1);
         let place = places.take();
+        place.heard();
         let _served = place.begin();
         place.set_stalled(true);
         assert!(places.take().is_refused(), "it may only be slow");

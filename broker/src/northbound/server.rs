@@ -38,6 +38,13 @@ const SEND_BUFFER_BYTES: u32 = 256 * 1024;
 /// Connections that may wait to be accepted.
 const ACCEPT_QUEUE: u32 = 1_024;
 
+/// Connections that may be taken in before those before them were listened to, and the share of all places that is.
+const NEWCOMERS: usize = 32;
+const NEWCOMERS_SHARE: usize = 8;
+
+/// Time after which the system has said of a new connection whether something had come on it before.
+const LISTEN: Duration = Duration::from_millis(1);
+
 /// Connections that have made way and may still be on their way out; while there are more, none is taken in.
 const LEAVING_CONNECTIONS: usize = 256;
 
@@ -114,6 +121,9 @@ pub struct Server {
     pub(super) options: Options,
     /// A place for each socket that may be there, whatever for.
     sockets: Arc<Semaphore>,
+    /// A place for each that nobody has listened to yet: nobody is taken in, and takes another's place, before those who
+    /// have spoken could be heard. After a pause, all who came meanwhile are there at once.
+    newcomers: Arc<Semaphore>,
     tls: Option<Tls>,
 }
 
@@ -136,7 +146,9 @@ impl Server {
             configuration: RwLock::default(),
         };
         let sockets = options.max_connections.saturating_add(REFUSED_CONNECTIONS + LEAVING_CONNECTIONS);
-        Arc::new(Self { context, sockets: Arc::new(semaphore(sockets)), options, tls })
+        let newcomers = (options.max_connections / NEWCOMERS_SHARE).clamp(1, NEWCOMERS);
+        let (sockets, newcomers) = (Arc::new(semaphore(sockets)), Arc::new(semaphore(newcomers)));
+        Arc::new(Self { context, options, sockets, newcomers, tls })
     }
 
     /// Shows operators this configuration from now on. It must hold no secret.
@@ -177,6 +189,7 @@ impl Server {
 
     async fn take_one_in(self: &Arc<Self>, listener: &TcpListener) {
         let Ok(permit) = Arc::clone(&self.sockets).acquire_owned().await else { return };
+        let Ok(new) = Arc::clone(&self.newcomers).acquire_owned().await else { return };
         let (socket, peer) = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
@@ -188,9 +201,17 @@ impl Server {
         let (server, place) = (Arc::clone(self), self.context.places.take());
         let phase = self.context.phase();
         tokio::spawn(async move {
+            let _ = tokio::time::timeout(LISTEN, socket.readable()).await;
+            let may_go = async {
+                place.heard();
+                drop(new);
+                place.gone().await;
+            };
             tokio::select! {
+                // First what has come is read.
+                biased;
                 () = server.accept(socket, peer, phase, &place) => {}
-                () = place.gone() => tracing::debug!(%peer, "a connection made way for another"),
+                () = may_go => tracing::debug!(%peer, "a connection made way for another"),
             }
             drop(permit);
         });

@@ -93,6 +93,35 @@ async fn connections_that_ask_for_nothing_make_way_in_order() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_spoke_before_the_broker_could_listen_is_heard_before_anybody_takes_its_place() {
+    const PLACES: usize = 20;
+    const SILENT: usize = 200;
+    const GOOD: usize = 10;
+    let (broker, _agent) = worker(&format!("max_connections = {PLACES}\n")).await;
+    let sent = broker.rpc("/agents/worker", "SendMessage", wire::message("m", "hello")).await;
+    let get = format!(
+        "GET /tasks/{} HTTP/1.1\r\nHost: x\r\nA2A-Version: 1.0\r\n\r\n",
+        sent["result"]["task"]["id"].as_str().expect("a task")
+    );
+    broker.pause();
+    let (mut silent, mut good) = (Vec::new(), Vec::new());
+    for number in 0..SILENT {
+        silent.push(connect(&broker, b"").await);
+        // In the middle, with ever so many before and behind.
+        if number >= SILENT / 2 && good.len() < GOOD {
+            good.push(connect(&broker, get.as_bytes()).await);
+        }
+    }
+    broker.unpause();
+    for (number, caller) in good.iter_mut().enumerate() {
+        let mut answer = [0; 12];
+        let read = tokio::time::timeout(PATIENCE, caller.read_exact(&mut answer)).await.expect("in time");
+        read.unwrap_or_else(|error| panic!("{number} of those who asked is sent away unheard: {error}"));
+        assert_eq!(&answer, b"HTTP/1.1 200", "number {number}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_body_that_does_not_arrive_makes_way_for_one_that_does() {
     let (broker, agent) = worker("body_limit = \"1MiB\"\nmax_body_memory = \"1100KiB\"\n").await;
     let (head, body) = post("slow", 1_000_000);
