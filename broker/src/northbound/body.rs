@@ -105,7 +105,7 @@ fn too_large(limit: usize) -> A2aError {
 
 /// JSON under either name; a request that does not name its type is taken for JSON.
 pub(super) fn check_media_type(headers: &HeaderMap) -> Result<(), A2aError> {
-    let given = reply::header(headers, CONTENT_TYPE.as_str()).unwrap_or("application/json");
+    let given = reply::header(headers, CONTENT_TYPE).unwrap_or("application/json");
     let media_type = given.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     if matches!(media_type.as_str(), "application/json" | "application/a2a+json") {
         return Ok(());

@@ -20,9 +20,9 @@ pub(super) fn names(tag: &str, etag: &str) -> bool {
 pub(super) fn serve(card: CardDocument, headers: &HeaderMap) -> Response<Body> {
     let millis = u64::try_from(card.last_modified.as_millis()).unwrap_or(0);
     let modified = SystemTime::UNIX_EPOCH + Duration::from_secs(millis / 1_000);
-    let fresh = match reply::header(headers, IF_NONE_MATCH.as_str()) {
+    let fresh = match reply::header(headers, IF_NONE_MATCH) {
         Some(tags) => tags.split(',').any(|tag| names(tag.trim(), &card.etag)),
-        None => reply::header(headers, IF_MODIFIED_SINCE.as_str())
+        None => reply::header(headers, IF_MODIFIED_SINCE)
             .and_then(|since| httpdate::parse_http_date(since).ok())
             .is_some_and(|since| modified <= since),
     };

@@ -94,7 +94,7 @@ pub(super) fn serve(name: &str, path: &str, headers: &HeaderMap) -> Response<Bod
     let Some(((_, media_type, bytes), tag)) = TAGGED.iter().find(|((known, ..), _)| *known == name) else {
         return not_found();
     };
-    let known = reply::header(headers, IF_NONE_MATCH.as_str());
+    let known = reply::header(headers, IF_NONE_MATCH);
     let is_fresh = known.is_some_and(|tags| tags.split(',').any(|known| names(known.trim(), tag)));
     let (status, bytes) =
         if is_fresh { (StatusCode::NOT_MODIFIED, [].as_slice()) } else { (StatusCode::OK, *bytes) };

@@ -26,7 +26,7 @@ use crate::service::{Target, TaskStream};
 
 /// Whether a request is gRPC's, which is all that tells it from others on this port.
 pub(super) fn is_grpc(headers: &HeaderMap) -> bool {
-    reply::header(headers, CONTENT_TYPE.as_str()).is_some_and(grpc::is_media_type)
+    reply::header(headers, CONTENT_TYPE).is_some_and(grpc::is_media_type)
 }
 
 /// Serves one call.

@@ -101,7 +101,7 @@ async fn admitted(
 }
 
 async fn answer(context: &Context, head: &Parts, caller: Caller, body: Bytes) -> Response<Body> {
-    let session = reply::header(&head.headers, SESSION.as_str()).map(ToOwned::to_owned);
+    let session = reply::header(&head.headers, SESSION).map(ToOwned::to_owned);
     // What cannot be read is refused by the protocol's own words.
     let Heading { method, params } = serde_json::from_slice(&body).unwrap_or_default();
     if let (Some(session), "notifications/cancelled") = (&session, method.as_str())
@@ -191,7 +191,7 @@ fn late(mut answering: Answering, heartbeat: Duration) -> Response<Body> {
 }
 
 fn is_stream(headers: &http::HeaderMap) -> bool {
-    reply::header(headers, CONTENT_TYPE.as_str()).is_some_and(|kind| kind.starts_with("text/event-stream"))
+    reply::header(headers, CONTENT_TYPE).is_some_and(|kind| kind.starts_with("text/event-stream"))
 }
 
 async fn whole(body: BoxBody<Bytes, Infallible>) -> Bytes {

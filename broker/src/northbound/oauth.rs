@@ -127,7 +127,7 @@ struct Form(BTreeMap<String, String>);
 
 impl Form {
     fn read(head: &Parts, sent: Result<Bytes, A2aError>) -> Result<Self, OAuthError> {
-        let given = reply::header(&head.headers, CONTENT_TYPE.as_str()).unwrap_or_default();
+        let given = reply::header(&head.headers, CONTENT_TYPE).unwrap_or_default();
         if !given.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(FORM) {
             return Err(invalid_request(format!("expected a body of type {FORM}")));
         }

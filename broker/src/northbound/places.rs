@@ -3,14 +3,19 @@
 //! cannot keep out those that do, however many they are ([decision 15](../../../docs/decisions/0015-overload.md)).
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 /// Connections beyond the bound that are kept to be told so; the oldest of them makes way for the next.
 pub(super) const REFUSED_CONNECTIONS: usize = 64;
+
+/// Connections that may be taken in before those before them were listened to, and the share of all places that is.
+const NEWCOMERS: usize = 32;
+const NEWCOMERS_SHARE: usize = 8;
 
 /// A caller that takes nothing of its answer for less than this is only slow.
 const STALL_GRACE: Duration = Duration::from_secs(1);
@@ -18,6 +23,9 @@ const STALL_GRACE: Duration = Duration::from_secs(1);
 /// All places.
 pub(super) struct Places {
     most: usize,
+    /// For each whom nobody has listened to yet: nobody is taken in, and takes another's place, before those who have
+    /// spoken could be heard. After a pause, all who came meanwhile are there at once.
+    newcomers: Arc<Semaphore>,
     room: Mutex<Room>,
 }
 
@@ -27,13 +35,40 @@ struct Room {
     taken: HashMap<u64, Standing>,
     /// Those who may be asked to make way, in this order.
     waiting: BTreeSet<Rank>,
-    refused: VecDeque<(u64, Arc<Notify>)>,
+    refused: VecDeque<(u64, Arc<Orders>)>,
+}
+
+/// What a connection is told to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Order {
+    /// To end once what it has asked is answered.
+    Finish,
+    /// To end at once.
+    Go,
+}
+
+/// A connection's orders: one thing to listen to for all of them, since it is listened to whenever anything happens on it.
+#[derive(Default)]
+struct Orders {
+    given: Notify,
+    go: AtomicBool,
+}
+
+impl Orders {
+    fn give(&self, order: Order) {
+        self.go.fetch_or(order == Order::Go, Ordering::Relaxed);
+        self.given.notify_one();
+    }
+
+    async fn next(&self) -> Order {
+        self.given.notified().await;
+        if self.go.load(Ordering::Relaxed) { Order::Go } else { Order::Finish }
+    }
 }
 
 /// How a connection stands.
 struct Standing {
-    /// Told when it has to go.
-    go: Arc<Notify>,
+    orders: Arc<Orders>,
     /// Nobody has listened to it yet: what it waits for is the broker.
     is_new: bool,
     /// Whole requests being worked on or answered.
@@ -64,11 +99,16 @@ enum Waits {
 pub(super) struct Place {
     places: Arc<Places>,
     number: u64,
-    go: Arc<Notify>,
+    orders: Arc<Orders>,
     is_refused: bool,
-    /// Told when it has had its answer, and there is none to come.
-    dismissed: Notify,
+    /// Until it has been listened to.
+    newcomer: Mutex<Option<Newcomer>>,
 }
+
+/// Leave to take a place.
+pub(super) struct Newcomer(
+    #[expect(dead_code, reason = "held for its being given back")] OwnedSemaphorePermit,
+);
 
 /// A whole request on its way to the end of its answer.
 pub(super) struct InHand(Arc<Place>);
@@ -76,34 +116,56 @@ pub(super) struct InHand(Arc<Place>);
 impl Places {
     /// So many places, all free.
     pub(super) fn new(most: usize) -> Arc<Self> {
-        Arc::new(Self { most, room: Mutex::default() })
+        let newcomers = Arc::new(Semaphore::new((most / NEWCOMERS_SHARE).clamp(1, NEWCOMERS)));
+        Arc::new(Self { most, newcomers, room: Mutex::default() })
+    }
+
+    /// Waits until another may be taken in; none if never.
+    pub(super) async fn newcomer(&self) -> Option<Newcomer> {
+        Arc::clone(&self.newcomers).acquire_owned().await.ok().map(Newcomer)
     }
 
     /// Takes a place for a connection, one that waits making way if need be. Where all work, the place is for being
     /// refused.
-    pub(super) fn take(self: &Arc<Self>) -> Arc<Place> {
+    pub(super) fn take(self: &Arc<Self>, newcomer: Option<Newcomer>) -> Arc<Place> {
         let mut room = self.room();
         let number = room.next;
         room.next += 1;
-        let go = Arc::new(Notify::new());
+        let orders = Arc::<Orders>::default();
         let is_refused = room.taken.len() >= self.most && !room.make_way();
         if is_refused {
             if room.refused.len() >= REFUSED_CONNECTIONS
                 && let Some((_, oldest)) = room.refused.pop_front()
             {
-                oldest.notify_one();
+                oldest.give(Order::Go);
             }
-            room.refused.push_back((number, Arc::clone(&go)));
+            room.refused.push_back((number, Arc::clone(&orders)));
         } else {
-            room.enter(number, Arc::clone(&go));
+            room.enter(number, Arc::clone(&orders));
         }
         drop(room);
-        Arc::new(Place { places: Arc::clone(self), number, go, is_refused, dismissed: Notify::new() })
+        Arc::new(Place {
+            places: Arc::clone(self),
+            number,
+            orders,
+            is_refused,
+            newcomer: Mutex::new(newcomer),
+        })
     }
 
     /// Has one connection make way, if one can: something else than places has run out.
     pub(super) fn make_way(&self) -> bool {
         self.room().make_way()
+    }
+
+    /// Has all connections end once what they have asked is answered.
+    pub(super) fn finish(&self) {
+        let room = self.room();
+        let taken = room.taken.values().map(|standing| &standing.orders);
+        let refused = room.refused.iter().map(|(_, orders)| orders);
+        for orders in taken.chain(refused) {
+            orders.give(Order::Finish);
+        }
     }
 
     /// How many connections have one.
@@ -117,10 +179,10 @@ impl Places {
 }
 
 impl Room {
-    fn enter(&mut self, number: u64, go: Arc<Notify>) {
+    fn enter(&mut self, number: u64, orders: Arc<Orders>) {
         let idle_since = Instant::now();
         let standing =
-            Standing { go, is_new: true, requests: 0, has_asked: false, idle_since, stalled_since: None };
+            Standing { orders, is_new: true, requests: 0, has_asked: false, idle_since, stalled_since: None };
         self.taken.insert(number, standing);
     }
 
@@ -132,7 +194,7 @@ impl Room {
         }
         self.waiting.remove(&first);
         if let Some(standing) = self.taken.remove(&number) {
-            standing.go.notify_one();
+            standing.orders.give(Order::Go);
         }
         true
     }
@@ -169,29 +231,26 @@ impl Place {
         self.is_refused
     }
 
-    /// What the caller had said before it was taken in has been heard; from now on it may be asked to make way.
-    pub(super) fn heard(&self) {
+    /// Waits for the next order. Polled after what reads from the caller: from then on what it had said before it was taken
+    /// in has been heard, and it may be asked to make way.
+    pub(super) async fn order(&self) -> Order {
+        self.heard();
+        self.orders.next().await
+    }
+
+    fn heard(&self) {
         self.change(|standing| {
             standing.is_new = false;
             standing.idle_since = Instant::now();
         });
-    }
-
-    /// Waits until the connection has to go.
-    pub(super) async fn gone(&self) {
-        self.go.notified().await;
+        drop(self.newcomer.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 
     /// Lets the connection end once what it asked is answered, if it is only there to be refused.
     pub(super) fn dismiss(&self) {
         if self.is_refused {
-            self.dismissed.notify_one();
+            self.orders.give(Order::Finish);
         }
-    }
-
-    /// Waits until the connection may end.
-    pub(super) async fn dismissed(&self) {
-        self.dismissed.notified().await;
     }
 
     /// A whole request has come.
@@ -240,7 +299,15 @@ mod tests {
     use super::*;
 
     async fn has_to_go(place: &Place) -> bool {
-        tokio::time::timeout(Duration::from_millis(1), place.gone()).await.is_ok()
+        tokio::time::timeout(Duration::from_millis(1), place.order())
+            .await
+            .is_ok_and(|order| order == Order::Go)
+    }
+
+    /// Somebody who comes, whether others were listened to or not.
+    fn come(places: &Arc<Places>) -> Arc<Place> {
+        let newcomers = Arc::new(Semaphore::new(1));
+        places.take(newcomers.try_acquire_owned().ok().map(Newcomer))
     }
 
     async fn pass(time: Duration) {
@@ -252,7 +319,7 @@ mod tests {
         let places = Places::new(4);
         let mut all = Vec::new();
         for _ in 0..4 {
-            all.push(places.take());
+            all.push(come(&places));
             all.last().unwrap().heard();
             pass(Duration::from_millis(10)).await;
         }
@@ -261,53 +328,53 @@ mod tests {
         drop(all[1].begin());
         let mut newer = Vec::new();
         for expected in [2, 3, 1] {
-            let new = places.take();
+            let new = come(&places);
             assert!(!new.is_refused());
             newer.push((new.begin(), new));
             assert!(has_to_go(&all[expected]).await, "{expected}");
         }
-        assert!(places.take().is_refused(), "all are being answered");
+        assert!(come(&places).is_refused(), "all are being answered");
         assert!(!has_to_go(&all[0]).await);
     }
 
     #[tokio::test(start_paused = true)]
     async fn who_was_not_heard_yet_keeps_its_place() {
         let places = Places::new(1);
-        let place = places.take();
+        let place = come(&places);
         pass(Duration::from_hours(1)).await;
-        assert!(places.take().is_refused());
+        assert!(come(&places).is_refused());
         place.heard();
-        assert!(!places.take().is_refused());
+        assert!(!come(&places).is_refused());
         assert!(has_to_go(&place).await);
     }
 
     #[tokio::test(start_paused = true)]
     async fn who_takes_nothing_of_its_answer_makes_way_after_a_while() {
         let places = Places::new(1);
-        let place = places.take();
+        let place = come(&places);
         place.heard();
         let _served = place.begin();
         place.set_stalled(true);
-        assert!(places.take().is_refused(), "it may only be slow");
+        assert!(come(&places).is_refused(), "it may only be slow");
         pass(STALL_GRACE).await;
         place.set_stalled(false);
-        assert!(places.take().is_refused(), "it was only slow");
+        assert!(come(&places).is_refused(), "it was only slow");
         place.set_stalled(true);
         pass(STALL_GRACE).await;
-        assert!(!places.take().is_refused());
+        assert!(!come(&places).is_refused());
         assert!(has_to_go(&place).await);
     }
 
     #[tokio::test(start_paused = true)]
     async fn places_are_free_again_and_the_refused_are_few() {
         let places = Places::new(1);
-        let place = places.take();
+        let place = come(&places);
         let served = place.begin();
-        let refused: Vec<_> = (0..=REFUSED_CONNECTIONS).map(|_| places.take()).collect();
+        let refused: Vec<_> = (0..=REFUSED_CONNECTIONS).map(|_| come(&places)).collect();
         assert!(refused.iter().all(|place| place.is_refused()));
         assert!(has_to_go(&refused[0]).await && !has_to_go(&refused[1]).await);
         drop((served, place));
-        assert!(!places.take().is_refused());
+        assert!(!come(&places).is_refused());
         drop(refused);
         let room = places.room();
         assert!(room.taken.is_empty() && room.waiting.is_empty() && room.refused.is_empty());

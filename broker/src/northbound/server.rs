@@ -16,11 +16,11 @@ use tokio::sync::{Semaphore, watch};
 
 use super::body::Bounds;
 use super::connection::Connection;
-use super::leaving::{Phase, begun};
+use super::leaving::Phase;
 use super::mcp;
 use super::memory::Memory;
 use super::operations::Context;
-use super::places::{Place, Places, REFUSED_CONNECTIONS};
+use super::places::{Order, Place, Places, REFUSED_CONNECTIONS};
 use super::tls::Tls;
 use crate::service::{Broker, ClientCertificate};
 
@@ -37,10 +37,6 @@ const SEND_BUFFER_BYTES: u32 = 256 * 1024;
 
 /// Connections that may wait to be accepted.
 const ACCEPT_QUEUE: u32 = 1_024;
-
-/// Connections that may be taken in before those before them were listened to, and the share of all places that is.
-const NEWCOMERS: usize = 32;
-const NEWCOMERS_SHARE: usize = 8;
 
 /// Time after which the system has said of a new connection whether something had come on it before.
 const LISTEN: Duration = Duration::from_millis(1);
@@ -121,9 +117,6 @@ pub struct Server {
     pub(super) options: Options,
     /// A place for each socket that may be there, whatever for.
     sockets: Arc<Semaphore>,
-    /// A place for each that nobody has listened to yet: nobody is taken in, and takes another's place, before those who
-    /// have spoken could be heard. After a pause, all who came meanwhile are there at once.
-    newcomers: Arc<Semaphore>,
     tls: Option<Tls>,
 }
 
@@ -146,9 +139,7 @@ impl Server {
             configuration: RwLock::default(),
         };
         let sockets = options.max_connections.saturating_add(REFUSED_CONNECTIONS + LEAVING_CONNECTIONS);
-        let newcomers = (options.max_connections / NEWCOMERS_SHARE).clamp(1, NEWCOMERS);
-        let (sockets, newcomers) = (Arc::new(semaphore(sockets)), Arc::new(semaphore(newcomers)));
-        Arc::new(Self { context, options, sockets, newcomers, tls })
+        Arc::new(Self { context, sockets: Arc::new(semaphore(sockets)), options, tls })
     }
 
     /// Shows operators this configuration from now on. It must hold no secret.
@@ -165,7 +156,8 @@ impl Server {
         self.take_in(&listener, tokio::time::sleep(self.options.notice)).await;
         drop(listener);
         phase.send_replace(Phase::Draining);
-        // Every connection listens for the phase to its end.
+        self.context.places.finish();
+        // Every connection holds the phase to its end.
         if tokio::time::timeout(self.options.drain, phase.closed()).await.is_ok() {
             return;
         }
@@ -189,7 +181,7 @@ impl Server {
 
     async fn take_one_in(self: &Arc<Self>, listener: &TcpListener) {
         let Ok(permit) = Arc::clone(&self.sockets).acquire_owned().await else { return };
-        let Ok(new) = Arc::clone(&self.newcomers).acquire_owned().await else { return };
+        let newcomer = self.context.places.newcomer().await;
         let (socket, peer) = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
@@ -198,40 +190,32 @@ impl Server {
                 return tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         };
-        let (server, place) = (Arc::clone(self), self.context.places.take());
+        let (server, place) = (Arc::clone(self), self.context.places.take(newcomer));
         let phase = self.context.phase();
         tokio::spawn(async move {
+            // Then what has come is read before anything else is looked at.
             let _ = tokio::time::timeout(LISTEN, socket.readable()).await;
-            let may_go = async {
-                place.heard();
-                drop(new);
-                place.gone().await;
-            };
-            tokio::select! {
-                // First what has come is read.
-                biased;
-                () = server.accept(socket, peer, phase, &place) => {}
-                () = may_go => tracing::debug!(%peer, "a connection made way for another"),
-            }
-            drop(permit);
+            server.accept(socket, peer, &place).await;
+            drop((permit, phase));
         });
     }
 
     /// Takes a connection up: shakes hands where there is TLS, then serves it to its end.
-    async fn accept(
-        self: Arc<Self>,
-        socket: TcpStream,
-        peer: SocketAddr,
-        phase: watch::Receiver<Phase>,
-        place: &Arc<Place>,
-    ) {
+    async fn accept(self: Arc<Self>, socket: TcpStream, peer: SocketAddr, place: &Arc<Place>) {
         // Without it the first event of a stream waits for the caller's delayed acknowledgement.
         if let Err(error) = socket.set_nodelay(true) {
             tracing::debug!(%peer, %error, "TCP_NODELAY could not be set");
         }
-        let Some(tls) = self.tls.clone() else { return self.serve(socket, None, peer, phase, place).await };
-        match tokio::time::timeout(self.options.header_timeout, tls.accept(socket)).await {
-            Ok(Ok((stream, certificate))) => self.serve(stream, certificate, peer, phase, place).await,
+        let Some(tls) = self.tls.clone() else { return self.serve(socket, None, peer, place).await };
+        let handshake = tokio::time::timeout(self.options.header_timeout, tls.accept(socket));
+        let shaken = tokio::select! {
+            biased;
+            shaken = handshake => shaken,
+            // It has asked nothing yet.
+            order = place.order() => return tracing::debug!(%peer, ?order, "a connection ends in its handshake"),
+        };
+        match shaken {
+            Ok(Ok((stream, certificate))) => self.serve(stream, certificate, peer, place).await,
             Ok(Err(error)) => tracing::debug!(%peer, %error, "no TLS connection came about"),
             Err(_) => tracing::debug!(%peer, "the TLS handshake took longer than server.header_timeout"),
         }
@@ -246,7 +230,6 @@ impl Server {
         stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
         certificate: Certificate,
         peer: SocketAddr,
-        mut phase: watch::Receiver<Phase>,
         place: &Arc<Place>,
     ) {
         let Options { header_timeout, write_timeout, heartbeat, .. } = self.options;
@@ -270,15 +253,14 @@ impl Server {
             async move { Ok::<_, Infallible>(server.answer(request, certificate, place).await) }
         });
         let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
-        let ended = tokio::select! {
-            ended = connection.as_mut() => ended,
-            () = begun(Phase::Draining, &mut phase) => {
-                connection.as_mut().graceful_shutdown();
-                connection.await
-            }
-            () = place.dismissed() => {
-                connection.as_mut().graceful_shutdown();
-                connection.await
+        let ended = loop {
+            tokio::select! {
+                biased;
+                ended = connection.as_mut() => break ended,
+                order = place.order() => match order {
+                    Order::Finish => connection.as_mut().graceful_shutdown(),
+                    Order::Go => return tracing::debug!(%peer, "a connection made way for another"),
+                },
             }
         };
         if let Err(error) = ended {

@@ -1,15 +1,17 @@
 //! Event streams towards callers. The head leaves together with the first event.
 
-use std::pin::pin;
+use std::pin::Pin;
+use std::task::{self, Poll, ready};
+use std::time::Duration;
 
-use async_stream::stream;
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use protocol::binding::jsonrpc::{AFTER_RESULT, RequestId, before_result};
 use protocol::binding::sse;
-use tokio::time::{Instant, sleep};
+use tokio::sync::watch;
+use tokio::time::{Instant, Sleep, sleep};
 
 use super::leaving::{Phase, begun};
 use super::operations::Context;
@@ -39,40 +41,63 @@ pub(super) fn serve(events: TaskStream, id: Option<RequestId>, context: &Context
 /// the heartbeat a comment keeps the connection alive. Ends when the broker shuts down, so that the caller can resume once
 /// it is back.
 pub(super) fn paced(
-    pieces: impl Stream<Item = Result<Bytes, CutShort>> + Send + 'static,
+    pieces: impl Stream<Item = Result<Bytes, CutShort>> + Send + Unpin + 'static,
     context: &Context,
 ) -> Response<Body> {
-    let (heartbeat, mut phase) = (context.heartbeat, context.phase());
-    let body = stream! {
-        let mut pieces = pin!(pieces);
-        // Both are waited on by every stream and between any two events, so they are not made anew each time.
-        let (mut leaving, mut silence) = (pin!(begun(Phase::Draining, &mut phase)), pin!(sleep(heartbeat)));
-        loop {
-            tokio::select! {
-                biased;
-                // First: who hears much would not be sent away in time, and what follows is heard on resuming.
-                () = &mut leaving => return,
-                piece = pieces.next() => match piece {
-                    Some(Ok(piece)) => yield Ok(piece),
-                    Some(Err(cut)) => {
-                        yield Err(cut);
-                        return;
-                    }
-                    None => return,
-                },
-                () = &mut silence => yield Ok(Bytes::from_static(sse::HEARTBEAT)),
-            }
-            silence.as_mut().reset(Instant::now() + heartbeat);
+    let (heartbeat, phase, mut watched) = (context.heartbeat, context.phase(), context.phase());
+    let leaving = Box::pin(async move { begun(Phase::Draining, &mut watched).await });
+    event_stream(reply::streamed(Paced {
+        pieces,
+        heartbeat,
+        silence: Box::pin(sleep(heartbeat)),
+        phase,
+        leaving,
+    }))
+}
+
+/// The pieces of an event stream and what else it listens to. Written out, and not as a generator: it is gone through for
+/// every listener to every event, and twice (the second time nothing has come).
+struct Paced<P, L> {
+    pieces: P,
+    heartbeat: Duration,
+    /// To the next sign of life.
+    silence: Pin<Box<Sleep>>,
+    phase: watch::Receiver<Phase>,
+    /// Resolves when the server is leaving.
+    leaving: Pin<Box<L>>,
+}
+
+impl<P, L> Stream for Paced<P, L>
+where
+    P: Stream<Item = Result<Bytes, CutShort>> + Unpin,
+    L: Future<Output = ()>,
+{
+    type Item = P::Item;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut task::Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = self.get_mut();
+        // First: who hears much would not be sent away in time, and what follows is heard on resuming.
+        if *this.phase.borrow() >= Phase::Draining {
+            return Poll::Ready(None);
         }
-    };
-    event_stream(reply::streamed(body))
+        let piece = match this.pieces.poll_next_unpin(context) {
+            Poll::Ready(piece) => piece,
+            Poll::Pending if this.leaving.as_mut().poll(context).is_ready() => None,
+            Poll::Pending => {
+                ready!(this.silence.as_mut().poll(context));
+                Some(Ok(Bytes::from_static(sse::HEARTBEAT)))
+            }
+        };
+        this.silence.as_mut().reset(Instant::now() + this.heartbeat);
+        Poll::Ready(piece)
+    }
 }
 
 const MEDIA_TYPE: &str = "text/event-stream";
 
 /// Whether an answer is an event stream.
 pub(super) fn is_event_stream(headers: &HeaderMap) -> bool {
-    reply::header(headers, CONTENT_TYPE.as_str()).is_some_and(|given| given.starts_with(MEDIA_TYPE))
+    reply::header(headers, CONTENT_TYPE).is_some_and(|given| given.starts_with(MEDIA_TYPE))
 }
 
 fn event_stream(body: Body) -> Response<Body> {

@@ -1,7 +1,5 @@
 //! Server-sent events: what streams are made of, in both directions.
 
-use std::io::Write;
-
 /// Room for what stands around an event's data: the names of the fields, and a number.
 const FRAME_BYTES: usize = 40;
 
@@ -30,29 +28,37 @@ pub fn write_event(id: Option<u64>, data: &[&[u8]]) -> Vec<u8> {
     let length: usize = data.iter().map(|piece| piece.len()).sum();
     let mut event = Vec::with_capacity(length + FRAME_BYTES);
     if let Some(id) = id {
-        // A vector takes whatever is written into it.
-        let _ = writeln!(event, "id: {id}");
+        event.extend_from_slice(b"id: ");
+        // A number in JSON is its digits, and is written faster so; a vector takes whatever is written into it.
+        let _ = serde_json::to_writer(&mut event, &id);
+        event.push(b'\n');
     }
+    let start = event.len();
+    write_data(&mut event, data);
     // Nearly all are one line, which is seen much faster than where others break.
-    if data.iter().all(|piece| memchr::memchr2(b'\n', b'\r', piece).is_none()) {
-        write_line(&mut event, data);
-    } else {
-        for line in data.concat().split(|byte| *byte == b'\n') {
-            for line in line.strip_suffix(b"\r").unwrap_or(line).split(|byte| *byte == b'\r') {
-                write_line(&mut event, &[line]);
+    if event.get(start..).and_then(|line| memchr::memchr2(b'\n', b'\r', line)).is_some() {
+        event.truncate(start);
+        for (number, line) in lines(&data.concat()).enumerate() {
+            if number > 0 {
+                event.push(b'\n');
             }
+            write_data(&mut event, &[line]);
         }
     }
-    event.push(b'\n');
+    event.extend_from_slice(b"\n\n");
     event
 }
 
-fn write_line(event: &mut Vec<u8>, pieces: &[&[u8]]) {
+fn write_data(event: &mut Vec<u8>, pieces: &[&[u8]]) {
     event.extend_from_slice(b"data: ");
     for piece in pieces {
         event.extend_from_slice(piece);
     }
-    event.push(b'\n');
+}
+
+fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    text.split(|byte| *byte == b'\n')
+        .flat_map(|line| line.strip_suffix(b"\r").unwrap_or(line).split(|byte| *byte == b'\r'))
 }
 
 /// Why a stream cannot be read on.

@@ -44,5 +44,5 @@ pub(super) async fn stream(call: &Call<'_>, wanted: Wanted) -> Result<EventStrea
             }
         }
     };
-    Ok(EventStream(paced(pieces, call.context)))
+    Ok(EventStream(paced(Box::pin(pieces), call.context)))
 }
