@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use broker_core::audit::{Head, Report, Verifier};
 use clap::Subcommand;
-use reqwest::Method;
+use http::Method;
 use serde_json::json;
 
 use super::client::BrokerClient;

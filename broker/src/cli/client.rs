@@ -5,15 +5,19 @@ use std::time::{Duration, Instant};
 use async_stream::try_stream;
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::{Method, Request, Response};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
 use protocol::binding::jsonrpc::{self, ResponseError};
 use protocol::binding::sse::Decoder;
 use protocol::{Operation, PROTOCOL_VERSION, StreamResponse, VERSION_HEADER};
-use reqwest::{Method, RequestBuilder, Response};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::arguments::Connection;
+use super::http::{Http, Unanswered};
 
 /// Largest event read.
 const MAX_EVENT_BYTES: usize = 64 * 1024 * 1024;
@@ -23,19 +27,20 @@ const START_PATIENCE: Duration = Duration::from_secs(2);
 const CONNECT_PAUSE: Duration = Duration::from_millis(50);
 
 pub(crate) struct BrokerClient {
-    http: reqwest::Client,
+    http: Http,
     base: String,
     key: Option<String>,
 }
 
 impl BrokerClient {
     pub(super) fn new(connection: &Connection) -> Self {
-        Self { key: connection.key.clone(), ..Self::to(&connection.broker) }
+        let http = Http::believing(connection.ca_file.clone());
+        Self { http, key: connection.key.clone(), ..Self::to(&connection.broker) }
     }
 
     /// A client without a credential.
     pub(crate) fn to(base: &str) -> Self {
-        Self { http: reqwest::Client::new(), base: base.trim_end_matches('/').to_owned(), key: None }
+        Self { http: Http::default(), base: base.trim_end_matches('/').to_owned(), key: None }
     }
 
     /// A client with a key or a grant.
@@ -43,66 +48,73 @@ impl BrokerClient {
         Self { key: Some(key.to_owned()), ..Self::to(base) }
     }
 
-    fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        let request = self
-            .http
-            .request(method, format!("{}{path}", self.base))
-            .header(VERSION_HEADER, PROTOCOL_VERSION);
-        match &self.key {
-            Some(key) => request.bearer_auth(key),
-            None => request,
-        }
+    /// The HTTP client that knows whom to believe.
+    pub(super) fn http(&self) -> &Http {
+        &self.http
     }
 
-    /// Sends a request. A broker that nobody answers for may have been started a moment ago.
-    async fn send(&self, request: RequestBuilder) -> Result<Response, String> {
+    /// Sends a request, with a body of JSON or with none. A broker that nobody answers for may have been started a moment
+    /// ago.
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Vec<u8>>,
+    ) -> Result<Response<Incoming>, String> {
+        let base = &self.base;
+        let mut request = Request::builder()
+            .method(method)
+            .uri(format!("{base}{path}"))
+            .header(VERSION_HEADER, PROTOCOL_VERSION);
+        if let Some(key) = &self.key {
+            request = request.header(AUTHORIZATION, format!("Bearer {key}"));
+        }
+        if body.is_some() {
+            request = request.header(CONTENT_TYPE, "application/json");
+        }
+        let request = request.body(Full::from(body.unwrap_or_default())).map_err(|error| {
+            format!("{base}{path}: {error}; expected a URL such as http://127.0.0.1:8420")
+        })?;
         let patience = Instant::now() + START_PATIENCE;
-        let answered = loop {
-            let Some(again) = request.try_clone() else { break request.send().await };
-            match again.send().await {
-                Err(error) if error.is_connect() && Instant::now() < patience => {
+        loop {
+            match self.http.send(request.clone()).await {
+                Ok(answer) => return Ok(answer),
+                Err(Unanswered::Unreachable(_)) if Instant::now() < patience => {
                     tokio::time::sleep(CONNECT_PAUSE).await;
                 }
-                answered => break answered,
+                Err(Unanswered::Unreachable(why)) => {
+                    return Err(format!(
+                        "no broker answers at {base} ({why}); start one with `bailiwick serve`, or name it with --broker"
+                    ));
+                }
+                Err(Unanswered::Failed(why)) => return Err(format!("{base}: {why}")),
             }
-        };
-        answered.map_err(|error| {
-            let base = &self.base;
-            if error.is_connect() {
-                format!(
-                    "no broker answers at {base}; start one with `bailiwick serve`, or name it with --broker"
-                )
-            } else {
-                format!("{base}: {error}")
-            }
-        })
+        }
     }
 
     /// Calls the operator API; the answer's body, or null where there is none.
     pub(crate) async fn api(&self, method: Method, path: &str, body: Option<Value>) -> Result<Value, String> {
-        let mut request = self.request(method, path);
-        if let Some(body) = body {
-            request = request.json(&body);
-        }
-        let body = self.answered(request).await?;
+        let body = body.map(|body| body.to_string().into_bytes());
+        let body = self.answered(method, path, body).await?;
         Ok(serde_json::from_str(&body).unwrap_or_default())
     }
 
     /// Calls the operator API for something that is not one JSON document.
     pub(super) async fn api_text(&self, method: Method, path: &str) -> Result<String, String> {
-        self.answered(self.request(method, path)).await
+        self.answered(method, path, None).await
     }
 
     /// A backup, in pieces.
     pub(super) async fn backup(&self) -> Result<impl Stream<Item = Result<Bytes, String>> + use<>, String> {
-        let answer = self.send(self.request(Method::POST, "/api/v1/backup")).await?;
-        Ok(good(answer).await?.bytes_stream().map(|piece| piece.map_err(|error| error.to_string())))
+        let answer = good(self.send(Method::POST, "/api/v1/backup", None).await?).await?;
+        let pieces = answer.into_body().into_data_stream();
+        Ok(pieces.map(|piece| piece.map_err(|error| error.to_string())))
     }
 
     /// The body of a good answer, or what a bad one says.
-    async fn answered(&self, request: RequestBuilder) -> Result<String, String> {
-        let answer = good(self.send(request).await?).await?;
-        answer.text().await.map_err(|error| error.to_string())
+    async fn answered(&self, method: Method, path: &str, body: Option<Vec<u8>>) -> Result<String, String> {
+        let answer = good(self.send(method, path, body).await?).await?;
+        Ok(String::from_utf8_lossy(&whole(answer).await?).into_owned())
     }
 
     async fn post(
@@ -110,11 +122,10 @@ impl BrokerClient {
         path: &str,
         operation: Operation,
         params: &impl Serialize,
-    ) -> Result<Response, String> {
+    ) -> Result<Response<Incoming>, String> {
         let body =
             jsonrpc::write_request(1, operation.method(), params).map_err(|error| error.to_string())?;
-        let request = self.request(Method::POST, path).header("Content-Type", "application/json").body(body);
-        self.send(request).await
+        self.send(Method::POST, path, Some(body)).await
     }
 
     /// Calls an operation.
@@ -125,8 +136,7 @@ impl BrokerClient {
         params: &impl Serialize,
     ) -> Result<T, String> {
         let answer = self.post(path, operation, params).await?;
-        let bytes = answer.bytes().await.map_err(|error| error.to_string())?;
-        jsonrpc::read_response(&bytes).map_err(describe)
+        jsonrpc::read_response(&whole(answer).await?).map_err(describe)
     }
 
     /// Calls an operation that streams.
@@ -137,17 +147,17 @@ impl BrokerClient {
         params: &impl Serialize,
     ) -> Result<impl Stream<Item = Result<StreamResponse, String>>, String> {
         let mut answer = self.post(path, operation, params).await?;
-        let media_type = answer.headers().get("content-type").and_then(|value| value.to_str().ok());
+        let media_type = answer.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
         if !media_type.is_some_and(|value| value.starts_with("text/event-stream")) {
-            let bytes = answer.bytes().await.map_err(|error| error.to_string())?;
-            return Err(match jsonrpc::read_response::<Value>(&bytes) {
+            return Err(match jsonrpc::read_response::<Value>(&whole(answer).await?) {
                 Err(error) => describe(error),
                 Ok(_) => "expected an event stream".to_owned(),
             });
         }
         Ok(try_stream! {
             let mut decoder = Decoder::new(MAX_EVENT_BYTES);
-            while let Some(bytes) = answer.chunk().await.map_err(|error| error.to_string())? {
+            while let Some(frame) = answer.frame().await {
+                let bytes = frame.map_err(|error| error.to_string())?.into_data().unwrap_or_default();
                 let mut complete = Vec::new();
                 let pushed = decoder.push(&bytes, &mut complete);
                 for event in complete {
@@ -167,13 +177,17 @@ fn describe(error: ResponseError) -> String {
 }
 
 /// An answer that is good, or what a bad one says.
-async fn good(answer: Response) -> Result<Response, String> {
+async fn good(answer: Response<Incoming>) -> Result<Response<Incoming>, String> {
     let status = answer.status();
     if status.is_success() {
         return Ok(answer);
     }
-    let body = answer.text().await.map_err(|error| error.to_string())?;
-    let said: Value = serde_json::from_str(&body).unwrap_or_default();
+    let said: Value = serde_json::from_slice(&whole(answer).await?).unwrap_or_default();
     let message = said.pointer("/error/message").and_then(Value::as_str).unwrap_or("no explanation");
     Err(format!("{message} (HTTP {})", status.as_u16()))
+}
+
+async fn whole(answer: Response<Incoming>) -> Result<Bytes, String> {
+    let body = answer.into_body().collect().await.map_err(|error| error.to_string())?;
+    Ok(body.to_bytes())
 }

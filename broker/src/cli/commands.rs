@@ -9,10 +9,10 @@ use broker_core::audit::Head;
 use broker_core::extension;
 use clap::CommandFactory;
 use futures_util::StreamExt;
+use http::Method;
 use protocol::{
     ListTasksResponse, Message, Operation, SendMessageRequest, SendMessageResponse, StreamResponse, Task,
 };
-use reqwest::Method;
 use serde::Serialize;
 use serde_json::{Value, json};
 

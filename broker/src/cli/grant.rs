@@ -5,11 +5,13 @@ use std::time::SystemTime;
 
 use broker_core::Timestamp;
 use capability::{Claims, Expected, Inspected, KeySet, Possession};
-use reqwest::Method;
+use http::{Method, Request};
+use http_body_util::{BodyExt, Full, Limited};
 use serde_json::{Value, json};
 
 use super::arguments::GrantCommand;
 use super::commands::Session;
+use super::http::Http;
 
 /// Largest key set read, bytes.
 const MAX_JWKS_BYTES: usize = 256 * 1024;
@@ -18,7 +20,7 @@ pub(super) async fn execute(session: &Session, command: GrantCommand) -> Result<
     match command {
         GrantCommand::Inspect { token } => inspect(session, &token),
         GrantCommand::Verify { token, jwks, audience, issuer } => {
-            let keys = read_keys(&jwks).await?;
+            let keys = read_keys(session.broker.http(), &jwks).await?;
             let possession = Possession::Inspected;
             let expected = Expected { issuer: &issuer, audience: &audience, now: now(), possession };
             let claims =
@@ -59,19 +61,16 @@ fn inspect(session: &Session, token: &str) -> Result<(), String> {
 }
 
 /// From a URL or a file.
-async fn read_keys(from: &str) -> Result<KeySet, String> {
+async fn read_keys(http: &Http, from: &str) -> Result<KeySet, String> {
     let problem = |problem: String| format!("{from}: {problem}; expected the URL or the file of a JWKS");
     let document = if from.starts_with("http://") || from.starts_with("https://") {
-        let answer = reqwest::get(from).await.and_then(reqwest::Response::error_for_status);
-        let mut answer = answer.map_err(|error| problem(error.to_string()))?;
-        let mut document = Vec::new();
-        while let Some(bytes) = answer.chunk().await.map_err(|error| problem(error.to_string()))? {
-            document.extend_from_slice(&bytes);
-            if document.len() > MAX_JWKS_BYTES {
-                return Err(problem(format!("more than {MAX_JWKS_BYTES} bytes")));
-            }
+        let request = Request::get(from).body(Full::default()).map_err(|error| problem(error.to_string()))?;
+        let answer = http.send(request).await.map_err(|unanswered| problem(unanswered.why()))?;
+        if !answer.status().is_success() {
+            return Err(problem(format!("HTTP {}", answer.status())));
         }
-        document
+        let body = Limited::new(answer.into_body(), MAX_JWKS_BYTES).collect().await;
+        body.map_err(|error| problem(error.to_string()))?.to_bytes().to_vec()
     } else {
         std::fs::read(from).map_err(|error| problem(error.to_string()))?
     };

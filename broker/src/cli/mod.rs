@@ -8,6 +8,7 @@ mod cap;
 pub(crate) mod client;
 mod commands;
 mod grant;
+mod http;
 mod key;
 pub(crate) mod print;
 mod push;

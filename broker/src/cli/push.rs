@@ -1,8 +1,8 @@
 //! `bailiwick push`: receivers of push notifications that were given up, and taking them up again.
 
 use clap::Subcommand;
+use http::Method;
 use protocol::binding::http_json::percent_encode;
-use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::commands::Session;

@@ -1,6 +1,6 @@
 //! `bailiwick quota`: who may use how much, and how much of it is gone.
 
-use reqwest::Method;
+use http::Method;
 use serde_json::Value;
 
 use super::commands::Session;

@@ -7,7 +7,7 @@ use std::time::Instant;
 use broker_selection::evaluation::{Set, report};
 use broker_selection::{Embedder, Weights};
 use clap::Args;
-use reqwest::Method;
+use http::Method;
 use serde_json::{Value, json};
 
 use super::commands::Session;

@@ -45,7 +45,7 @@ async fn play(folder: &Path, stay: bool) -> Result<(), String> {
     for member in story::cast() {
         let at = agent::start(member.name, member.part).await.map_err(|error| error.to_string())?;
         let new = serde_json::json!({ "name": member.name, "url": at, "caps": member.caps });
-        client.api(reqwest::Method::POST, "/api/v1/agents", Some(new)).await?;
+        client.api(http::Method::POST, "/api/v1/agents", Some(new)).await?;
         let caps = if member.caps.is_empty() { "nothing".to_owned() } else { member.caps.join(" ") };
         println!("{:<10} {at}  may: {caps}", member.name);
     }
@@ -129,7 +129,7 @@ async fn refusals(client: &BrokerClient, task: &str) -> Result<Vec<String>, Stri
 }
 
 async fn subtree(client: &BrokerClient, task: &str) -> Result<Vec<Value>, String> {
-    let found = client.api(reqwest::Method::GET, &format!("/api/v1/tasks/{task}/tree"), None).await?;
+    let found = client.api(http::Method::GET, &format!("/api/v1/tasks/{task}/tree"), None).await?;
     Ok(found.get("tasks").and_then(Value::as_array).cloned().unwrap_or_default())
 }
 

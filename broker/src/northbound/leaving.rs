@@ -21,3 +21,9 @@ pub(super) async fn begun(phase: Phase, now: &mut watch::Receiver<Phase>) {
     // A server that is gone is in its last phase too.
     let _ = now.wait_for(|now| *now >= phase).await;
 }
+
+/// Whether a phase has begun. Asked for every event of every stream, so what all of them share is only read, and not locked,
+/// where nothing has changed.
+pub(super) fn has_begun(phase: Phase, now: &watch::Receiver<Phase>) -> bool {
+    now.has_changed().unwrap_or(true) && *now.borrow() >= phase
+}

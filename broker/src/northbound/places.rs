@@ -56,7 +56,9 @@ struct Orders {
 
 impl Orders {
     fn give(&self, order: Order) {
-        self.go.fetch_or(order == Order::Go, Ordering::Relaxed);
+        if order == Order::Go {
+            self.go.store(true, Ordering::Relaxed);
+        }
         self.given.notify_one();
     }
 
@@ -106,9 +108,9 @@ pub(super) struct Place {
 }
 
 /// Leave to take a place.
-pub(super) struct Newcomer(
-    #[expect(dead_code, reason = "held for its being given back")] OwnedSemaphorePermit,
-);
+pub(super) struct Newcomer {
+    _counted: Option<OwnedSemaphorePermit>,
+}
 
 /// A whole request on its way to the end of its answer.
 pub(super) struct InHand(Arc<Place>);
@@ -120,14 +122,15 @@ impl Places {
         Arc::new(Self { most, newcomers, room: Mutex::default() })
     }
 
-    /// Waits until another may be taken in; none if never.
-    pub(super) async fn newcomer(&self) -> Option<Newcomer> {
-        Arc::clone(&self.newcomers).acquire_owned().await.ok().map(Newcomer)
+    /// Waits until another may be taken in.
+    pub(super) async fn newcomer(&self) -> Newcomer {
+        // It is never closed.
+        Newcomer { _counted: Arc::clone(&self.newcomers).acquire_owned().await.ok() }
     }
 
     /// Takes a place for a connection, one that waits making way if need be. Where all work, the place is for being
     /// refused.
-    pub(super) fn take(self: &Arc<Self>, newcomer: Option<Newcomer>) -> Arc<Place> {
+    pub(super) fn take(self: &Arc<Self>, newcomer: Newcomer) -> Arc<Place> {
         let mut room = self.room();
         let number = room.next;
         room.next += 1;
@@ -149,7 +152,7 @@ impl Places {
             number,
             orders,
             is_refused,
-            newcomer: Mutex::new(newcomer),
+            newcomer: Mutex::new(Some(newcomer)),
         })
     }
 
@@ -231,11 +234,18 @@ impl Place {
         self.is_refused
     }
 
-    /// Waits for the next order. Polled after what reads from the caller: from then on what it had said before it was taken
-    /// in has been heard, and it may be asked to make way.
+    /// Waits for the next order. The first time, whoever reads from the caller has its turn before: what was said before the
+    /// connection was taken in is heard, and only then may it be asked to make way.
     pub(super) async fn order(&self) -> Order {
-        self.heard();
+        if self.is_new() {
+            tokio::task::yield_now().await;
+            self.heard();
+        }
         self.orders.next().await
+    }
+
+    fn is_new(&self) -> bool {
+        self.newcomer.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
     fn heard(&self) {
@@ -306,8 +316,7 @@ mod tests {
 
     /// Somebody who comes, whether others were listened to or not.
     fn come(places: &Arc<Places>) -> Arc<Place> {
-        let newcomers = Arc::new(Semaphore::new(1));
-        places.take(newcomers.try_acquire_owned().ok().map(Newcomer))
+        places.take(Newcomer { _counted: None })
     }
 
     async fn pass(time: Duration) {

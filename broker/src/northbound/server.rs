@@ -38,7 +38,8 @@ const SEND_BUFFER_BYTES: u32 = 256 * 1024;
 /// Connections that may wait to be accepted.
 const ACCEPT_QUEUE: u32 = 1_024;
 
-/// Time after which the system has said of a new connection whether something had come on it before.
+/// Time within which the system says of a new connection whether something had come on it before, unless it has thousands
+/// to say that of.
 const LISTEN: Duration = Duration::from_millis(1);
 
 /// Connections that have made way and may still be on their way out; while there are more, none is taken in.
@@ -209,7 +210,6 @@ impl Server {
         let Some(tls) = self.tls.clone() else { return self.serve(socket, None, peer, place).await };
         let handshake = tokio::time::timeout(self.options.header_timeout, tls.accept(socket));
         let shaken = tokio::select! {
-            biased;
             shaken = handshake => shaken,
             // It has asked nothing yet.
             order = place.order() => return tracing::debug!(%peer, ?order, "a connection ends in its handshake"),
@@ -255,12 +255,13 @@ impl Server {
         let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
         let ended = loop {
             tokio::select! {
+                // First: who has to go begins nothing more.
                 biased;
-                ended = connection.as_mut() => break ended,
                 order = place.order() => match order {
                     Order::Finish => connection.as_mut().graceful_shutdown(),
                     Order::Go => return tracing::debug!(%peer, "a connection made way for another"),
                 },
+                ended = connection.as_mut() => break ended,
             }
         };
         if let Err(error) = ended {

@@ -13,7 +13,7 @@ use protocol::binding::sse;
 use tokio::sync::watch;
 use tokio::time::{Instant, Sleep, sleep};
 
-use super::leaving::{Phase, begun};
+use super::leaving::{Phase, begun, has_begun};
 use super::operations::Context;
 use super::reply::{self, Body, CutShort};
 use crate::service::TaskStream;
@@ -55,8 +55,8 @@ pub(super) fn paced(
     }))
 }
 
-/// The pieces of an event stream and what else it listens to. Written out, and not as a generator: it is gone through for
-/// every listener to every event, and twice (the second time nothing has come).
+/// The pieces of an event stream, of which an error is the last, and what else it listens to. Written out, and not as a
+/// generator: each event is taken through it once for everybody who listens.
 struct Paced<P, L> {
     pieces: P,
     heartbeat: Duration,
@@ -77,7 +77,7 @@ where
     fn poll_next(self: Pin<&mut Self>, context: &mut task::Context<'_>) -> Poll<Option<Self::Item>> {
         let this = self.get_mut();
         // First: who hears much would not be sent away in time, and what follows is heard on resuming.
-        if *this.phase.borrow() >= Phase::Draining {
+        if has_begun(Phase::Draining, &this.phase) {
             return Poll::Ready(None);
         }
         let piece = match this.pieces.poll_next_unpin(context) {

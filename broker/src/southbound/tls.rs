@@ -21,6 +21,11 @@ pub fn client_config(key: &str, ca_file: Option<&Path>) -> Result<ClientConfig, 
             format!("{key} {}: expected certificates in PEM: {problem}", path.display())
         })?;
     }
+    believing(roots)
+}
+
+/// The TLS side of a client that believes these alone.
+pub fn believing(roots: RootCertStore) -> Result<ClientConfig, String> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let versions = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()

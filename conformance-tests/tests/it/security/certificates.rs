@@ -111,6 +111,36 @@ async fn tls_without_client_certificates_serves_open_mode_and_plain_http_gets_no
     assert!(secured.call(None, &[], "h2").await.is_ok(), "and the broker goes on");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_speak_tls_and_believe_whom_they_are_told_to() {
+    let secured = Secured::start(None, "");
+    let url = format!("https://{}", secured.broker.address());
+    let told = |believed: Option<&Path>, arguments: &[&str]| {
+        let mut command = command(&["--broker", &url]);
+        if let Some(file) = believed {
+            command.arg("--ca-file").arg(file);
+        }
+        let output = command.args(arguments).output().expect("the command runs");
+        (
+            output.status.success(),
+            String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned(),
+        )
+    };
+    let authority = secured.authority.file();
+    let (good, said) = told(Some(&authority), &["agent", "list", "--json"]);
+    assert!(good && said.contains("\"agents\""), "{said}");
+    let (good, said) = told(None, &["agent", "list"]);
+    assert!(!good && said.contains("certificate"), "who is not known is not believed: {said}");
+    let (good, said) = told(Some(&authority.with_extension("none")), &["agent", "list"]);
+    assert!(!good && said.contains("--ca-file") && said.contains("none"), "{said}");
+    let jwks = format!("{url}/.well-known/jwks.json");
+    let (good, said) = told(
+        Some(&authority),
+        &["grant", "verify", "--jwks", &jwks, "--audience", "a", "--issuer", "b", "x.y.z"],
+    );
+    assert!(!good && !said.contains("JWKS"), "the keys were got, and the token is none: {said}");
+}
+
 #[test]
 fn a_configuration_check_names_files_that_do_not_fit() {
     let authority = Authority::new();
