@@ -50,7 +50,7 @@ pub(super) struct Connection {
     /// API key.
     #[arg(long, global = true, env = "BAILIWICK_KEY", hide_env_values = true, value_name = "KEY")]
     pub(super) key: Option<String>,
-    /// Certificates in PEM to believe beside the machine's own, where the broker's URL is https.
+    /// Certificates in PEM to believe beside the machine's own, where a URL is https.
     #[arg(long, global = true, env = "BAILIWICK_CA_FILE", value_name = "FILE")]
     pub(super) ca_file: Option<PathBuf>,
 }

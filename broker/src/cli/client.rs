@@ -6,7 +6,7 @@ use async_stream::try_stream;
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
-use http::{Method, Request, Response};
+use http::{HeaderValue, Method, Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use protocol::binding::jsonrpc::{self, ResponseError};
@@ -67,7 +67,10 @@ impl BrokerClient {
             .uri(format!("{base}{path}"))
             .header(VERSION_HEADER, PROTOCOL_VERSION);
         if let Some(key) = &self.key {
-            request = request.header(AUTHORIZATION, format!("Bearer {key}"));
+            let header = HeaderValue::try_from(format!("Bearer {key}"));
+            let mut header = header.map_err(|_| "--key: expected a key of one line".to_owned())?;
+            header.set_sensitive(true);
+            request = request.header(AUTHORIZATION, header);
         }
         if body.is_some() {
             request = request.header(CONTENT_TYPE, "application/json");
@@ -79,12 +82,12 @@ impl BrokerClient {
         loop {
             match self.http.send(request.clone()).await {
                 Ok(answer) => return Ok(answer),
-                Err(Unanswered::Unreachable(_)) if Instant::now() < patience => {
+                Err(Unanswered::Refused(_)) if Instant::now() < patience => {
                     tokio::time::sleep(CONNECT_PAUSE).await;
                 }
-                Err(Unanswered::Unreachable(why)) => {
+                Err(Unanswered::Refused(_)) => {
                     return Err(format!(
-                        "no broker answers at {base} ({why}); start one with `bailiwick serve`, or name it with --broker"
+                        "no broker answers at {base}; start one with `bailiwick serve`, or name it with --broker"
                     ));
                 }
                 Err(Unanswered::Failed(why)) => return Err(format!("{base}: {why}")),

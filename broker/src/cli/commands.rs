@@ -10,6 +10,7 @@ use broker_core::extension;
 use clap::CommandFactory;
 use futures_util::StreamExt;
 use http::Method;
+use protocol::binding::http_json::percent_encode;
 use protocol::{
     ListTasksResponse, Message, Operation, SendMessageRequest, SendMessageResponse, StreamResponse, Task,
 };
@@ -94,7 +95,7 @@ impl Session {
     }
 
     async fn agent(&self, command: AgentCommand) -> Result<(), String> {
-        let path = |name: &str| format!("/api/v1/agents/{name}");
+        let path = |name: &str| format!("/api/v1/agents/{}", percent_encode(name));
         match command {
             AgentCommand::Add {
                 name,
@@ -142,14 +143,18 @@ impl Session {
     /// Whether the agent answered.
     async fn probe(&self, name: &str, message: Option<&str>) -> Result<bool, String> {
         let body = message.map(|message| json!({ "message": message }));
-        let path = format!("/api/v1/agents/{name}/probe");
+        let path = format!("/api/v1/agents/{}/probe", percent_encode(name));
         let probed = self.broker.api(Method::POST, &path, body).await?;
         self.show(&probed, || print::probed(&probed))?;
         Ok(probed.get("outcome").and_then(Value::as_str) == Some("answered"))
     }
 
     async fn send(&self, arguments: Send) -> Result<(), String> {
-        let path = arguments.agent.as_ref().map(|agent| format!("/agents/{agent}")).unwrap_or_default();
+        let path = arguments
+            .agent
+            .as_ref()
+            .map(|agent| format!("/agents/{}", percent_encode(agent)))
+            .unwrap_or_default();
         let request = request(&arguments)?;
         if arguments.stream {
             return self.watch(&path, Operation::SendStreamingMessage, &request).await;
@@ -186,7 +191,8 @@ impl Session {
                 self.show(&task, || print::task(&task))
             }
             TaskCommand::List { agent, state, limit } => {
-                let path = agent.map(|agent| format!("/agents/{agent}")).unwrap_or_default();
+                let path =
+                    agent.map(|agent| format!("/agents/{}", percent_encode(&agent))).unwrap_or_default();
                 let params = json!({ "status": state, "pageSize": limit, "historyLength": 0 });
                 let page: ListTasksResponse = self.broker.call(&path, Operation::ListTasks, &params).await?;
                 self.show(&page, || print::tasks(&page.tasks))
@@ -196,7 +202,7 @@ impl Session {
                     Some(id) => id,
                     None => self.newest_root().await?,
                 };
-                let path = format!("/api/v1/tasks/{id}/tree");
+                let path = format!("/api/v1/tasks/{}/tree", percent_encode(&id));
                 let found = self.broker.api(Method::GET, &path, None).await?;
                 let tasks = found.get("tasks").and_then(Value::as_array).cloned().unwrap_or_default();
                 self.show(&found, || print::tree(&tasks))
@@ -222,7 +228,10 @@ impl Session {
     }
 
     async fn decide(&self, id: &str, what: &str, body: Option<Value>) -> Result<(), String> {
-        let decided = self.broker.api(Method::POST, &format!("/api/v1/tasks/{id}/{what}"), body).await?;
+        let decided = self
+            .broker
+            .api(Method::POST, &format!("/api/v1/tasks/{}/{what}", percent_encode(id)), body)
+            .await?;
         self.show(&decided, || format!("{id}: {what} was taken"))
     }
 

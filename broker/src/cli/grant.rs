@@ -7,6 +7,7 @@ use broker_core::Timestamp;
 use capability::{Claims, Expected, Inspected, KeySet, Possession};
 use http::{Method, Request};
 use http_body_util::{BodyExt, Full, Limited};
+use protocol::binding::http_json::percent_encode;
 use serde_json::{Value, json};
 
 use super::arguments::GrantCommand;
@@ -29,7 +30,7 @@ pub(super) async fn execute(session: &Session, command: GrantCommand) -> Result<
         }
         GrantCommand::Rotate { compromised } => rotate(session, "/api/v1/keys/rotate", compromised).await,
         GrantCommand::Revoke { task } => {
-            let path = format!("/api/v1/tasks/{task}/revoke");
+            let path = format!("/api/v1/tasks/{}/revoke", percent_encode(&task));
             let answer = session.broker.api(Method::POST, &path, Some(json!({}))).await?;
             session.show(&answer, || format!("the grants of {task} and of everything below it are revoked"))
         }

@@ -2,7 +2,9 @@
 //! what the broker itself dials, an address here is the user's own word, and is not judged.
 
 use std::error::Error;
+use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::uri::Scheme;
@@ -13,26 +15,33 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use rustls::RootCertStore;
+use rustls::{ClientConfig, RootCertStore};
 use tokio::sync::OnceCell;
 
 use crate::southbound::tls;
 
 /// The option that names whom to believe beside the machine's own authorities.
 const CA_FILE: &str = "--ca-file";
+/// Silence of a server after which it is asked for a sign of life, that between two such questions, and how many may go
+/// unanswered: a stream may be silent for hours, and its server be gone.
+const SILENCE: Duration = Duration::from_secs(15);
+const UNANSWERED: u32 = 3;
 
-/// A client of one server, made when it is first needed.
+type Secure = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
+
+/// Clients, made when they are first needed.
 #[derive(Default)]
 pub(super) struct Http {
     ca_file: Option<PathBuf>,
-    client: OnceCell<Client<HttpsConnector<HttpConnector>, Full<Bytes>>>,
+    clear: OnceCell<Secure>,
+    tls: OnceCell<Secure>,
 }
 
 /// Why there is no answer.
 #[derive(Debug)]
 pub(super) enum Unanswered {
-    /// No connection came about.
-    Unreachable(String),
+    /// Nobody listens there.
+    Refused(String),
     /// Something else.
     Failed(String),
 }
@@ -41,7 +50,7 @@ impl Unanswered {
     /// What the matter is.
     pub(super) fn why(self) -> String {
         match self {
-            Self::Unreachable(why) | Self::Failed(why) => why,
+            Self::Refused(why) | Self::Failed(why) => why,
         }
     }
 }
@@ -49,37 +58,54 @@ impl Unanswered {
 impl Http {
     /// A client that believes these certificates, in PEM, beside the machine's own.
     pub(super) fn believing(ca_file: Option<PathBuf>) -> Self {
-        Self { ca_file, client: OnceCell::new() }
+        Self { ca_file, ..Self::default() }
     }
 
-    /// Sends a request; the head of its answer. Redirections are not followed.
+    /// Sends a request; the head of its answer. Redirections are not followed, and no proxy is used.
     pub(super) async fn send(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, Unanswered> {
-        let is_tls = request.uri().scheme() == Some(&Scheme::HTTPS);
-        let made = self.client.get_or_try_init(async || self.client(is_tls)).await;
-        let client = made.map_err(Unanswered::Failed)?;
-        client.request(request).await.map_err(|error| {
-            let why = innermost(&error);
-            if error.is_connect() { Unanswered::Unreachable(why) } else { Unanswered::Failed(why) }
-        })
-    }
-
-    /// The machine's own certificates are read only where there is TLS: that takes longer than most commands.
-    fn client(&self, is_tls: bool) -> Result<Client<HttpsConnector<HttpConnector>, Full<Bytes>>, String> {
-        let config = if is_tls {
-            tls::client_config(CA_FILE, self.ca_file.as_deref())?
+        let client = if request.uri().scheme() == Some(&Scheme::HTTPS) {
+            self.tls
+                .get_or_try_init(async || client(tls::client_config(CA_FILE, self.ca_file.as_deref())))
+                .await
         } else {
-            tls::believing(RootCertStore::empty())?
+            // The machine's own certificates are not read for nothing: that takes longer than most commands.
+            self.clear.get_or_try_init(async || client(tls::believing(RootCertStore::empty()))).await
         };
-        let connector =
-            HttpsConnectorBuilder::new().with_tls_config(config).https_or_http().enable_http1().build();
-        Ok(Client::builder(TokioExecutor::new()).build(connector))
+        client.map_err(Unanswered::Failed)?.request(request).await.map_err(|error| unanswered(&error))
     }
 }
 
-/// What is at the bottom of an error, which is what a person can do something about.
-fn innermost(mut error: &dyn Error) -> String {
-    while let Some(cause) = error.source() {
-        error = cause;
+fn client(config: Result<ClientConfig, String>) -> Result<Secure, String> {
+    let mut tcp = HttpConnector::new();
+    tcp.enforce_http(false);
+    tcp.set_nodelay(true);
+    tcp.set_keepalive(Some(SILENCE));
+    tcp.set_keepalive_interval(Some(SILENCE));
+    tcp.set_keepalive_retries(Some(UNANSWERED));
+    let connector = HttpsConnectorBuilder::new().with_tls_config(config?).https_or_http().enable_http1();
+    Ok(Client::builder(TokioExecutor::new()).build(connector.wrap_connector(tcp)))
+}
+
+/// Says what is at the bottom of an error, which is what a person can do something about.
+fn unanswered(error: &(dyn Error + 'static)) -> Unanswered {
+    let (mut bottom, mut problem) = (error, None);
+    while let Some(cause) = bottom.source() {
+        bottom = cause;
+        problem = bottom.downcast_ref::<io::Error>().or(problem);
     }
-    error.to_string()
+    match problem {
+        Some(problem) if problem.kind() == io::ErrorKind::ConnectionRefused => {
+            Unanswered::Refused(bottom.to_string())
+        }
+        Some(problem) if of_tls(problem).is_some() => {
+            Unanswered::Failed(format!("{bottom}; {CA_FILE} names whom to believe beside the machine's own"))
+        }
+        _ => Unanswered::Failed(bottom.to_string()),
+    }
+}
+
+/// What TLS has to say, which is wrapped once by each layer above it.
+fn of_tls(problem: &io::Error) -> Option<&rustls::Error> {
+    let inner = problem.get_ref()?;
+    inner.downcast_ref().or_else(|| inner.downcast_ref().and_then(of_tls))
 }

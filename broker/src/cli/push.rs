@@ -29,7 +29,11 @@ pub(super) async fn execute(session: &Session, command: PushCommand) -> Result<(
             session.show(&letters, || table(&letters))
         }
         PushCommand::Retry { task, config } => {
-            let path = format!("/api/v1/push/dead-letters/{task}/{}/retry", percent_encode(&config));
+            let path = format!(
+                "/api/v1/push/dead-letters/{}/{}/retry",
+                percent_encode(&task),
+                percent_encode(&config)
+            );
             let answer = session.broker.api(Method::POST, &path, Some(json!({}))).await?;
             session.show(&answer, || format!("what {config} of {task} did not get is being sent"))
         }

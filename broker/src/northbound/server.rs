@@ -1,9 +1,11 @@
 //! The server: takes connections in, bounded in number and time, serves them, and leaves in good order.
 
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::task::Poll;
 use std::time::Duration;
 
 use hyper::service::service_fn;
@@ -258,8 +260,15 @@ impl Server {
                 // First: who has to go begins nothing more.
                 biased;
                 order = place.order() => match order {
-                    Order::Finish => connection.as_mut().graceful_shutdown(),
                     Order::Go => return tracing::debug!(%peer, "a connection made way for another"),
+                    Order::Finish => {
+                        // What had come by then is answered.
+                        let once = poll_fn(|context| Poll::Ready(connection.as_mut().poll(context)));
+                        if let Poll::Ready(ended) = once.await {
+                            break ended;
+                        }
+                        connection.as_mut().graceful_shutdown();
+                    }
                 },
                 ended = connection.as_mut() => break ended,
             }

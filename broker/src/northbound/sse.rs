@@ -44,7 +44,11 @@ pub(super) fn paced(
     pieces: impl Stream<Item = Result<Bytes, CutShort>> + Send + Unpin + 'static,
     context: &Context,
 ) -> Response<Body> {
-    let (heartbeat, phase, mut watched) = (context.heartbeat, context.phase(), context.phase());
+    let (heartbeat, mut phase, mut watched) = (context.heartbeat, context.phase(), context.phase());
+    if *phase.borrow() != Phase::Serving {
+        // What began before is looked at too.
+        phase.mark_changed();
+    }
     let leaving = Box::pin(async move { begun(Phase::Draining, &mut watched).await });
     event_stream(reply::streamed(Paced {
         pieces,
