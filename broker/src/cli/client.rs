@@ -9,6 +9,7 @@ use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
+use protocol::binding::http_json::percent_encode;
 use protocol::binding::jsonrpc::{self, ResponseError};
 use protocol::binding::sse::Decoder;
 use protocol::{Operation, PROTOCOL_VERSION, StreamResponse, VERSION_HEADER};
@@ -82,15 +83,15 @@ impl BrokerClient {
         loop {
             match self.http.send(request.clone()).await {
                 Ok(answer) => return Ok(answer),
-                Err(Unanswered::Refused(_)) if Instant::now() < patience => {
+                Err(Unanswered { is_refused: true, .. }) if Instant::now() < patience => {
                     tokio::time::sleep(CONNECT_PAUSE).await;
                 }
-                Err(Unanswered::Refused(_)) => {
+                Err(Unanswered { is_refused: true, .. }) => {
                     return Err(format!(
                         "no broker answers at {base}; start one with `bailiwick serve`, or name it with --broker"
                     ));
                 }
-                Err(Unanswered::Failed(why)) => return Err(format!("{base}: {why}")),
+                Err(Unanswered { why, .. }) => return Err(format!("{base}: {why}")),
             }
         }
     }
@@ -170,6 +171,11 @@ impl BrokerClient {
             }
         })
     }
+}
+
+/// Where the operator API has something of a task's.
+pub(crate) fn of_task(id: &str, what: &str) -> String {
+    format!("/api/v1/tasks/{}/{what}", percent_encode(id))
 }
 
 fn describe(error: ResponseError) -> String {

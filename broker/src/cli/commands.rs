@@ -22,7 +22,7 @@ use super::arguments::{
 };
 use super::audit::AuditCommand;
 use super::cap::CapCommand;
-use super::client::BrokerClient;
+use super::client::{BrokerClient, of_task};
 use super::key::NewKey;
 use super::{audit, backup, cap, grant, judged, print, push, quota, select, serve};
 use crate::config::{self, Config, DEFAULT_TOML, Overrides};
@@ -150,11 +150,7 @@ impl Session {
     }
 
     async fn send(&self, arguments: Send) -> Result<(), String> {
-        let path = arguments
-            .agent
-            .as_ref()
-            .map(|agent| format!("/agents/{}", percent_encode(agent)))
-            .unwrap_or_default();
+        let path = at_agent(arguments.agent.as_deref());
         let request = request(&arguments)?;
         if arguments.stream {
             return self.watch(&path, Operation::SendStreamingMessage, &request).await;
@@ -191,8 +187,7 @@ impl Session {
                 self.show(&task, || print::task(&task))
             }
             TaskCommand::List { agent, state, limit } => {
-                let path =
-                    agent.map(|agent| format!("/agents/{}", percent_encode(&agent))).unwrap_or_default();
+                let path = at_agent(agent.as_deref());
                 let params = json!({ "status": state, "pageSize": limit, "historyLength": 0 });
                 let page: ListTasksResponse = self.broker.call(&path, Operation::ListTasks, &params).await?;
                 self.show(&page, || print::tasks(&page.tasks))
@@ -202,8 +197,7 @@ impl Session {
                     Some(id) => id,
                     None => self.newest_root().await?,
                 };
-                let path = format!("/api/v1/tasks/{}/tree", percent_encode(&id));
-                let found = self.broker.api(Method::GET, &path, None).await?;
+                let found = self.broker.api(Method::GET, &of_task(&id, "tree"), None).await?;
                 let tasks = found.get("tasks").and_then(Value::as_array).cloned().unwrap_or_default();
                 self.show(&found, || print::tree(&tasks))
             }
@@ -228,10 +222,7 @@ impl Session {
     }
 
     async fn decide(&self, id: &str, what: &str, body: Option<Value>) -> Result<(), String> {
-        let decided = self
-            .broker
-            .api(Method::POST, &format!("/api/v1/tasks/{}/{what}", percent_encode(id)), body)
-            .await?;
+        let decided = self.broker.api(Method::POST, &of_task(id, what), body).await?;
         self.show(&decided, || format!("{id}: {what} was taken"))
     }
 
@@ -345,4 +336,9 @@ fn request(arguments: &Send) -> Result<SendMessageRequest, String> {
         request.configuration = Some(Box::new(configuration));
     }
     Ok(request)
+}
+
+/// The path of an agent, or of the broker itself.
+fn at_agent(name: Option<&str>) -> String {
+    name.map(|name| format!("/agents/{}", percent_encode(name))).unwrap_or_default()
 }

@@ -7,10 +7,10 @@ use broker_core::Timestamp;
 use capability::{Claims, Expected, Inspected, KeySet, Possession};
 use http::{Method, Request};
 use http_body_util::{BodyExt, Full, Limited};
-use protocol::binding::http_json::percent_encode;
 use serde_json::{Value, json};
 
 use super::arguments::GrantCommand;
+use super::client::of_task;
 use super::commands::Session;
 use super::http::Http;
 
@@ -30,8 +30,7 @@ pub(super) async fn execute(session: &Session, command: GrantCommand) -> Result<
         }
         GrantCommand::Rotate { compromised } => rotate(session, "/api/v1/keys/rotate", compromised).await,
         GrantCommand::Revoke { task } => {
-            let path = format!("/api/v1/tasks/{}/revoke", percent_encode(&task));
-            let answer = session.broker.api(Method::POST, &path, Some(json!({}))).await?;
+            let answer = session.broker.api(Method::POST, &of_task(&task, "revoke"), Some(json!({}))).await?;
             session.show(&answer, || format!("the grants of {task} and of everything below it are revoked"))
         }
     }
@@ -66,12 +65,14 @@ async fn read_keys(http: &Http, from: &str) -> Result<KeySet, String> {
     let problem = |problem: String| format!("{from}: {problem}; expected the URL or the file of a JWKS");
     let document = if from.starts_with("http://") || from.starts_with("https://") {
         let request = Request::get(from).body(Full::default()).map_err(|error| problem(error.to_string()))?;
-        let answer = http.send(request).await.map_err(|unanswered| problem(unanswered.why()))?;
+        let answer = http.send(request).await.map_err(|unanswered| problem(unanswered.why))?;
         if !answer.status().is_success() {
             return Err(problem(format!("HTTP {}", answer.status())));
         }
         let body = Limited::new(answer.into_body(), MAX_JWKS_BYTES).collect().await;
-        body.map_err(|error| problem(error.to_string()))?.to_bytes().to_vec()
+        let read =
+            body.map_err(|error| problem(format!("{error}; at most {MAX_JWKS_BYTES} bytes are read")))?;
+        read.to_bytes().to_vec()
     } else {
         std::fs::read(from).map_err(|error| problem(error.to_string()))?
     };

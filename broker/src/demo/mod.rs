@@ -15,7 +15,7 @@ use protocol::{Message, Operation, SendMessageRequest, StreamResponse, Task, Tas
 use serde_json::Value;
 
 use crate::app::App;
-use crate::cli::client::BrokerClient;
+use crate::cli::client::{BrokerClient, of_task};
 use crate::cli::print;
 use crate::config::{Config, ConfigError, Overrides};
 
@@ -129,7 +129,7 @@ async fn refusals(client: &BrokerClient, task: &str) -> Result<Vec<String>, Stri
 }
 
 async fn subtree(client: &BrokerClient, task: &str) -> Result<Vec<Value>, String> {
-    let found = client.api(http::Method::GET, &format!("/api/v1/tasks/{task}/tree"), None).await?;
+    let found = client.api(http::Method::GET, &of_task(task, "tree"), None).await?;
     Ok(found.get("tasks").and_then(Value::as_array).cloned().unwrap_or_default())
 }
 

@@ -16,7 +16,6 @@ use std::time::Duration;
 
 use async_stream::stream;
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
 use http_body_util::combinators::BoxBody;
@@ -32,6 +31,7 @@ use self::fleet::Fleet;
 pub(super) use self::under_way::UnderWay;
 use super::operations::Context;
 use super::reply::{self, Body, method_not_allowed, not_found};
+use super::sse::{event_stream, is_event_stream, unbuffered};
 use crate::service::{Caller, Credential};
 
 /// Where versions before 2026-07-28 name the session a request belongs to.
@@ -158,7 +158,7 @@ async fn with_signs_of_life(mut answering: Answering, heartbeat: Duration) -> Re
 
 async fn on_time(answered: Answered) -> Response<Body> {
     let (mut parts, body) = answered.into_parts();
-    if !is_stream(&parts.headers) {
+    if !is_event_stream(&parts.headers) {
         return Response::from_parts(parts, reply::whole(whole(body).await));
     }
     parts.headers.extend(unbuffered());
@@ -175,7 +175,7 @@ fn late(mut answering: Answering, heartbeat: Duration) -> Response<Body> {
                 () = tokio::time::sleep(heartbeat) => yield Ok(Bytes::from_static(sse::HEARTBEAT)),
             }
         };
-        let is_stream = is_stream(answered.headers());
+        let is_stream = is_event_stream(answered.headers());
         let mut body = answered.into_body();
         if !is_stream {
             yield Ok(sse::write_event(None, &[&whole(body).await]).into());
@@ -185,21 +185,9 @@ fn late(mut answering: Answering, heartbeat: Duration) -> Response<Body> {
             yield Ok(frame.into_data().unwrap_or_default());
         }
     };
-    let mut response = reply::answer(StatusCode::OK, "text/event-stream", reply::streamed(body));
-    response.headers_mut().extend(unbuffered());
-    response
-}
-
-fn is_stream(headers: &http::HeaderMap) -> bool {
-    reply::header(headers, CONTENT_TYPE).is_some_and(|kind| kind.starts_with("text/event-stream"))
+    event_stream(reply::streamed(body))
 }
 
 async fn whole(body: BoxBody<Bytes, Infallible>) -> Bytes {
     body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default()
-}
-
-/// Keeps proxies from holding events back.
-fn unbuffered() -> [(HeaderName, HeaderValue); 2] {
-    let buffering = HeaderName::from_static("x-accel-buffering");
-    [(buffering, HeaderValue::from_static("no")), (CACHE_CONTROL, HeaderValue::from_static("no-store"))]
 }

@@ -71,9 +71,7 @@ impl Orders {
 /// How a connection stands.
 struct Standing {
     orders: Arc<Orders>,
-    /// Nobody has listened to it yet: what it waits for is the broker.
-    is_new: bool,
-    /// Whole requests being worked on or answered.
+    /// Whole requests being worked on or answered; and one until it has been listened to, for it waits for the broker.
     requests: usize,
     /// It had a whole request before.
     has_asked: bool,
@@ -184,8 +182,7 @@ impl Places {
 impl Room {
     fn enter(&mut self, number: u64, orders: Arc<Orders>) {
         let idle_since = Instant::now();
-        let standing =
-            Standing { orders, is_new: true, requests: 0, has_asked: false, idle_since, stalled_since: None };
+        let standing = Standing { orders, requests: 1, has_asked: false, idle_since, stalled_since: None };
         self.taken.insert(number, standing);
     }
 
@@ -220,7 +217,6 @@ impl Room {
 impl Standing {
     fn rank(&self, number: u64) -> Option<Rank> {
         match (self.requests, self.stalled_since) {
-            _ if self.is_new => None,
             (0, _) if self.has_asked => Some((Waits::Another, self.idle_since, number)),
             (0, _) => Some((Waits::First, self.idle_since, number)),
             (_, since) => since.map(|since| (Waits::Stalled, since, number)),
@@ -249,11 +245,18 @@ impl Place {
     }
 
     fn heard(&self) {
+        let newcomer = self.newcomer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if newcomer.is_some() {
+            self.done();
+        }
+    }
+
+    /// One thing less is in hand.
+    fn done(&self) {
         self.change(|standing| {
-            standing.is_new = false;
+            standing.requests -= 1;
             standing.idle_since = Instant::now();
         });
-        drop(self.newcomer.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 
     /// Lets the connection end once what it asked is answered, if it is only there to be refused.
@@ -284,10 +287,7 @@ impl Place {
 
 impl Drop for InHand {
     fn drop(&mut self) {
-        self.0.change(|standing| {
-            standing.requests -= 1;
-            standing.idle_since = Instant::now();
-        });
+        self.0.done();
     }
 }
 

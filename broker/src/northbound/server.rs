@@ -1,13 +1,12 @@
 //! The server: takes connections in, bounded in number and time, serves them, and leaves in good order.
 
 use std::convert::Infallible;
-use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::{Arc, PoisonError, RwLock};
-use std::task::Poll;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -263,8 +262,7 @@ impl Server {
                     Order::Go => return tracing::debug!(%peer, "a connection made way for another"),
                     Order::Finish => {
                         // What had come by then is answered.
-                        let once = poll_fn(|context| Poll::Ready(connection.as_mut().poll(context)));
-                        if let Poll::Ready(ended) = once.await {
+                        if let Some(ended) = connection.as_mut().now_or_never() {
                             break ended;
                         }
                         connection.as_mut().graceful_shutdown();

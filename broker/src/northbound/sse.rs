@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use protocol::binding::jsonrpc::{AFTER_RESULT, RequestId, before_result};
 use protocol::binding::sse;
 use tokio::sync::watch;
@@ -104,11 +104,15 @@ pub(super) fn is_event_stream(headers: &HeaderMap) -> bool {
     reply::header(headers, CONTENT_TYPE).is_some_and(|given| given.starts_with(MEDIA_TYPE))
 }
 
-fn event_stream(body: Body) -> Response<Body> {
+/// An event stream with this body.
+pub(super) fn event_stream(body: Body) -> Response<Body> {
     let mut response = reply::answer(StatusCode::OK, MEDIA_TYPE, body);
-    let headers = response.headers_mut();
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    // Proxies that buffer would hold events back.
-    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+    response.headers_mut().extend(unbuffered());
     response
+}
+
+/// What keeps those in between from holding events: proxies that buffer would hold them back, caches would keep them.
+pub(super) fn unbuffered() -> [(HeaderName, HeaderValue); 2] {
+    let buffering = HeaderName::from_static("x-accel-buffering");
+    [(buffering, HeaderValue::from_static("no")), (CACHE_CONTROL, HeaderValue::from_static("no-store"))]
 }

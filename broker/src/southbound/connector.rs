@@ -54,6 +54,19 @@ impl Resolve for SystemResolver {
     }
 }
 
+/// Connections that are sent on at once, and that notice when the other end is gone.
+pub(crate) fn watchful<R>(resolver: R) -> HttpConnector<R> {
+    let mut tcp = HttpConnector::new_with_resolver(resolver);
+    tcp.enforce_http(false);
+    tcp.set_nodelay(true);
+    tcp.set_keepalive(Some(IDLE_BEFORE_PROBE));
+    tcp.set_keepalive_interval(Some(PROBE_EVERY));
+    tcp.set_keepalive_retries(Some(PROBES));
+    #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
+    tcp.set_tcp_user_timeout(Some(UNHEARD));
+    tcp
+}
+
 /// Opens connections within a reach, with TLS where the URL says https.
 #[derive(Clone)]
 pub(super) struct Connector {
@@ -69,19 +82,11 @@ impl Connector {
         tls: ClientConfig,
         timeout: Duration,
     ) -> Self {
-        let mut http = HttpConnector::new_with_resolver(JudgedNames { reach, resolver });
-        http.enforce_http(false);
-        http.set_nodelay(true);
-        http.set_keepalive(Some(IDLE_BEFORE_PROBE));
-        http.set_keepalive_interval(Some(PROBE_EVERY));
-        http.set_keepalive_retries(Some(PROBES));
-        #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
-        http.set_tcp_user_timeout(Some(UNHEARD));
         let https = HttpsConnectorBuilder::new()
             .with_tls_config(tls)
             .https_or_http()
             .enable_all_versions()
-            .wrap_connector(http);
+            .wrap_connector(watchful(JudgedNames { reach, resolver }));
         Self { https, reach, timeout }
     }
 

@@ -16,7 +16,7 @@ use rustls::ClientConfig;
 
 use super::connector::{Connector, Resolve};
 use super::failure::{Trouble, quote};
-use super::{body, caching};
+use super::{body, caching, tls};
 use crate::address::{Destination, GivenBy, Reach};
 use crate::ports::fetch::{Fetch, Fetched, Validators};
 
@@ -97,7 +97,7 @@ impl Dialer {
                 .map_err(|_| Trouble::Timeout(format!("no answer within {} s", patience.as_secs())))?,
         };
         answered.map_err(|error| {
-            let reason = describe(&error);
+            let reason = tls::describe(&error, "southbound.ca_file");
             if error.is_connect() { Trouble::Connect(reason) } else { Trouble::Transport(reason) }
         })
     }
@@ -157,29 +157,4 @@ impl Fetch for Dialer {
             .await
             .map_err(|_| format!("it did not answer within {} s", patience.as_secs()))?
     }
-}
-
-/// An error with its causes, and what to do about it where that is known.
-fn describe(error: &(dyn std::error::Error + 'static)) -> String {
-    let (mut text, mut cause) = (error.to_string(), error.source());
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        if is_unknown_issuer(error) {
-            text.push_str(
-                "; its certificate is from a CA this machine does not know: name that CA's certificate in \
-                 southbound.ca_file",
-            );
-        }
-        cause = error.source();
-    }
-    text
-}
-
-/// An I/O error hides what it wraps from its causes, and TLS errors come wrapped in several.
-fn is_unknown_issuer(error: &(dyn std::error::Error + 'static)) -> bool {
-    if let Some(wrapped) = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
-        return is_unknown_issuer(wrapped);
-    }
-    let tls = error.downcast_ref::<rustls::Error>();
-    matches!(tls, Some(rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer)))
 }

@@ -1,5 +1,6 @@
 //! Whom the broker believes to be the agent it dialled: the roots of the machine, and those of `southbound.ca_file`.
 
+use std::error::Error;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -41,4 +42,29 @@ fn add(roots: &mut RootCertStore, path: &Path) -> Result<(), String> {
         found += 1;
     }
     if found == 0 { Err("there is none in it".to_owned()) } else { Ok(()) }
+}
+
+/// An error with its causes, and what to do about it where that is known: `key` names the certificates that are believed.
+pub(crate) fn describe(error: &(dyn Error + 'static), key: &str) -> String {
+    let (mut text, mut cause) = (error.to_string(), error.source());
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        if is_unknown_issuer(error) {
+            text.push_str(
+                "; its certificate is from a CA this machine does not know: name that CA's certificate in ",
+            );
+            text.push_str(key);
+        }
+        cause = error.source();
+    }
+    text
+}
+
+/// An I/O error hides what it wraps from its causes, and TLS errors come wrapped in several.
+fn is_unknown_issuer(error: &(dyn Error + 'static)) -> bool {
+    if let Some(wrapped) = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+        return is_unknown_issuer(wrapped);
+    }
+    let tls = error.downcast_ref::<rustls::Error>();
+    matches!(tls, Some(rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer)))
 }
