@@ -14,6 +14,8 @@ use crate::os;
 /// A Python or Node.js server on a busy machine takes some seconds.
 const START_LIMIT: Duration = Duration::from_secs(60);
 const LOOK_EVERY: Duration = Duration::from_millis(5);
+/// A broker lets open calls end first.
+const END_LIMIT: Duration = Duration::from_secs(5);
 /// How much of a log is shown.
 const LOG_LINES: usize = 15;
 
@@ -79,19 +81,39 @@ impl Process {
 
     /// Ends it as an operator would, and waits until it is gone.
     pub fn stop(mut self) -> Result<()> {
+        self.ask_to_end()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
+    fn ask_to_end(&self) -> Result<()> {
         let status = Command::new("kill").arg(self.child.id().to_string()).status().context("kill")?;
         if !status.success() {
             bail!("process {} cannot be told to end", self.child.id());
         }
-        self.child.wait()?;
         Ok(())
+    }
+
+    /// Whether it is gone within the limit.
+    fn goes_within(&mut self, limit: Duration) -> bool {
+        let began = Instant::now();
+        while began.elapsed() < limit {
+            if matches!(self.child.try_wait(), Ok(Some(_)) | Err(_)) {
+                return true;
+            }
+            std::thread::sleep(LOOK_EVERY);
+        }
+        false
     }
 }
 
+/// Asked first: a program that was built to take a profile writes it when it ends by itself.
 impl Drop for Process {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        if self.ask_to_end().is_err() || !self.goes_within(END_LIMIT) {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
     }
 }
 

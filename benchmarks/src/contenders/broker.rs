@@ -32,8 +32,12 @@ pub fn command(stage: &Stage, listen: SocketAddr, config: &str, room: &Path) -> 
         program.display()
     );
     let version = machine::said(Command::new(program).arg("--version")).unwrap_or_default();
-    let build =
-        if program.components().any(|part| part.as_os_str() == "debug") { " (debug build!)" } else { "" };
+    let is_in = |folder: &str| program.components().any(|part| part.as_os_str() == folder);
+    let build = match (is_in("debug"), is_in("profiled")) {
+        (true, _) => " (debug build!)",
+        (_, true) => " (profiled build)",
+        _ => "",
+    };
     stage.version("bailiwick", format!("{}{build}", version.trim_start_matches("bailiwick ")));
     let file = room.join("bailiwick.toml");
     std::fs::write(&file, config)?;
