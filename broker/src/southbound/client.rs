@@ -10,7 +10,7 @@ use broker_core::extension;
 use broker_core::trace::TRACE_HEADER;
 use bytes::Bytes;
 use futures_util::stream;
-use http::header::{ACCEPT, CONTENT_TYPE, TE};
+use http::header::{ACCEPT, CONNECTION, CONTENT_TYPE, TE};
 use http::{HeaderValue, Method, Request, Response, Version};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -156,6 +156,9 @@ impl A2aClient {
             })?;
         if let Some(trace) = to.trace.and_then(|trace| HeaderValue::try_from(trace.to_string()).ok()) {
             request.headers_mut().insert(TRACE_HEADER, trace);
+        }
+        if is_asked_once(to, operation) {
+            request.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         if to.binding == Binding::Grpc {
             // What gRPC finds proxies by that would lose the status.
@@ -314,6 +317,13 @@ impl Downstream for A2aClient {
             self.ask(to, Operation::GetExtendedAgentCard, "", &params).await.map_err(Trouble::of_ask)?;
         Ok(Bytes::from(String::from(Box::<str>::from(card))))
     }
+}
+
+/// Whether nobody can say afterwards if a request has come: a message to an agent of A2A 0.3, whose tasks cannot be listed. It goes
+/// over a connection of its own, which the agent does not close for being idle while the message is on its way.
+fn is_asked_once(to: &Endpoint, operation: Operation) -> bool {
+    let is_message = matches!(operation, Operation::SendMessage | Operation::SendStreamingMessage);
+    is_message && to.version == protocol::Version::V03
 }
 
 /// What is read of a ListTasks answer; agents leave out what is empty.

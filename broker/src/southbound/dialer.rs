@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::header::{ACCEPT, LOCATION};
+use http::header::{ACCEPT, CONNECTION, LOCATION};
 use http::{HeaderMap, Request, Response, StatusCode, Version};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -19,6 +19,10 @@ use super::failure::{Trouble, quote};
 use super::{body, caching, tls};
 use crate::address::{Destination, GivenBy, Reach};
 use crate::ports::fetch::{Fetch, Fetched, Validators};
+
+/// How long a connection is kept for the next request, when nobody uses it. Less than servers keep theirs (uvicorn and Node.js:
+/// 5 s): a request that crosses the server's closing is lost, and nobody knows whether it was read.
+const IDLE_LIMIT: Duration = Duration::from_secs(2);
 
 /// Bounds on dialling.
 #[derive(Debug, Clone, Copy)]
@@ -33,6 +37,8 @@ pub struct Options {
 /// never lent to one a card or a caller gave.
 pub struct Dialer {
     negotiated: Pools,
+    /// Connections that are made for one request.
+    unshared: Pools,
     /// HTTP/2 without asking: what gRPC speaks, and in clear text nobody could be asked.
     http2: Pools,
     options: Options,
@@ -67,28 +73,39 @@ impl Pools {
 impl Dialer {
     /// A client that believes what `tls` believes.
     pub fn new(options: Options, tls: &ClientConfig, resolver: &Arc<dyn Resolve>) -> Self {
-        let pools = |http2_only| {
+        let pools = |http2_only, idle| {
             Pools::new(|reach| {
                 let connector =
                     Connector::new(reach, Arc::clone(resolver), tls.clone(), options.connect_timeout);
                 Client::builder(TokioExecutor::new())
                     .pool_timer(TokioTimer::new())
+                    .pool_idle_timeout(IDLE_LIMIT)
+                    .pool_max_idle_per_host(idle)
                     .http2_only(http2_only)
                     .build(connector)
             })
         };
-        Self { negotiated: pools(false), http2: pools(true), options }
+        Self {
+            negotiated: pools(false, usize::MAX),
+            unshared: pools(false, 0),
+            http2: pools(true, usize::MAX),
+            options,
+        }
     }
 
     /// Makes a request and waits for the head of the answer. `patience` bounds the wait, where there is a bound. A
-    /// request of HTTP/2 is spoken in nothing else.
+    /// request of HTTP/2 is spoken in nothing else; one that is to close its connection has one of its own.
     pub(super) async fn send(
         &self,
         reach: Reach,
         request: Request<Full<Bytes>>,
         patience: Option<Duration>,
     ) -> Result<Response<Incoming>, Trouble> {
-        let pools = if request.version() == Version::HTTP_2 { &self.http2 } else { &self.negotiated };
+        let pools = match request.version() {
+            Version::HTTP_2 => &self.http2,
+            _ if request.headers().contains_key(CONNECTION) => &self.unshared,
+            _ => &self.negotiated,
+        };
         let sent = pools.within(reach).request(request);
         let answered = match patience {
             None => sent.await,

@@ -3,8 +3,7 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
-use broker::address::{Destination, GivenBy};
-use broker::ports::downstream::{AskError, Binding, Downstream, Endpoint};
+use broker::ports::downstream::{AskError, Binding, Downstream};
 use broker::southbound::client::{A2aClient, Options};
 use broker_core::delegation::input::Failure;
 use bytes::Bytes;
@@ -15,32 +14,16 @@ use hyper::body::Frame;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use protocol::binding::grpc;
-use protocol::{A2aError, ErrorDetail, ErrorKind, Message, Operation, SendMessageRequest, Task, Version};
+use protocol::{A2aError, ErrorDetail, ErrorKind, Message, Operation, SendMessageRequest, Task};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-use super::web::{Web, plain_dialer};
+use super::web::{Web, endpoint, plain_dialer};
 
 /// What no test waits longer for.
 const LIMIT: Duration = Duration::from_mins(1);
 const TASK: &str = r#"{"id":"t","status":{"state":"TASK_STATE_WORKING"}}"#;
-
-fn endpoint(url: &str, binding: Binding, streaming: bool) -> Endpoint {
-    Endpoint {
-        agent: "a".to_owned(),
-        at: Destination::judge(url, &GivenBy::Operator).unwrap(),
-        binding,
-        version: Version::V1,
-        tenant: None,
-        extensions: Vec::new(),
-        trace: None,
-        auth: None,
-        broker: None,
-        streaming,
-        pushes: false,
-    }
-}
 
 fn client(options: Options) -> A2aClient {
     A2aClient::new(plain_dialer(None), options)

@@ -2,6 +2,7 @@
 
 mod addresses;
 mod answers;
+mod connections;
 mod credentials;
 mod models;
 mod tls;

@@ -4,9 +4,12 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use broker::address::{Destination, GivenBy};
+use broker::ports::downstream::{Binding, Endpoint};
 use broker::southbound::connector::{Resolve, SystemResolver};
 use broker::southbound::dialer::{Dialer, Options};
 use broker::southbound::tls;
+use protocol::Version;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -68,7 +71,7 @@ async fn serve(
     }
 }
 
-async fn read(socket: &mut TcpStream) -> Option<Asked> {
+pub(super) async fn read(socket: &mut TcpStream) -> Option<Asked> {
     let (mut bytes, mut chunk) = (Vec::new(), [0; 4096]);
     loop {
         let read = socket.read(&mut chunk).await.ok().filter(|read| *read > 0)?;
@@ -89,6 +92,23 @@ fn lower_names(head: &str) -> String {
         None => line.to_owned(),
     };
     head.lines().map(lower).collect::<Vec<_>>().join("\n")
+}
+
+/// An agent of A2A 1.0 at an operator's URL.
+pub(super) fn endpoint(url: &str, binding: Binding, streaming: bool) -> Endpoint {
+    Endpoint {
+        agent: "a".to_owned(),
+        at: Destination::judge(url, &GivenBy::Operator).unwrap(),
+        binding,
+        version: Version::V1,
+        tenant: None,
+        extensions: Vec::new(),
+        trace: None,
+        auth: None,
+        broker: None,
+        streaming,
+        pushes: false,
+    }
 }
 
 /// A dialer of short patience.
