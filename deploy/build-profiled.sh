@@ -10,9 +10,10 @@ cd "$(dirname "$0")/.."
 said() { rustc -vV | sed -n "s/^$1: //p"; }
 host=$(said host)
 llvm=$(said 'LLVM version' | cut -d. -f1)
-rustup_tool="$(rustc --print sysroot)/lib/rustlib/$host/bin/llvm-profdata"
-profdata=$(command -v "llvm-profdata-$llvm" || command -v "$rustup_tool" || true)
-if [ -z "$profdata" ]; then
+# The compiler's own if it is there, or one of the same LLVM.
+own="$(rustc --print sysroot)/lib/rustlib/$host/bin/llvm-profdata"
+profdata=$(command -v "$own" || command -v "llvm-profdata-$llvm" || command -v llvm-profdata || true)
+if [ -z "$profdata" ] || [[ $("$profdata" --version) != *"LLVM version $llvm."* ]]; then
     echo "llvm-profdata of LLVM $llvm is missing: apt-get install llvm-$llvm, or rustup component add llvm-tools" >&2
     exit 1
 fi
@@ -20,8 +21,9 @@ fi
 place=$PWD/target/profiled
 counts=$place/counts
 
+# Flags of the environment or of a configuration do not count here.
 build() {
-    RUSTFLAGS=$1 cargo build --release --locked --package broker --bin bailiwick --target "$host" --target-dir "$2"
+    CARGO_ENCODED_RUSTFLAGS=$1 cargo build --release --locked --package broker --bin bailiwick --target "$host" --target-dir "$2"
 }
 
 rm -rf "$counts"

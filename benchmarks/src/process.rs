@@ -14,8 +14,8 @@ use crate::os;
 /// A Python or Node.js server on a busy machine takes some seconds.
 const START_LIMIT: Duration = Duration::from_secs(60);
 const LOOK_EVERY: Duration = Duration::from_millis(5);
-/// A broker lets open calls end first.
-const END_LIMIT: Duration = Duration::from_secs(5);
+/// A broker lets open calls end first, for as long as its `server.drain` says.
+const END_LIMIT: Duration = Duration::from_secs(15);
 /// How much of a log is shown.
 const LOG_LINES: usize = 15;
 
@@ -110,7 +110,11 @@ impl Process {
 /// Asked first: a program that was built to take a profile writes it when it ends by itself.
 impl Drop for Process {
     fn drop(&mut self) {
+        if matches!(self.child.try_wait(), Ok(Some(_))) {
+            return;
+        }
         if self.ask_to_end().is_err() || !self.goes_within(END_LIMIT) {
+            eprintln!("  killed after {END_LIMIT:?}: process {}", self.child.id());
             let _ = self.child.kill();
             let _ = self.child.wait();
         }

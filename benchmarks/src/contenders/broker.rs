@@ -1,5 +1,6 @@
 //! The broker itself: its own binary, as it is, with a configuration of a few lines.
 
+use std::ffi::OsStr;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
@@ -31,11 +32,10 @@ pub fn command(stage: &Stage, listen: SocketAddr, config: &str, room: &Path) -> 
         "{} is not there: cargo build --release -p broker --bin bailiwick, or say where it is with --broker",
         program.display()
     );
-    let version = machine::said(Command::new(program).arg("--version")).unwrap_or_default();
-    let is_in = |folder: &str| program.components().any(|part| part.as_os_str() == folder);
-    let build = match (is_in("debug"), is_in("profiled")) {
-        (true, _) => " (debug build!)",
-        (_, true) => " (profiled build)",
+    let version = machine::said(Command::new(program).arg("--version").env("LLVM_PROFILE_FILE", "/dev/null")).unwrap_or_default();
+    let build = match program.parent().and_then(Path::file_name).and_then(OsStr::to_str) {
+        Some("debug") => " (debug build!)",
+        Some("profiled") => " (profiled build)",
         _ => "",
     };
     stage.version("bailiwick", format!("{}{build}", version.trim_start_matches("bailiwick ")));

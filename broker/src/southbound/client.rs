@@ -319,8 +319,9 @@ impl Downstream for A2aClient {
     }
 }
 
-/// Whether nobody can say afterwards if a request has come: a message to an agent of A2A 0.3, whose tasks cannot be listed. It goes
-/// over a connection of its own, which the agent does not close for being idle while the message is on its way.
+/// Whether it is certain beforehand that nobody can say afterwards if a request has come: a message to an agent of A2A 0.3, whose
+/// tasks cannot be listed. It goes over a connection of its own, which the agent does not close for being idle while the
+/// message is on its way.
 fn is_asked_once(to: &Endpoint, operation: Operation) -> bool {
     let is_message = matches!(operation, Operation::SendMessage | Operation::SendStreamingMessage);
     is_message && to.version == protocol::Version::V03

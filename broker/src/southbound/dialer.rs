@@ -20,9 +20,12 @@ use super::{body, caching, tls};
 use crate::address::{Destination, GivenBy, Reach};
 use crate::ports::fetch::{Fetch, Fetched, Validators};
 
-/// How long a connection is kept for the next request, when nobody uses it. Less than servers keep theirs (uvicorn and Node.js:
-/// 5 s): a request that crosses the server's closing is lost, and nobody knows whether it was read.
-const IDLE_LIMIT: Duration = Duration::from_secs(2);
+/// How long a connection is kept for the next request, when nobody uses it. Less than servers keep theirs (gunicorn 2 s, uvicorn
+/// and Node.js 5 s): a request that crosses the server's closing is lost, and nobody knows whether it was read.
+const IDLE_LIMIT: Duration = Duration::from_secs(1);
+
+/// The same for HTTP/2, counted from when the last request began. A server that closes says which requests it did not read.
+const HTTP2_IDLE_LIMIT: Duration = Duration::from_secs(90);
 
 /// Bounds on dialling.
 #[derive(Debug, Clone, Copy)]
@@ -73,22 +76,22 @@ impl Pools {
 impl Dialer {
     /// A client that believes what `tls` believes.
     pub fn new(options: Options, tls: &ClientConfig, resolver: &Arc<dyn Resolve>) -> Self {
-        let pools = |http2_only, idle| {
+        let pools = |http2_only, idle_limit, most_idle| {
             Pools::new(|reach| {
                 let connector =
                     Connector::new(reach, Arc::clone(resolver), tls.clone(), options.connect_timeout);
                 Client::builder(TokioExecutor::new())
                     .pool_timer(TokioTimer::new())
-                    .pool_idle_timeout(IDLE_LIMIT)
-                    .pool_max_idle_per_host(idle)
+                    .pool_idle_timeout(idle_limit)
+                    .pool_max_idle_per_host(most_idle)
                     .http2_only(http2_only)
                     .build(connector)
             })
         };
         Self {
-            negotiated: pools(false, usize::MAX),
-            unshared: pools(false, 0),
-            http2: pools(true, usize::MAX),
+            negotiated: pools(false, IDLE_LIMIT, usize::MAX),
+            unshared: pools(false, IDLE_LIMIT, 0),
+            http2: pools(true, HTTP2_IDLE_LIMIT, usize::MAX),
             options,
         }
     }

@@ -73,7 +73,7 @@ async fn a_message_that_cannot_be_looked_for_goes_over_no_connection_an_agent_ma
 }
 
 #[tokio::test]
-async fn a_connection_is_used_again_while_it_is_fresh_and_not_after_two_idle_seconds() {
+async fn a_connection_is_used_again_while_it_is_fresh_and_not_when_it_was_idle() {
     let (agent, client) = (Closing::start(TASK_1).await, client());
     let to = endpoint(&agent.url, Binding::JsonRpc, false);
     send(&client, &to).await.unwrap();
