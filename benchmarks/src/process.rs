@@ -114,7 +114,7 @@ impl Drop for Process {
             return;
         }
         if self.ask_to_end().is_err() || !self.goes_within(END_LIMIT) {
-            eprintln!("  killed after {END_LIMIT:?}: process {}", self.child.id());
+            eprintln!("  process {} did not end when asked, and is killed", self.child.id());
             let _ = self.child.kill();
             let _ = self.child.wait();
         }

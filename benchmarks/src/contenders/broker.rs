@@ -32,7 +32,10 @@ pub fn command(stage: &Stage, listen: SocketAddr, config: &str, room: &Path) -> 
         "{} is not there: cargo build --release -p broker --bin bailiwick, or say where it is with --broker",
         program.display()
     );
-    let version = machine::said(Command::new(program).arg("--version").env("LLVM_PROFILE_FILE", "/dev/null")).unwrap_or_default();
+    let mut asking = Command::new(program);
+    // A build that takes a profile would count this as load.
+    asking.arg("--version").env("LLVM_PROFILE_FILE", "/dev/null");
+    let version = machine::said(&mut asking).unwrap_or_default();
     let build = match program.parent().and_then(Path::file_name).and_then(OsStr::to_str) {
         Some("debug") => " (debug build!)",
         Some("profiled") => " (profiled build)",

@@ -50,6 +50,11 @@ impl Endpoint {
     pub fn resumes(&self) -> bool {
         self.streaming && self.version == Version::V1
     }
+
+    /// Whether its tasks can be listed, and so a message whose outcome nobody knows be looked for: not in 0.3.
+    pub fn lists_tasks(&self) -> bool {
+        self.version == Version::V1
+    }
 }
 
 /// A protocol binding the broker speaks to agents.

@@ -261,7 +261,7 @@ impl Downstream for A2aClient {
         agent_context: &str,
         message_id: &str,
     ) -> Result<Option<Task>, AskError> {
-        if to.version == protocol::Version::V03 {
+        if !to.lists_tasks() {
             return Err(AskError::Unsupported("A2A 0.3 cannot list tasks".to_owned()));
         }
         let (mut page_token, mut mute) = (String::new(), None);
@@ -319,12 +319,12 @@ impl Downstream for A2aClient {
     }
 }
 
-/// Whether it is certain beforehand that nobody can say afterwards if a request has come: a message to an agent of A2A 0.3, whose
-/// tasks cannot be listed. It goes over a connection of its own, which the agent does not close for being idle while the
-/// message is on its way.
+/// Whether it is certain beforehand that nobody can say afterwards if a request has come: a message to an agent whose tasks
+/// cannot be listed. It goes over a connection of its own, which the agent does not close for being idle while the message is
+/// on its way.
 fn is_asked_once(to: &Endpoint, operation: Operation) -> bool {
     let is_message = matches!(operation, Operation::SendMessage | Operation::SendStreamingMessage);
-    is_message && to.version == protocol::Version::V03
+    is_message && !to.lists_tasks()
 }
 
 /// What is read of a ListTasks answer; agents leave out what is empty.

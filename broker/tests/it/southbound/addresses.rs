@@ -8,14 +8,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use broker::address::{Destination, GivenBy, Reach};
-use broker::ports::downstream::{Binding, Discovery, Downstream, Endpoint};
+use broker::ports::downstream::{Binding, Discovery, Downstream};
 use broker::ports::fetch::Fetch;
 use broker::southbound::client::{A2aClient, Options};
 use broker::southbound::connector::Resolve;
 use broker::southbound::discovery::CardFetcher;
-use protocol::{Message, SendMessageRequest, Version};
 use tokio::net::UdpSocket;
 
+use super::calls::{endpoint, message};
 use super::web::{Web, dialer, plain_dialer};
 
 /// (URL, who may give it): o an operator, c a card registered at agents.example, p a caller, l a caller where
@@ -318,10 +318,6 @@ async fn a_name_server_that_changes_its_mind_leads_nowhere() {
     }
 }
 
-fn a_message() -> SendMessageRequest {
-    SendMessageRequest::new(Message::user_text("m".to_owned(), "hello"))
-}
-
 #[tokio::test]
 async fn redirects_lead_nowhere_for_documents_cards_and_calls() {
     let victim = Web::start(|_| ("200 OK".to_owned(), "{}".to_owned())).await;
@@ -340,20 +336,8 @@ async fn redirects_lead_nowhere_for_documents_cards_and_calls() {
             assert!(card.contains("redirects are not followed"), "{card}");
             let client = A2aClient::new(web, Options::default());
             for binding in [Binding::JsonRpc, Binding::HttpJson] {
-                let to = Endpoint {
-                    broker: None,
-                    agent: "door".to_owned(),
-                    at: Destination::judge(&door.url(), &GivenBy::Operator).unwrap(),
-                    binding,
-                    version: Version::V1,
-                    tenant: None,
-                    extensions: Vec::new(),
-                    trace: None,
-                    auth: None,
-                    streaming: false,
-                    pushes: false,
-                };
-                assert!(client.send(&to, a_message()).await.is_err(), "{status}");
+                let to = endpoint(&door.url(), binding, false);
+                assert!(client.send(&to, message()).await.is_err(), "{status}");
                 assert!(client.get_task(&to, "t").await.is_err(), "{status}");
             }
             assert_eq!(door.asked().len(), 6);

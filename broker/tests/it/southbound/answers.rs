@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use broker::ports::downstream::{AskError, Binding, Downstream};
-use broker::southbound::client::{A2aClient, Options};
+use broker::southbound::client::Options;
 use broker_core::delegation::input::Failure;
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -14,24 +14,17 @@ use hyper::body::Frame;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use protocol::binding::grpc;
-use protocol::{A2aError, ErrorDetail, ErrorKind, Message, Operation, SendMessageRequest, Task};
+use protocol::{A2aError, ErrorDetail, ErrorKind, Operation, Task};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-use super::web::{Web, endpoint, plain_dialer};
+use super::calls::{client, endpoint, message};
+use super::web::Web;
 
 /// What no test waits longer for.
 const LIMIT: Duration = Duration::from_mins(1);
 const TASK: &str = r#"{"id":"t","status":{"state":"TASK_STATE_WORKING"}}"#;
-
-fn client(options: Options) -> A2aClient {
-    A2aClient::new(plain_dialer(None), options)
-}
-
-fn message() -> SendMessageRequest {
-    SendMessageRequest::new(Message::user_text("m".to_owned(), "hello"))
-}
 
 /// An agent that gives everybody the same answer.
 async fn agent(status: &str, body: impl Into<String>) -> Web {

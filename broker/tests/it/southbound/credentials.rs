@@ -4,18 +4,17 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use broker::address::{Destination, GivenBy};
 use broker::config::secret::{API_ENV_PREFIX, SecretRef};
 use broker::config::{Config, Overrides};
 use broker::ports::agent_auth::AgentAuth;
-use broker::ports::downstream::{Binding, Downstream, Endpoint};
-use broker::southbound::client::{A2aClient, Options};
+use broker::ports::downstream::{Binding, Endpoint};
+use broker::southbound::client::Options;
 use broker_core::delegation::input::Failure;
-use protocol::{Message, SendMessageRequest, Version};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::web::{Asked, Web, plain_dialer};
+use super::calls::{self, client, send};
+use super::web::{Asked, Web};
 
 const ANSWER: &str = r#"{"jsonrpc":"2.0","id":1,"result":{"message":{"messageId":"a","role":"ROLE_AGENT","parts":[{"text":"hi"}]}}}"#;
 
@@ -24,28 +23,7 @@ fn auth(written: Value) -> AgentAuth {
 }
 
 fn endpoint(web: &Web, auth: AgentAuth) -> Endpoint {
-    Endpoint {
-        broker: None,
-        agent: "a".to_owned(),
-        at: Destination::judge(&web.url(), &GivenBy::Operator).unwrap(),
-        binding: Binding::JsonRpc,
-        version: Version::V1,
-        tenant: None,
-        extensions: Vec::new(),
-        trace: None,
-        auth: Some(Arc::new(auth)),
-        streaming: false,
-        pushes: false,
-    }
-}
-
-fn client() -> A2aClient {
-    A2aClient::new(plain_dialer(None), Options::default())
-}
-
-async fn send(client: &A2aClient, to: &Endpoint) -> Result<(), Failure> {
-    let request = SendMessageRequest::new(Message::user_text("m".to_owned(), "hello"));
-    client.send(to, request).await.map(drop)
+    Endpoint { auth: Some(Arc::new(auth)), ..calls::endpoint(&web.url(), Binding::JsonRpc, false) }
 }
 
 /// An agent that takes whoever shows `accepted` in `header`.
@@ -89,7 +67,7 @@ async fn bearer_and_api_key_arrive_and_a_rotated_file_is_read_again() {
     let file = secret_file(&folder, "old");
     let bearer = agent("authorization", |value| value == "Bearer new").await;
     let to = endpoint(&bearer, auth(json!({ "bearer": { "file": file } })));
-    let client = client();
+    let client = client(Options::default());
     let refused = send(&client, &to).await.unwrap_err();
     assert!(matches!(&refused, Failure::Refused(why) if why.contains("auth")), "{refused:?}");
     assert_eq!(bearer.asked().len(), 1, "the same secret is not tried twice");
@@ -117,7 +95,9 @@ async fn a_secret_that_is_not_there_sends_nothing_and_says_where_it_should_be() 
         (json!({ "file": "/dev/zero" }), "at most 65536 bytes"),
         (json!({ "file": broken }), "cannot stand in a header"),
     ] {
-        let failure = send(&client(), &endpoint(&web, auth(json!({ "bearer": written })))).await.unwrap_err();
+        let failure = send(&client(Options::default()), &endpoint(&web, auth(json!({ "bearer": written }))))
+            .await
+            .unwrap_err();
         let Failure::NeverSent(why) = &failure else { panic!("{failure:?}") };
         assert!(why.contains(expected) && !why.contains("top"), "{why}");
     }
@@ -130,7 +110,7 @@ async fn one_token_is_fetched_for_all_and_kept_until_it_ends() {
     let secret = secret_file(&folder, "s3cr/t");
     let tokens = token_endpoint(json!(3600)).await;
     let web = agent("authorization", |value| value == "Bearer t1").await;
-    let (client, to) = (Arc::new(client()), endpoint(&web, oauth2(&tokens, &secret)));
+    let (client, to) = (Arc::new(client(Options::default())), endpoint(&web, oauth2(&tokens, &secret)));
     let sends = (0..8).map(|_| {
         let (client, to) = (Arc::clone(&client), to.clone());
         tokio::spawn(async move { send(&client, &to).await })
@@ -163,7 +143,7 @@ async fn a_withdrawn_token_is_fetched_anew_once() {
     let secret = secret_file(&folder, "s");
     let tokens = token_endpoint(json!(3600)).await;
     let web = agent("authorization", |value| value == "Bearer t2").await;
-    let (client, to) = (client(), endpoint(&web, oauth2(&tokens, &secret)));
+    let (client, to) = (client(Options::default()), endpoint(&web, oauth2(&tokens, &secret)));
     send(&client, &to).await.unwrap();
     send(&client, &to).await.unwrap();
     assert_eq!((web.asked().len(), tokens.asked().len()), (3, 2), "t1 refused, t2 taken, t2 kept");
@@ -190,7 +170,8 @@ async fn a_token_endpoint_that_repeats_the_secret_is_not_repeated() {
         ("307 Temporary Redirect\r\nlocation: http://127.0.0.1:9/s3cret", json!({}), "HTTP 307"),
     ] {
         let tokens = Web::start(move |_| (status.to_owned(), answer.to_string())).await;
-        let failure = send(&client(), &endpoint(&web, oauth2(&tokens, &secret))).await.unwrap_err();
+        let failure =
+            send(&client(Options::default()), &endpoint(&web, oauth2(&tokens, &secret))).await.unwrap_err();
         let Failure::NeverSent(why) = &failure else { panic!("{failure:?}") };
         assert!(why.contains(expected) && !why.contains("s3cret"), "{why}");
     }
@@ -290,7 +271,7 @@ async fn nothing_secret_is_logged_at_any_level() {
     let secret = secret_file(&folder, "s3cret");
     let tokens = token_endpoint(json!(3600)).await;
     let web = agent("authorization", |value| value == "Bearer t2").await;
-    let client = client();
+    let client = client(Options::default());
     let logged = || String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
     // Which places are heard is kept for all threads at once, and another test may just have changed it.
     for _ in 0..100 {

@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use broker::address::{Destination, GivenBy};
-use broker::ports::downstream::{Binding, Discovery, Downstream, Endpoint};
+use broker::address::GivenBy;
+use broker::ports::downstream::{Binding, Discovery, Downstream};
 use broker::ports::fetch::Fetch;
 use broker::southbound::client::{A2aClient, Options};
 use broker::southbound::dialer::Dialer;
@@ -17,7 +17,7 @@ use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
-use protocol::{Message, SendMessageRequest, StreamResponse, Version};
+use protocol::StreamResponse;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use rustls::ServerConfig;
 use rustls::pki_types::PrivateKeyDer;
@@ -26,6 +26,7 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
+use super::calls::{endpoint, message};
 use super::web::plain_dialer;
 
 fn authority(name: &str) -> CertifiedIssuer<'static, KeyPair> {
@@ -96,21 +97,8 @@ async fn cards_and_calls_go_over_tls_with_a_ca_of_ones_own_and_http_2_where_offe
         let web = plain_dialer(Some(&path));
         let found = CardFetcher::new(Arc::<Dialer>::clone(&web)).fetch_card(&url).await.unwrap();
         assert_eq!(found.card.description, version);
-        let to = Endpoint {
-            broker: None,
-            agent: "tls".to_owned(),
-            at: Destination::judge(&url, &GivenBy::Operator).unwrap(),
-            binding: Binding::JsonRpc,
-            version: Version::V1,
-            tenant: None,
-            extensions: Vec::new(),
-            trace: None,
-            auth: None,
-            streaming: false,
-            pushes: false,
-        };
-        let request = SendMessageRequest::new(Message::user_text("m".to_owned(), "hello"));
-        let mut events = A2aClient::new(web, Options::default()).send(&to, request).await.unwrap();
+        let to = endpoint(&url, Binding::JsonRpc, false);
+        let mut events = A2aClient::new(web, Options::default()).send(&to, message()).await.unwrap();
         let Some(Ok(StreamResponse::Message(message))) = events.next().await else { panic!("a message") };
         assert_eq!(message.joined_text(), version);
     }

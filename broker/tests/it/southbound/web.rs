@@ -1,15 +1,13 @@
 //! Little servers to be dialled: they answer what a test says and remember what they were asked.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use broker::address::{Destination, GivenBy};
-use broker::ports::downstream::{Binding, Endpoint};
 use broker::southbound::connector::{Resolve, SystemResolver};
 use broker::southbound::dialer::{Dialer, Options};
 use broker::southbound::tls;
-use protocol::Version;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -31,20 +29,35 @@ impl Asked {
 pub(super) struct Web {
     pub(super) address: SocketAddr,
     asked: Arc<Mutex<Vec<Asked>>>,
+    connections: Arc<AtomicUsize>,
 }
 
 impl Web {
     /// Answers every request with what `answer` makes of it: a status line's end, further header lines, a body.
     pub(super) async fn start(answer: impl Fn(&Asked) -> (String, String) + Send + Sync + 'static) -> Self {
+        Self::closing_after(usize::MAX, answer).await
+    }
+
+    /// The same, but that it closes each connection after so many answers, with the next request on its way.
+    pub(super) async fn closing_after(
+        answers: usize,
+        answer: impl Fn(&Asked) -> (String, String) + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let (address, asked) = (listener.local_addr().unwrap(), Arc::new(Mutex::new(Vec::new())));
-        let (seen, answer) = (Arc::clone(&asked), Arc::new(answer));
+        let web = Self {
+            address: listener.local_addr().unwrap(),
+            asked: Arc::default(),
+            connections: Arc::default(),
+        };
+        let (seen, connections, answer) =
+            (Arc::clone(&web.asked), Arc::clone(&web.connections), Arc::new(answer));
         tokio::spawn(async move {
             while let Ok((socket, _)) = listener.accept().await {
-                tokio::spawn(serve(socket, Arc::clone(&seen), Arc::clone(&answer)));
+                connections.fetch_add(1, Ordering::SeqCst);
+                tokio::spawn(serve(socket, answers, Arc::clone(&seen), Arc::clone(&answer)));
             }
         });
-        Self { address, asked }
+        web
     }
 
     pub(super) fn url(&self) -> String {
@@ -54,24 +67,33 @@ impl Web {
     pub(super) fn asked(&self) -> Vec<Asked> {
         self.asked.lock().unwrap().clone()
     }
+
+    /// How many connections were made to it.
+    pub(super) fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
+    }
 }
 
-/// Serves a connection for as long as it is kept open.
+/// Serves a connection for as long as it is kept open, and gives no more answers than so many.
 async fn serve(
     mut socket: TcpStream,
+    answers: usize,
     seen: Arc<Mutex<Vec<Asked>>>,
     answer: Arc<impl Fn(&Asked) -> (String, String)>,
 ) {
-    while let Some(asked) = read(&mut socket).await {
+    for _ in 0..answers {
+        let Some(asked) = read(&mut socket).await else { return };
         seen.lock().unwrap().push(asked.clone());
         let (head, body) = answer(&asked);
         let length = body.len();
         let answer = format!("HTTP/1.1 {head}\r\ncontent-length: {length}\r\n\r\n{body}");
         let _ = socket.write_all(answer.as_bytes()).await;
     }
+    // What comes now crosses the closing.
+    read(&mut socket).await;
 }
 
-pub(super) async fn read(socket: &mut TcpStream) -> Option<Asked> {
+async fn read(socket: &mut TcpStream) -> Option<Asked> {
     let (mut bytes, mut chunk) = (Vec::new(), [0; 4096]);
     loop {
         let read = socket.read(&mut chunk).await.ok().filter(|read| *read > 0)?;
@@ -92,23 +114,6 @@ fn lower_names(head: &str) -> String {
         None => line.to_owned(),
     };
     head.lines().map(lower).collect::<Vec<_>>().join("\n")
-}
-
-/// An agent of A2A 1.0 at an operator's URL.
-pub(super) fn endpoint(url: &str, binding: Binding, streaming: bool) -> Endpoint {
-    Endpoint {
-        agent: "a".to_owned(),
-        at: Destination::judge(url, &GivenBy::Operator).unwrap(),
-        binding,
-        version: Version::V1,
-        tenant: None,
-        extensions: Vec::new(),
-        trace: None,
-        auth: None,
-        broker: None,
-        streaming,
-        pushes: false,
-    }
 }
 
 /// A dialer of short patience.
