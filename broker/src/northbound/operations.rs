@@ -182,7 +182,7 @@ impl Context {
             Operation::GetTask => {
                 let request: protocol::GetTaskRequest = parameters.read()?;
                 let target = target(&call.addressed, request.tenant.as_deref())?;
-                json(&broker.get_task(&caller, &target, request).await?)
+                broker.get_task(&caller, &target, request).await.map(Answer::Json)
             }
             Operation::ListTasks => {
                 let request: protocol::ListTasksRequest = parameters.read()?;

@@ -22,6 +22,7 @@ mod fallback;
 mod federation;
 mod feed;
 mod grants;
+mod last_told;
 mod listeners;
 mod metrics;
 mod modes;

@@ -8,6 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use broker_core::delegation::input::Input;
 use broker_core::delegation::{TaskSummary, shown_bytes};
 use broker_core::{TaskId, Timestamp, Tree};
+use bytes::Bytes;
 use protocol::{
     A2aError, CancelTaskRequest, GetTaskRequest, ListTasksRequest, ListTasksResponse, SubscribeToTaskRequest,
     Task,
@@ -26,17 +27,17 @@ const PAGE_BYTES: u64 = 16 << 20;
 const CANCEL_GRACE: Duration = Duration::from_secs(2);
 
 impl Broker {
-    /// A task as it stands (spec §3.1.3).
+    /// A task as it stands, as JSON (spec §3.1.3).
     pub async fn get_task(
         &self,
         caller: &Caller,
         target: &Target,
         request: GetTaskRequest,
-    ) -> Result<Task, A2aError> {
+    ) -> Result<Bytes, A2aError> {
         let (cell, task) = self.find_readable(caller, target, &request.id).await?;
         let history = request.history_length.map(|length| length as usize);
         let tree = cell.tree.lock().await;
-        tree.task(task, history).ok_or_else(error::task_not_found)
+        cell.last_told.task(&tree, task, history)
     }
 
     /// A page of the caller's tasks, newest status first (spec §3.1.4).

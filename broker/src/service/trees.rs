@@ -22,6 +22,7 @@ use tokio::sync::futures::OwnedNotified;
 use self::idle::SetAside;
 pub(super) use self::idle::keep_few;
 use super::error;
+use super::last_told::LastTold;
 use super::listeners::Listeners;
 use super::peers;
 use super::quotas::Counted;
@@ -38,14 +39,17 @@ pub(super) struct TreeCell {
     is_wanted: AtomicBool,
     /// What of it is counted among what its owner and its agents use.
     counted: Mutex<Counted>,
+    /// What readers were told of it last. Called with the tree locked.
+    pub(super) last_told: LastTold,
     /// Nobody will hear anything here any more once the cell is abandoned.
     pub(super) listeners: Listeners,
 }
 
 impl TreeCell {
     fn new(tree: Tree) -> Self {
-        let (counted, listeners) = Default::default();
-        Self { tree: AsyncMutex::new(tree), is_wanted: AtomicBool::new(true), counted, listeners }
+        let (tree, is_wanted) = (AsyncMutex::new(tree), AtomicBool::new(true));
+        let (counted, last_told, listeners) = Default::default();
+        Self { tree, is_wanted, counted, last_told, listeners }
     }
 
     /// What of it is counted. Called with the tree locked.

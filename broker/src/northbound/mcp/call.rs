@@ -150,7 +150,8 @@ impl Call {
 
     async fn look_at(&self, task: &str) -> Result<Task, A2aError> {
         let Fleet { broker, caller, .. } = &self.fleet;
-        broker.get_task(caller, &Target::Any, read(&json!({ "id": task, "historyLength": 0 }))?).await
+        let request = read(&json!({ "id": task, "historyLength": 0 }))?;
+        said(&broker.get_task(caller, &Target::Any, request).await?)
     }
 
     async fn broken(&self) -> Broken {
@@ -172,9 +173,7 @@ impl Call {
 
     /// Tells an event, if the caller wants to hear of progress; the state that the task is in then.
     async fn tell(&mut self, event: &StreamItem) -> Result<Option<TaskState>, A2aError> {
-        let event: StreamResponse = serde_json::from_slice(&event.json)
-            .map_err(|error| A2aError::new(ErrorKind::Internal, error.to_string()))?;
-        let (state, news) = news(&event);
+        let (state, news) = news(&said(&event.json)?);
         if let Some(token) = self.progress.token.clone() {
             self.progress.told += 1;
             let news: String = news.chars().take(MAX_PROGRESS_CHARS).collect();
@@ -211,4 +210,9 @@ fn news(event: &StreamResponse) -> (Option<TaskState>, String) {
 fn read<T: serde::de::DeserializeOwned>(request: &serde_json::Value) -> Result<T, A2aError> {
     serde_json::from_str(&request.to_string())
         .map_err(|error| A2aError::new(ErrorKind::InvalidParams, error.to_string()))
+}
+
+/// What the broker says itself.
+fn said<T: serde::de::DeserializeOwned>(json: &[u8]) -> Result<T, A2aError> {
+    serde_json::from_slice(json).map_err(|error| A2aError::new(ErrorKind::Internal, error.to_string()))
 }

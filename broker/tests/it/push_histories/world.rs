@@ -340,7 +340,8 @@ impl World {
 
     pub(crate) fn get(&self, task: TaskId) -> Result<Task, A2aError> {
         let request = serde_json::from_value(json!({ "id": task })).unwrap();
-        self.run(async |broker, caller| broker.get_task(caller, &Target::Any, request).await)
+        let json = self.run(async |broker, caller| broker.get_task(caller, &Target::Any, request).await)?;
+        Ok(serde_json::from_slice(&json).expect("a task"))
     }
 
     pub(crate) fn listed(&self) -> (usize, u64) {

@@ -262,8 +262,8 @@ impl Conversation {
                 history_length: None,
                 unknown: protocol::Fields::default(),
             };
-            let task = called.hear(broker.get_task(caller, &Target::Any, request)).await?;
-            self.see_task(&task);
+            let json = called.hear(broker.get_task(caller, &Target::Any, request)).await?;
+            self.see_task(&serde_json::from_slice(&json).expect("a task"));
             Ok(())
         })
         .await;
