@@ -54,6 +54,7 @@ pub(super) fn paced(
         pieces,
         heartbeat,
         silence: Box::pin(sleep(heartbeat)),
+        spoken: Instant::now(),
         phase,
         leaving,
     }))
@@ -64,11 +65,27 @@ pub(super) fn paced(
 struct Paced<P, L> {
     pieces: P,
     heartbeat: Duration,
-    /// To the next sign of life.
+    /// To the next sign of life, had nothing been said meanwhile: it is not set anew for each piece.
     silence: Pin<Box<Sleep>>,
+    /// When something was said last.
+    spoken: Instant,
     phase: watch::Receiver<Phase>,
     /// Resolves when the server is leaving.
     leaving: Pin<Box<L>>,
+}
+
+impl<P, L> Paced<P, L> {
+    /// Resolves when nothing has been said for as long as the heartbeat.
+    fn poll_silence(&mut self, context: &mut task::Context<'_>) -> Poll<()> {
+        loop {
+            ready!(self.silence.as_mut().poll(context));
+            let due = self.spoken + self.heartbeat;
+            if due <= Instant::now() {
+                return Poll::Ready(());
+            }
+            self.silence.as_mut().reset(due);
+        }
+    }
 }
 
 impl<P, L> Stream for Paced<P, L>
@@ -88,11 +105,11 @@ where
             Poll::Ready(piece) => piece,
             Poll::Pending if this.leaving.as_mut().poll(context).is_ready() => None,
             Poll::Pending => {
-                ready!(this.silence.as_mut().poll(context));
+                ready!(this.poll_silence(context));
                 Some(Ok(Bytes::from_static(sse::HEARTBEAT)))
             }
         };
-        this.silence.as_mut().reset(Instant::now() + this.heartbeat);
+        this.spoken = Instant::now();
         Poll::Ready(piece)
     }
 }
@@ -115,4 +132,43 @@ pub(super) fn event_stream(body: Body) -> Response<Body> {
 pub(super) fn unbuffered() -> [(HeaderName, HeaderValue); 2] {
     let buffering = HeaderName::from_static("x-accel-buffering");
     [(buffering, HeaderValue::from_static("no")), (CACHE_CONTROL, HeaderValue::from_static("no-store"))]
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::mpsc;
+    use tokio::time::sleep_until;
+    use tokio_stream::wrappers::UnboundedReceiverStream;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_sign_of_life_comes_after_a_silence_as_long_as_the_heartbeat() {
+        const SECOND: Duration = Duration::from_secs(1);
+        let (say, pieces) = mpsc::unbounded_channel();
+        let (_serving, phase) = watch::channel(Phase::Serving);
+        let (heartbeat, began) = (10 * SECOND, Instant::now());
+        let mut paced = Paced {
+            pieces: UnboundedReceiverStream::new(pieces),
+            heartbeat,
+            silence: Box::pin(sleep(heartbeat)),
+            spoken: began,
+            phase,
+            leaving: Box::pin(std::future::pending()),
+        };
+        let piece = Bytes::from_static(b"piece");
+        let said = piece.clone();
+        tokio::spawn(async move {
+            for at in [6, 9, 32] {
+                sleep_until(began + at * SECOND).await;
+                say.send(Ok(said.clone())).expect("somebody listens");
+            }
+        });
+        let alive = Bytes::from_static(sse::HEARTBEAT);
+        for expected in [(6, &piece), (9, &piece), (19, &alive), (29, &alive), (32, &piece)] {
+            let heard = paced.next().await.expect("it goes on").expect("a piece");
+            assert_eq!((began.elapsed().as_secs(), &heard), expected);
+        }
+        assert!(paced.next().await.is_none(), "all is said");
+    }
 }
