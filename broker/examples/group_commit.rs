@@ -12,6 +12,10 @@ use broker_core::{TaskId, Timestamp};
 use bytes::Bytes;
 use protocol::TaskState;
 
+/// The broker's own.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// A message with what surrounds it.
 const RECORD: [u8; 1024] = [b'x'; 1024];
 
