@@ -6,6 +6,8 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use crate::suite::http::is_event_stream;
+
 /// All operations of the specification (§5.3).
 pub const OPERATIONS: [&str; 11] = [
     "SendMessage",
@@ -128,11 +130,7 @@ pub async fn first(method: &str, url: &str, key: Option<&str>, body: Option<&Val
     }
     let response = request.send().await.expect("the server answers");
     let status = response.status().as_u16();
-    let is_stream = response
-        .headers()
-        .get("content-type")
-        .is_some_and(|media_type| media_type.as_bytes().starts_with(b"text/event-stream"));
-    let text = if is_stream {
+    let text = if is_event_stream(response.headers()) {
         let event = Stream { response, buffer: String::new() }.next().await.expect("a first event");
         event.json.to_string()
     } else {
@@ -187,8 +185,7 @@ pub async fn try_stream(
         request = request.header("Last-Event-ID", id.to_string());
     }
     let response = request.send().await?;
-    let media_type = response.headers().get("content-type").map(|value| value.as_bytes().to_vec());
-    if media_type.is_some_and(|media_type| media_type.starts_with(b"text/event-stream")) {
+    if is_event_stream(response.headers()) {
         return Ok(Stream { response, buffer: String::new() });
     }
     let text = response.text().await?;

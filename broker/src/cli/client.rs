@@ -11,7 +11,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use protocol::binding::http_json::percent_encode;
 use protocol::binding::jsonrpc::{self, ResponseError};
-use protocol::binding::sse::Decoder;
+use protocol::binding::sse::{self, Decoder};
 use protocol::{Operation, PROTOCOL_VERSION, StreamResponse, VERSION_HEADER};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -152,7 +152,7 @@ impl BrokerClient {
     ) -> Result<impl Stream<Item = Result<StreamResponse, String>>, String> {
         let mut answer = self.post(path, operation, params).await?;
         let media_type = answer.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        if !media_type.is_some_and(|value| value.starts_with("text/event-stream")) {
+        if !media_type.is_some_and(sse::is_media_type) {
             return Err(match jsonrpc::read_response::<Value>(&whole(answer).await?) {
                 Err(error) => describe(error),
                 Ok(_) => "expected an event stream".to_owned(),

@@ -104,7 +104,7 @@ async fn answer(
         Ok(Frame::data(Bytes::from(sse::write_event(None, &[&event]))))
     });
     let mut response = Response::new(StreamBody::new(frames).boxed_unsync());
-    let media_type = http::HeaderValue::from_static("text/event-stream");
+    let media_type = http::HeaderValue::from_static(sse::MEDIA_TYPE);
     response.headers_mut().insert(http::header::CONTENT_TYPE, media_type);
     Ok(response)
 }

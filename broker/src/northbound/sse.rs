@@ -114,16 +114,14 @@ where
     }
 }
 
-const MEDIA_TYPE: &str = "text/event-stream";
-
 /// Whether an answer is an event stream.
 pub(super) fn is_event_stream(headers: &HeaderMap) -> bool {
-    reply::header(headers, CONTENT_TYPE).is_some_and(|given| given.starts_with(MEDIA_TYPE))
+    reply::header(headers, CONTENT_TYPE).is_some_and(sse::is_media_type)
 }
 
 /// An event stream with this body.
 pub(super) fn event_stream(body: Body) -> Response<Body> {
-    let mut response = reply::answer(StatusCode::OK, MEDIA_TYPE, body);
+    let mut response = reply::answer(StatusCode::OK, sse::MEDIA_TYPE, body);
     response.headers_mut().extend(unbuffered());
     response
 }

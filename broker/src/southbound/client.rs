@@ -16,6 +16,7 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use protocol::binding::grpc::{path_of, write_request};
 use protocol::binding::http_json::percent_encode;
+use protocol::binding::sse;
 use protocol::{Operation, Role, SendMessageRequest, SendMessageResponse, Task, VERSION_HEADER};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -222,9 +223,7 @@ impl A2aClient {
             return grpc::open(operation, answer, limit).await;
         }
         let media_type = answer.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        if answer.status().is_success()
-            && media_type.is_some_and(|value| value.starts_with("text/event-stream"))
-        {
+        if answer.status().is_success() && media_type.is_some_and(sse::is_media_type) {
             let wire = Wire::of(to, operation);
             return Ok(events::events(answer.into_body(), wire, limit));
         }

@@ -207,6 +207,12 @@ pub async fn read(response: Response) -> Result<Reply, Stop> {
     }
 }
 
+/// Whether an answer is a stream of server-sent events; media types are the same in upper case (RFC 9110 §8.3.1).
+pub fn is_event_stream(headers: &HeaderMap) -> bool {
+    let given = headers.get("content-type").and_then(|value| value.to_str().ok()).unwrap_or_default();
+    given.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("text/event-stream")
+}
+
 /// Headers or trailers as texts.
 pub fn texts(headers: &HeaderMap) -> Vec<(String, String)> {
     let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();

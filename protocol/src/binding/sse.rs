@@ -3,6 +3,14 @@
 /// Room for what stands around an event's data: the names of the fields, and a number.
 const FRAME_BYTES: usize = 40;
 
+/// What an event stream is announced as.
+pub const MEDIA_TYPE: &str = "text/event-stream";
+
+/// Whether a media type is that, however it is spelled and whatever is added to it (RFC 9110 §8.3.1).
+pub fn is_media_type(media_type: &str) -> bool {
+    media_type.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(MEDIA_TYPE)
+}
+
 /// One event.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Event {

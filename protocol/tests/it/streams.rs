@@ -1,7 +1,7 @@
 //! Event streams: however the bytes are cut, the events are the same.
 
 use proptest::prelude::*;
-use protocol::binding::sse::{Decoder, Event, HEARTBEAT, SseError, write_event};
+use protocol::binding::sse::{Decoder, Event, HEARTBEAT, SseError, is_media_type, write_event};
 
 fn decode(pieces: &[&[u8]]) -> Vec<Event> {
     let mut decoder = Decoder::new(1_000);
@@ -83,4 +83,14 @@ fn what_was_heard_before_an_error_does_not_depend_on_the_cuts() {
 fn one_byte_order_mark_is_taken_off_and_no_second() {
     assert_eq!(decode(&[b"\xef\xbb\xbfdata: x\n\n"])[0].data, "x");
     assert!(decode(&[b"\xef\xbb\xbf\xef\xbb\xbfdata: x\n\n"]).is_empty(), "a field of another name");
+}
+
+#[test]
+fn an_event_stream_is_known_however_its_type_is_spelled() {
+    for spelled in ["text/event-stream", "Text/Event-Stream;charset=UTF-8", " text/event-stream ; x=y"] {
+        assert!(is_media_type(spelled), "{spelled}");
+    }
+    for other in ["", "text/event-streams", "text/plain; text/event-stream", "application/json"] {
+        assert!(!is_media_type(other), "{other}");
+    }
 }

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{Response, StatusCode};
 use protocol::A2aError;
+use protocol::binding::sse;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -15,7 +16,6 @@ use crate::northbound::{body, reply};
 /// JSON, as answers name it.
 pub(super) const JSON: &str = "application/json";
 const JSON_LINES: &str = "application/jsonl";
-const EVENTS: &str = "text/event-stream";
 const BYTES: &str = "application/octet-stream";
 
 /// What an endpoint takes.
@@ -138,7 +138,7 @@ impl Output for EventStream {
 
     fn describe(description: &mut Description<'_>) {
         description.defines::<crate::service::Happening>();
-        description.answers_events(EVENTS, "Events as they happen, without end.");
+        description.answers_events(sse::MEDIA_TYPE, "Events as they happen, without end.");
     }
 }
 

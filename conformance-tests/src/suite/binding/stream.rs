@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{Fault, Kind, grpc};
 use crate::suite::check::{Stop, ensure, fail, shown};
-use crate::suite::http::{PATIENCE, Reply, Response, texts};
+use crate::suite::http::{PATIENCE, Reply, Response, is_event_stream, texts};
 use crate::suite::operation::{INTERRUPTED, Operation, TERMINAL};
 
 /// An event.
@@ -64,10 +64,7 @@ impl Stream {
     /// Whether an answer is the beginning of one.
     pub(super) fn is_begun_by(kind: Kind, response: &Response) -> bool {
         match kind {
-            Kind::JsonRpc | Kind::HttpJson => {
-                let media_type = response.headers().get("content-type");
-                media_type.is_some_and(|value| value.as_bytes().starts_with(b"text/event-stream"))
-            }
+            Kind::JsonRpc | Kind::HttpJson => is_event_stream(response.headers()),
             Kind::Grpc => response.status() == 200 && !response.headers().contains_key("grpc-status"),
         }
     }

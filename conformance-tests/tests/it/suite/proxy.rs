@@ -4,6 +4,7 @@
 use std::convert::Infallible;
 
 use bytes::Bytes;
+use conformance_tests::suite::http::is_event_stream;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::header::HeaderMap;
@@ -58,11 +59,7 @@ impl Answer {
 
     /// Changes the events of a stream.
     pub(super) fn change_events(&mut self, change: impl FnOnce(&mut Vec<String>)) {
-        if self
-            .headers
-            .get("content-type")
-            .is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"))
-        {
+        if is_event_stream(&self.headers) {
             let text = self.text.replace("\r\n", "\n");
             let mut events: Vec<String> =
                 text.split("\n\n").filter(|event| event.contains("data:")).map(str::to_owned).collect();
