@@ -40,7 +40,7 @@ pub async fn run(stage: &Stage) -> Result<Outcome> {
         outcome = outcome.judge(CPU, BROKER.name(), sdk.name(), None);
     }
     Ok(outcome
-        .note("Nothing happens to the task meanwhile, so the broker tells again what it told last, as it does whoever polls; what was told is kept up to 4 KiB.")
+        .note("Nothing happens to the task meanwhile, so the broker tells again what it told last, as it tells whoever polls; up to 4 KiB are kept for that.")
         .picture(Picture::Bars { column: CPU.to_owned(), logarithmic: true }))
 }
 

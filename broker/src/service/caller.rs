@@ -215,62 +215,12 @@ fn owns(tree: &Tree, task: TaskId, name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use broker_core::delegation::input::{AgentFacts, Input, NewTask, RetryWish};
-    use broker_core::{Limits, Timestamp};
-    use capability::ledger::Ceilings;
-    use protocol::Message;
-
+    use super::super::sample::{Sample, tree};
     use super::*;
-
-    /// alice has `a` work, which has `b` work.
-    fn tree() -> (Tree, [TaskId; 2]) {
-        let ids = [1, 2].map(|id| TaskId(uuid::Uuid::from_u128(id)));
-        let mut tree = Tree::new(ids[0]);
-        for (id, parent, agent) in [(ids[0], None, "a"), (ids[1], Some(ids[0]), "b")] {
-            let identity = format!("http://{agent}");
-            let caps = Scope::parse(["a2a:skill/**"]).unwrap();
-            let new = NewTask {
-                id,
-                parent,
-                caller: "alice".to_owned(),
-                held: Scope::top(),
-                agent: AgentFacts {
-                    name: agent.to_owned(),
-                    identity,
-                    caps,
-                    skills: Vec::new(),
-                    retry: RetryWish::default(),
-                    skill_retry: std::collections::BTreeMap::new(),
-                },
-                skill: None,
-                asked: None,
-                budget: Ceilings::default(),
-                policy: None,
-                push: None,
-                specification: None,
-                trace: None,
-                upstream: None,
-                message: Message::user_text("m", "do it"),
-                context_id: "c".to_owned(),
-                agent_context: "c".to_owned(),
-                accepted_output_modes: Vec::new(),
-                extensions: Vec::new(),
-                deadline: None,
-                retry: RetryWish::default(),
-                admitted: true,
-                escalate: false,
-                choice: None,
-            };
-            let input = Input::Delegate(Box::new(new));
-            let decision = tree.decide(input, Timestamp::from_millis(1_000), &Limits::default()).unwrap();
-            decision.records.iter().for_each(|record| tree.apply(record).unwrap());
-        }
-        (tree, ids)
-    }
 
     #[test]
     fn an_agent_steers_what_it_delegated_and_never_its_own_task_however_it_is_known() {
-        let (tree, [own, below]) = tree();
+        let Sample { tree, tasks: [own, below], .. } = tree(["do it"; 2]);
         let by_key = |name: &str| {
             let (role, scope) = (Role::Agent("a".to_owned()), Scope::empty());
             Caller(Identity::Principal { name: name.to_owned(), role, scope })

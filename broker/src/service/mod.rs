@@ -34,6 +34,8 @@ mod reconfigure;
 mod refusals;
 mod resolution;
 mod retention;
+#[cfg(test)]
+mod sample;
 mod selection;
 mod send;
 mod signing_keys;

@@ -36,8 +36,7 @@ impl Broker {
     ) -> Result<Bytes, A2aError> {
         let (cell, task) = self.find_readable(caller, target, &request.id).await?;
         let history = request.history_length.map(|length| length as usize);
-        let tree = cell.tree.lock().await;
-        cell.last_told.task(&tree, task, history)
+        cell.shown(task, history).await
     }
 
     /// A page of the caller's tasks, newest status first (spec §3.1.4).

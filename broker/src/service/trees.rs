@@ -39,14 +39,14 @@ pub(super) struct TreeCell {
     is_wanted: AtomicBool,
     /// What of it is counted among what its owner and its agents use.
     counted: Mutex<Counted>,
-    /// What readers were told of it last. Called with the tree locked.
+    /// What readers were told of it last.
     pub(super) last_told: LastTold,
     /// Nobody will hear anything here any more once the cell is abandoned.
     pub(super) listeners: Listeners,
 }
 
 impl TreeCell {
-    fn new(tree: Tree) -> Self {
+    pub(super) fn new(tree: Tree) -> Self {
         let (tree, is_wanted) = (AsyncMutex::new(tree), AtomicBool::new(true));
         let (counted, last_told, listeners) = Default::default();
         Self { tree, is_wanted, counted, last_told, listeners }

@@ -149,9 +149,8 @@ async fn a_body_that_does_not_arrive_makes_way_for_one_that_does() {
 async fn answers_nobody_takes_cost_what_is_allowed_and_make_way() {
     const READERS: usize = 200;
     const ANSWER_KILOBYTES: u64 = 3_000;
-    // What may be on its way, and per connection: 64 KiB in its buffer, and the connection itself. The rest is what is free
-    // again: the allocator gives memory back a second after it was used, and by then the test is over.
-    const BOUND_KILOBYTES: u64 = 8 * 1_024 + READERS as u64 * 160 + 64 * 1_024;
+    // What may be on its way; per connection 64 KiB in its buffer, and the connection itself; and what is about to be given back.
+    const BOUND_KILOBYTES: u64 = 8 * 1_024 + READERS as u64 * 160 + 32 * 1_024;
     let (broker, _agent) = worker("max_body_memory = \"8MiB\"\n").await;
     let script = json!({ "many": [60, 50_000] }).to_string();
     let mut params = wire::message("m", &script);
@@ -171,13 +170,20 @@ async fn answers_nobody_takes_cost_what_is_allowed_and_make_way() {
     }
     let honest = broker.rpc("", "GetTask", json!({ "id": id, "historyLength": 0 })).await;
     assert_eq!(&honest["result"], task, "who takes it gets all of it");
-    let grown = broker.resident_kilobytes().saturating_sub(before);
+    let mut grown = 0;
+    // What is free again the allocator keeps for a second, and gives back when it is next asked for some.
+    let is_bounded = async || {
+        let _ = broker.rpc("", "GetTask", json!({ "id": "nobody's" })).await;
+        grown = broker.resident_kilobytes().saturating_sub(before);
+        eprintln!("grown by {grown} kB, bound {BOUND_KILOBYTES} kB");
+        grown < BOUND_KILOBYTES
+    };
+    until("they take no more than is allowed", is_bounded).await;
     eprintln!(
         "{READERS} readers of {ANSWER_KILOBYTES} kB that take nothing: grew by {grown} kB, bound {BOUND_KILOBYTES} kB, all \
          answers would be {} kB",
         READERS as u64 * ANSWER_KILOBYTES
     );
-    assert!(grown < BOUND_KILOBYTES, "grew by {grown} kB");
     let cut = read_out(stalled.remove(0)).await;
     assert!(!cut.ends_with("}}") && cut.len() < 2_000_000, "it is cut off, not made up: {}", cut.len());
     let last = stalled.pop().unwrap();
