@@ -46,9 +46,13 @@ const TABLE_FILE_BYTES: u64 = 4 * 1024 * 1024;
 /// what waits for them would wait for long.
 const HOUSEKEEPING_NICENESS: i32 = 10;
 
-/// What the engine's own journal may come to before tables that are seldom written are put into files for its sake. All of it
-/// is read when the store is opened. As little as the engine allows.
+/// What may be written to all tables before what one of them has had in memory since goes to a file, however little it is: from
+/// there on the engine keeps its own journal, all of which is read when the store is opened ([`rotation`]). As much as one of
+/// the files that journal consists of.
 const JOURNAL_BYTES: u64 = 64 * 1024 * 1024;
+
+/// At how much the engine would see to that itself.
+const ENGINE_JOURNAL_BYTES: u64 = 256 * 1024 * 1024;
 
 /// How an embedded store behaves.
 #[derive(Debug, Clone, Copy)]
@@ -175,8 +179,9 @@ impl Tables {
     }
 
     fn database(directory: &Path) -> fjall::Result<Database> {
-        let database =
-            Database::builder(directory).manual_journal_persist(true).max_journaling_size(JOURNAL_BYTES);
+        let database = Database::builder(directory)
+            .manual_journal_persist(true)
+            .max_journaling_size(ENGINE_JOURNAL_BYTES);
         let open = move || {
             give_way();
             database.open()

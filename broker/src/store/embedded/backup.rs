@@ -1,7 +1,5 @@
 //! Backups: all tables as of one moment while the store goes on, and a store made from one.
 
-use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
@@ -9,7 +7,8 @@ use std::sync::Arc;
 use fjall::{PersistMode, Readable};
 use tokio::sync::mpsc;
 
-use super::{EmbeddedStore, Tables, engine, rotation};
+use super::rotation::Rotation;
+use super::{EmbeddedStore, Tables, engine};
 use crate::ports::store::{Piece, StoreError};
 use crate::store::archive::{BadArchive, Reader, Writer};
 
@@ -87,21 +86,21 @@ fn write(tables: &Tables, to: &mpsc::Sender<Piece>) -> Result<bool, StoreError> 
 
 fn read(from: impl Read, directory: &Path) -> Result<u64, RestoreError> {
     let mut archive = Reader::new(from)?;
-    let (db, mut tables) = (Tables::database(directory)?, BTreeMap::new());
+    let (db, mut tables, mut rotation) = (Tables::database(directory)?, Vec::new(), Rotation::default());
     let (mut entries, mut batch, mut waiting) = (0, db.batch(), 0);
     while let Some((name, key, value)) = archive.next()? {
-        let table = match tables.entry(name) {
-            Entry::Occupied(known) => known.into_mut(),
-            Entry::Vacant(new) => {
-                let table = db.keyspace(new.key(), Tables::options)?;
-                new.insert(table)
-            }
-        };
+        // One table's entries follow each other.
+        if tables.last().is_none_or(|(last, _)| *last != name) {
+            let table = db.keyspace(&name, Tables::options)?;
+            tables.push((name, table));
+        }
         (entries, waiting) = (entries + 1, waiting + key.len() + value.len());
-        batch.insert(table, key, value);
+        if let Some((_, table)) = tables.last() {
+            batch.insert(table, key, value);
+        }
         if waiting >= BATCH_BYTES {
             std::mem::replace(&mut batch, db.batch()).commit()?;
-            rotation::rotate_full(tables.values());
+            rotation.rotate_due(tables.iter().map(|(_, table)| table));
             waiting = 0;
         }
     }

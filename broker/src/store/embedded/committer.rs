@@ -18,8 +18,9 @@ use self::compaction::Compaction;
 use self::pending::Pending;
 use self::recent::Recent;
 use self::removal::Remains;
+use super::rotation::Rotation;
 use super::rows::Totals;
-use super::{Options, Tables, counted, engine, rotation};
+use super::{Options, Tables, counted, engine};
 use crate::ports::store::{Append, OutboxKey, OutboxRow, Removed, StoreError};
 use crate::store::queue::{Queue, Waiting, Waitings, stopped};
 
@@ -77,7 +78,9 @@ impl Committer {
         }
         let (failing, failed) = watch::channel(None);
         let recent = Recent::default();
-        let committing = Committing { tables, totals, persist, log, recent, remains, compaction, failing };
+        let rotation = Rotation::default();
+        let committing =
+            Committing { tables, totals, persist, log, recent, remains, compaction, rotation, failing };
         let thread = std::thread::Builder::new()
             .name("committer".to_owned())
             .spawn(move || committing.run(waiting, batch))
@@ -132,6 +135,7 @@ struct Committing {
     /// What trees that were removed have left behind.
     remains: Remains,
     compaction: Compaction,
+    rotation: Rotation,
     /// Why nothing can be written any more.
     failing: watch::Sender<Option<String>>,
 }
@@ -205,7 +209,7 @@ impl Committing {
             answer.tell(result.map(|()| done));
         }
         if written.is_ok() {
-            rotation::rotate_full(self.tables.all());
+            self.rotation.rotate_due(self.tables.all());
         }
     }
 }
